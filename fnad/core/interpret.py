@@ -1,0 +1,66 @@
+"""Evaluation of programs with NumPy, equation by equation: the slow, obvious reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fnad.core.errors import RuleError
+from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var
+from fnad.core.primitive import Primitive
+
+
+def as_value(value: Any) -> Any:
+    """Normalise an evaluated result: scalars (rank 0) are NumPy scalars, the rest are arrays."""
+    return value if isinstance(value, np.generic) else np.asarray(value)[()]
+
+
+def evaluate_primitive(
+    primitive: Primitive, args: Sequence[Any], params: dict[str, Any]
+) -> list[Any]:
+    """Evaluate one primitive with NumPy and return the list of its results."""
+    with np.errstate(all="ignore"):
+        out = primitive.rule("evaluate")(*args, **params)
+    return [as_value(o) for o in out] if primitive.multiple_results else [as_value(out)]
+
+
+def check_evaluated(eqn: Equation, outs: Sequence[Any]) -> None:
+    """Check that an evaluate rule kept the promise of the type rule."""
+    for var, out in zip(eqn.outvars, outs, strict=True):
+        if var.aval.shape != out.shape or var.aval.dtype != out.dtype:
+            raise RuleError(
+                f"the evaluate rule of primitive {eqn.primitive.name!r} returned"
+                f" {out.dtype}{list(out.shape)}, but its type_rule says {var.aval}, in {eqn}"
+            )
+
+
+def last_uses(jaxpr: Jaxpr) -> list[list[Var]]:
+    """For each equation, the variables that nothing reads after it."""
+    seen: set[Atom] = set(jaxpr.outvars)
+    dead: list[list[Var]] = []
+    for eqn in reversed(jaxpr.eqns):
+        here = [a for a in dict.fromkeys((*eqn.invars, *eqn.outvars)) if isinstance(a, Var)]
+        dead.append([v for v in here if v not in seen])
+        seen.update(here)
+    return dead[::-1]
+
+
+def eval_jaxpr(jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:
+    """Evaluate a program on arrays; values are freed after their last use."""
+    from fnad.core.tracer import suspend_tracing  # the tracer imports this module
+
+    env: dict[Atom, Any] = dict(zip(jaxpr.invars, args, strict=True))
+    read: Callable[[Atom], Any] = lambda a: a.val if isinstance(a, Literal) else env[a]  # noqa: E731
+    frees = jaxpr.memo.get("last_uses")
+    if frees is None:
+        frees = jaxpr.memo["last_uses"] = last_uses(jaxpr)
+    with suspend_tracing():
+        for eqn, dead in zip(jaxpr.eqns, frees, strict=True):
+            outs = evaluate_primitive(eqn.primitive, [read(a) for a in eqn.invars], eqn.params)
+            check_evaluated(eqn, outs)
+            env.update(zip(eqn.outvars, outs, strict=True))
+            for var in dead:
+                env.pop(var, None)
+        return [as_value(read(a)) for a in jaxpr.outvars]

@@ -1,0 +1,255 @@
+"""The one IR: a ``Jaxpr`` is an immutable, typed list of equations in SSA form.
+
+A Jaxpr is closed over nothing: what the traced function closed over stands as its leading
+inputs. ``ClosedJaxpr`` pairs a Jaxpr with the values of those leading inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from fnad.core.errors import InternalError
+from fnad.core.source import SourceLine
+from fnad.core.types import ShapedArray
+
+if TYPE_CHECKING:
+    from fnad.core.primitive import Primitive
+
+
+class Var:
+    """A variable: written once, compared by identity."""
+
+    __slots__ = ("aval",)
+
+    def __init__(self, aval: ShapedArray) -> None:
+        self.aval = aval
+
+    def __repr__(self) -> str:
+        return f"Var:{self.aval}"
+
+
+class Literal:
+    """A scalar constant that stands in an equation itself."""
+
+    __slots__ = ("aval", "val")
+
+    def __init__(self, val: Any, aval: ShapedArray) -> None:
+        self.val = np.asarray(val, aval.dtype)[()]
+        self.aval = aval
+
+    def __repr__(self) -> str:
+        return f"{self.val}:{self.aval}"
+
+
+Atom = Var | Literal
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Equation:
+    """``outvars = primitive[params](*invars)``, with the user's line that made it."""
+
+    primitive: Primitive
+    invars: tuple[Atom, ...]
+    outvars: tuple[Var, ...]
+    params: dict[str, Any]
+    source: SourceLine | None = None
+
+    def replace(self, **changes: Any) -> Equation:
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        fields.update(changes)
+        return Equation(**fields)
+
+    def __str__(self) -> str:
+        return _Printer().equation(self, "")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Jaxpr:
+    """A program: inputs, equations, outputs.
+
+    ``memo`` holds what transforms derived from this program, keyed by transform and
+    arguments (see `memoize`), so that it lives exactly as long as the program.
+    """
+
+    invars: tuple[Var, ...]
+    eqns: tuple[Equation, ...]
+    outvars: tuple[Atom, ...]
+    memo: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def in_avals(self) -> list[ShapedArray]:
+        return [v.aval for v in self.invars]
+
+    @property
+    def out_avals(self) -> list[ShapedArray]:
+        return [v.aval for v in self.outvars]
+
+    def replace(self, **changes: Any) -> Jaxpr:
+        """Return a Jaxpr with some fields replaced and an empty memo."""
+        fields = {"invars": self.invars, "eqns": self.eqns, "outvars": self.outvars}
+        fields.update(changes)
+        return Jaxpr(**fields)
+
+    def __str__(self) -> str:
+        return _Printer().jaxpr(self, 0, "")
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClosedJaxpr:
+    """A Jaxpr together with the values of its leading inputs (what the function closed over)."""
+
+    jaxpr: Jaxpr
+    consts: tuple[Any, ...] = ()
+
+    @property
+    def eqns(self) -> tuple[Equation, ...]:
+        return self.jaxpr.eqns
+
+    @property
+    def in_avals(self) -> list[ShapedArray]:
+        return self.jaxpr.in_avals[len(self.consts) :]
+
+    @property
+    def out_avals(self) -> list[ShapedArray]:
+        return self.jaxpr.out_avals
+
+    def __str__(self) -> str:
+        return _Printer().jaxpr(self.jaxpr, len(self.consts), "")
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+T = TypeVar("T")
+
+
+def memoize(transform: Callable[..., T]) -> Callable[..., T]:
+    """Cache ``transform(jaxpr, *args)`` on the Jaxpr itself; ``args`` must be hashable.
+
+    Sub-programs keep their identity when a program is transformed, so a transform meets each
+    inner Jaxpr once however deeply programs are nested.
+    """
+
+    @wraps(transform)
+    def cached(jaxpr: Jaxpr, *args: Any) -> T:
+        key = (transform, args)
+        try:
+            return jaxpr.memo[key]
+        except KeyError:
+            result = jaxpr.memo[key] = transform(jaxpr, *args)
+            return result
+
+    return cached
+
+
+def sub_jaxprs(eqn: Equation) -> Iterator[Jaxpr]:
+    """Yield the Jaxprs that stand in an equation's parameters."""
+    for value in eqn.params.values():
+        for item in value if isinstance(value, (tuple, list)) else (value,):
+            if isinstance(item, Jaxpr):
+                yield item
+            elif isinstance(item, ClosedJaxpr):
+                yield item.jaxpr
+
+
+def check_jaxpr(jaxpr: Jaxpr) -> None:
+    """Check that every variable is written once, before it is read.
+
+    Raises
+    ------
+    InternalError
+        If the program is not in SSA form.
+    """
+    defined = set(jaxpr.invars)
+    for eqn in jaxpr.eqns:
+        for atom in eqn.invars:
+            if isinstance(atom, Var) and atom not in defined:
+                raise InternalError(f"a variable is read before it is written in\n{eqn}\n{jaxpr}")
+        for inner in sub_jaxprs(eqn):
+            check_jaxpr(inner)
+        for var in eqn.outvars:
+            if var in defined:
+                raise InternalError(f"a variable is written twice in\n{eqn}\n{jaxpr}")
+            defined.add(var)
+    for atom in jaxpr.outvars:
+        if isinstance(atom, Var) and atom not in defined:
+            raise InternalError(f"an output is never written in\n{jaxpr}")
+
+
+def _letters(index: int) -> str:
+    name = ""
+    index += 1
+    while index:
+        index, digit = divmod(index - 1, 26)
+        name = chr(ord("a") + digit) + name
+    return name
+
+
+class _Printer:
+    """Prints programs as JAX prints them, naming variables in the order of their appearance."""
+
+    def __init__(self) -> None:
+        self.names: dict[Var, str] = {}
+
+    def atom(self, atom: Atom) -> str:
+        if isinstance(atom, Literal):
+            return repr(atom)
+        name = self.names.get(atom)
+        if name is None:
+            name = self.names[atom] = _letters(len(self.names))
+        return name
+
+    def binders(self, variables: Iterable[Var]) -> str:
+        return " ".join(f"{self.atom(v)}:{v.aval}" for v in variables)
+
+    def param(self, value: Any, indent: str) -> str:
+        if isinstance(value, Jaxpr):
+            return _Printer().jaxpr(value, 0, indent)
+        if isinstance(value, ClosedJaxpr):
+            return _Printer().jaxpr(value.jaxpr, len(value.consts), indent)
+        if isinstance(value, tuple) and any(isinstance(v, (Jaxpr, ClosedJaxpr)) for v in value):
+            inner = indent + "  "
+            items = "".join(f"\n{inner}{self.param(v, inner)}" for v in value)
+            return f"({items}\n{indent})"
+        if isinstance(value, (np.dtype, type)):
+            return np.dtype(value).name if isinstance(value, np.dtype) else value.__name__
+        if callable(value):
+            return getattr(value, "__name__", type(value).__name__)
+        return str(value)
+
+    def equation(self, eqn: Equation, indent: str) -> str:
+        left = " ".join(f"{self.atom(v)}:{v.aval}" for v in eqn.outvars)
+        params = {k: v for k, v in sorted(eqn.params.items()) if v is not None}
+        right = " ".join(self.atom(a) for a in eqn.invars)
+        head = f"{indent}{left} = {eqn.primitive.name}"
+        if any(True for _ in sub_jaxprs(eqn)):
+            inner = indent + "  "
+            lines = "".join(f"\n{inner}{k}={self.param(v, inner)}" for k, v in params.items())
+            return f"{head}[{lines}\n{indent}] {right}"
+        shown = " ".join(f"{k}={self.param(v, indent)}" for k, v in params.items())
+        return f"{head}{f'[{shown}]' if shown else ''} {right}"
+
+    def jaxpr(self, jaxpr: Jaxpr, num_consts: int, indent: str) -> str:
+        consts = self.binders(jaxpr.invars[:num_consts])
+        args = self.binders(jaxpr.invars[num_consts:])
+        inner = indent + "    "
+        lines = "\n".join(self.equation(eqn, inner) for eqn in jaxpr.eqns)
+        outs = ", ".join(self.atom(a) for a in jaxpr.outvars)
+        result = f"({outs},)" if len(jaxpr.outvars) == 1 else f"({outs})"
+        head = f"{{ lambda {consts + ' ' if consts else ''}; {args}. let"
+        if not lines:
+            return f"{head} in {result} }}"
+        return f"{head}\n{lines}\n{indent}  in {result} }}"
+
+
+def avals_of(atoms: Sequence[Atom]) -> list[ShapedArray]:
+    """The types of some atoms."""
+    return [a.aval for a in atoms]

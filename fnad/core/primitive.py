@@ -1,0 +1,250 @@
+"""The protocol of rules: a primitive is a name and the rules that give it its meaning.
+
+A rule is attached by decorating a function with the rule's name, all in one block::
+
+    reverse = Primitive("rev", "Reverse the order of elements along ``dimensions``.")
+
+    @reverse.type_rule
+    def _(x, *, dimensions):
+        return x.strong()
+
+    @reverse.evaluate
+    def _(x, *, dimensions):
+        return np.flip(x, dimensions)
+
+    reverse.linear()           # jvp: the primitive itself, applied to the tangent
+
+    @reverse.transpose
+    def _(ct, x, *, dimensions):
+        return [reverse.bind(ct, dimensions=dimensions)]
+
+    @reverse.batch
+    def _(args, batched, axis, *, dimensions): ...
+
+    @reverse.lower
+    def _(p, x, *, dimensions): ...
+
+Conventions shared by all rules: operands come positionally, parameters by keyword;
+primitives with one result take and return it bare, others take and return sequences.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fnad.core.errors import MissingRuleError, RuleError
+from fnad.core.types import ShapedArray
+
+Rule = Callable[..., Any]
+
+
+class Zero:
+    """A tangent or cotangent that is known to be zero, without an array being made."""
+
+    __slots__ = ("aval",)
+
+    def __init__(self, aval: ShapedArray) -> None:
+        self.aval = aval
+
+    def __repr__(self) -> str:
+        return f"Zero({self.aval})"
+
+
+class Linear:
+    """Stands for an operand that a transpose rule is asked to differentiate with respect to."""
+
+    __slots__ = ("aval",)
+
+    def __init__(self, aval: ShapedArray) -> None:
+        self.aval = aval
+
+    def __repr__(self) -> str:
+        return f"Linear({self.aval})"
+
+
+_HINTS = {
+    "type_rule": "it says the shape and dtype of the result",
+    "evaluate": "it computes the result with NumPy",
+    "jvp": "jvp and grad need it",
+    "transpose": "reverse mode needs it for operands in which the primitive is linear",
+    "batch": "vmap needs it",
+    "lower": "jit needs it",
+}
+
+
+class Primitive:
+    """An operation that programs are made of.
+
+    Parameters
+    ----------
+    name : str
+        The name printed in jaxprs.
+    doc : str
+        What it computes: formula, shapes, dtypes.
+    multiple_results : bool
+        Whether it returns a sequence of results.
+    """
+
+    def __init__(self, name: str, doc: str = "", *, multiple_results: bool = False) -> None:
+        self.name = name
+        self.__doc__ = doc
+        self.multiple_results = multiple_results
+        self.rules: dict[str, Rule] = {}
+
+    def __repr__(self) -> str:
+        return f"Primitive({self.name})"
+
+    # -- attaching rules ------------------------------------------------------------------
+
+    def _attach(self, kind: str, rule: Rule, leading: int = 0) -> Rule:
+        if not callable(rule):
+            raise RuleError(f"the {kind} rule of primitive {self.name!r} must be a function")
+        required = [
+            p
+            for p in inspect.signature(rule).parameters.values()
+            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+        varargs = any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(rule).parameters.values())
+        if len(required) < leading and not varargs:
+            raise RuleError(
+                f"the {kind} rule of primitive {self.name!r} takes {len(required)} positional"
+                f" arguments, but is called with at least {leading}: see fnad.core.primitive"
+            )
+        self.rules[kind] = rule
+        return rule
+
+    def type_rule(self, rule: Rule) -> Rule:
+        """``rule(*avals, **params) -> aval`` (or a list of them): shapes, dtypes, checks."""
+        return self._attach("type_rule", rule)
+
+    def evaluate(self, rule: Rule) -> Rule:
+        """``rule(*arrays, **params) -> array``: NumPy evaluation."""
+        return self._attach("evaluate", rule)
+
+    def jvp(self, rule: Rule) -> Rule:
+        """``rule(primals, tangents, **params) -> (out, out_tangent)``; tangents may be `Zero`."""
+        return self._attach("jvp", rule, 2)
+
+    def transpose(self, rule: Rule) -> Rule:
+        """``rule(ct, *operands, **params) -> [operand cotangents]``.
+
+        Operands to differentiate come as `Linear` placeholders, all others as values; the
+        result has a cotangent for each operand, None where it is not `Linear` or is zero.
+        """
+        return self._attach("transpose", rule, 1)
+
+    def batch(self, rule: Rule) -> Rule:
+        """``rule(args, batched, axis, **params) -> (out, out_batched)``.
+
+        The batch axis of a batched argument is axis 0, and so it must be in the result.
+        ``axis`` is a `fnad.core.rewrites.BatchAxis` (``axis.size``, ``axis.name``).
+        """
+        return self._attach("batch", rule, 3)
+
+    def lower(self, rule: Rule) -> Rule:
+        """``rule(p, *tensors, **params) -> tensor``: the primitive in the plan's language."""
+        return self._attach("lower", rule, 1)
+
+    def lower_as(self, rule: Rule) -> Rule:
+        """``rule(*args, **params) -> out``: lowering as a composition of other primitives."""
+        return self._attach("lower_as", rule)
+
+    def partial_eval(self, rule: Rule) -> Rule:
+        """``rule(unknown, eqn) -> (known_eqns, staged_eqns, unknown_out)``.
+
+        Splits an equation that holds sub-programs, ``unknown`` marking its unknown inputs. The
+        known equations define the known outputs (and residuals, as fresh variables); the
+        staged ones define the unknown outputs. What crosses over is found by the caller.
+        """
+        return self._attach("partial_eval", rule, 2)
+
+    def dce(self, rule: Rule) -> Rule:
+        """``rule(used_outs, eqn) -> eqn or None``: drop outputs and operands nobody needs."""
+        return self._attach("dce", rule, 2)
+
+    # -- short forms ----------------------------------------------------------------------
+
+    def derivatives(self, *rules: Rule | None) -> None:
+        """Attach the jvp as one rule an operand: ``rule(t, ans, *primals, **params)``.
+
+        Each gives the contribution of that operand's tangent ``t``; None means the result
+        does not depend differentiably on the operand.
+        """
+
+        def jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
+            ans = self.bind(*primals, **params)
+            total: Any = None
+            for rule, tangent in zip(rules, tangents, strict=True):
+                if rule is None or isinstance(tangent, Zero):
+                    continue
+                term = rule(tangent, ans, *primals, **params)
+                total = term if total is None else total + term
+            return ans, Zero(ans.aval.strong()) if total is None else total
+
+        self._attach("jvp", jvp)
+
+    def linear(self, *operands: int) -> None:
+        """Declare the primitive linear in ``operands`` jointly (all operands if none is named)."""
+
+        def jvp(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
+            positions = operands or range(len(primals))
+            ans = self.bind(*primals, **params)
+            if all(isinstance(tangents[i], Zero) for i in positions):
+                return ans, Zero(ans.aval.strong())
+            args = list(primals)
+            for i in positions:
+                args[i] = instantiate(tangents[i])
+            return ans, self.bind(*args, **params)
+
+        self._attach("jvp", jvp)
+
+    # -- using rules ----------------------------------------------------------------------
+
+    def rule(self, kind: str) -> Rule:
+        """Return a rule, or raise `MissingRuleError` that says how to add it."""
+        try:
+            return self.rules[kind]
+        except KeyError:
+            why = f" ({_HINTS[kind]})" if kind in _HINTS else ""
+            raise MissingRuleError(
+                f"primitive {self.name!r} has no {kind} rule{why}. Attach one by decorating a"
+                f" function with @{self.name}.{kind}; its docstring gives the signature."
+            ) from None
+
+    def out_avals(self, avals: Sequence[ShapedArray], params: dict[str, Any]) -> list[ShapedArray]:
+        """Apply the type rule and check what it returned."""
+        out = self.rule("type_rule")(*avals, **params)
+        outs = list(out) if self.multiple_results else [out]
+        for aval in outs:
+            if not isinstance(aval, ShapedArray):
+                raise RuleError(
+                    f"the type_rule of primitive {self.name!r} must return"
+                    f" {'a list of ShapedArray' if self.multiple_results else 'a ShapedArray'},"
+                    f" got {out!r}"
+                )
+        return outs
+
+    def bind(self, *args: Any, **params: Any) -> Any:
+        """Apply the primitive: record it in the innermost trace, or evaluate it with NumPy."""
+        from fnad.core.tracer import bind  # the tracer imports this module
+
+        return bind(self, args, params)
+
+
+def instantiate(tangent: Any) -> Any:
+    """Turn a symbolic `Zero` into an array of zeros; leave everything else alone."""
+    if isinstance(tangent, Zero):
+        return make_zeros(tangent.aval)
+    return tangent
+
+
+# Set by the primitives folder: core knows no primitive, but zeros must be made of one.
+make_zeros: Callable[[ShapedArray], Any]
+
+
+def install_zeros(function: Callable[[ShapedArray], Any]) -> None:
+    """Say how an array of zeros of a given type is made."""
+    global make_zeros
+    make_zeros = function

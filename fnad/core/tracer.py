@@ -1,0 +1,460 @@
+"""The one tracer: running a Python function on tracers writes the program that it computes.
+
+A `Trace` is a program being written. While one is active, every primitive that is applied is
+recorded in the innermost trace. A `Tracer` stands for a variable of a trace. Arrays, and
+tracers of enclosing traces, that a function closes over become leading inputs of its program.
+
+A trace may know the values of some of its inputs (outside ``jit`` all of them). When Python
+then asks a tracer for its value (``if x > 0``, ``float(x)``), just the equations which that
+value needs are evaluated; otherwise an error names the user's line and the ways out.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import numpy as np
+
+from fnad.core.errors import (
+    ConcretizationTypeError,
+    InternalError,
+    TracerArrayConversionError,
+    TracerBoolConversionError,
+    TracerIntegerConversionError,
+    UnexpectedTracerError,
+)
+from fnad.core.interpret import as_value, evaluate_primitive
+from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var
+from fnad.core.primitive import Primitive
+from fnad.core.source import SourceLine, user_line
+from fnad.core.types import ShapedArray, aval_of
+
+
+class _Stack(threading.local):
+    def __init__(self) -> None:
+        self.traces: list[Trace] = []
+
+
+_stack = _Stack()
+
+
+def current_trace() -> Trace | None:
+    """The innermost trace of this thread, or None outside all tracing."""
+    return _stack.traces[-1] if _stack.traces else None
+
+
+@contextmanager
+def suspend_tracing() -> Iterator[None]:
+    """Evaluate primitives at once within the block, whatever trace is active outside."""
+    saved, _stack.traces = _stack.traces, []
+    try:
+        yield
+    finally:
+        _stack.traces = saved
+
+
+class Unknown:
+    """The value of an input that only exists when the program runs; says why."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
+class Trace:
+    """A program being written.
+
+    Parameters
+    ----------
+    kind : str
+        Who traces, in the user's words: ``"jit of f"``, ``"the body of scan"``.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.alive = True
+        self.eqns: list[Equation] = []
+        self.invars: list[Var] = []
+        self.consts: dict[int, tuple[Var, Any]] = {}
+        self.values: dict[Var, Any] = {}
+        self.makers: dict[Var, Equation] = {}
+        self.source: SourceLine | None = None
+
+    def new_input(self, aval: ShapedArray, value: Any) -> Tracer:
+        """Add an input; ``value`` is an array, a tracer of an enclosing trace, or `Unknown`."""
+        var = Var(aval)
+        self.invars.append(var)
+        self.values[var] = value
+        return Tracer(self, var, self.source or user_line())
+
+    def atom(self, value: Any) -> Atom:
+        """Return the variable or literal of this trace that stands for ``value``."""
+        if isinstance(value, Tracer):
+            if value.trace is self:
+                return value.var
+            if not value.trace.alive:
+                raise_leaked(value)
+            return self._closed_over(value, value.aval)
+        aval = aval_of(value)
+        if aval.shape == ():
+            return Literal(value, aval)
+        return self._closed_over(value, aval)
+
+    def _closed_over(self, value: Any, aval: ShapedArray) -> Var:
+        found = self.consts.get(id(value.var if isinstance(value, Tracer) else value))
+        if found is not None:
+            return found[0]
+        var = Var(aval)
+        key = value.var if isinstance(value, Tracer) else value
+        self.consts[id(key)] = (var, value)
+        self.values[var] = value
+        return var
+
+    def record(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
+        """Append an equation and return tracers of its results."""
+        source = self.source or user_line()
+        try:
+            atoms = tuple([self.atom(a) for a in args])
+            avals = primitive.out_avals([a.aval for a in atoms], params)
+        except (TypeError, ValueError) as error:
+            add_source_note(error, source)
+            raise
+        eqn = Equation(primitive, atoms, tuple([Var(a) for a in avals]), params, source)
+        return self._append(eqn)
+
+    def _append(self, eqn: Equation) -> Any:
+        self.eqns.append(eqn)
+        for var in eqn.outvars:
+            self.makers[var] = eqn
+        outs = [Tracer(self, v, eqn.source) for v in eqn.outvars]
+        return outs if eqn.primitive.multiple_results else outs[0]
+
+    def inline(self, jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:
+        """Copy the equations of ``jaxpr`` into this trace, applied to ``args``."""
+        env: dict[Atom, Atom] = {}
+        for var, arg in zip(jaxpr.invars, args, strict=True):
+            env[var] = self.atom(arg)
+        for eqn in jaxpr.eqns:
+            outvars = tuple([Var(v.aval) for v in eqn.outvars])
+            invars = tuple([a if isinstance(a, Literal) else env[a] for a in eqn.invars])
+            new = Equation(eqn.primitive, invars, outvars, eqn.params, eqn.source or self.source)
+            self.eqns.append(new)
+            for old, var in zip(eqn.outvars, outvars, strict=True):
+                env[old] = var
+                self.makers[var] = new
+        outs: list[Any] = []
+        for atom in jaxpr.outvars:
+            new_atom = atom if isinstance(atom, Literal) else env[atom]
+            if isinstance(new_atom, Literal):
+                outs.append(new_atom.val)
+            else:
+                outs.append(Tracer(self, new_atom, self.source or user_line()))
+        return outs
+
+    def value_of(self, var: Var, asked: Tracer) -> Any:
+        """Evaluate what ``var`` needs, and nothing else; raise if an input is `Unknown`."""
+        stack = [var]
+        while stack:
+            top = stack[-1]
+            if top in self.values:
+                if isinstance(self.values[top], Tracer):
+                    self.values[top] = self.values[top].concrete_value()
+                if isinstance(self.values[top], Unknown):
+                    raise _NotConcrete(self.values[top].reason)
+                stack.pop()
+                continue
+            eqn = self.makers[top]
+            ready = True
+            for atom in eqn.invars:
+                if isinstance(atom, Var):
+                    known = self.values.get(atom)
+                    if known is None or isinstance(known, (Tracer, Unknown)):
+                        stack.append(atom)
+                        ready = False
+            if ready:
+                args = [a.val if isinstance(a, Literal) else self.values[a] for a in eqn.invars]
+                with suspend_tracing():
+                    outs = evaluate_primitive(eqn.primitive, args, eqn.params)
+                self.values.update(zip(eqn.outvars, outs, strict=True))
+        return as_value(self.values[var])
+
+    def finish(self, outs: Sequence[Any]) -> tuple[Jaxpr, list[Any]]:
+        """Close the program with its outputs; return it and the values it closed over."""
+        outvars = tuple([self.atom(o) for o in outs])
+        const_vars = [var for var, _ in self.consts.values()]
+        values = [value for _, value in self.consts.values()]
+        return Jaxpr((*const_vars, *self.invars), tuple(self.eqns), outvars), values
+
+
+class _NotConcrete(Exception):  # noqa: N818 - never reaches a user
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
+def trace_to_jaxpr(
+    function: Callable[..., Sequence[Any]],
+    avals: Sequence[ShapedArray],
+    kind: str,
+    values: Sequence[Any] | None = None,
+) -> tuple[Jaxpr, list[Any]]:
+    """Trace a function of flat arguments that returns a flat sequence.
+
+    Parameters
+    ----------
+    function : callable
+        Takes one tracer for each of ``avals``.
+    avals : sequence of ShapedArray
+        Types of the arguments.
+    kind : str
+        Who traces, in the user's words.
+    values : sequence, optional
+        What is known of the arguments: arrays, tracers of enclosing traces, or `Unknown`.
+        By default nothing is.
+
+    Returns
+    -------
+    jaxpr : Jaxpr
+        Its inputs are first what the function closed over, then the arguments.
+    consts : list
+        The values it closed over: arrays, and tracers of enclosing traces.
+    """
+    trace = Trace(kind)
+    unknown = Unknown(kind)
+    tracers = [
+        trace.new_input(aval, unknown if values is None else values[i])
+        for i, aval in enumerate(avals)
+    ]
+    _stack.traces.append(trace)
+    try:
+        return trace.finish(function(*tracers))
+    finally:
+        _stack.traces.pop()
+        trace.alive = False
+
+
+def rewrite(
+    function: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray], kind: str
+) -> Jaxpr:
+    """Trace a transform's own function, which must close over no arrays, to a Jaxpr.
+
+    Small constant arrays that rules make are kept: they become inputs fed by ``constant``
+    equations only if some exist; rules are expected to build arrays from primitives instead.
+    """
+    jaxpr, consts = trace_to_jaxpr(function, avals, kind)
+    if consts:
+        shown = ", ".join(str(aval_of(c)) for c in consts)
+        raise InternalError(
+            f"a rule closed over arrays ({shown}) while {kind} rewrote a program; rules build"
+            " their constants from primitives (broadcast, iota)."
+        )
+    return jaxpr
+
+
+@contextmanager
+def source_of(eqn: Equation) -> Iterator[None]:
+    """Attribute what is recorded within the block to the user's line behind ``eqn``."""
+    trace = current_trace()
+    if trace is None:
+        yield
+        return
+    saved, trace.source = trace.source, eqn.source
+    try:
+        yield
+    finally:
+        trace.source = saved
+
+
+def bind(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
+    """Record ``primitive`` in the innermost trace, or evaluate it where there is none."""
+    trace = current_trace()
+    if trace is not None:
+        return trace.record(primitive, args, params)
+    for arg in args:
+        if isinstance(arg, Tracer):
+            raise_leaked(arg)
+    # The type rule checks operands in the user's terms before NumPy sees them.
+    primitive.out_avals([aval_of(a) for a in args], params)
+    outs = evaluate_primitive(primitive, args, params)
+    return outs if primitive.multiple_results else outs[0]
+
+
+def apply_jaxpr(jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:
+    """Run a program on arrays or tracers: evaluated outside, inlined inside a trace."""
+    trace = current_trace()
+    if trace is not None:
+        return trace.inline(jaxpr, args)
+    from fnad.core.interpret import eval_jaxpr
+
+    for arg in args:
+        if isinstance(arg, Tracer):
+            raise_leaked(arg)
+    return eval_jaxpr(jaxpr, args)
+
+
+def add_source_note(error: BaseException, source: SourceLine | None) -> None:
+    """Name the user's line on an error, once."""
+    if source is not None and not getattr(error, "__notes__", None):
+        error.add_note(f"fnad: raised by your code at {source}")
+
+
+def raise_leaked(tracer: Tracer) -> NoReturn:
+    """Raise the error for a tracer that outlived its trace."""
+    raise UnexpectedTracerError(
+        f"a traced array ({tracer.aval}) is used after the tracing of {tracer.trace.kind} has"
+        f" ended. It was made at {tracer.source}. A transformed function must hand out"
+        " its results by returning them, not through global variables, attributes, default"
+        " arguments or closures."
+    )
+
+
+_WAYS_OUT = {
+    TracerBoolConversionError: (
+        "Python needs True or False here (if, while, and, or, not, assert)",
+        "choose between values with fnp.where(condition, x, y), between computations with"
+        " lax.cond, loop with lax.while_loop, or, if the value depends on an argument that is"
+        " no array, name that argument in static_argnums/static_argnames of jit",
+    ),
+    TracerIntegerConversionError: (
+        "Python needs an integer here (range, a shape, a list index)",
+        "loop with lax.fori_loop or lax.scan, index arrays (fnp.asarray) instead of lists, or"
+        " name the argument in static_argnums/static_argnames of jit",
+    ),
+    ConcretizationTypeError: (
+        "Python needs the value here (float, int, complex, item, print formats)",
+        "keep the value as an array, choose with fnp.where or lax.cond, or name the argument in"
+        " static_argnums/static_argnames of jit",
+    ),
+}
+
+
+class Tracer:
+    """Stands for an array in a function that is being traced.
+
+    It has the attributes, operators and methods of an array; those that are not defined in
+    this class are installed by `fnad.numpy` (see `install_array_methods`).
+    """
+
+    __slots__ = ("__weakref__", "source", "trace", "var")
+    __array_priority__ = 1000
+
+    def __init__(self, trace: Trace, var: Var, source: SourceLine | None) -> None:
+        self.trace = trace
+        self.var = var
+        self.source = source
+
+    @property
+    def aval(self) -> ShapedArray:
+        return self.var.aval
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.var.aval.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.var.aval.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.var.aval.shape)
+
+    @property
+    def size(self) -> int:
+        return self.var.aval.size
+
+    @property
+    def weak_type(self) -> bool:
+        return self.var.aval.weak_type
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a traced scalar: it has no axes")
+        return self.shape[0]
+
+    def concrete_value(self) -> Any:
+        """Return the array this tracer stands for, if it can be known now.
+
+        Raises
+        ------
+        _NotConcrete
+            Internally; `concretize` turns it into the user's error.
+        """
+        if not self.trace.alive:
+            raise_leaked(self)
+        return self.trace.value_of(self.var, self)
+
+    def concretize(self, error: type[ConcretizationTypeError]) -> Any:
+        """Return the concrete value for Python's use, or raise ``error`` with the ways out."""
+        try:
+            return self.concrete_value()
+        except _NotConcrete as unknown:
+            what, ways = _WAYS_OUT[error]
+            reason = unknown.reason
+        made = f", made at {self.source}" if self.source is not None else ""
+        raise error(
+            f"{what}, but the value is a traced array ({self.aval}{made}), and it depends on an"
+            f" argument of {reason} that is known only when the program runs.\n"
+            f"  at: {user_line()}\n  ways out: {ways}."
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.concretize(TracerBoolConversionError))
+
+    def __float__(self) -> float:
+        return float(self.concretize(ConcretizationTypeError))
+
+    def __int__(self) -> int:
+        return int(self.concretize(ConcretizationTypeError))
+
+    def __complex__(self) -> complex:
+        return complex(self.concretize(ConcretizationTypeError))
+
+    def __index__(self) -> int:
+        return self.concretize(TracerIntegerConversionError).__index__()
+
+    def item(self, *index: int) -> Any:
+        """The value of one element as a Python scalar, where it is known."""
+        return self.concretize(ConcretizationTypeError).item(*index)
+
+    def tolist(self) -> Any:
+        """The values as nested Python lists, where they are known."""
+        return self.concretize(ConcretizationTypeError).tolist()
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
+        raise TracerArrayConversionError(
+            f"NumPy tried to turn a traced array ({self.aval}, made at {self.source}) into a"
+            f" numpy.ndarray while {self.trace.kind} is being traced, which would cut it out of"
+            f" the program.\n  at: {user_line()}\n  ways out: call the function of fnad.numpy"
+            " with the same name, use fnp.at(x)[i].set(v) in place of x[i] = v, or fnp.stack in"
+            " place of np.array([...])."
+        )
+
+    def __hash__(self) -> int:
+        raise TypeError(
+            f"a traced array ({self.aval}) cannot be hashed: it cannot be a dictionary key, a"
+            " member of a set or a static argument of jit"
+        )
+
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        raise TypeError(
+            "traced arrays cannot be changed in place: write x = fnp.at(x)[index].set(value) in"
+            f" place of x[index] = value.\n  at: {user_line()}"
+        )
+
+    def __repr__(self) -> str:
+        return f"Traced<{self.aval}> in {self.trace.kind}"
+
+    def __format__(self, spec: str) -> str:
+        if not spec:
+            return repr(self)
+        return format(self.concretize(ConcretizationTypeError), spec)
+
+
+def install_array_methods(methods: dict[str, Any]) -> None:
+    """Give tracers the operators and methods of arrays; called once by `fnad.numpy`."""
+    for name, method in methods.items():
+        setattr(Tracer, name, method)

@@ -1,0 +1,160 @@
+"""Abstract values: what is known of an array before it exists (shape, dtype, weak type)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+_SHORT_KIND = {"b": "bool", "i": "i", "u": "u", "f": "f", "c": "c"}
+
+
+def short_dtype(dtype: np.dtype[Any]) -> str:
+    """Name a dtype the way jaxprs print it: ``f32``, ``i64``, ``bool``."""
+    if dtype.kind == "b":
+        return "bool"
+    if dtype.kind in _SHORT_KIND:
+        return f"{_SHORT_KIND[dtype.kind]}{dtype.itemsize * 8}"
+    return dtype.name
+
+
+@dataclass(frozen=True, slots=True)
+class ShapedArray:
+    """The type of a traced array.
+
+    ``weak_type`` marks values that came from Python scalars: they take the dtype of the
+    arrays that they meet, as Python scalars do under NumPy 2's promotion (NEP 50).
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    weak_type: bool = False
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    def update(
+        self,
+        shape: tuple[int, ...] | None = None,
+        dtype: Any = None,
+        weak_type: bool | None = None,
+    ) -> ShapedArray:
+        """Return a copy with some fields replaced."""
+        return ShapedArray(
+            self.shape if shape is None else tuple(shape),
+            self.dtype if dtype is None else np.dtype(dtype),
+            self.weak_type if weak_type is None else weak_type,
+        )
+
+    def strong(self) -> ShapedArray:
+        """Return the same type without weakness."""
+        return ShapedArray(self.shape, self.dtype) if self.weak_type else self
+
+    def __str__(self) -> str:
+        star = "*" if self.weak_type else ""
+        return f"{short_dtype(self.dtype)}{star}[{','.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeDtypeStruct:
+    """Shape and dtype of an array that need not exist, as taken and given by ``eval_shape``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ShapeDtypeStruct((2, 3), np.float32)
+    ShapeDtypeStruct(shape=(2, 3), dtype=float32)
+    """
+
+    shape: tuple[int, ...]
+    dtype: Any
+    weak_type: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(self.shape))
+        object.__setattr__(self, "dtype", np.dtype(self.dtype))
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    def __repr__(self) -> str:
+        return f"ShapeDtypeStruct(shape={self.shape}, dtype={self.dtype.name})"
+
+
+_PYTHON_SCALARS: dict[type, ShapedArray] = {
+    bool: ShapedArray((), np.dtype(np.bool_)),
+    int: ShapedArray((), np.dtype(np.int64), True),
+    float: ShapedArray((), np.dtype(np.float64), True),
+    complex: ShapedArray((), np.dtype(np.complex128), True),
+}
+
+SUPPORTED_KINDS = "biufc"
+
+
+def is_array_like(value: Any) -> bool:
+    """Whether ``value`` is something fnad treats as an array: an array, a scalar, a tracer."""
+    return type(value) in _PYTHON_SCALARS or isinstance(value, (np.ndarray, np.generic)) or (
+        hasattr(value, "aval")
+    )
+
+
+def aval_of(value: Any) -> ShapedArray:
+    """Return the abstract value of an array, a scalar, a tracer or a ``ShapeDtypeStruct``.
+
+    Raises
+    ------
+    TypeError
+        If ``value`` is none of these, or an array whose dtype fnad cannot hold (object, string).
+    """
+    aval = getattr(value, "aval", None)
+    if isinstance(aval, ShapedArray):
+        return aval
+    python = _PYTHON_SCALARS.get(type(value))
+    if python is not None:
+        return python
+    if isinstance(value, (np.ndarray, np.generic)):
+        if value.dtype.kind not in SUPPORTED_KINDS or value.dtype.itemsize == 16 and (
+            value.dtype.kind == "f"
+        ):
+            raise TypeError(
+                f"arrays of dtype {value.dtype} cannot be traced: fnad works on bool, integer,"
+                " floating and complex arrays. Convert it first, or keep it out of the traced"
+                " arguments (static_argnums)."
+            )
+        dtype = value.dtype if value.dtype.isnative else value.dtype.newbyteorder("=")
+        return ShapedArray(value.shape, dtype)
+    if isinstance(value, ShapeDtypeStruct):
+        return ShapedArray(value.shape, value.dtype, value.weak_type)
+    raise TypeError(
+        f"{value!r} of type {type(value).__name__} is not an array: fnad takes NumPy arrays,"
+        " Python and NumPy scalars, and pytrees (dicts, lists, tuples, ...) of them."
+    )
+
+
+def tangent_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
+    """The dtype of tangents of a value, or None where the value has no derivative."""
+    return dtype if dtype.kind in "fc" else None
+
+
+def check_same_shape(name: str, avals: Sequence[ShapedArray]) -> tuple[int, ...]:
+    """Return the one shape of all non-scalar ``avals``; scalars (rank 0) go with any shape."""
+    shapes = {a.shape for a in avals if a.shape != ()}
+    if len(shapes) > 1:
+        raise TypeError(
+            f"{name}: operands must have equal shapes (or be scalars), got "
+            + ", ".join(str(a) for a in avals)
+        )
+    return shapes.pop() if shapes else ()
