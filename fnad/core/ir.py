@@ -49,6 +49,11 @@ class Literal:
 Atom = Var | Literal
 
 
+def literal_value(literal: Literal) -> Any:
+    """The value of a literal as rules see it: a Python scalar if weak, else a NumPy scalar."""
+    return literal.val.item() if literal.aval.weak_type else literal.val
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Equation:
     """``outvars = primitive[params](*invars)``, with the user's line that made it."""

@@ -20,7 +20,7 @@ import numpy as np
 
 from fnad.core.errors import (
     ConcretizationTypeError,
-    InternalError,
+    RuleError,
     TracerArrayConversionError,
     TracerBoolConversionError,
     TracerIntegerConversionError,
@@ -239,17 +239,20 @@ def trace_to_jaxpr(
 def rewrite(
     function: Callable[..., Sequence[Any]], avals: Sequence[ShapedArray], kind: str
 ) -> Jaxpr:
-    """Trace a transform's own function, which must close over no arrays, to a Jaxpr.
+    """Trace a transform's own function to a Jaxpr that closes over nothing.
 
-    Small constant arrays that rules make are kept: they become inputs fed by ``constant``
-    equations only if some exist; rules are expected to build arrays from primitives instead.
+    Raises
+    ------
+    RuleError
+        If a rule closed over an array or a tracer: rules build their constants from primitives
+        (``fnad.lax.full``, ``iota``), so that a rewritten program is closed.
     """
     jaxpr, consts = trace_to_jaxpr(function, avals, kind)
     if consts:
         shown = ", ".join(str(aval_of(c)) for c in consts)
-        raise InternalError(
-            f"a rule closed over arrays ({shown}) while {kind} rewrote a program; rules build"
-            " their constants from primitives (broadcast, iota)."
+        raise RuleError(
+            f"during {kind} a rule closed over arrays of type {shown}; a rule must get arrays as"
+            " operands, or build them with primitives (lax.full, lax.iota)."
         )
     return jaxpr
 

@@ -103,6 +103,9 @@ _PYTHON_SCALARS: dict[type, ShapedArray] = {
 
 SUPPORTED_KINDS = "biufc"
 
+# The dtype of tangents and cotangents of integers and booleans: it holds nothing (as in JAX).
+float0 = np.dtype([("float0", np.void, 0)])
+
 
 def is_array_like(value: Any) -> bool:
     """Whether ``value`` is something fnad treats as an array: an array, a scalar, a tracer."""
@@ -144,9 +147,9 @@ def aval_of(value: Any) -> ShapedArray:
     )
 
 
-def tangent_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
-    """The dtype of tangents of a value, or None where the value has no derivative."""
-    return dtype if dtype.kind in "fc" else None
+def is_differentiable(aval: ShapedArray) -> bool:
+    """Whether values of this type have tangents."""
+    return aval.dtype.kind in "fc"
 
 
 def check_same_shape(name: str, avals: Sequence[ShapedArray]) -> tuple[int, ...]:

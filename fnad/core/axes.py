@@ -1,0 +1,48 @@
+"""The axis names that enclosing ``vmap``s have bound, seen from the function being traced."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class _Axes(threading.local):
+    def __init__(self) -> None:
+        self.sizes: dict[Any, int] = {}
+
+
+_axes = _Axes()
+
+
+@contextmanager
+def named_axis(name: Any, size: int) -> Iterator[None]:
+    """Bind an axis name within the block; None binds nothing."""
+    if name is None:
+        yield
+        return
+    saved = _axes.sizes
+    _axes.sizes = {**saved, name: size}
+    try:
+        yield
+    finally:
+        _axes.sizes = saved
+
+
+def axis_size(name: Any) -> int:
+    """The length of a named axis.
+
+    Raises
+    ------
+    NameError
+        If no enclosing ``vmap`` has bound the name.
+    """
+    try:
+        return _axes.sizes[name]
+    except (KeyError, TypeError):
+        bound = ", ".join(map(repr, _axes.sizes)) or "none"
+        raise NameError(
+            f"unbound axis name: {name!r} (bound here: {bound}). Collectives such as lax.psum"
+            f" must run inside vmap(..., axis_name={name!r})."
+        ) from None

@@ -1,0 +1,37 @@
+"""The transforms of programs (Jaxpr to Jaxpr) and the user's wrappers of them.
+
+Reading order: ``forward`` (jvp), ``partial_eval``, ``transpose``, ``batching``, ``dce``; then the
+wrappers ``autodiff``, ``jacobians``, ``vmap``, ``jit``, ``tracing``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fnad.core.ir import Jaxpr, memoize
+from fnad.core.rewrites import install_rewrites
+from fnad.lowering import compile_jaxpr
+from fnad.transforms.batching import batch_jaxpr
+from fnad.transforms.dce import dce_jaxpr
+from fnad.transforms.forward import jvp_jaxpr
+from fnad.transforms.partial_eval import partial_eval_jaxpr
+from fnad.transforms.transpose import transpose_jaxpr
+
+
+@memoize
+def compiled(jaxpr: Jaxpr) -> Callable[[Sequence[Any]], list[Any]]:
+    """See `fnad.core.rewrites.Rewrites.compile`."""
+    return compile_jaxpr(jaxpr)
+
+
+class _Installed:
+    jvp = staticmethod(jvp_jaxpr)
+    partial_eval = staticmethod(partial_eval_jaxpr)
+    transpose = staticmethod(transpose_jaxpr)
+    batch = staticmethod(batch_jaxpr)
+    dce = staticmethod(dce_jaxpr)
+    compile = staticmethod(compiled)
+
+
+install_rewrites(_Installed())

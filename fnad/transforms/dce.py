@@ -1,0 +1,45 @@
+"""Dead code elimination: keep the equations that the wanted outputs need."""
+
+from __future__ import annotations
+
+from fnad.core.ir import Atom, Equation, Jaxpr, Var, memoize
+from fnad.core.rewrites import Mask
+
+
+@memoize
+def dce_jaxpr(jaxpr: Jaxpr, used: Mask) -> tuple[Jaxpr, Mask]:
+    """See `fnad.core.rewrites.Rewrites.dce`. An unchanged program keeps its identity.
+
+    Before ``{ lambda ; a b. let c = sin a; d = cos b in (c, d) }`` with only the first output
+    used, after ``{ lambda ; a. let c = sin a in (c,) }``.
+    """
+    outvars = tuple(a for a, u in zip(jaxpr.outvars, used, strict=True) if u)
+    live: set[Atom] = {a for a in outvars if isinstance(a, Var)}
+    kept: list[Equation] = []
+    for eqn in reversed(jaxpr.eqns):
+        used_outs = [v in live for v in eqn.outvars]
+        if not any(used_outs):
+            continue
+        rule = eqn.primitive.rules.get("dce")
+        new = rule(used_outs, eqn) if rule is not None else eqn
+        if new is None:
+            continue
+        kept.append(new)
+        live.update(a for a in new.invars if isinstance(a, Var))
+    used_in = tuple(v in live for v in jaxpr.invars)
+    eqns = tuple(reversed(kept))
+    unchanged = len(eqns) == len(jaxpr.eqns) and all(
+        a is b for a, b in zip(eqns, jaxpr.eqns, strict=True)
+    )
+    if unchanged and all(used) and all(used_in):
+        return jaxpr, used_in
+    invars = tuple(v for v, u in zip(jaxpr.invars, used_in) if u)
+    return Jaxpr(invars, eqns, outvars), used_in
+
+
+def drop_dead(jaxpr: Jaxpr) -> Jaxpr:
+    """Remove dead equations but keep all inputs and outputs."""
+    slim, used_in = dce_jaxpr(jaxpr, (True,) * len(jaxpr.outvars))
+    if all(used_in):
+        return slim
+    return slim.replace(invars=jaxpr.invars)

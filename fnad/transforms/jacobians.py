@@ -1,0 +1,165 @@
+"""Whole Jacobians and Hessians, by ``vmap`` of pushforwards or pullbacks over a basis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from fnad.core import tree
+from fnad.core.types import ShapedArray, aval_of, is_differentiable
+from fnad.primitives.shape import broadcasted_iota, full, reshape, slice_in_dim
+from fnad.primitives.logic import convert_element_type, eq
+from fnad.transforms.autodiff import linearize, vjp
+from fnad.transforms.vmap import vmap
+
+
+def jacfwd(
+    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., Any]:
+    """Jacobian by forward mode: one pushforward an input element, all in one batch.
+
+    Parameters
+    ----------
+    fun : callable
+        Function whose Jacobian is wanted.
+    argnums : int or sequence of int
+        Positional arguments to differentiate with respect to.
+    has_aux : bool
+        Whether ``fun`` returns ``(out, aux)``.
+
+    Returns
+    -------
+    callable
+        Returns the Jacobian: for each leaf of the result a tree like the argument, with leaves
+        of shape ``result.shape + argument.shape``.
+
+    Examples
+    --------
+    >>> import numpy as np, fnad
+    >>> fnad.jacfwd(lambda x: x**2)(np.array([1.0, 2.0]))
+    array([[2., 0.],
+           [0., 4.]])
+    """
+
+    @wraps(fun)
+    def jacobian(*args: Any, **kwargs: Any) -> Any:
+        partial, picked = _partial(fun, argnums, args, kwargs)
+        out, push, *aux = linearize(partial, picked, has_aux=has_aux)
+        _check_real("jacfwd", picked)
+        columns = vmap(push, out_axes=-1)(_basis(picked))
+        jac = tree.map(lambda o, c: _split_basis(c, -1, picked, aval_of(o).shape), out, columns)
+        return (jac, aux[0]) if has_aux else jac
+
+    return jacobian
+
+
+def jacrev(
+    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., Any]:
+    """Jacobian by reverse mode: one pullback an output element, all in one batch.
+
+    Parameters and result are those of `jacfwd`; it is the better choice when the result has
+    fewer elements than the argument.
+
+    Examples
+    --------
+    >>> import numpy as np, fnad
+    >>> fnad.jacrev(lambda x: np.sum(x**2))(np.array([1.0, 2.0]))
+    array([2., 4.])
+    """
+
+    @wraps(fun)
+    def jacobian(*args: Any, **kwargs: Any) -> Any:
+        partial, picked = _partial(fun, argnums, args, kwargs)
+        out, pull, *aux = vjp(partial, picked, has_aux=has_aux)
+        _check_real("jacrev", out)
+        (rows,) = vmap(pull)(_basis(out))
+        by_input = tree.map(lambda x, r: _split_basis(r, 0, out, aval_of(x).shape), picked, rows)
+        jac = tree.transpose(tree.structure(picked), tree.structure(out), by_input)
+        return (jac, aux[0]) if has_aux else jac
+
+    return jacobian
+
+
+def hessian(
+    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., Any]:
+    """Hessian of a function: ``jacfwd(jacrev(fun))``.
+
+    Examples
+    --------
+    >>> import numpy as np, fnad
+    >>> fnad.hessian(lambda x: np.sum(x**3))(np.array([1.0, 2.0]))
+    array([[ 6.,  0.],
+           [ 0., 12.]])
+    """
+    return jacfwd(jacrev(fun, argnums, has_aux), argnums, has_aux)
+
+
+def _partial(
+    fun: Callable[..., Any], argnums: int | Sequence[int], args: Sequence[Any], kwargs: Any
+) -> tuple[Callable[..., Any], Any]:
+    """The function of the differentiated arguments alone, and these arguments."""
+    single = isinstance(argnums, int)
+    positions = [argnums] if isinstance(argnums, int) else list(argnums)
+    for i in positions:
+        if not -len(args) <= i < len(args):
+            raise TypeError(
+                f"argnums={i} asks for positional argument {i}, but the function was called with"
+                f" {len(args)} positional arguments"
+            )
+    picked = args[positions[0]] if single else tuple(args[i] for i in positions)
+
+    @wraps(fun)
+    def partial(inner: Any) -> Any:
+        full_args = list(args)
+        for i, value in zip(positions, (inner,) if single else inner):
+            full_args[i] = value
+        return fun(*full_args, **kwargs)
+
+    return partial, picked
+
+
+def _check_real(what: str, values: Any) -> None:
+    for leaf in tree.leaves(values):
+        if not is_differentiable(aval_of(leaf)):
+            raise TypeError(
+                f"{what} needs floating arrays, got {aval_of(leaf)}; convert it with"
+                " .astype(float), or name other arguments in argnums"
+            )
+
+
+def _basis(value: Any) -> Any:
+    """The standard basis of a pytree of arrays: leaves of shape ``(total, *leaf.shape)``."""
+    avals = [aval_of(leaf) for leaf in tree.leaves(value)]
+    total = sum(a.size for a in avals)
+    leaves, start = [], 0
+    for aval in avals:
+        leaves.append(_basis_rows(total, start, aval))
+        start += aval.size
+    return tree.unflatten(tree.structure(value), leaves)
+
+
+def _basis_rows(total: int, start: int, aval: ShapedArray) -> Any:
+    if aval.size == 0 or total == 0:
+        return full((total, *aval.shape), 0, aval.dtype)
+    rows = broadcasted_iota(np.int64, (total, aval.size), 0)
+    columns = broadcasted_iota(np.int64, (total, aval.size), 1)
+    hit = eq(rows, columns + start)
+    return reshape(convert_element_type(hit, aval.dtype), (total, *aval.shape))
+
+
+def _split_basis(stacked: Any, axis: int, basis_of: Any, shape: tuple[int, ...]) -> Any:
+    """Split the basis axis of a Jacobian into the shapes of the tree it is the basis of."""
+
+    leaves, start = [], 0
+    for leaf in tree.leaves(basis_of):
+        aval = aval_of(leaf)
+        piece = slice_in_dim(stacked, start, start + aval.size, axis=axis)
+        whole = (*shape, *aval.shape) if axis == -1 else (*aval.shape, *shape)
+        leaves.append(reshape(piece, whole))
+        start += aval.size
+    return tree.unflatten(tree.structure(basis_of), leaves)

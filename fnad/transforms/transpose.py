@@ -1,0 +1,104 @@
+"""Transposition: a linear program from inputs to outputs becomes one from cotangents back.
+
+Before, linear in ``t``: ``{ lambda ; c t. let d = mul t c in (d,) }``,
+after: ``{ lambda ; c ct. let e = mul ct c in (e,) }``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fnad.core.errors import RuleError
+from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var, literal_value, memoize
+from fnad.core.primitive import Linear, Zero, instantiate
+from fnad.core.rewrites import Mask
+from fnad.core.tracer import rewrite, source_of
+from fnad.core.types import aval_of
+
+
+@memoize
+def transpose_jaxpr(
+    jaxpr: Jaxpr, linear: Mask, nonzero: Mask, instantiate_in: Mask
+) -> tuple[Jaxpr, Mask]:
+    """See `fnad.core.rewrites.Rewrites.transpose`."""
+    linear_in = [v for v, lin in zip(jaxpr.invars, linear, strict=True) if lin]
+    other_in = [v for v, lin in zip(jaxpr.invars, linear) if not lin]
+    nonzero_in: list[bool] = []
+
+    def run(*args: Any) -> list[Any]:
+        values = dict(zip(other_in, args[: len(other_in)], strict=True))
+        given = iter(args[len(other_in) :])
+        cts_out = [next(given) if nz else Zero(a.aval) for a, nz in zip(jaxpr.outvars, nonzero)]
+        cts_in = _backward(jaxpr, linear_in, values, cts_out)
+        for ct, wanted in zip(cts_in, instantiate_in, strict=True):
+            nonzero_in.append(wanted or not isinstance(ct, Zero))
+        return [instantiate(ct) for ct, nz in zip(cts_in, nonzero_in) if nz]
+
+    ct_avals = [a.aval.strong() for a, nz in zip(jaxpr.outvars, nonzero, strict=True) if nz]
+    avals = [*(v.aval for v in other_in), *ct_avals]
+    return rewrite(run, avals, "transposition"), tuple(nonzero_in)
+
+
+def _backward(
+    jaxpr: Jaxpr, linear_in: Sequence[Var], values: dict[Any, Any], cts_out: Sequence[Any]
+) -> list[Any]:
+    linear_vars: set[Atom] = set(linear_in)
+    linear_eqns: list[Equation] = []
+
+    def value(atom: Atom) -> Any:
+        return literal_value(atom) if isinstance(atom, Literal) else values[atom]
+
+    for eqn in jaxpr.eqns:
+        if any(a in linear_vars for a in eqn.invars):
+            linear_vars.update(eqn.outvars)
+            linear_eqns.append(eqn)
+            continue
+        with source_of(eqn):
+            outs = eqn.primitive.bind(*map(value, eqn.invars), **eqn.params)
+        values.update(zip(eqn.outvars, outs if eqn.primitive.multiple_results else [outs]))
+
+    cts: dict[Atom, Any] = {}
+
+    def accumulate(atom: Atom, ct: Any) -> None:
+        if atom in linear_vars and ct is not None and not isinstance(ct, Zero):
+            cts[atom] = cts[atom] + ct if atom in cts else ct
+
+    for atom, ct in zip(jaxpr.outvars, cts_out, strict=True):
+        accumulate(atom, ct)
+    for eqn in reversed(linear_eqns):
+        if not any(v in cts for v in eqn.outvars):
+            continue
+        with source_of(eqn):
+            out_cts = [
+                cts.pop(v) if v in cts else Zero(v.aval.strong()) for v in eqn.outvars
+            ]
+            operands = [Linear(a.aval) if a in linear_vars else value(a) for a in eqn.invars]
+            for atom, ct in zip(eqn.invars, _transpose_equation(eqn, out_cts, operands)):
+                accumulate(atom, ct)
+    return [cts[v] if v in cts else Zero(v.aval.strong()) for v in linear_in]
+
+
+def _transpose_equation(
+    eqn: Equation, out_cts: list[Any], operands: list[Any]
+) -> Sequence[Any]:
+    primitive = eqn.primitive
+    rule = primitive.rule("transpose")
+    in_cts = rule(out_cts if primitive.multiple_results else out_cts[0], *operands, **eqn.params)
+    if not isinstance(in_cts, (list, tuple)) or len(in_cts) != len(operands):
+        raise RuleError(
+            f"the transpose rule of primitive {primitive.name!r} must return a list of"
+            f" {len(operands)} cotangents, one an operand (None where the operand is not"
+            f" differentiated), got {in_cts!r}, in {eqn}"
+        )
+    for operand, ct in zip(operands, in_cts):
+        if ct is None or isinstance(ct, Zero) or not isinstance(operand, Linear):
+            continue
+        aval = aval_of(ct)
+        if (aval.shape, aval.dtype) != (operand.aval.shape, operand.aval.dtype):
+            raise RuleError(
+                f"the transpose rule of primitive {primitive.name!r} returned a cotangent of"
+                f" type {aval} for an operand of type {operand.aval}, in {eqn}"
+            )
+    return in_cts
+
