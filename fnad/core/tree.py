@@ -1,0 +1,429 @@
+"""Pytrees: nested containers of arrays seen as a flat list of leaves and a structure.
+
+A tree is a leaf, or a registered container of trees. Lists, tuples, namedtuples, dicts (sorted by
+key), ``OrderedDict``, ``defaultdict`` and None (an empty tree) are registered from the start;
+`fnad.core.tree_registry` adds the user's own classes. Everything else is a leaf.
+
+Structures are nested tuples ``(type, aux, children)`` inside, so that the comparison and the hash
+that every call of a compiled function needs run at the speed of tuples.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from functools import reduce as _functools_reduce
+from typing import Any
+
+from fnad.core.tree_registry import (
+    DictKey,
+    FlattenedIndexKey,
+    GetAttrKey,
+    SequenceKey,
+    node_type,
+    registry,
+)
+
+IsLeaf = Callable[[Any], bool] | None
+KeyPath = tuple[Any, ...]
+
+_LEAF = "*"
+
+
+class PyTreeDef:
+    """The structure of a tree: what is left when its leaves are taken out.
+
+    Structures are hashable and compare equal if containers, keys and static data do.
+
+    Examples
+    --------
+    >>> structure({"b": (1, 2), "a": 3})
+    PyTreeDef({'a': *, 'b': (*, *)})
+    """
+
+    __slots__ = ("_hash", "_spec", "num_leaves")
+
+    def __init__(self, spec: Any, num_leaves: int) -> None:
+        self._spec = spec
+        self.num_leaves = num_leaves
+        self._hash: int | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return isinstance(other, PyTreeDef) and self._spec == other._spec
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            try:
+                self._hash = hash(self._spec)
+            except TypeError as error:
+                raise TypeError(
+                    f"the structure {self} cannot be hashed ({error}): the static data (aux) that"
+                    " a registered class gives out when it is flattened must be hashable; give"
+                    " out arrays and containers as children"
+                ) from None
+        return self._hash
+
+    @property
+    def num_nodes(self) -> int:
+        """The number of containers and leaves."""
+        return _count_nodes(self._spec)
+
+    def children(self) -> list[PyTreeDef]:
+        """The structures of the root's children."""
+        if self._spec is _LEAF:
+            return []
+        return [PyTreeDef(spec, _count_leaves(spec)) for spec in self._spec[2]]
+
+    def unflatten(self, leaves: Iterable[Any]) -> Any:
+        """Put leaves back into this structure."""
+        leaves = list(leaves)
+        if len(leaves) != self.num_leaves:
+            raise ValueError(
+                f"{self} has {self.num_leaves} leaves, but {len(leaves)} were given to unflatten"
+            )
+        return _unflatten(self._spec, iter(leaves))
+
+    def flatten_up_to(self, tree: Any) -> list[Any]:
+        """Cut ``tree`` where this structure has its leaves and return the subtrees.
+
+        Raises
+        ------
+        ValueError
+            If this structure is not a prefix of ``tree``; the text names where they disagree.
+        """
+        subtrees: list[Any] = []
+        if not _flatten_up_to(self._spec, tree, subtrees):
+            path, reason = _find_mismatch(self._spec, tree, ())
+            raise ValueError(
+                f"the trees disagree at {keystr(path) or 'the root'}: {reason}.\n"
+                f"  expected: {self}\n  got:      {structure(tree)}"
+            )
+        return subtrees
+
+    def __repr__(self) -> str:
+        return f"PyTreeDef({_show(self._spec)})"
+
+
+def flatten(tree: Any, is_leaf: IsLeaf = None) -> tuple[list[Any], PyTreeDef]:
+    """Take a tree apart.
+
+    Parameters
+    ----------
+    tree : pytree
+    is_leaf : callable, optional
+        Asked of every subtree; where it says True the subtree is taken as a leaf.
+
+    Returns
+    -------
+    leaves : list
+    treedef : PyTreeDef
+
+    Examples
+    --------
+    >>> flatten({"b": [1, 2], "a": 3, "c": None})
+    ([3, 1, 2], PyTreeDef({'a': *, 'b': [*, *], 'c': None}))
+    """
+    leaves: list[Any] = []
+    if is_leaf is None:
+        spec = _flatten(tree, leaves)
+    else:
+        spec = _flatten_until(tree, leaves, is_leaf)
+    return leaves, PyTreeDef(spec, len(leaves))
+
+
+def unflatten(treedef: PyTreeDef, leaves: Iterable[Any]) -> Any:
+    """Put leaves back into a structure; the inverse of `flatten`.
+
+    Raises
+    ------
+    ValueError
+        If the number of leaves is not that of the structure.
+
+    Examples
+    --------
+    >>> unflatten(structure({"a": 0, "b": [0, 0]}), [3, 1, 2])
+    {'a': 3, 'b': [1, 2]}
+    """
+    return treedef.unflatten(leaves)
+
+
+def leaves(tree: Any, is_leaf: IsLeaf = None) -> list[Any]:
+    """The leaves of a tree.
+
+    Examples
+    --------
+    >>> leaves([1, (2, None), {"a": 3}])
+    [1, 2, 3]
+    """
+    return flatten(tree, is_leaf)[0]
+
+
+def structure(tree: Any, is_leaf: IsLeaf = None) -> PyTreeDef:
+    """The structure of a tree.
+
+    Examples
+    --------
+    >>> structure([1, (2, None)])
+    PyTreeDef([*, (*, None)])
+    """
+    return flatten(tree, is_leaf)[1]
+
+
+def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = None) -> Any:
+    """Apply ``f`` to corresponding leaves of trees and return the tree of results.
+
+    The structure of ``tree`` must be a prefix of those of ``rest``: where ``tree`` has a leaf,
+    ``f`` gets the whole subtree of the others.
+
+    Raises
+    ------
+    ValueError
+        If the structures disagree; the text shows both and names where.
+
+    Examples
+    --------
+    >>> map(lambda x, y: x + y, {"a": 1, "b": (2, 3)}, {"a": 10, "b": (20, 30)})
+    {'a': 11, 'b': (22, 33)}
+    """
+    first, treedef = flatten(tree, is_leaf)
+    others = [treedef.flatten_up_to(r) for r in rest]
+    return _unflatten(treedef._spec, iter([f(*xs) for xs in zip(first, *others)]))
+
+
+_UNSET = object()
+
+
+def reduce(
+    function: Callable[[Any, Any], Any],
+    tree: Any,
+    initializer: Any = _UNSET,
+    is_leaf: IsLeaf = None,
+) -> Any:
+    """Combine the leaves of a tree from left to right.
+
+    Examples
+    --------
+    >>> reduce(lambda total, leaf: total + leaf, {"a": 1, "b": [2, 3]})
+    6
+    """
+    if initializer is _UNSET:
+        return _functools_reduce(function, leaves(tree, is_leaf))
+    return _functools_reduce(function, leaves(tree, is_leaf), initializer)
+
+
+def all(tree: Any, *, is_leaf: IsLeaf = None) -> bool:
+    """Whether all leaves are true.
+
+    Examples
+    --------
+    >>> all({"a": True, "b": [True, False]})
+    False
+    """
+    return not [leaf for leaf in leaves(tree, is_leaf) if not leaf]
+
+
+def transpose(outer_treedef: PyTreeDef, inner_treedef: PyTreeDef | None, tree: Any) -> Any:
+    """Turn a tree of trees inside out.
+
+    Parameters
+    ----------
+    outer_treedef : PyTreeDef
+        Structure of the outer tree.
+    inner_treedef : PyTreeDef or None
+        Structure of its subtrees; taken from the first if None.
+    tree : pytree
+        A tree of structure ``outer``, at whose leaves stand trees of structure ``inner``.
+
+    Examples
+    --------
+    >>> pairs = {"x": (1, 2), "y": (3, 4)}
+    >>> transpose(structure({"x": 0, "y": 0}), structure((0, 0)), pairs)
+    ({'x': 1, 'y': 3}, {'x': 2, 'y': 4})
+    """
+    subtrees = outer_treedef.flatten_up_to(tree)
+    if inner_treedef is None:
+        if not subtrees:
+            raise ValueError(
+                "tree.transpose needs inner_treedef where the outer structure has no leaves"
+            )
+        inner_treedef = structure(subtrees[0])
+    columns = zip(*[inner_treedef.flatten_up_to(subtree) for subtree in subtrees])
+    inner_leaves = [outer_treedef.unflatten(column) for column in columns]
+    if not subtrees:
+        inner_leaves = [outer_treedef.unflatten(()) for _ in range(inner_treedef.num_leaves)]
+    return inner_treedef.unflatten(inner_leaves)
+
+
+def flatten_with_path(
+    tree: Any, is_leaf: IsLeaf = None
+) -> tuple[list[tuple[KeyPath, Any]], PyTreeDef]:
+    """Take a tree apart into pairs ``(path, leaf)`` and the structure.
+
+    Examples
+    --------
+    >>> [(keystr(path), leaf) for path, leaf in flatten_with_path({"w": [1, 2]})[0]]
+    [("['w'][0]", 1), ("['w'][1]", 2)]
+    """
+    pairs: list[tuple[KeyPath, Any]] = []
+    spec = _flatten_with_path(tree, (), pairs, is_leaf)
+    return pairs, PyTreeDef(spec, len(pairs))
+
+
+def leaves_with_path(tree: Any, is_leaf: IsLeaf = None) -> list[tuple[KeyPath, Any]]:
+    """The pairs ``(path, leaf)`` of a tree; see `flatten_with_path`."""
+    return flatten_with_path(tree, is_leaf)[0]
+
+
+def map_with_path(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = None) -> Any:
+    """Apply ``f(path, *leaves)`` to corresponding leaves; otherwise as `map`.
+
+    Examples
+    --------
+    >>> map_with_path(lambda path, x: f"{keystr(path)} = {x}", {"a": 1})
+    {'a': "['a'] = 1"}
+    """
+    pairs, treedef = flatten_with_path(tree, is_leaf)
+    others = [treedef.flatten_up_to(r) for r in rest]
+    return treedef.unflatten(f(*pair, *xs) for pair, *xs in zip(pairs, *others))
+
+
+def keystr(keys: KeyPath, *, simple: bool = False, separator: str = "") -> str:
+    """Write a path as Python would: ``['layers'][1].weight``.
+
+    Parameters
+    ----------
+    keys : tuple
+        A path of `flatten_with_path`.
+    simple : bool
+        Whether to write only the bare keys.
+    separator : str
+        What to put between the keys.
+
+    Examples
+    --------
+    >>> path, _ = leaves_with_path({"layers": [0]})[0]
+    >>> keystr(path), keystr(path, simple=True, separator="/")
+    ("['layers'][0]", 'layers/0')
+    """
+    return separator.join([_bare_key(k) if simple else str(k) for k in keys])
+
+
+def _bare_key(key: Any) -> str:
+    if isinstance(key, (DictKey, SequenceKey, GetAttrKey, FlattenedIndexKey)):
+        return str(getattr(key, key.__slots__[0]))
+    return str(key)
+
+
+def _flatten(tree: Any, out: list[Any]) -> Any:
+    cls = type(tree)
+    node = registry.get(cls)
+    # Only subclasses of tuple can be containers that are not registered (namedtuples).
+    if node is None and (not isinstance(tree, tuple) or (node := node_type(cls)) is None):
+        out.append(tree)
+        return _LEAF
+    children, aux = node[0](tree)
+    return (cls, aux, tuple([_flatten(child, out) for child in children]))
+
+
+def _flatten_until(tree: Any, out: list[Any], is_leaf: Callable[[Any], bool]) -> Any:
+    cls = type(tree)
+    node = None if is_leaf(tree) else node_type(cls)
+    if node is None:
+        out.append(tree)
+        return _LEAF
+    children, aux = node.flatten(tree)
+    return (cls, aux, tuple([_flatten_until(child, out, is_leaf) for child in children]))
+
+
+def _flatten_with_path(
+    tree: Any, path: KeyPath, out: list[tuple[KeyPath, Any]], is_leaf: IsLeaf
+) -> Any:
+    cls = type(tree)
+    node = None if is_leaf is not None and is_leaf(tree) else node_type(cls)
+    if node is None:
+        out.append((path, tree))
+        return _LEAF
+    pairs, aux = node.flatten_with_keys(tree)
+    specs = [_flatten_with_path(child, (*path, key), out, is_leaf) for key, child in pairs]
+    return (cls, aux, tuple(specs))
+
+
+def _unflatten(spec: Any, leaves: Any) -> Any:
+    if spec is _LEAF:
+        return next(leaves)
+    cls, aux, children = spec
+    return registry[cls][1](aux, [_unflatten(child, leaves) for child in children])
+
+
+def _flatten_up_to(spec: Any, tree: Any, out: list[Any]) -> bool:
+    if spec is _LEAF:
+        out.append(tree)
+        return True
+    cls, aux, specs = spec
+    if type(tree) is not cls:
+        return False
+    children, found = registry[cls][0](tree)
+    children = list(children)
+    if found != aux or len(children) != len(specs):
+        return False
+    for child_spec, child in zip(specs, children):  # noqa: SIM110 (`all` is this module's)
+        if not _flatten_up_to(child_spec, child, out):
+            return False
+    return True
+
+
+def _find_mismatch(spec: Any, tree: Any, path: KeyPath) -> tuple[KeyPath, str]:
+    """The path and the reason of the first disagreement; there must be one below ``path``."""
+    cls, aux, specs = spec
+    expected = f"{cls.__name__} of {len(specs)}" if specs else _show(spec)
+    node = node_type(type(tree))
+    if node is None:
+        return path, f"expected {expected}, got a leaf of type {type(tree).__name__}"
+    pairs, found = node.flatten_with_keys(tree)
+    got = f"{type(tree).__name__} of {len(pairs)}" if pairs else repr(tree)
+    if type(tree) is not cls:
+        return path, f"expected {expected}, got {got}"
+    if issubclass(cls, dict) and found != aux:
+        return path, f"expected keys {_dict_keys(spec)}, got {list(tree)}"
+    if found != aux and len(pairs) == len(specs):
+        return path, f"expected {cls.__name__} with static data {aux!r}, got {found!r}"
+    if len(pairs) != len(specs):
+        return path, f"expected {expected}, got {got}"
+    for child_spec, (key, child) in zip(specs, pairs):
+        if not _flatten_up_to(child_spec, child, []):
+            return _find_mismatch(child_spec, child, (*path, key))
+    raise AssertionError("the trees agree")
+
+
+def _count_leaves(spec: Any) -> int:
+    return 1 if spec is _LEAF else sum([_count_leaves(child) for child in spec[2]])
+
+
+def _count_nodes(spec: Any) -> int:
+    return 1 if spec is _LEAF else 1 + sum([_count_nodes(child) for child in spec[2]])
+
+
+def _dict_keys(spec: Any) -> list[Any]:
+    cls, aux, _ = spec
+    return list(aux[1] if cls is defaultdict else aux)
+
+
+def _show(spec: Any) -> str:
+    if spec is _LEAF:
+        return "*"
+    cls, aux, children = spec
+    shown = [_show(child) for child in children]
+    inside = ", ".join(shown)
+    if cls is type(None):
+        return "None"
+    if cls is tuple:
+        return f"({inside},)" if len(children) == 1 else f"({inside})"
+    if cls is list:
+        return f"[{inside}]"
+    if cls is dict:
+        return "{" + ", ".join([f"{k!r}: {v}" for k, v in zip(aux, shown)]) + "}"
+    if issubclass(cls, tuple):
+        return f"CustomNode(namedtuple[{cls.__name__}], [{inside}])"
+    return f"CustomNode({cls.__name__}[{aux!r}], [{inside}])"
