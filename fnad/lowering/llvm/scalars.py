@@ -1,0 +1,397 @@
+"""One method per scalar operation: the builder interface of elementwise rules, printed as IR.
+
+Every operation is defined for all of its inputs, as NumPy defines it on this kind of machine:
+no division traps, no result is poison. float16 values are computed in float32 and rounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fnad.core.errors import InternalError
+from fnad.lowering.llvm import maths
+from fnad.lowering.llvm.writer import (
+    BOOL,
+    FLOAT16,
+    FLOAT32,
+    FLOAT64,
+    DType,
+    Value,
+    constant_text,
+    llvm_type,
+    suffix,
+)
+
+if TYPE_CHECKING:
+    from fnad.lowering.llvm.writer import Function
+
+_INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)
+
+
+class ScalarBuilder:
+    """Scalar operations on `Value`s, appended to a function."""
+
+    def __init__(self, function: Function) -> None:
+        self.f = function
+
+    # -- helpers ----------------------------------------------------------------------------
+
+    def constant(self, value: Any, dtype: Any) -> Value:
+        dtype = np.dtype(dtype)
+        return Value(constant_text(value, dtype), dtype)
+
+    def _intrinsic(self, name: str, *args: Value, extra: str = "") -> Value:
+        """Call ``llvm.<name>.<type>``, all operands and the result having one type."""
+        dtype = args[0].dtype
+        kind = {"half": "f16", "float": "f32", "double": "f64"}.get(
+            llvm_type(dtype), llvm_type(dtype)
+        )
+        symbol = f"llvm.{name}.{kind}"
+        types = ", ".join(
+            [llvm_type(a.dtype) for a in args] + ([extra.split()[0]] if extra else [])
+        )
+        self.f.module.declare(symbol, f"declare {llvm_type(dtype)} @{symbol}({types})")
+        operands = ", ".join([a.typed for a in args] + ([extra] if extra else []))
+        return self.f.value(f"call {llvm_type(dtype)} @{symbol}({operands})", dtype)
+
+    def _widened(self, method: Callable[..., Value], *args: Value) -> Value:
+        """Compute a float16 operation in float32 and round once."""
+        wide = [self.convert(a, FLOAT32) if a.dtype == FLOAT16 else a for a in args]
+        result = method(*wide)
+        return self.convert(result, FLOAT16) if result.dtype == FLOAT32 else result
+
+    def _binary(self, instruction: str, x: Value, y: Value) -> Value:
+        return self.f.value(f"{instruction} {llvm_type(x.dtype)} {x.ref}, {y.ref}", x.dtype)
+
+    def _same(self, name: str, *args: Value) -> DType:
+        dtype = args[0].dtype
+        if any(a.dtype != dtype for a in args):
+            found = ", ".join(str(a.dtype) for a in args)
+            raise InternalError(f"operands of {name} differ in dtype: {found}")
+        return dtype
+
+    def _arithmetic(
+        self, name: str, x: Value, y: Value, floating: str, integer: str, boolean: str
+    ) -> Value:
+        dtype = self._same(name, x, y)
+        if dtype == FLOAT16:
+            return self._widened(lambda a, b: self._binary(floating, a, b), x, y)
+        return self._binary({"f": floating, "b": boolean}.get(dtype.kind, integer), x, y)
+
+    # -- arithmetic -------------------------------------------------------------------------
+
+    def add(self, x: Value, y: Value) -> Value:
+        return self._arithmetic("add", x, y, "fadd contract", "add", "or")
+
+    def subtract(self, x: Value, y: Value) -> Value:
+        return self._arithmetic("subtract", x, y, "fsub contract", "sub", "xor")
+
+    def multiply(self, x: Value, y: Value) -> Value:
+        return self._arithmetic("multiply", x, y, "fmul contract", "mul", "and")
+
+    def fma(self, x: Value, y: Value, z: Value) -> Value:
+        """``x * y + z`` rounded once; for the definitions in `maths`."""
+        return self._intrinsic("fma", x, y, z)
+
+    def divide(self, x: Value, y: Value) -> Value:
+        dtype = self._same("divide", x, y)
+        if dtype == FLOAT16:
+            return self._widened(self.divide, x, y)
+        if dtype.kind == "f":
+            return self._binary("fdiv", x, y)
+        if dtype.kind == "b":
+            return self._binary("and", x, y)
+        zero = self.constant(0, dtype)
+        quotient = self._binary("udiv" if dtype.kind == "u" else "sdiv", x, self._safe_divisor(y))
+        if dtype.kind == "i":  # INT_MIN / -1 wraps instead of trapping
+            minus = self.equal(y, self.constant(-1, dtype))
+            quotient = self.where(minus, self.negative(x), quotient)
+        return self.where(self.equal(y, zero), zero, quotient)
+
+    def remainder(self, x: Value, y: Value) -> Value:
+        dtype = self._same("remainder", x, y)
+        if dtype == FLOAT16:
+            return self._widened(self.remainder, x, y)
+        if dtype.kind == "f":
+            maths.bind_fmod(dtype)
+            return self._binary("frem", x, y)
+        if dtype.kind == "b":
+            return self.constant(False, BOOL)
+        return self._binary("urem" if dtype.kind == "u" else "srem", x, self._safe_divisor(y))
+
+    def _safe_divisor(self, y: Value) -> Value:
+        """``y``, or 1 where dividing by it would trap (0, and -1 for the sake of INT_MIN)."""
+        one = self.constant(1, y.dtype)
+        safe = self.where(self.equal(y, self.constant(0, y.dtype)), one, y)
+        if y.dtype.kind == "i":
+            safe = self.where(self.equal(y, self.constant(-1, y.dtype)), one, safe)
+        return safe
+
+    def negative(self, x: Value) -> Value:
+        if x.dtype.kind == "f":
+            return self.f.value(f"fneg {x.typed}", x.dtype)
+        if x.dtype.kind == "b":
+            return x
+        return self._binary("sub", self.constant(0, x.dtype), x)
+
+    def absolute(self, x: Value) -> Value:
+        if x.dtype.kind == "f":
+            return self._intrinsic("fabs", x)
+        if x.dtype.kind == "i":
+            return self._intrinsic("abs", x, extra="i1 false")
+        return x
+
+    def sign(self, x: Value) -> Value:
+        if x.dtype.kind == "b":
+            return x
+        zero, one = self.constant(0, x.dtype), self.constant(1, x.dtype)
+        positive = self.where(self.greater(x, zero), one, zero)
+        if x.dtype.kind == "u":
+            return positive
+        result = self.where(self.less(x, zero), self.constant(-1, x.dtype), positive)
+        return self.where(self._isnan(x), x, result) if x.dtype.kind == "f" else result
+
+    def minimum(self, x: Value, y: Value) -> Value:
+        return self._extremum("minimum", x, y, self.less, "and")
+
+    def maximum(self, x: Value, y: Value) -> Value:
+        return self._extremum("maximum", x, y, self.greater, "or")
+
+    def _extremum(
+        self, name: str, x: Value, y: Value, compare: Callable[..., Value], boolean: str
+    ) -> Value:
+        dtype = self._same(name, x, y)
+        if dtype.kind == "b":
+            return self._binary(boolean, x, y)
+        if dtype.kind in "iu":
+            return self._intrinsic(f"{'s' if dtype.kind == 'i' else 'u'}{name[:3]}", x, y)
+        chosen = self.where(compare(x, y), x, y)  # y if either is NaN
+        return self.where(self._isnan(x), x, chosen)
+
+    def _isnan(self, x: Value) -> Value:
+        return self.f.value(f"fcmp uno {x.typed}, {x.ref}", BOOL)
+
+    def copysign(self, x: Value, y: Value) -> Value:
+        self._same("copysign", x, y)
+        return self._intrinsic("copysign", x, y)
+
+    # -- rounding ---------------------------------------------------------------------------
+
+    def _rounding(self, name: str, x: Value) -> Value:
+        if x.dtype.kind != "f":
+            return x
+        if x.dtype == FLOAT16:
+            return self._widened(lambda a: self._intrinsic(name, a), x)
+        return self._intrinsic(name, x)
+
+    def floor(self, x: Value) -> Value:
+        return self._rounding("floor", x)
+
+    def ceil(self, x: Value) -> Value:
+        return self._rounding("ceil", x)
+
+    def trunc(self, x: Value) -> Value:
+        return self._rounding("trunc", x)
+
+    def rint(self, x: Value) -> Value:
+        return self._rounding("rint", x)
+
+    def sqrt(self, x: Value) -> Value:
+        return self._rounding("sqrt", x)
+
+    # -- comparison and logic ---------------------------------------------------------------
+
+    def _compare(self, name: str, x: Value, y: Value) -> Value:
+        kind = self._same(name, x, y).kind
+        if kind == "f":
+            operation = f"fcmp {'u' if name == 'ne' else 'o'}{name}"
+        else:
+            sign = "" if name in ("eq", "ne") else "s" if kind == "i" else "u"
+            operation = f"icmp {sign}{name}"
+        return self.f.value(f"{operation} {x.typed}, {y.ref}", BOOL)
+
+    def equal(self, x: Value, y: Value) -> Value:
+        return self._compare("eq", x, y)
+
+    def not_equal(self, x: Value, y: Value) -> Value:
+        return self._compare("ne", x, y)
+
+    def less(self, x: Value, y: Value) -> Value:
+        return self._compare("lt", x, y)
+
+    def less_equal(self, x: Value, y: Value) -> Value:
+        return self._compare("le", x, y)
+
+    def greater(self, x: Value, y: Value) -> Value:
+        return self._compare("gt", x, y)
+
+    def greater_equal(self, x: Value, y: Value) -> Value:
+        return self._compare("ge", x, y)
+
+    def bitwise_and(self, x: Value, y: Value) -> Value:
+        self._same("bitwise_and", x, y)
+        return self._binary("and", x, y)
+
+    def bitwise_or(self, x: Value, y: Value) -> Value:
+        self._same("bitwise_or", x, y)
+        return self._binary("or", x, y)
+
+    def bitwise_xor(self, x: Value, y: Value) -> Value:
+        self._same("bitwise_xor", x, y)
+        return self._binary("xor", x, y)
+
+    def bitwise_not(self, x: Value) -> Value:
+        ones = "true" if x.dtype.kind == "b" else "-1"
+        return self._binary("xor", x, Value(ones, x.dtype))
+
+    def left_shift(self, x: Value, y: Value) -> Value:
+        return self._shift("shl", x, y)
+
+    def right_shift_logical(self, x: Value, y: Value) -> Value:
+        return self._shift("lshr", x, y)
+
+    def right_shift_arithmetic(self, x: Value, y: Value) -> Value:
+        return self._shift("ashr" if x.dtype.kind == "i" else "lshr", x, y)
+
+    def _shift(self, operation: str, x: Value, y: Value) -> Value:
+        """Shift; by the width or more (or a negative amount) it gives 0, or the sign."""
+        dtype = self._same(operation, x, y)
+        if dtype.kind == "b":  # by 1 or more nothing is left
+            return self._binary("and", x, self.bitwise_not(y))
+        width = dtype.itemsize * 8
+        inside = self.f.value(f"icmp ult {y.typed}, {width}", BOOL)
+        amount = self.where(inside, y, self.constant(width - 1, dtype))
+        shifted = self._binary(operation, x, amount)
+        if operation == "ashr":
+            return shifted
+        return self.where(inside, shifted, self.constant(0, dtype))
+
+    def where(self, c: Value, x: Value, y: Value) -> Value:
+        dtype = self._same("where", x, y)
+        return self.f.value(f"select {c.typed}, {x.typed}, {y.typed}", dtype)
+
+    # -- conversion -------------------------------------------------------------------------
+
+    def bitcast(self, x: Value, dtype: Any) -> Value:
+        """The same bits under another dtype of the same size."""
+        dtype = np.dtype(dtype)
+        if llvm_type(dtype) == llvm_type(x.dtype):
+            return Value(x.ref, dtype)
+        if x.dtype.kind == "b" or dtype.kind == "b":
+            return self.convert(x, dtype)
+        return self.f.value(f"bitcast {x.typed} to {llvm_type(dtype)}", dtype)
+
+    def convert(self, x: Value, dtype: Any) -> Value:
+        """``x.astype(dtype)``: truncating from float to integer, wrapping between integers."""
+        dtype = np.dtype(dtype)
+        source = x.dtype
+        if source == dtype:
+            return x
+        if dtype.kind == "b":
+            return self.not_equal(x, self.constant(0, source))
+        if source.kind == "f":
+            return self._float_to_float(x, dtype) if dtype.kind == "f" else self._to_int(x, dtype)
+        if dtype.kind == "f":
+            if dtype == FLOAT16:
+                return self.convert(self.convert(x, FLOAT32), FLOAT16)
+            operation = "sitofp" if source.kind == "i" else "uitofp"
+            return self.f.value(f"{operation} {x.typed} to {llvm_type(dtype)}", dtype)
+        return self._resize(x, dtype)
+
+    def _resize(self, x: Value, dtype: DType) -> Value:
+        if llvm_type(dtype) == llvm_type(x.dtype):
+            return Value(x.ref, dtype)
+        if x.dtype.kind != "b" and dtype.itemsize < x.dtype.itemsize:
+            operation = "trunc"
+        else:
+            operation = "sext" if x.dtype.kind == "i" else "zext"
+        return self.f.value(f"{operation} {x.typed} to {llvm_type(dtype)}", dtype)
+
+    def _float_to_float(self, x: Value, dtype: DType) -> Value:
+        if dtype.itemsize > x.dtype.itemsize:
+            return self.f.value(f"fpext {x.typed} to {llvm_type(dtype)}", dtype)
+        if x.dtype == FLOAT64 and dtype == FLOAT16:
+            x = self._round_to_odd(x)
+        return self.f.value(f"fptrunc {x.typed} to {llvm_type(dtype)}", dtype)
+
+    def _round_to_odd(self, x: Value) -> Value:
+        """float64 to float32, inexact results with an odd last bit.
+
+        Rounding that to float16 gives what rounding once would (Boldo and Melquiond, 2008);
+        a float64 has no instruction to float16 on most machines.
+        """
+        near = self.f.value(f"fptrunc {x.typed} to float", FLOAT32)
+        back = self.convert(near, FLOAT64)
+        inexact = self.f.value(f"fcmp one {back.typed}, {x.ref}", BOOL)
+        bits = self.bitcast(near, _INT32)
+        one = self.constant(1, _INT32)
+        even = self.equal(self.bitwise_and(bits, one), self.constant(0, _INT32))
+        too_large = self.greater(self.absolute(back), self.absolute(x))
+        step = self.where(too_large, self.constant(-1, _INT32), one)
+        move = self.bitwise_and(inexact, even)
+        bits = self.where(move, self.add(bits, step), bits)
+        return self.bitcast(bits, FLOAT32)
+
+    def _to_int(self, x: Value, dtype: DType) -> Value:
+        if x.dtype == FLOAT16:
+            return self._to_int(self.convert(x, FLOAT32), dtype)
+        if dtype.kind == "u" and dtype.itemsize == 8:
+            limit = self.constant(2.0**63, x.dtype)
+            low = self.bitcast(self._truncate(x, _INT64), dtype)
+            high = self._truncate(self.subtract(x, limit), _INT64)
+            top = self.constant(-(2**63), _INT64)
+            high = self.bitcast(self.bitwise_xor(high, top), dtype)
+            return self.where(self.greater_equal(x, limit), high, low)
+        small = dtype.itemsize < 4 or dtype == _INT32
+        return self._resize(self._truncate(x, _INT32 if small else _INT64), dtype)
+
+    def _truncate(self, x: Value, dtype: DType) -> Value:
+        """float to a signed integer; NaN and what does not fit give the smallest integer.
+
+        That is what the processor's own instruction gives, and so NumPy; the conversion of
+        IR has no defined value there, hence the select.
+        """
+        bits = dtype.itemsize * 8 - 1
+        fits = self.bitwise_and(
+            self.greater_equal(x, self.constant(-(2.0**bits), x.dtype)),
+            self.less(x, self.constant(2.0**bits, x.dtype)),
+        )
+        if x.dtype == FLOAT64 and dtype == _INT32:  # -2**31 - 0.5 still truncates to -2**31
+            fits = self.bitwise_and(
+                self.greater(x, self.constant(-(2.0**bits) - 1, x.dtype)),
+                self.less(x, self.constant(2.0**bits, x.dtype)),
+            )
+        number = self.f.value(f"fptosi {x.typed} to {llvm_type(dtype)}", dtype)
+        return self.where(fits, number, self.constant(-(2**bits), dtype))
+
+    # -- elementary functions ---------------------------------------------------------------
+
+    def power(self, x: Value, y: Value) -> Value:
+        dtype = self._same("power", x, y)
+        return self._math("power" if dtype.kind == "f" else "integer_power", x, y)
+
+    def _math(self, name: str, *args: Value) -> Value:
+        dtype = self._same(name, *args)
+        if dtype == FLOAT16:
+            return self._widened(lambda *wide: self._math(name, *wide), *args)
+        symbol = maths.require(self.f.module, name, dtype)
+        operands = ", ".join(a.typed for a in args)
+        return self.f.value(f"call {llvm_type(dtype)} @{symbol}({operands})", dtype)
+
+
+def _elementary(name: str) -> Callable[..., Value]:
+    def method(self: ScalarBuilder, *args: Value) -> Value:
+        return self._math(name, *args)
+
+    method.__name__ = name
+    return method
+
+
+for _name in maths.FLOAT_FUNCTIONS:
+    if not hasattr(ScalarBuilder, _name):
+        setattr(ScalarBuilder, _name, _elementary(_name))
+
+__all__ = ["ScalarBuilder", "suffix"]

@@ -1,0 +1,275 @@
+"""Text of LLVM IR: modules, functions, typed values and structured loops.
+
+The text is written directly because it is what a reader gets to see (``as_text("llvm")``), and
+because printing strings costs a fraction of what building objects for each instruction costs.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fnad.core.errors import InternalError
+
+if TYPE_CHECKING:
+    from fnad.lowering.llvm.scalars import ScalarBuilder
+
+DType = np.dtype[Any]
+
+BOOL, INT32, INT64 = (np.dtype(t) for t in (np.bool_, np.int32, np.int64))
+FLOAT16, FLOAT32, FLOAT64 = (np.dtype(t) for t in (np.float16, np.float32, np.float64))
+
+_FLOAT_TYPES = {2: "half", 4: "float", 8: "double"}
+
+
+def llvm_type(dtype: DType) -> str:
+    """The type of a value in a register."""
+    if dtype.kind == "b":
+        return "i1"
+    if dtype.kind in "iu":
+        return f"i{dtype.itemsize * 8}"
+    if dtype.kind == "f" and dtype.itemsize in _FLOAT_TYPES:
+        return _FLOAT_TYPES[dtype.itemsize]
+    raise InternalError(f"the LLVM backend has no values of dtype {dtype}")
+
+
+def memory_type(dtype: DType) -> str:
+    """The type of an element in memory; booleans take a byte."""
+    return "i8" if dtype.kind == "b" else llvm_type(dtype)
+
+
+def suffix(dtype: DType) -> str:
+    """A dtype as part of a name: ``f32``, ``i64``, ``u8``, ``i1``."""
+    return "i1" if dtype.kind == "b" else f"{dtype.kind}{dtype.itemsize * 8}"
+
+
+def constant_text(value: Any, dtype: DType) -> str:
+    """A scalar constant as IR spells it; floats bit by bit, in hexadecimal."""
+    if dtype.kind == "b":
+        return "true" if value else "false"
+    if dtype.kind in "iu":
+        return str(int(np.array(value).astype(dtype)))
+    if dtype == FLOAT16:
+        return f"0xH{int(np.array(value, dtype).view(np.uint16)):04X}"
+    with np.errstate(all="ignore"):
+        exact = float(np.array(value).astype(dtype))
+    return f"0x{struct.unpack('<Q', struct.pack('<d', exact))[0]:016X}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Value:
+    """A typed value in a function: a register or a constant."""
+
+    ref: str
+    dtype: DType
+
+    @property
+    def typed(self) -> str:
+        return f"{llvm_type(self.dtype)} {self.ref}"
+
+
+class Module:
+    """A module under construction: declarations and functions, each written once."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, str] = {}
+
+    def declare(self, name: str, declaration: str) -> None:
+        """Add a declaration (or a global) unless it is there."""
+        self._parts.setdefault(name, declaration)
+
+    def add(self, function: Function) -> None:
+        self._parts[function.name] = function.text()
+
+    def require(self, name: str, define: Callable[[Module], None]) -> None:
+        """Make sure that the function ``name`` is defined; ``define`` adds it if it is not."""
+        if name not in self._parts:
+            self._parts[name] = ""  # also keeps mutually dependent definitions finite
+            define(self)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._parts
+
+    def text(self) -> str:
+        return "\n\n".join(part for part in self._parts.values() if part) + "\n"
+
+
+class Function:
+    """A function under construction, written instruction by instruction.
+
+    Parameters
+    ----------
+    module : Module
+        Where helper functions and declarations go.
+    name : str
+        The symbol, without ``@``.
+    parameters : sequence of str
+        Parameters with types and attributes, ``"ptr noalias %a"``.
+    returns : str
+        The return type.
+    attributes : str
+        Text between the parameter list and the body.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        name: str,
+        parameters: Sequence[str],
+        returns: str = "void",
+        attributes: str = "nounwind",
+        linkage: str = "internal ",
+    ) -> None:
+        from fnad.lowering.llvm.scalars import ScalarBuilder
+
+        self.module = module
+        self.name = name
+        self.b: ScalarBuilder = ScalarBuilder(self)
+        self._header = f"define {linkage}{returns} @{name}({', '.join(parameters)}) {attributes} {{"
+        self._lines: list[str] = ["entry:"]
+        self._stack: list[str] = []  # allocas, which belong to the entry block
+        self._count = 0
+        self.block = "entry"
+
+    def text(self) -> str:
+        body = [self._lines[0], *self._stack, *self._lines[1:]]
+        return "\n".join([self._header, *body, "}"])
+
+    def fresh(self, prefix: str = "v") -> str:
+        self._count += 1
+        return f"%{prefix}{self._count}"
+
+    def emit(self, instruction: str) -> None:
+        self._lines.append("  " + instruction)
+
+    def comment(self, text: str) -> None:
+        for line in text.splitlines():
+            self._lines.append(f"  ; {line}")
+
+    def value(self, instruction: str, dtype: DType) -> Value:
+        """Emit an instruction that gives a value of ``dtype``."""
+        ref = self.fresh()
+        self._lines.append(f"  {ref} = {instruction}")
+        return Value(ref, dtype)
+
+    def raw(self, instruction: str, prefix: str = "v") -> str:
+        """Emit an instruction whose result has no dtype (a pointer, a vector)."""
+        ref = self.fresh(prefix)
+        self._lines.append(f"  {ref} = {instruction}")
+        return ref
+
+    # -- memory -----------------------------------------------------------------------------
+
+    def alloca(self, llvm_type_text: str, count: int = 1) -> str:
+        """Room on the stack, reserved once however often control passes here."""
+        ref = self.fresh("stack")
+        self._stack.append(f"  {ref} = alloca {llvm_type_text}, i64 {count}, align 16")
+        return ref
+
+    def element(self, pointer: str, dtype: DType, index: Value | int) -> str:
+        """The address of an element of an array."""
+        if isinstance(index, int):
+            if index == 0:
+                return pointer
+            index = Value(str(index), INT64)
+        return self.raw(
+            f"getelementptr inbounds {memory_type(dtype)}, ptr {pointer}, {index.typed}", "p"
+        )
+
+    def load(self, pointer: str, dtype: DType) -> Value:
+        value = self.value(
+            f"load {memory_type(dtype)}, ptr {pointer}, align {dtype.itemsize}", dtype
+        )
+        if dtype.kind != "b":
+            return value
+        return self.value(f"icmp ne i8 {value.ref}, 0", BOOL)
+
+    def store(self, value: Value, pointer: str) -> None:
+        ref = value.ref
+        if value.dtype.kind == "b":
+            ref = self.raw(f"zext i1 {ref} to i8")
+        itemsize = value.dtype.itemsize
+        self.emit(f"store {memory_type(value.dtype)} {ref}, ptr {pointer}, align {itemsize}")
+
+    def copy(self, target: str, source: str, num_bytes: int) -> None:
+        """Copy memory that does not overlap."""
+        if num_bytes:
+            self.module.declare(
+                "llvm.memcpy", "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"
+            )
+            self.emit(
+                f"call void @llvm.memcpy.p0.p0.i64(ptr {target}, ptr {source},"
+                f" i64 {num_bytes}, i1 false)"
+            )
+
+    # -- control ----------------------------------------------------------------------------
+
+    def label(self, name: str) -> None:
+        """Start the block ``%name``."""
+        self._lines.append(f"{name[1:]}:")
+        self.block = name[1:]
+
+    def jump(self, label: str) -> None:
+        self.emit(f"br label {label}")
+
+    def branch(self, condition: Value, yes: str, no: str) -> None:
+        self.emit(f"br i1 {condition.ref}, label {yes}, label {no}")
+
+    def ret(self, value: Value | None = None) -> None:
+        self.emit("ret void" if value is None else f"ret {value.typed}")
+
+    @contextmanager
+    def loop(
+        self, extent: int, carried: Sequence[Value] = (), metadata: str = ""
+    ) -> Iterator[Loop]:
+        """A counted loop of ``extent >= 1`` turns, ``for i in range(extent)``.
+
+        The body sets ``loop.carried`` to the values for the next turn; after the block it
+        holds those after the last turn. One turn is written without a loop.
+        """
+        if extent < 1:
+            raise InternalError(f"a loop of {extent} turns reached the LLVM backend")
+        if extent == 1:
+            yield Loop(Value("0", INT64), list(carried))
+            return
+        before, head, after = self.block, self.fresh("loop"), self.fresh("done")
+        self.jump(head)
+        self.label(head)
+        index = Value(self.fresh("i"), INT64)
+        loop = Loop(index, [Value(self.fresh("c"), v.dtype) for v in carried])
+        phis, at = loop.carried, len(self._lines)
+        yield loop
+        step = self.raw(f"add nuw nsw i64 {index.ref}, 1", "n")
+        lines = [f"  {index.ref} = phi i64 [ 0, %{before} ], [ {step}, %{self.block} ]"]
+        for phi, first, following in zip(phis, carried, loop.carried, strict=True):
+            lines.append(
+                f"  {phi.ref} = phi {llvm_type(phi.dtype)} [ {first.ref}, %{before} ],"
+                f" [ {following.ref}, %{self.block} ]"
+            )
+        self._lines[at:at] = lines
+        done = self.raw(f"icmp eq i64 {step}, {extent}")
+        self.emit(f"br i1 {done}, label {after}, label {head}{metadata}")
+        self.label(after)
+
+    @contextmanager
+    def when(self, condition: Value) -> Iterator[None]:
+        """Run the body only if ``condition`` holds."""
+        yes, after = self.fresh("then"), self.fresh("endif")
+        self.branch(condition, yes, after)
+        self.label(yes)
+        yield
+        self.jump(after)
+        self.label(after)
+
+
+@dataclass(slots=True)
+class Loop:
+    """The counter of a loop and the values that it carries from turn to turn."""
+
+    index: Value
+    carried: list[Value]
