@@ -1,0 +1,90 @@
+"""Promotion of dtypes: NumPy 2's own answers, with Python scalars and weak tracers weak (NEP 50)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fnad.core.types import SUPPORTED_KINDS, ShapedArray, aval_of
+
+_WEAK: dict[str, type] = {"i": int, "f": float, "c": complex}
+
+
+def canonical_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return ``dtype`` as a native `numpy.dtype` that fnad can hold.
+
+    Raises
+    ------
+    TypeError
+        If it is none of bool, integer, floating (16 to 64 bits) and complex (64, 128 bits).
+
+    Examples
+    --------
+    >>> canonical_dtype(float)
+    dtype('float64')
+    """
+    canonical = np.dtype(dtype)
+    if canonical.kind not in SUPPORTED_KINDS or canonical in (np.longdouble, np.clongdouble):
+        if canonical != np.dtype(np.float64) and canonical != np.dtype(np.complex128):
+            raise TypeError(
+                f"dtype {canonical} is not supported: use bool, int8 to int64, uint8 to uint64,"
+                " float16, float32, float64, complex64 or complex128"
+            )
+    return canonical.newbyteorder("=")
+
+
+def promotion_operand(aval: ShapedArray) -> Any:
+    """How a type takes part in NumPy's promotion: as a dtype, or as a Python scalar's type."""
+    return _WEAK[aval.dtype.kind] if aval.weak_type else aval.dtype
+
+
+def ufunc_dtypes(ufunc: np.ufunc, *xs: Any) -> tuple[np.dtype[Any], ...]:
+    """The dtypes in which a NumPy ufunc would compute: those of its inputs, then its outputs.
+
+    Parameters
+    ----------
+    ufunc : numpy.ufunc
+        The function.
+    *xs : array_like
+        Its inputs: arrays, scalars, tracers, or abstract values.
+
+    Raises
+    ------
+    TypeError
+        If NumPy has no such loop (``np.bitwise_and`` of floats).
+
+    Examples
+    --------
+    >>> ufunc_dtypes(np.true_divide, np.int32(1), 2)
+    (dtype('float64'), dtype('float64'), dtype('float64'))
+    >>> ufunc_dtypes(np.add, np.float32(1), 2.0)[-1]
+    dtype('float32')
+    """
+    operands = [promotion_operand(x if isinstance(x, ShapedArray) else aval_of(x)) for x in xs]
+    return ufunc.resolve_dtypes((*operands, *[None] * ufunc.nout))
+
+
+def result_type(*xs: Any) -> np.dtype[Any]:
+    """The dtype to which values (or dtypes) promote together, as `numpy.result_type` finds it.
+
+    Examples
+    --------
+    >>> result_type(np.float32(1), 2.0), result_type(np.int32(1), 2.0), result_type(1)
+    (dtype('float32'), dtype('float64'), dtype('int64'))
+    """
+    strong: list[Any] = []
+    weak: list[Any] = []
+    for x in xs:
+        if isinstance(x, (np.dtype, type, str)):
+            strong.append(np.dtype(x))
+            continue
+        aval = x if isinstance(x, ShapedArray) else aval_of(x)
+        (weak if aval.weak_type else strong).append(promotion_operand(aval))
+    # NumPy takes Python scalars by example; their value does not matter here.
+    return np.result_type(*strong, *(kind() for kind in weak))
+
+
+def tangent_is_held(dtype: Any) -> bool:
+    """Whether arrays of this dtype have tangents (floating and complex ones do)."""
+    return np.dtype(dtype).kind in "fc"

@@ -1,0 +1,538 @@
+"""Arithmetic: sums, products, quotients, powers, rounding and their kin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fnad.core.types import aval_of
+from fnad.primitives.elementwise import elementwise, matched
+from fnad.primitives.logic import eq, gt, lt, select
+
+# -- linear -------------------------------------------------------------------------------------
+
+neg_p = elementwise(
+    "neg",
+    "-x.",
+    lambda b, x: b.negative(x),
+    derivatives=[lambda t, ans, x: neg(t)],
+    transpose=[lambda ct, x: neg(ct)],
+    kinds="iufc",
+)
+
+
+def neg(x: Any) -> Any:
+    """``-x`` elementwise.
+
+    Examples
+    --------
+    >>> neg(np.array([1.0, -2.0]))
+    array([-1.,  2.])
+    """
+    return neg_p.bind(x)
+
+
+def _is_bool(x: Any) -> bool:
+    return bool(x.dtype.kind == "b")
+
+
+add_p = elementwise(
+    "add",
+    "x + y; of booleans, the logical or.",
+    lambda b, x, y: b.bitwise_or(x, y) if _is_bool(x) else b.add(x, y),
+    derivatives=[lambda t, ans, x, y: t, lambda t, ans, x, y: t],
+    transpose=[lambda ct, x, y: ct, lambda ct, x, y: ct],
+)
+
+
+def add(x: Any, y: Any) -> Any:
+    """``x + y`` elementwise; of booleans, the logical or.
+
+    Examples
+    --------
+    >>> add(np.array([1.0, 2.0]), 1)
+    array([2., 3.])
+    """
+    return add_p.bind(*matched("add", x, y))
+
+
+sub_p = elementwise(
+    "sub",
+    "x - y.",
+    lambda b, x, y: b.subtract(x, y),
+    derivatives=[lambda t, ans, x, y: t, lambda t, ans, x, y: neg(t)],
+    transpose=[lambda ct, x, y: ct, lambda ct, x, y: neg(ct)],
+    kinds="iufc",
+)
+
+
+def sub(x: Any, y: Any) -> Any:
+    """``x - y`` elementwise.
+
+    Examples
+    --------
+    >>> sub(np.array([1.0, 2.0]), 1)
+    array([0., 1.])
+    """
+    return sub_p.bind(*matched("sub", x, y))
+
+
+mul_p = elementwise(
+    "mul",
+    "x * y; of booleans, the logical and.",
+    lambda b, x, y: b.bitwise_and(x, y) if _is_bool(x) else b.multiply(x, y),
+    derivatives=[lambda t, ans, x, y: mul(t, y), lambda t, ans, x, y: mul(x, t)],
+    transpose=[lambda ct, x, y: mul(ct, y), lambda ct, x, y: mul(x, ct)],
+)
+
+
+def mul(x: Any, y: Any) -> Any:
+    """``x * y`` elementwise; of booleans, the logical and.
+
+    Examples
+    --------
+    >>> mul(np.array([1.0, 2.0]), 3)
+    array([3., 6.])
+    """
+    return mul_p.bind(*matched("mul", x, y))
+
+
+div_p = elementwise(
+    "div",
+    "x / y; of integers, truncated towards zero, and 0 where y is 0.",
+    lambda b, x, y: b.divide(x, y),
+    derivatives=[
+        lambda t, ans, x, y: div(t, y),
+        lambda t, ans, x, y: neg(mul(div(t, y), ans)),
+    ],
+    transpose=[lambda ct, x, y: div(ct, y), None],
+    kinds="iufc",
+)
+
+
+def div(x: Any, y: Any) -> Any:
+    """``x / y`` elementwise; integers are truncated towards zero, and ``x / 0`` is 0.
+
+    Examples
+    --------
+    >>> div(np.array([1.0, 2.0]), 4), div(np.array([7, -7, 1]), np.array([2, 2, 0]))
+    (array([0.25, 0.5 ]), array([ 3, -3,  0]))
+    """
+    return div_p.bind(*matched("div", x, y))
+
+
+rem_p = elementwise(
+    "rem",
+    "The remainder of x / y with the sign of x (C's fmod); of integers, 0 where y is 0.",
+    lambda b, x, y: b.remainder(x, y),
+    derivatives=[
+        lambda t, ans, x, y: t,
+        lambda t, ans, x, y: neg(mul(t, trunc(div(x, y)))),
+    ],
+    kinds="iuf",
+)
+
+
+def rem(x: Any, y: Any) -> Any:
+    """The remainder of ``x / y`` with the sign of ``x``, as C's ``fmod`` and ``%``.
+
+    Examples
+    --------
+    >>> rem(np.array([7.0, -7.0]), 3)
+    array([ 1., -1.])
+    """
+    return rem_p.bind(*matched("rem", x, y))
+
+
+# -- powers and roots ---------------------------------------------------------------------------
+
+
+def _integer_power(b: Any, x: Any, y: Any) -> Any:
+    """Square and multiply over the bits of y; a negative y gives the truncated quotient 1/x**-y."""
+    one, zero = b.constant(1, x.dtype), b.constant(0, x.dtype)
+    signed = x.dtype.kind == "i"
+    power, square = one, x
+    for bit in range(x.dtype.itemsize * 8 - signed):
+        set_here = b.not_equal(b.bitwise_and(y, b.constant(1 << bit, x.dtype)), zero)
+        power = b.where(set_here, power * square, power)
+        square = square * square
+    if not signed:
+        return power
+    odd = b.not_equal(b.bitwise_and(y, one), zero)
+    minus = b.constant(-1, x.dtype)
+    reciprocal = b.where(b.equal(x, one), one, zero)
+    reciprocal = b.where(b.equal(x, minus), b.where(odd, minus, one), reciprocal)
+    return b.where(y < 0, reciprocal, power)
+
+
+def _pow_wrt_x(t: Any, ans: Any, x: Any, y: Any) -> Any:
+    # y * x**(y-1), but 0 where y is 0: there x**(y-1) may be infinite.
+    y_is_zero = eq(y, 0)
+    exponent = sub(select(y_is_zero, _like(y, 1), y), _like(y, 1))
+    return mul(t, select(y_is_zero, _like(y, 0), mul(y, pow(x, exponent))))
+
+
+def _pow_wrt_y(t: Any, ans: Any, x: Any, y: Any) -> Any:
+    # log(x) * x**y, whose limit at x = 0 is 0 for y > 0; log is kept off the zeros.
+    from fnad.primitives.transcendental import log  # its rules use this module
+
+    x_is_zero = eq(x, 0)
+    log_x = log(select(x_is_zero, _like(x, 1), x))
+    return mul(t, mul(select(x_is_zero, _log_zero(x, y), log_x), ans))
+
+
+def _log_zero(x: Any, y: Any) -> Any:
+    """What stands for log(0) next to 0**y: nothing if y > 0, else the true limit."""
+    if aval_of(y).dtype.kind == "c":
+        return _like(x, 0)
+    return select(gt(y, 0), _like(x, 0), _like(x, -np.inf))
+
+
+def _like(x: Any, value: float) -> Any:
+    return aval_of(x).dtype.type(value)
+
+
+pow_p = elementwise(
+    "pow",
+    "x ** y; of integers, negative powers are truncated towards zero.",
+    lambda b, x, y: _integer_power(b, x, y) if x.dtype.kind in "iu" else b.power(x, y),
+    derivatives=[_pow_wrt_x, _pow_wrt_y],
+    kinds="iufc",
+)
+
+
+def pow(x: Any, y: Any) -> Any:
+    """``x ** y`` elementwise, both of one dtype.
+
+    Examples
+    --------
+    >>> pow(np.array([2.0, 3.0]), 0.5)
+    array([1.41421356, 1.73205081])
+    """
+    return pow_p.bind(*matched("pow", x, y))
+
+
+def _multiply_out(b: Any, x: Any, y: int) -> Any:
+    """Multiply out x**y with few products; a negative power is the reciprocal of the positive."""
+    power: Any = None
+    for bit in bin(-y if y < 0 else y)[2:]:
+        power = power if power is None else power * power
+        if bit == "1":
+            power = x if power is None else power * x
+    if power is None:
+        return b.constant(1, x.dtype)
+    return b.divide(b.constant(1, x.dtype), power) if y < 0 else power
+
+
+integer_pow_p = elementwise(
+    "integer_pow",
+    "x ** y for a fixed integer y, multiplied out.",
+    lambda b, x, *, y: _multiply_out(b, x, y),
+    derivatives=[
+        lambda t, ans, x, *, y: mul(t, mul(_like(x, y), integer_pow(x, y - 1))) if y else _zeros(t)
+    ],
+    kinds="iufc",
+)
+
+
+def _zeros(t: Any) -> Any:
+    return mul(t, 0)
+
+
+def integer_pow(x: Any, y: int) -> Any:
+    """``x ** y`` for a fixed integer ``y``, multiplied out.
+
+    Parameters
+    ----------
+    x : array
+        Any shape; integers, floats or complex numbers.
+    y : int
+        The exponent.
+
+    Raises
+    ------
+    ValueError
+        If ``x`` is of integers and ``y`` negative.
+
+    Examples
+    --------
+    >>> integer_pow(np.array([2.0, 3.0]), -2)
+    array([0.25      , 0.11111111])
+    """
+    if y < 0 and aval_of(x).dtype.kind in "iu":
+        raise ValueError(f"integer_pow: integers cannot be raised to the negative power {y}")
+    return integer_pow_p.bind(x, y=int(y))
+
+
+square_p = elementwise(
+    "square",
+    "x * x.",
+    lambda b, x: x * x,
+    derivatives=[lambda t, ans, x: mul(t, mul(x, 2))],
+    kinds="iufc",
+)
+
+
+def square(x: Any) -> Any:
+    """``x * x`` elementwise.
+
+    Examples
+    --------
+    >>> square(np.array([2.0, -3.0]))
+    array([4., 9.])
+    """
+    return square_p.bind(x)
+
+
+sqrt_p = elementwise(
+    "sqrt",
+    "The square root; NaN where x < 0.",
+    lambda b, x: b.sqrt(x),
+    derivatives=[lambda t, ans, x: mul(t, div(0.5, ans))],
+    kinds="fc",
+)
+
+
+def sqrt(x: Any) -> Any:
+    """The square root, elementwise; NaN for negative numbers.
+
+    Examples
+    --------
+    >>> sqrt(np.array([4.0, 9.0]))
+    array([2., 3.])
+    """
+    return sqrt_p.bind(x)
+
+
+rsqrt_p = elementwise(
+    "rsqrt",
+    "1 / sqrt(x).",
+    lambda b, x: b.divide(b.constant(1, x.dtype), b.sqrt(x)),
+    derivatives=[lambda t, ans, x: mul(t, mul(-0.5, div(ans, x)))],
+    kinds="fc",
+)
+
+
+def rsqrt(x: Any) -> Any:
+    """``1 / sqrt(x)`` elementwise.
+
+    Examples
+    --------
+    >>> rsqrt(np.array([4.0, 16.0]))
+    array([0.5 , 0.25])
+    """
+    return rsqrt_p.bind(x)
+
+
+cbrt_p = elementwise(
+    "cbrt",
+    "The real cube root.",
+    lambda b, x: b.cbrt(x),
+    derivatives=[lambda t, ans, x: mul(t, div(1 / 3, integer_pow(ans, 2)))],
+    kinds="f",
+)
+
+
+def cbrt(x: Any) -> Any:
+    """The real cube root, elementwise.
+
+    Examples
+    --------
+    >>> cbrt(np.array([8.0, -27.0]))
+    array([ 2., -3.])
+    """
+    return cbrt_p.bind(x)
+
+
+# -- extrema ------------------------------------------------------------------------------------
+
+
+def _share(x: Any, ans: Any, other: Any) -> Any:
+    """The derivative of max(x, other): 1 where x is chosen, 0.5 where both are, else 0."""
+    tie = select(eq(x, other), _like(x, 0.5), _like(x, 1))
+    return select(eq(x, ans), tie, _like(x, 0))
+
+
+max_p = elementwise(
+    "max",
+    "The larger of x and y; NaN if either is.",
+    lambda b, x, y: b.bitwise_or(x, y) if _is_bool(x) else b.maximum(x, y),
+    derivatives=[
+        lambda t, ans, x, y: mul(t, _share(x, ans, y)),
+        lambda t, ans, x, y: mul(t, _share(y, ans, x)),
+    ],
+    kinds="biuf",
+)
+
+
+def max(x: Any, y: Any) -> Any:
+    """The larger of ``x`` and ``y``, elementwise; NaN if either is. At ties the derivative is 0.5.
+
+    Examples
+    --------
+    >>> max(np.array([1.0, 3.0]), 2)
+    array([2., 3.])
+    """
+    return max_p.bind(*matched("max", x, y))
+
+
+min_p = elementwise(
+    "min",
+    "The smaller of x and y; NaN if either is.",
+    lambda b, x, y: b.bitwise_and(x, y) if _is_bool(x) else b.minimum(x, y),
+    derivatives=[
+        lambda t, ans, x, y: mul(t, _share(x, ans, y)),
+        lambda t, ans, x, y: mul(t, _share(y, ans, x)),
+    ],
+    kinds="biuf",
+)
+
+
+def min(x: Any, y: Any) -> Any:
+    """The smaller of ``x`` and ``y``, elementwise; NaN if either is. At ties the derivative is 0.5.
+
+    Examples
+    --------
+    >>> min(np.array([1.0, 3.0]), 2)
+    array([1., 2.])
+    """
+    return min_p.bind(*matched("min", x, y))
+
+
+def _where_inside(t: Any, inside: Any) -> Any:
+    return select(inside, t, _like(t, 0))
+
+
+clamp_p = elementwise(
+    "clamp",
+    "min(max(x, lower), upper).",
+    lambda b, lower, x, upper: b.minimum(b.maximum(x, lower), upper),
+    derivatives=[
+        lambda t, ans, lower, x, upper: _where_inside(t, mul(gt(lower, x), lt(lower, upper))),
+        lambda t, ans, lower, x, upper: _where_inside(t, mul(gt(x, lower), lt(x, upper))),
+        lambda t, ans, lower, x, upper: _where_inside(t, lt(upper, x)),
+    ],
+    kinds="iuf",
+)
+
+
+def clamp(lower: Any, x: Any, upper: Any) -> Any:
+    """``min(max(x, lower), upper)`` elementwise (the order of arguments is that of ``jax.lax``).
+
+    Examples
+    --------
+    >>> clamp(0.0, np.array([-1.0, 0.5, 2.0]), 1.0)
+    array([0. , 0.5, 1. ])
+    """
+    return clamp_p.bind(*matched("clamp", lower, x, upper))
+
+
+abs_p = elementwise(
+    "abs",
+    "|x|; the derivative at 0 is 0.",
+    lambda b, x: x if x.dtype.kind == "u" else b.absolute(x),
+    derivatives=[lambda t, ans, x: mul(t, sign(x))],
+    kinds="iuf",
+)
+
+
+def abs(x: Any) -> Any:
+    """``|x|`` elementwise; the derivative at 0 is 0.
+
+    Examples
+    --------
+    >>> abs(np.array([1.0, -2.0]))
+    array([1., 2.])
+    """
+    return abs_p.bind(x)
+
+
+# -- piecewise constant -------------------------------------------------------------------------
+
+sign_p = elementwise(
+    "sign",
+    "-1, 0 or 1 as x is negative, zero or positive; NaN of NaN.",
+    lambda b, x: b.sign(x),
+    derivatives=[None],
+    kinds="iuf",
+)
+
+
+def sign(x: Any) -> Any:
+    """-1, 0 or 1 as ``x`` is negative, zero or positive; NaN of NaN.
+
+    Examples
+    --------
+    >>> sign(np.array([1.5, 0.0, -2.0]))
+    array([ 1.,  0., -1.])
+    """
+    return sign_p.bind(x)
+
+
+floor_p = elementwise(
+    "floor", "The integer below.", lambda b, x: b.floor(x), derivatives=[None], kinds="f"
+)
+
+
+def floor(x: Any) -> Any:
+    """The largest integer not above ``x``.
+
+    Examples
+    --------
+    >>> floor(np.array([1.5, -1.5]))
+    array([ 1., -2.])
+    """
+    return floor_p.bind(x)
+
+
+ceil_p = elementwise(
+    "ceil", "The integer above.", lambda b, x: b.ceil(x), derivatives=[None], kinds="f"
+)
+
+
+def ceil(x: Any) -> Any:
+    """The smallest integer not below ``x``.
+
+    Examples
+    --------
+    >>> ceil(np.array([1.5, -1.5]))
+    array([ 2., -1.])
+    """
+    return ceil_p.bind(x)
+
+
+trunc_p = elementwise(
+    "trunc", "The integer towards zero.", lambda b, x: b.trunc(x), derivatives=[None], kinds="f"
+)
+
+
+def trunc(x: Any) -> Any:
+    """``x`` without its fraction.
+
+    Examples
+    --------
+    >>> trunc(np.array([1.5, -1.5]))
+    array([ 1., -1.])
+    """
+    return trunc_p.bind(x)
+
+
+round_p = elementwise(
+    "round",
+    "The nearest integer; of two, the even one.",
+    lambda b, x: b.rint(x),
+    derivatives=[None],
+    kinds="f",
+)
+
+
+def round(x: Any) -> Any:
+    """The nearest integer; halves go to the even one, as in NumPy.
+
+    Examples
+    --------
+    >>> round(np.array([0.5, 1.5, -1.2]))
+    array([ 0.,  2., -1.])
+    """
+    return round_p.bind(x)
