@@ -1,0 +1,19 @@
+"""Settings of the whole suite: one BLAS thread, fixed hypothesis examples, fixed seeds."""
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the suite's matrices are small
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+settings.register_profile("fnad", derandomize=True, deadline=None, database=None, max_examples=25)
+settings.load_profile("fnad")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """The same random numbers in every run."""
+    return np.random.default_rng(0)

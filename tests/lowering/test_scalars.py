@@ -1,0 +1,259 @@
+"""The LLVM scalar builder against NumPy, on edge values, for every dtype."""
+
+import ctypes
+
+import numpy as np
+import pytest
+import scipy.special
+
+from fnad.lowering.llvm.target import CompiledModule
+from fnad.lowering.llvm.writer import Function, Module
+
+INTEGERS = [np.dtype(f"{k}{n}") for k in "iu" for n in (1, 2, 4, 8)]
+FLOATS = [np.dtype(f"f{n}") for n in (2, 4, 8)]
+BOOL = np.dtype(bool)
+
+
+def compiled(operation, *arrays):
+    """Apply ``operation(b, *values)`` to every element through a compiled loop."""
+    size = len(arrays[0])
+    module = Module()
+    params = ["ptr noalias %out", *(f"ptr noalias %in{i}" for i in range(len(arrays)))]
+    f = Function(module, "entry", params, linkage="")
+    with f.loop(size) as loop:
+        values = [
+            f.load(f.element(f"%in{i}", a.dtype, loop.index), a.dtype)
+            for i, a in enumerate(arrays)
+        ]
+        result = operation(f.b, *values)
+        f.store(result, f.element("%out", result.dtype, loop.index))
+    f.ret()
+    module.add(f)
+    code = CompiledModule(module.text())
+    out = np.empty(size, result.dtype)
+    pointers = [a.ctypes.data for a in (out, *arrays)]
+    ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * len(pointers))(code.address("entry"))(*pointers)
+    return out
+
+
+def edge_values(dtype):
+    """Values where operations tend to go wrong, and some ordinary ones."""
+    if dtype == BOOL:
+        return np.array([False, True])
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        near = [info.min, info.min + 1, info.max, info.max - 1, 0, 1, 2, 3, 5, 7, 8, 31, 63, 100]
+        return np.array(near + ([-1, -2, -3, -7, -64] if dtype.kind == "i" else []), dtype)
+    info = np.finfo(dtype)
+    some = [0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.7, 10.0, 100.0, info.max, info.tiny]
+    some += [info.smallest_subnormal, info.eps, np.inf]
+    return np.array([*some, *(-v for v in some), np.nan], dtype)
+
+
+def pairs(dtype):
+    x, y = np.meshgrid(edge_values(dtype), edge_values(dtype))
+    return x.ravel(), y.ravel()
+
+
+def assert_same(got, want):
+    assert got.dtype == want.dtype
+    np.testing.assert_array_equal(got, want)
+    if want.dtype.kind == "f":
+        number = ~np.isnan(want)
+        np.testing.assert_array_equal(np.signbit(got[number]), np.signbit(want[number]))
+
+
+def assert_close(got, want, ulps):
+    assert got.dtype == want.dtype
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
+    finite = np.isfinite(want)
+    np.testing.assert_array_equal(got[~finite], want[~finite])
+    with np.errstate(all="ignore"):
+        error = np.abs(got[finite].astype("f8") - want[finite].astype("f8"))
+        assert (error <= ulps * np.spacing(np.abs(want[finite]))).all()
+
+
+@pytest.mark.parametrize("dtype", [*INTEGERS, *FLOATS], ids=str)
+@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "minimum", "maximum"])
+def test_arithmetic(name, dtype):
+    x, y = pairs(dtype)
+    with np.errstate(all="ignore"):
+        want = getattr(np, name)(x, y)
+    got = compiled(lambda b, p, q: getattr(b, name)(p, q), x, y)
+    np.testing.assert_array_equal(got, want)  # the sign of max(0, -0) is not specified
+
+
+@pytest.mark.parametrize("name", ["equal", "not_equal", "less", "less_equal", "greater",
+                                  "greater_equal"])  # fmt: skip
+@pytest.mark.parametrize("dtype", [BOOL, *INTEGERS, *FLOATS], ids=str)
+def test_comparisons(name, dtype):
+    x, y = pairs(dtype)
+    got = compiled(lambda b, p, q: getattr(b, name)(p, q), x, y)
+    assert_same(got, getattr(np, name)(x, y))
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_float_division(dtype):
+    x, y = pairs(dtype)
+    with np.errstate(all="ignore"):
+        assert_same(compiled(lambda b, p, q: b.divide(p, q), x, y), x / y)
+        assert_same(compiled(lambda b, p, q: b.remainder(p, q), x, y), np.fmod(x, y))
+
+
+@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
+def test_integer_division_never_traps(dtype):
+    x, y = pairs(dtype)
+    width = dtype.itemsize * 8
+
+    def wrap(value):
+        value %= 2**width
+        return value - 2**width if dtype.kind == "i" and value >= 2 ** (width - 1) else value
+
+    def truncated(a, b):
+        return 0 if b == 0 else abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
+
+    items = [(int(a), int(b)) for a, b in zip(x, y)]
+    quotient = np.array([wrap(truncated(a, b)) for a, b in items], dtype)
+    rest = np.array([0 if b == 0 else a - truncated(a, b) * b for a, b in items], dtype)
+    assert_same(compiled(lambda b, p, q: b.divide(p, q), x, y), quotient)
+    assert_same(compiled(lambda b, p, q: b.remainder(p, q), x, y), rest)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
+def test_bit_operations(dtype):
+    x, y = pairs(dtype)
+    for name in ("bitwise_and", "bitwise_or", "bitwise_xor", "left_shift"):
+        got = compiled(lambda b, p, q, name=name: getattr(b, name)(p, q), x, y)
+        assert_same(got, getattr(np, name)(x, y))
+    got = compiled(lambda b, p, q: b.right_shift_arithmetic(p, q), x, y)
+    assert_same(got, np.right_shift(x, y))
+    unsigned = np.dtype(f"u{dtype.itemsize}")
+    got = compiled(lambda b, p, q: b.right_shift_logical(p, q), x, y)
+    assert_same(got, np.right_shift(x.view(unsigned), y.view(unsigned)).view(dtype))
+    assert_same(compiled(lambda b, p: b.bitwise_not(p), x), ~x)
+
+
+def test_booleans():
+    x, y = pairs(BOOL)
+    for name in ("bitwise_and", "bitwise_or", "bitwise_xor", "minimum", "maximum", "add",
+                 "multiply"):  # fmt: skip
+        got = compiled(lambda b, p, q, name=name: getattr(b, name)(p, q), x, y)
+        assert_same(got, getattr(np, name)(x, y))
+    assert_same(compiled(lambda b, p: b.bitwise_not(p), x), ~x)
+
+
+@pytest.mark.parametrize("dtype", [*INTEGERS, *FLOATS], ids=str)
+@pytest.mark.parametrize("name", ["negative", "absolute", "sign"])
+def test_signs(name, dtype):
+    x = edge_values(dtype)
+    with np.errstate(all="ignore"):
+        assert_same(compiled(lambda b, p: getattr(b, name)(p), x), getattr(np, name)(x))
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("name", ["floor", "ceil", "trunc", "rint", "sqrt"])
+def test_rounding(name, dtype):
+    x = edge_values(dtype)
+    with np.errstate(all="ignore"):
+        assert_same(compiled(lambda b, p: getattr(b, name)(p), x), getattr(np, name)(x))
+
+
+@pytest.mark.parametrize("source", [BOOL, *INTEGERS, *FLOATS], ids=str)
+@pytest.mark.parametrize("target", [BOOL, *INTEGERS, *FLOATS], ids=str)
+def test_convert(source, target):
+    x = edge_values(source)
+    if source.kind == "f" and target.kind in "iu":
+        info = np.iinfo(target)
+        inside = (np.trunc(x.astype("g")) >= info.min) & (np.trunc(x.astype("g")) <= info.max)
+        got = compiled(lambda b, p: b.convert(p, target), x)  # the others are defined, no more
+        assert_same(got[inside], x[inside].astype(target))
+        return
+    with np.errstate(all="ignore"):
+        assert_same(compiled(lambda b, p: b.convert(p, target), x), x.astype(target))
+
+
+def test_float64_to_float16_rounds_once():
+    rng = np.random.default_rng(0)
+    half = rng.integers(0, 0x7C00, 20000).astype(np.uint16).view(np.float16).astype(np.float64)
+    with np.errstate(all="ignore"):
+        middle = half + np.spacing(half.astype(np.float16)).astype(np.float64) / 2
+    x = np.concatenate([middle, np.nextafter(middle, 0), np.nextafter(middle, np.inf), -middle])
+    with np.errstate(all="ignore"):
+        want = x.astype(np.float16)
+    assert_same(compiled(lambda b, p: b.convert(p, np.float16), x), want)
+
+
+def test_bitcast_and_where():
+    x = edge_values(np.dtype(np.float32))
+    got = compiled(lambda b, p: b.bitcast(p, np.int32), x)
+    assert_same(got, x.view(np.int32))
+    mask = np.arange(len(x)) % 2 == 0
+    assert_same(compiled(lambda b, c, p: b.where(c, p, b.constant(7, p.dtype)), mask, x),
+                np.where(mask, x, np.float32(7)))  # fmt: skip
+    y = x[::-1].copy()
+    assert_same(compiled(lambda b, p, q: b.copysign(p, q), x, y), np.copysign(x, y))
+
+
+ELEMENTARY = {
+    name: getattr(np, name, None) or getattr(scipy.special, name, None)
+    for name in """cbrt exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan
+    sinh cosh tanh arcsinh arccosh arctanh erf erfc erfinv""".split()
+} | {"lgamma": scipy.special.gammaln, "digamma": scipy.special.psi}
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("name", ELEMENTARY)
+def test_elementary_functions(name, dtype):
+    rng = np.random.default_rng(0)
+    x = np.concatenate([
+        edge_values(dtype), rng.uniform(-1, 1, 500), rng.uniform(-30, 30, 500),
+        np.exp(rng.uniform(-9, 9, 500)), rng.uniform(-800, 800, 100),
+    ]).astype(dtype)  # fmt: skip
+    wide = np.float32 if dtype == np.float16 else np.longdouble
+    if name in ("erf", "erfc", "erfinv", "lgamma", "digamma", "cbrt"):
+        wide = np.float64
+    with np.errstate(all="ignore"):
+        want = ELEMENTARY[name](x.astype(wide)).astype(dtype)
+    got = compiled(lambda b, p: getattr(b, name)(p), x)
+    if name == "erfc" and dtype == np.float64:  # SciPy's own is less accurate in the tail
+        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-300)
+    else:
+        assert_close(got, want, 1 if dtype == np.float16 else 4)
+    if name in ("expm1", "log1p", "tanh", "sin", "erf"):
+        zeros = compiled(lambda b, p: getattr(b, name)(p), np.array([0.0, -0.0], dtype))
+        assert np.signbit(zeros).tolist() == [False, True]
+
+
+def test_logarithms_of_powers_are_exact():
+    tens = 10.0 ** np.arange(0, 23)
+    twos = 2.0 ** np.arange(-1074, 1024)
+    np.testing.assert_array_equal(
+        compiled(lambda b, p: b.log10(p), tens), np.arange(0.0, 23.0)
+    )
+    np.testing.assert_array_equal(
+        compiled(lambda b, p: b.log2(p), twos), np.arange(-1074.0, 1024.0)
+    )
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_binary_elementary_functions(dtype):
+    x, y = pairs(dtype)
+    wide = np.dtype("f4") if dtype == np.float16 else dtype
+    for name in ("power", "arctan2"):
+        with np.errstate(all="ignore"):
+            want = getattr(np, name)(x.astype(wide), y.astype(wide)).astype(dtype)
+        got = compiled(lambda b, p, q, name=name: getattr(b, name)(p, q), x, y)
+        assert_close(got, want, 2)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
+def test_integer_power(dtype):
+    x, y = pairs(dtype)
+    exponent = np.abs(y % 9).astype(dtype)
+    got = compiled(lambda b, p, q: b.power(p, q), x, exponent)
+    assert_same(got, np.power(x, exponent))
+    if dtype.kind == "i":
+        ones = np.array([1, -1, -1, 0, 5], dtype)
+        negative = np.array([-3, -3, -2, -1, -1], dtype)
+        got = compiled(lambda b, p, q: b.power(p, q), ones, negative)
+        assert got.tolist() == [1, -1, 1, 0, 0]
