@@ -1,0 +1,318 @@
+"""Reductions over axes: sum, product, maximum, minimum, and, or, and the arg reductions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fnad.core.primitive import Primitive, Zero
+from fnad.core.types import ShapedArray, aval_of
+from fnad.primitives.logic import convert_element_type, eq, select
+from fnad.primitives.shape import (
+    broadcast_in_dim,
+    canonicalize_axis,
+    check_axes,
+    full_like,
+    int_tuple,
+    reshape,
+    transpose,
+)
+
+_FLOAT16 = np.dtype(np.float16)
+_FLOAT32 = np.dtype(np.float32)
+
+
+def _reduction(
+    name: str, doc: str, kind: str, evaluate: Callable[..., Any], kinds: str, empty: bool = True
+) -> Primitive:
+    """A primitive that combines the elements along ``axes``, in the plan's reduction ``kind``.
+
+    ``kinds`` are the dtype kinds it takes; ``empty`` says whether no elements make a result.
+    The derivative is attached by the caller.
+    """
+    primitive = Primitive(name, doc)
+
+    @primitive.type_rule
+    def _(x, *, axes):
+        check_axes(name, "axes", axes, x.ndim)
+        if x.dtype.kind not in kinds:
+            raise TypeError(f"{name} does not take arrays of dtype {x.dtype}")
+        if not empty and any(x.shape[a] == 0 for a in axes):
+            raise ValueError(
+                f"{name}: no elements along axes {axes} of shape {x.shape}, and there is no"
+                " identity to return"
+            )
+        return ShapedArray(_kept_shape(x.shape, axes), x.dtype)
+
+    @primitive.evaluate
+    def _(x, *, axes):
+        x = np.asarray(x)
+        if x.dtype == _FLOAT16:
+            with np.errstate(over="ignore"):
+                return evaluate(x.astype(_FLOAT32), axis=axes).astype(_FLOAT16)
+        return np.asarray(evaluate(x, axis=axes)).astype(x.dtype, copy=False)
+
+    @primitive.batch
+    def _(args, batched, axis, *, axes):
+        return primitive.bind(args[0], axes=tuple(a + 1 for a in axes)), True
+
+    @primitive.lower
+    def _(p, x, *, axes):
+        wide = _FLOAT32 if x.dtype == _FLOAT16 else x.dtype
+
+        def element(index, rindex):
+            kept, reduced = iter(index), dict(zip(axes, rindex))
+            full_index = [reduced[a] if a in reduced else next(kept) for a in range(len(x.shape))]
+            value = x.at(tuple(full_index))
+            return value if wide == x.dtype else p.b.convert(value, wide)
+
+        shape = _kept_shape(x.shape, axes)
+        extents = tuple(x.shape[a] for a in axes)
+        out = p.reduce(shape, wide, extents, kind, element)
+        if wide == x.dtype:
+            return out
+        return p.compute(shape, x.dtype, lambda index: p.b.convert(out.at(index), x.dtype))
+
+    return primitive
+
+
+def _kept_shape(shape: Sequence[int], axes: Sequence[int]) -> tuple[int, ...]:
+    return tuple(n for i, n in enumerate(shape) if i not in axes)
+
+
+def spread(x: Any, shape: Sequence[int], axes: Sequence[int]) -> Any:
+    """Repeat a result of reducing over ``axes`` back to the operand's ``shape``."""
+    kept = tuple(i for i in range(len(shape)) if i not in axes)
+    return broadcast_in_dim(x, tuple(shape), kept)
+
+
+def _axes(x: Any, axes: int | Sequence[int]) -> tuple[int, ...]:
+    ndim = aval_of(x).ndim
+    return tuple(sorted(canonicalize_axis(a, ndim) for a in int_tuple(axes)))
+
+
+# -- reduce_sum ----------------------------------------------------------------------------
+
+reduce_sum_p = _reduction(
+    "reduce_sum",
+    "Sum over ``axes``, in the operand's dtype (float16 accumulates in float32).",
+    "add",
+    np.sum,
+    "iufc",
+)
+reduce_sum_p.linear()
+
+
+@reduce_sum_p.transpose
+def _(ct, x, *, axes):
+    return [spread(ct, x.aval.shape, axes)]
+
+
+def reduce_sum(operand: Any, axes: int | Sequence[int]) -> Any:
+    """Sum over ``axes``, in the operand's dtype.
+
+    Examples
+    --------
+    >>> reduce_sum(np.array([[1.0, 2.0], [3.0, 4.0]]), (0,))
+    array([4., 6.])
+    """
+    axes = _axes(operand, axes)
+    return reduce_sum_p.bind(operand, axes=axes) if axes else operand
+
+
+# -- reduce_prod ---------------------------------------------------------------------------
+
+reduce_prod_p = _reduction(
+    "reduce_prod", "Product over ``axes``, in the operand's dtype.", "multiply", np.prod, "iufc"
+)
+
+
+@reduce_prod_p.jvp
+def _(primals, tangents, *, axes):
+    (x,), (t,) = primals, tangents
+    ans = reduce_prod_p.bind(x, axes=axes)
+    if isinstance(t, Zero):
+        return ans, Zero(ans.aval.strong())
+    # A tree of products of two, differentiated by the product rule: unlike ans / x it is right
+    # where x has zeros, and so are its derivatives.
+    kept = [i for i in range(x.ndim) if i not in axes]
+    n = int(np.prod([x.shape[a] for a in axes], dtype=int))
+    if n == 0:
+        return ans, full_like(ans, 0)
+    flat = (n, *ans.shape)
+    x, t = (reshape(transpose(v, [*axes, *kept]), flat) for v in (x, t))
+    while n > 1:
+        half = n // 2
+        (a, b, rest), (ta, tb, t_rest) = _halves(x, half), _halves(t, half)
+        x = _join([a * b, *rest])
+        t = _join([ta * b + a * tb, *t_rest])
+        n = x.shape[0]
+    return ans, reshape(t, ans.shape)
+
+
+def _halves(x: Any, half: int) -> tuple[Any, Any, list[Any]]:
+    from fnad.primitives.slicing import slice_in_dim  # slicing imports this module
+
+    rest = [slice_in_dim(x, 2 * half, None)] if x.shape[0] > 2 * half else []
+    return slice_in_dim(x, 0, half), slice_in_dim(x, half, 2 * half), rest
+
+
+def _join(parts: Sequence[Any]) -> Any:
+    from fnad.primitives.slicing import concatenate  # slicing imports this module
+
+    return concatenate(parts, 0)
+
+
+def reduce_prod(operand: Any, axes: int | Sequence[int]) -> Any:
+    """Product over ``axes``, in the operand's dtype."""
+    axes = _axes(operand, axes)
+    return reduce_prod_p.bind(operand, axes=axes) if axes else operand
+
+
+# -- reduce_max, reduce_min ----------------------------------------------------------------
+
+
+def _share_among_ties(primitive: Primitive) -> None:
+    """Attach the derivative of a maximum or minimum: the mean of the tangents where it is taken."""
+
+    @primitive.jvp
+    def _(primals, tangents, *, axes):
+        (x,), (t,) = primals, tangents
+        ans = primitive.bind(x, axes=axes)
+        if isinstance(t, Zero):
+            return ans, Zero(ans.aval.strong())
+        taken = eq(x, spread(ans, x.shape, axes))
+        count = reduce_sum(convert_element_type(taken, x.dtype), axes)
+        return ans, reduce_sum(select(taken, t, full_like(t, 0)), axes) / count
+
+
+reduce_max_p = _reduction(
+    "reduce_max",
+    "Maximum over ``axes``; NaN wins. The derivative is shared evenly among equal elements.",
+    "max",
+    np.max,
+    "biuf",
+    empty=False,
+)
+_share_among_ties(reduce_max_p)
+
+reduce_min_p = _reduction(
+    "reduce_min",
+    "Minimum over ``axes``; NaN wins. The derivative is shared evenly among equal elements.",
+    "min",
+    np.min,
+    "biuf",
+    empty=False,
+)
+_share_among_ties(reduce_min_p)
+
+
+def reduce_max(operand: Any, axes: int | Sequence[int]) -> Any:
+    """Maximum over ``axes``; NaN wins."""
+    axes = _axes(operand, axes)
+    return reduce_max_p.bind(operand, axes=axes) if axes else operand
+
+
+def reduce_min(operand: Any, axes: int | Sequence[int]) -> Any:
+    """Minimum over ``axes``; NaN wins."""
+    axes = _axes(operand, axes)
+    return reduce_min_p.bind(operand, axes=axes) if axes else operand
+
+
+# -- reduce_and, reduce_or -----------------------------------------------------------------
+
+reduce_and_p = _reduction(
+    "reduce_and",
+    "Logical (bool) or bitwise (integers) and over ``axes``.",
+    "and",
+    np.bitwise_and.reduce,
+    "biu",
+)
+reduce_and_p.derivatives(None)
+
+reduce_or_p = _reduction(
+    "reduce_or",
+    "Logical (bool) or bitwise (integers) or over ``axes``.",
+    "or",
+    np.bitwise_or.reduce,
+    "biu",
+)
+reduce_or_p.derivatives(None)
+
+
+def reduce_and(operand: Any, axes: int | Sequence[int]) -> Any:
+    """Logical (bool) or bitwise (integers) and over ``axes``."""
+    axes = _axes(operand, axes)
+    return reduce_and_p.bind(operand, axes=axes) if axes else operand
+
+
+def reduce_or(operand: Any, axes: int | Sequence[int]) -> Any:
+    """Logical (bool) or bitwise (integers) or over ``axes``."""
+    axes = _axes(operand, axes)
+    return reduce_or_p.bind(operand, axes=axes) if axes else operand
+
+
+# -- argmax, argmin ------------------------------------------------------------------------
+
+
+def _arg_reduction(name: str, doc: str, kind: str, evaluate: Callable[..., Any]) -> Primitive:
+    primitive = Primitive(name, doc)
+
+    @primitive.type_rule
+    def _(x, *, axis, index_dtype):
+        check_axes(name, "axis", (axis,), x.ndim)
+        if x.dtype.kind not in "biuf":
+            raise TypeError(f"{name} does not take arrays of dtype {x.dtype}")
+        if index_dtype.kind not in "iu":
+            raise TypeError(f"{name}: index_dtype must be an integer dtype, got {index_dtype}")
+        if x.shape[axis] == 0:
+            raise ValueError(f"{name}: no elements along axis {axis} of shape {x.shape}")
+        return ShapedArray(_kept_shape(x.shape, (axis,)), index_dtype)
+
+    @primitive.evaluate
+    def _(x, *, axis, index_dtype):
+        return np.asarray(evaluate(x, axis=axis)).astype(index_dtype)
+
+    primitive.derivatives(None)
+
+    @primitive.batch
+    def _(args, batched, batch_axis, *, axis, index_dtype):
+        return primitive.bind(args[0], axis=axis + 1, index_dtype=index_dtype), True
+
+    @primitive.lower
+    def _(p, x, *, axis, index_dtype):
+        def element(index, k):
+            return x.at((*index[:axis], k, *index[axis:]))
+
+        shape = _kept_shape(x.shape, (axis,))
+        return p.arg_reduce(shape, index_dtype, x.shape[axis], kind, element)
+
+    return primitive
+
+
+argmax_p = _arg_reduction(
+    "argmax", "Index of the first maximum along ``axis``; NaN wins.", "max", np.argmax
+)
+argmin_p = _arg_reduction(
+    "argmin", "Index of the first minimum along ``axis``; NaN wins.", "min", np.argmin
+)
+
+
+def argmax(operand: Any, axis: int, index_dtype: Any = np.int64) -> Any:
+    """Index of the first maximum along ``axis``.
+
+    Examples
+    --------
+    >>> argmax(np.array([1.0, 3.0, 3.0]), 0)
+    np.int64(1)
+    """
+    axis = canonicalize_axis(axis, aval_of(operand).ndim)
+    return argmax_p.bind(operand, axis=axis, index_dtype=np.dtype(index_dtype))
+
+
+def argmin(operand: Any, axis: int, index_dtype: Any = np.int64) -> Any:
+    """Index of the first minimum along ``axis``."""
+    axis = canonicalize_axis(axis, aval_of(operand).ndim)
+    return argmin_p.bind(operand, axis=axis, index_dtype=np.dtype(index_dtype))
