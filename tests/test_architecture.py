@@ -34,7 +34,7 @@ MAX_LINES = 600
 
 
 def folder(module: str) -> str:
-    return (module.split(".") + [""])[1]
+    return [*module.split("."), ""][1]
 
 
 def module_of(file: Path) -> str:
