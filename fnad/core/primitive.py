@@ -106,7 +106,9 @@ class Primitive:
             for p in inspect.signature(rule).parameters.values()
             if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
         ]
-        varargs = any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(rule).parameters.values())
+        varargs = any(
+            p.kind is p.VAR_POSITIONAL for p in inspect.signature(rule).parameters.values()
+        )
         if len(required) < leading and not varargs:
             raise RuleError(
                 f"the {kind} rule of primitive {self.name!r} takes {len(required)} positional"

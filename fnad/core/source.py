@@ -24,7 +24,9 @@ class SourceLine:
 
 def is_internal(file: str) -> bool:
     """Whether a file belongs to fnad or to the interpreter rather than to the user."""
-    return file.startswith((_PACKAGE, "<frozen")) or file.endswith(("functools.py", "contextlib.py"))
+    return file.startswith((_PACKAGE, "<frozen")) or file.endswith(
+        ("functools.py", "contextlib.py")
+    )
 
 
 def user_frame() -> FrameType | None:

@@ -109,8 +109,10 @@ float0 = np.dtype([("float0", np.void, 0)])
 
 def is_array_like(value: Any) -> bool:
     """Whether ``value`` is something fnad treats as an array: an array, a scalar, a tracer."""
-    return type(value) in _PYTHON_SCALARS or isinstance(value, (np.ndarray, np.generic)) or (
-        hasattr(value, "aval")
+    return (
+        type(value) in _PYTHON_SCALARS
+        or isinstance(value, (np.ndarray, np.generic))
+        or (hasattr(value, "aval"))
     )
 
 
@@ -129,8 +131,10 @@ def aval_of(value: Any) -> ShapedArray:
     if python is not None:
         return python
     if isinstance(value, (np.ndarray, np.generic)):
-        if value.dtype.kind not in SUPPORTED_KINDS or value.dtype.itemsize == 16 and (
-            value.dtype.kind == "f"
+        if (
+            value.dtype.kind not in SUPPORTED_KINDS
+            or (value.dtype.itemsize == 16
+            and (value.dtype.kind == "f"))
         ):
             raise TypeError(
                 f"arrays of dtype {value.dtype} cannot be traced: fnad works on bool, integer,"

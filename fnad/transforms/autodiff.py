@@ -177,8 +177,7 @@ class _Linearized:
         given = [_cast(t, a) for t, a in zip(leaves, avals) if is_differentiable(a)]
         dots = iter(apply_jaxpr(self.linear, [*self.residuals, *given]))
         outs = [
-            next(dots) if nz else _zeros(aval)
-            for aval, nz in zip(self.out_avals, self.nonzero_out)
+            next(dots) if nz else _zeros(aval) for aval, nz in zip(self.out_avals, self.nonzero_out)
         ]
         return tree.unflatten(self.traced.flat.out_tree, outs)
 
@@ -326,9 +325,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
                 f" result, {flat.out_tree}, got {structure}"
             )
         _check_tangents("transposed function: each cotangent", jaxpr.out_avals, cts)
-        program, _ = transpose_jaxpr(
-            jaxpr, linear, (True,) * len(cts), (True,) * len(avals)
-        )
+        program, _ = transpose_jaxpr(jaxpr, linear, (True,) * len(cts), (True,) * len(avals))
         given = [_cast(ct, a) for ct, a in zip(cts, jaxpr.out_avals)]
         return tree.unflatten(in_tree, apply_jaxpr(program, [*consts, *given]))[0]
 
@@ -464,9 +461,7 @@ def _check_grad_inputs(
                 )
 
 
-def _check_grad_output(
-    name: str, out: Any, out_avals: list[ShapedArray], holomorphic: bool
-) -> Any:
+def _check_grad_output(name: str, out: Any, out_avals: list[ShapedArray], holomorphic: bool) -> Any:
     """Check that the result is a scalar and return the cotangent 1 of its type."""
     leaves, structure = tree.flatten(out)
     if structure != tree.structure(0):
@@ -484,4 +479,3 @@ def _check_grad_output(
         need = "complex" if holomorphic else "real floating"
         raise TypeError(f"grad of {name} needs a {need} scalar result, got {aval}")
     return aval.dtype.type(1)
-

@@ -10,8 +10,9 @@ import numpy as np
 
 from fnad.core import tree
 from fnad.core.types import ShapedArray, aval_of, is_differentiable
-from fnad.primitives.shape import broadcasted_iota, full, reshape, slice_in_dim
 from fnad.primitives.logic import convert_element_type, eq
+from fnad.primitives.shape import broadcasted_iota, full, reshape
+from fnad.primitives.slicing import slice_in_dim
 from fnad.transforms.autodiff import linearize, vjp
 from fnad.transforms.vmap import vmap
 

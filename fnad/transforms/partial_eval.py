@@ -49,9 +49,7 @@ def partial_eval_jaxpr(
     return known_jaxpr, staged_jaxpr, out_mask, len(residuals)
 
 
-def _split(
-    unknown: list[bool], eqn: Equation
-) -> tuple[list[Equation], list[Equation], list[bool]]:
+def _split(unknown: list[bool], eqn: Equation) -> tuple[list[Equation], list[Equation], list[bool]]:
     rule = eqn.primitive.rules.get("partial_eval")
     if rule is None:
         return [], [eqn], [True] * len(eqn.outvars)

@@ -70,18 +70,14 @@ def _backward(
         if not any(v in cts for v in eqn.outvars):
             continue
         with source_of(eqn):
-            out_cts = [
-                cts.pop(v) if v in cts else Zero(v.aval.strong()) for v in eqn.outvars
-            ]
+            out_cts = [cts.pop(v) if v in cts else Zero(v.aval.strong()) for v in eqn.outvars]
             operands = [Linear(a.aval) if a in linear_vars else value(a) for a in eqn.invars]
             for atom, ct in zip(eqn.invars, _transpose_equation(eqn, out_cts, operands)):
                 accumulate(atom, ct)
     return [cts[v] if v in cts else Zero(v.aval.strong()) for v in linear_in]
 
 
-def _transpose_equation(
-    eqn: Equation, out_cts: list[Any], operands: list[Any]
-) -> Sequence[Any]:
+def _transpose_equation(eqn: Equation, out_cts: list[Any], operands: list[Any]) -> Sequence[Any]:
     primitive = eqn.primitive
     rule = primitive.rule("transpose")
     in_cts = rule(out_cts if primitive.multiple_results else out_cts[0], *operands, **eqn.params)
@@ -101,4 +97,3 @@ def _transpose_equation(
                 f" type {aval} for an operand of type {operand.aval}, in {eqn}"
             )
     return in_cts
-
