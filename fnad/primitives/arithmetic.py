@@ -174,19 +174,10 @@ def _pow_wrt_x(t: Any, ans: Any, x: Any, y: Any) -> Any:
 
 
 def _pow_wrt_y(t: Any, ans: Any, x: Any, y: Any) -> Any:
-    # log(x) * x**y, whose limit at x = 0 is 0 for y > 0; log is kept off the zeros.
+    # log(x) * x**y, with its limit 0 where x is 0 (and y > 0): log is kept off the zeros.
     from fnad.primitives.transcendental import log  # its rules use this module
 
-    x_is_zero = eq(x, 0)
-    log_x = log(select(x_is_zero, _like(x, 1), x))
-    return mul(t, mul(select(x_is_zero, _log_zero(x, y), log_x), ans))
-
-
-def _log_zero(x: Any, y: Any) -> Any:
-    """What stands for log(0) next to 0**y: nothing if y > 0, else the true limit."""
-    if aval_of(y).dtype.kind == "c":
-        return _like(x, 0)
-    return select(gt(y, 0), _like(x, 0), _like(x, -np.inf))
+    return mul(t, mul(log(select(eq(x, 0), _like(x, 1), x)), ans))
 
 
 def _like(x: Any, value: float) -> Any:
@@ -230,14 +221,10 @@ integer_pow_p = elementwise(
     "x ** y for a fixed integer y, multiplied out.",
     lambda b, x, *, y: _multiply_out(b, x, y),
     derivatives=[
-        lambda t, ans, x, *, y: mul(t, mul(_like(x, y), integer_pow(x, y - 1))) if y else _zeros(t)
+        lambda t, ans, x, *, y: mul(t, mul(_like(x, y), integer_pow(x, y - 1))) if y else None
     ],
     kinds="iufc",
 )
-
-
-def _zeros(t: Any) -> Any:
-    return mul(t, 0)
 
 
 def integer_pow(x: Any, y: int) -> Any:

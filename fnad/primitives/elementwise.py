@@ -56,8 +56,8 @@ def elementwise(
         With ``num_results > 1`` it returns a tuple.
     derivatives : sequence of callable or None, optional
         One rule an operand, ``rule(t, ans, *xs, **params)``: what the operand's tangent ``t``
-        contributes to the tangent of the result; None where the derivative is zero. May be
-        left out if the result has no tangent (booleans, integers).
+        contributes to the tangent of the result; None in place of a rule, or from it, where
+        the derivative is zero. May be left out if the result has no tangent (bool, integer).
     transpose : sequence of callable or None, optional
         For primitives linear in operands: one rule an operand, ``rule(ct, *xs, **params)``,
         None where the primitive is not linear. Linear operands come as `Linear` placeholders.
@@ -270,7 +270,8 @@ def attach_derivatives(
             if rule is None or isinstance(tangent, Zero):
                 continue
             term = rule(tangent, ans, *primals, **params)
-            total = term if total is None else total + term
+            if term is not None:
+                total = term if total is None else total + term
         return ans, Zero(aval) if total is None else broadcast_scalar(total, aval.shape)
 
 
