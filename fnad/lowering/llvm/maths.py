@@ -338,7 +338,9 @@ def _declare_libm(module: Module, name: str, dtype: DType) -> str:
 def _define_special(module: Module, name: str, dtype: DType) -> str:
     symbol = f"fnad.{name}.{suffix(dtype)}"
     external = f"fnad.special.{name}"
-    target.bind_cython_symbol("scipy.special.cython_special", _SPECIAL[name], external)
+    target.bind_cython_symbol(
+        "scipy.special.cython_special", _SPECIAL[name], "double (double", external
+    )
     module.declare(external, f"declare double @{external}(double, i32) nounwind willreturn")
 
     def define(module: Module) -> None:

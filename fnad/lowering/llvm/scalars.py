@@ -171,6 +171,26 @@ class ScalarBuilder:
         chosen = self.where(compare(x, y), x, y)  # y if either is NaN
         return self.where(self._isnan(x), x, chosen)
 
+    def accumulate(self, kind: str, total: Value, term: Value) -> Value:
+        """Fold ``term`` into a reduction of `kind` ``add multiply max min and or``.
+
+        Sums and products of floats may be taken in any order (so that they vectorise); that is
+        the only liberty.
+        """
+        dtype = self._same(kind, total, term)
+        if dtype == FLOAT16:
+            return self._widened(lambda t, x: self.accumulate(kind, t, x), total, term)
+        if kind in ("add", "multiply"):
+            name = {"add": "add", "multiply": "mul"}[kind]
+            return self._arithmetic(
+                kind, total, term, f"f{name} reassoc contract", name, "or" if kind == "add" else "and"
+            )
+        if kind in ("max", "min"):
+            if dtype.kind == "f":  # the vectoriser knows this intrinsic as a reduction
+                return self._intrinsic(f"{kind}imum", total, term)
+            return self.maximum(total, term) if kind == "max" else self.minimum(total, term)
+        return self.bitwise_and(total, term) if kind == "and" else self.bitwise_or(total, term)
+
     def _isnan(self, x: Value) -> Value:
         return self.f.value(f"fcmp uno {x.typed}, {x.ref}", BOOL)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import functools
+import re
 import threading
 from typing import Any
 
 import llvmlite.binding as llvm
+
+from fnad.core.errors import InternalError
 
 # LLVM's command-line options, its symbol table and llvmlite's ownership of contexts are global.
 _lock = threading.RLock()
@@ -97,12 +100,22 @@ def bind_libm_symbol(name: str) -> None:
 
 
 @functools.cache
-def bind_cython_symbol(module: str, function: str, name: str) -> None:
-    """Make a C function that a Cython module of SciPy exports callable under ``name``."""
-    capsule = __import__(module, fromlist=["__pyx_capi__"]).__pyx_capi__[function]
+def bind_cython_symbol(module: str, function: str, signature: str, name: str) -> None:
+    """Make a C function that a Cython module of SciPy exports callable under ``name``.
+
+    ``signature`` is how its C declaration starts; of the specialisations of a fused function
+    (their names are prefixed) it tells which one is meant.
+    """
+    exported = __import__(module, fromlist=["__pyx_capi__"]).__pyx_capi__
     api = ctypes.pythonapi
     api.PyCapsule_GetName.restype = ctypes.c_char_p
     api.PyCapsule_GetName.argtypes = [ctypes.py_object]
     api.PyCapsule_GetPointer.restype = ctypes.c_void_p
     api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
-    llvm.add_symbol(name, api.PyCapsule_GetPointer(capsule, api.PyCapsule_GetName(capsule)))
+    for key, capsule in exported.items():
+        declared = api.PyCapsule_GetName(capsule)
+        fused = re.fullmatch(rf"(__pyx_fuse_\d+)?{function}", key)
+        if fused and declared.startswith(signature.encode()):
+            llvm.add_symbol(name, api.PyCapsule_GetPointer(capsule, declared))
+            return
+    raise InternalError(f"{module} of this SciPy exports no {signature}...) {function}")

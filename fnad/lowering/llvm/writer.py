@@ -256,6 +256,31 @@ class Function:
         self.emit(f"br i1 {done}, label {after}, label {head}{metadata}")
         self.label(after)
 
+    def repeat(
+        self,
+        initial: Sequence[Value],
+        condition: Callable[..., Value],
+        body: Callable[..., Sequence[Value]],
+    ) -> list[Value]:
+        """``while condition(*carried): carried = body(*carried)``; returns the last values."""
+        before, head = self.block, self.fresh("while")
+        inside, after = self.fresh("do"), self.fresh("done")
+        self.jump(head)
+        self.label(head)
+        phis = [Value(self.fresh("c"), v.dtype) for v in initial]
+        at = len(self._lines)
+        self.branch(condition(*phis), inside, after)
+        self.label(inside)
+        following = body(*phis)
+        self._lines[at:at] = [
+            f"  {phi.ref} = phi {llvm_type(phi.dtype)} [ {first.ref}, %{before} ],"
+            f" [ {then.ref}, %{self.block} ]"
+            for phi, first, then in zip(phis, initial, following, strict=True)
+        ]
+        self.jump(head)
+        self.label(after)
+        return phis
+
     @contextmanager
     def when(self, condition: Value) -> Iterator[None]:
         """Run the body only if ``condition`` holds."""
