@@ -89,7 +89,7 @@ class TestScan:
 
     def test_integer_carry(self):
         f = lambda xs: lax.scan(lambda c, x: ((c[0] + 1, c[1] * x), c[0]), (0, 1.0), xs)
-        (count, prod), ys = f(XS)
+        (count, _), ys = f(XS)
         assert count == 5 and ys.tolist() == [0, 1, 2, 3, 4]
         equal(fnad.jit(f)(XS), f(XS))
         check_grads(lambda xs: f(xs)[0][1], (XS,), order=2)

@@ -91,9 +91,7 @@ def _difference(
     )
 
 
-def _bound(
-    actual: np.ndarray, desired: np.ndarray, rtol: float | None, atol: float | None
-) -> Any:
+def _bound(actual: np.ndarray, desired: np.ndarray, rtol: float | None, atol: float | None) -> Any:
     """The largest error allowed for each element."""
     kinds = {actual.dtype.kind, desired.dtype.kind}
     if kinds <= set("biu"):

@@ -156,10 +156,11 @@ def _cast(args: Sequence[Any], dtype: str) -> tuple[Any, ...]:
     """Cast double-precision operands to ``dtype`` (complex ones to its complex counterpart)."""
     target = {"f": np.dtype(dtype), "c": np.result_type(dtype, np.complex64)}
     arrays = [np.asarray(a) for a in args]
-    return tuple(
-        a.astype(target[a.dtype.kind])[()] if a.dtype in (np.float64, np.complex128) else a[()]
-        for a in arrays
-    )
+    with np.errstate(over="ignore", under="ignore"):
+        return tuple(
+            a.astype(target[a.dtype.kind])[()] if a.dtype in (np.float64, np.complex128) else a[()]
+            for a in arrays
+        )
 
 
 def _in_each_dtype(sample: Sample) -> Iterator[tuple[Any, ...]]:
@@ -356,7 +357,10 @@ def _check_vmap(primitive: Primitive, sample: Sample) -> None:
                 for i, (a, axis) in enumerate(zip(args, axes))
             )
             rows = [
-                [a[()] if axis is None else row[i][()] for i, (a, axis) in enumerate(zip(args, axes))]
+                [
+                    a[()] if axis is None else row[i][()]
+                    for i, (a, axis) in enumerate(zip(args, axes))
+                ]
                 for row in examples
             ]
             outs = [_results(primitive, apply(*row)) for row in rows]

@@ -1,0 +1,31 @@
+"""Sample inputs: one row a primitive, by the name that is printed in jaxprs.
+
+Adding a primitive means adding one row to the file of its family. ``SPECIAL_CASES`` names the
+primitives that only make sense inside a program, and where they are tested instead.
+"""
+
+from fnad.testing import Sample
+from tests.samples import arithmetic, indexing, linear, logic, reductions, shape, special
+
+FAMILIES = (arithmetic, special, logic, reductions, shape, indexing, linear)
+
+SAMPLES: dict[str, list[Sample]] = {}
+for family in FAMILIES:
+    assert not SAMPLES.keys() & family.SAMPLES.keys(), "a primitive has rows in two files"
+    SAMPLES.update(family.SAMPLES)
+
+SPECIAL_CASES = {
+    "jit": "tests/test_transforms.py",
+    "checkpoint": "tests/test_transforms.py",
+    "custom_jvp_call": "tests/test_transforms.py",
+    "custom_vjp_call": "tests/test_transforms.py",
+    "custom_vjp_linear": "tests/test_transforms.py",
+    "psum": "tests/test_transforms.py",
+    "pmax": "tests/test_transforms.py",
+    "pmin": "tests/test_transforms.py",
+    "all_gather": "tests/test_transforms.py",
+    "axis_index": "tests/test_transforms.py",
+    "scan": "tests/test_control_flow.py",
+    "while": "tests/test_control_flow.py",
+    "cond": "tests/test_control_flow.py",
+}

@@ -1,0 +1,120 @@
+"""Rows for ``fnad/primitives/reductions.py``, cumulative functions and sorting."""
+
+import numpy as np
+import scipy.special
+
+from fnad.testing import Sample, roll
+from tests.samples.values import BOOLS, INTS, as_operand, distinct, normal, normal_complex
+
+X = distinct(2, 3, 4)
+Z = normal_complex(2, 3)
+NANS = np.array([[1.0, np.nan, 3.0], [-np.inf, 2.0, np.inf]])
+FLAGS = np.array([[True, False, True], [True, True, True]])
+SUM = {"rtol": 1e-11, "atol": 1e-13, "reason": "another order of summation, with cancellation"}
+
+
+def over_axes(reference, x, choices=((0,), (2,), (0, 2), (0, 1, 2), ()), **options):
+    rows = []
+    for axes in choices:
+        ref = lambda a, axes=axes: reference(a, axis=axes)
+        rows.append(Sample((x,), {"axes": axes}, reference=ref, **options))
+    return rows
+
+
+def along_axis(reference, x, name="axis", extra=None, **options):
+    return [
+        Sample(
+            (x,),
+            {name: axis, **(extra or {})},
+            reference=lambda a, axis=axis: reference(a, axis=axis),
+            **options,
+        )
+        for axis in range(x.ndim)
+    ]
+
+
+def cumulative(reference, x, **options):
+    rows = along_axis(reference, x, extra={"reverse": False}, **options)
+    rows.append(
+        Sample(
+            (x,),
+            {"axis": 1, "reverse": True},
+            reference=lambda a: np.flip(reference(np.flip(a, 1), axis=1), 1),
+            **options,
+        )
+    )
+    return rows
+
+
+def cumlogsumexp(x, axis):
+    return np.logaddexp.accumulate(x, axis=axis)
+
+
+INDEX = {"index_dtype": np.dtype(np.int64)}
+# NumPy sums small integers in int64; fnad.numpy converts first, the primitive keeps the dtype.
+SMALL = {"reference_dtype": False}
+
+SAMPLES = {
+    "reduce_sum": [
+        *over_axes(np.sum, X, **SUM),
+        *over_axes(np.sum, INTS.reshape(7, 1), ((0,), (0, 1))),
+        *over_axes(np.sum, Z, ((0,), (0, 1)), **SUM),
+        *over_axes(np.sum, np.zeros((0, 3)), ((0,), (1,))),
+        *over_axes(np.sum, NANS, ((0,), (1,))),
+    ],
+    "reduce_prod": [
+        *over_axes(np.prod, normal(2, 3, 4), **SUM),
+        *over_axes(np.prod, np.array([[0.0, 2.0, 3.0], [0.0, 0.0, 1.5]]), ((1,), (0,)), **SUM),
+        *over_axes(np.prod, INTS[1:5].reshape(2, 2), ((0,), (0, 1))),
+        *over_axes(np.prod, np.zeros((0, 3)), ((0,),)),
+    ],
+    "reduce_max": [*over_axes(np.max, X), *over_axes(np.max, INTS, ((0,),)), *over_axes(np.max, NANS, ((1,),), order=0)],
+    "reduce_min": [*over_axes(np.min, X), *over_axes(np.min, INTS, ((0,),)), *over_axes(np.min, NANS, ((1,),), order=0)],
+    "reduce_and": over_axes(np.all, FLAGS, ((0,), (1,), (0, 1), ())),
+    "reduce_or": over_axes(np.any, FLAGS, ((0,), (1,), (0, 1), ())),
+    "argmax": [
+        *along_axis(np.argmax, X, extra=INDEX),
+        *along_axis(np.argmax, NANS, extra=INDEX),
+        *along_axis(np.argmax, INTS % 3, extra=INDEX),
+        *along_axis(np.argmax, BOOLS, extra={"index_dtype": np.dtype(np.int32)}, **SMALL),
+    ],
+    "argmin": [
+        *along_axis(np.argmin, X, extra=INDEX),
+        *along_axis(np.argmin, NANS, extra=INDEX),
+        *along_axis(np.argmin, INTS % 3, extra=INDEX),
+    ],
+    "cumsum": [*cumulative(np.cumsum, X, **SUM), *along_axis(np.cumsum, INTS, extra={"reverse": False})],
+    "cumprod": [*cumulative(np.cumprod, normal(2, 3, 4), **SUM), *along_axis(np.cumprod, INTS, extra={"reverse": False})],
+    "cummax": [*cumulative(np.maximum.accumulate, X), *along_axis(np.maximum.accumulate, INTS, extra={"reverse": False})],
+    "cummin": [*cumulative(np.minimum.accumulate, X), *along_axis(np.minimum.accumulate, INTS, extra={"reverse": False})],
+    "cumlogsumexp": cumulative(cumlogsumexp, normal(2, 3, 4), **SUM),
+    "logsumexp": over_axes(as_operand(scipy.special.logsumexp), X, ((0,), (0, 1))),
+    "sort": [
+        Sample(
+            (X,),
+            {"dimension": axis, "num_keys": 1, "is_stable": True},
+            reference=lambda a, axis=axis: [np.sort(a, axis)],
+        )
+        for axis in range(3)
+    ]
+    + [
+        Sample(
+            (np.array([3.0, np.nan, -1.0, -np.inf, 0.5]),),
+            {"dimension": 0, "num_keys": 1, "is_stable": True},
+            reference=lambda a: [np.sort(a)],
+            order=0,
+        ),
+        Sample(
+            (np.array([2, 1, 2, 1, 0]), np.arange(5.0), np.arange(5)),
+            {"dimension": 0, "num_keys": 1, "is_stable": True},
+            reference=lambda k, v, i: [a[np.argsort(k, kind="stable")] for a in (k, v, i)],
+            vary=roll,
+        ),
+        Sample(
+            (np.array([2, 1, 2, 1, 0]), np.array([5.0, 4.0, 3.0, 2.0, 1.0]), np.arange(5)),
+            {"dimension": 0, "num_keys": 2, "is_stable": True},
+            reference=lambda k, v, i: [a[np.lexsort((v, k))] for a in (k, v, i)],
+            vary=roll,
+        ),
+    ],
+}  # fmt: skip
