@@ -1,0 +1,245 @@
+"""Initialisers of parameters, with the names and the formulas of ``jax.nn.initializers``.
+
+An initialiser is a function ``(key, shape, dtype=float32) -> array``. Those that are made from
+settings (`normal`, `glorot_uniform` ...) are functions that return one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+import fnad.numpy as fnp
+from fnad import random
+
+
+class Initializer(Protocol):
+    """What layers take as ``kernel_init``, ``bias_init`` and the like."""
+
+    def __call__(self, key: Any, shape: Sequence[int], dtype: Any = np.float32) -> Any: ...
+
+
+# The standard deviation of a unit normal that is truncated to [-2, 2].
+_TRUNCATED_STDDEV = 0.87962566103423978
+
+
+def zeros(key: Any, shape: Sequence[int], dtype: Any = np.float32) -> Any:
+    """All zeros; ``key`` is not used.
+
+    Examples
+    --------
+    >>> zeros(None, (2,))
+    array([0., 0.], dtype=float32)
+    """
+    return fnp.zeros(tuple(shape), dtype)
+
+
+def ones(key: Any, shape: Sequence[int], dtype: Any = np.float32) -> Any:
+    """All ones; ``key`` is not used.
+
+    Examples
+    --------
+    >>> ones(None, (2,))
+    array([1., 1.], dtype=float32)
+    """
+    return fnp.ones(tuple(shape), dtype)
+
+
+def constant(value: Any, dtype: Any = np.float32) -> Initializer:
+    """Everywhere ``value``.
+
+    Examples
+    --------
+    >>> constant(3)(None, (2,))
+    array([3., 3.], dtype=float32)
+    """
+
+    def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
+        return fnp.full(tuple(shape), value, dtype)
+
+    return init
+
+
+def uniform(scale: float = 1e-2, dtype: Any = np.float32) -> Initializer:
+    """Uniform in ``[0, scale)``."""
+
+    def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
+        return random.uniform(key, tuple(shape), dtype) * _scalar(scale, dtype)
+
+    return init
+
+
+def normal(stddev: float = 1e-2, dtype: Any = np.float32) -> Initializer:
+    """Normal with mean 0."""
+
+    def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
+        return random.normal(key, tuple(shape), dtype) * _scalar(stddev, dtype)
+
+    return init
+
+
+def truncated_normal(
+    stddev: float = 1e-2, dtype: Any = np.float32, lower: float = -2.0, upper: float = 2.0
+) -> Initializer:
+    """A unit normal truncated to ``[lower, upper]``, times ``stddev``."""
+
+    def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
+        draw = random.truncated_normal(key, lower, upper, tuple(shape), dtype)
+        return draw * _scalar(stddev, dtype)
+
+    return init
+
+
+def variance_scaling(
+    scale: float,
+    mode: Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"],
+    distribution: Literal["truncated_normal", "normal", "uniform"],
+    in_axis: int | Sequence[int] = -2,
+    out_axis: int | Sequence[int] = -1,
+    batch_axis: int | Sequence[int] = (),
+    dtype: Any = np.float32,
+) -> Initializer:
+    """Draws of variance ``scale / n``, where ``n`` is the number of inputs, outputs, or a mean.
+
+    Parameters
+    ----------
+    scale : float
+    mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
+        What ``n`` is.
+    distribution : {"truncated_normal", "normal", "uniform"}
+    in_axis, out_axis, batch_axis : int or sequence of int
+        Which axes of the shape are inputs, outputs, and independent copies; the others are the
+        receptive field, which counts for inputs and outputs alike.
+    dtype : dtype
+        The default of the initialiser.
+
+    Raises
+    ------
+    ValueError
+        If ``mode`` or ``distribution`` is unknown.
+    """
+    if mode not in ("fan_in", "fan_out", "fan_avg", "fan_geo_avg"):
+        raise ValueError(
+            f"variance_scaling: mode must be fan_in, fan_out, fan_avg or fan_geo_avg, got {mode!r}"
+        )
+    if distribution not in ("truncated_normal", "normal", "uniform"):
+        raise ValueError(
+            "variance_scaling: distribution must be truncated_normal, normal or uniform, got"
+            f" {distribution!r}"
+        )
+
+    def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
+        shape = tuple(shape)
+        fan_in, fan_out = _fans(shape, in_axis, out_axis, batch_axis)
+        n = {
+            "fan_in": fan_in,
+            "fan_out": fan_out,
+            "fan_avg": (fan_in + fan_out) / 2,
+            "fan_geo_avg": math.sqrt(fan_in * fan_out),
+        }[mode]
+        stddev = math.sqrt(scale / n) if n else 0.0
+        if distribution == "normal":
+            return random.normal(key, shape, dtype) * _scalar(stddev, dtype)
+        if distribution == "uniform":
+            limit = math.sqrt(3) * stddev
+            return random.uniform(key, shape, dtype, -1) * _scalar(limit, dtype)
+        draw = random.truncated_normal(key, -2, 2, shape, dtype)
+        return draw * _scalar(stddev / _TRUNCATED_STDDEV, dtype)
+
+    return init
+
+
+def glorot_uniform(
+    in_axis: int | Sequence[int] = -2,
+    out_axis: int | Sequence[int] = -1,
+    batch_axis: int | Sequence[int] = (),
+    dtype: Any = np.float32,
+) -> Initializer:
+    """Glorot and Bengio (2010), uniform: variance ``2 / (inputs + outputs)``."""
+    return variance_scaling(1.0, "fan_avg", "uniform", in_axis, out_axis, batch_axis, dtype)
+
+
+def glorot_normal(
+    in_axis: int | Sequence[int] = -2,
+    out_axis: int | Sequence[int] = -1,
+    batch_axis: int | Sequence[int] = (),
+    dtype: Any = np.float32,
+) -> Initializer:
+    """Glorot and Bengio (2010), truncated normal: variance ``2 / (inputs + outputs)``."""
+    return variance_scaling(
+        1.0, "fan_avg", "truncated_normal", in_axis, out_axis, batch_axis, dtype
+    )
+
+
+def lecun_uniform(
+    in_axis: int | Sequence[int] = -2,
+    out_axis: int | Sequence[int] = -1,
+    batch_axis: int | Sequence[int] = (),
+    dtype: Any = np.float32,
+) -> Initializer:
+    """LeCun et al. (1998), uniform: variance ``1 / inputs``."""
+    return variance_scaling(1.0, "fan_in", "uniform", in_axis, out_axis, batch_axis, dtype)
+
+
+def lecun_normal(
+    in_axis: int | Sequence[int] = -2,
+    out_axis: int | Sequence[int] = -1,
+    batch_axis: int | Sequence[int] = (),
+    dtype: Any = np.float32,
+) -> Initializer:
+    """LeCun et al. (1998), truncated normal: variance ``1 / inputs``."""
+    return variance_scaling(1.0, "fan_in", "truncated_normal", in_axis, out_axis, batch_axis, dtype)
+
+
+def he_uniform(
+    in_axis: int | Sequence[int] = -2,
+    out_axis: int | Sequence[int] = -1,
+    batch_axis: int | Sequence[int] = (),
+    dtype: Any = np.float32,
+) -> Initializer:
+    """He et al. (2015), uniform: variance ``2 / inputs``."""
+    return variance_scaling(2.0, "fan_in", "uniform", in_axis, out_axis, batch_axis, dtype)
+
+
+def he_normal(
+    in_axis: int | Sequence[int] = -2,
+    out_axis: int | Sequence[int] = -1,
+    batch_axis: int | Sequence[int] = (),
+    dtype: Any = np.float32,
+) -> Initializer:
+    """He et al. (2015), truncated normal: variance ``2 / inputs``."""
+    return variance_scaling(2.0, "fan_in", "truncated_normal", in_axis, out_axis, batch_axis, dtype)
+
+
+xavier_uniform = glorot_uniform
+xavier_normal = glorot_normal
+kaiming_uniform = he_uniform
+kaiming_normal = he_normal
+
+
+def _scalar(value: float, dtype: Any) -> Any:
+    return np.dtype(dtype).type(value)
+
+
+def _fans(
+    shape: tuple[int, ...],
+    in_axis: int | Sequence[int],
+    out_axis: int | Sequence[int],
+    batch_axis: int | Sequence[int],
+) -> tuple[float, float]:
+    if len(shape) <= 1:
+        raise ValueError(
+            f"variance_scaling needs a shape with at least two axes (inputs and outputs), got"
+            f" {shape}; use normal or uniform for vectors"
+        )
+    inputs, outputs, copies = (
+        math.prod([shape[a] for a in ((axes,) if isinstance(axes, int) else axes)])
+        for axes in (in_axis, out_axis, batch_axis)
+    )
+    if not inputs or not outputs or not copies:
+        return 0.0, 0.0
+    receptive_field = math.prod(shape) / inputs / outputs / copies
+    return inputs * receptive_field, outputs * receptive_field

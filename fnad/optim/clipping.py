@@ -1,0 +1,38 @@
+"""Norms of trees, and rules that keep updates small."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fnad.numpy as fnp
+from fnad import tree
+from fnad.optim.base import GradientTransformation, stateless
+
+
+def global_norm(updates: Any) -> Any:
+    """The Euclidean norm of all leaves together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> global_norm({"a": np.array([3.0]), "b": np.array([4.0])})
+    np.float64(5.0)
+    """
+    return fnp.sqrt(sum([fnp.sum(u * u) for u in tree.leaves(updates)]))
+
+
+def clip(max_delta: float) -> GradientTransformation:
+    """Clip each element to ``[-max_delta, max_delta]``."""
+    return stateless(
+        lambda updates, params: tree.map(lambda u: fnp.clip(u, -max_delta, max_delta), updates)
+    )
+
+
+def clip_by_global_norm(max_norm: float) -> GradientTransformation:
+    """Scale the updates down so that their `global_norm` is at most ``max_norm``."""
+
+    def f(updates: Any, params: Any) -> Any:
+        factor = max_norm / fnp.maximum(global_norm(updates), max_norm)
+        return tree.map(lambda u: u * factor.astype(u.dtype), updates)
+
+    return stateless(f)

@@ -1,0 +1,269 @@
+"""The rules that optimisers are chained of; formulas and names are Optax's."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import fnad.numpy as fnp
+from fnad import tree
+from fnad.optim.base import (
+    EmptyState,
+    GradientTransformation,
+    masked,
+    require_params,
+    stateless,
+)
+from fnad.optim.schedules import Schedule
+
+
+class TraceState(NamedTuple):
+    """State of `trace`: the running sum of the updates."""
+
+    trace: Any
+
+
+class ScaleByScheduleState(NamedTuple):
+    """State of `scale_by_schedule`: the number of past steps."""
+
+    count: Any
+
+
+class ScaleByAdamState(NamedTuple):
+    """State of `scale_by_adam`: number of steps, running means of updates and their squares."""
+
+    count: Any
+    mu: Any
+    nu: Any
+
+
+class ScaleByRmsState(NamedTuple):
+    """State of `scale_by_rms`: the running mean of the squared updates."""
+
+    nu: Any
+
+
+class ScaleByRStdDevState(NamedTuple):
+    """State of `scale_by_stddev`: the running means of updates and their squares."""
+
+    mu: Any
+    nu: Any
+
+
+class ScaleByRssState(NamedTuple):
+    """State of `scale_by_rss`: the sum of the squared updates."""
+
+    sum_of_squares: Any
+
+
+def scale(step_size: float) -> GradientTransformation:
+    """Multiply by a constant."""
+    return stateless(lambda updates, params: tree.map(lambda u: step_size * u, updates))
+
+
+def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
+    """Multiply by ``step_size_fn(number of past steps)``."""
+
+    def init(params: Any) -> ScaleByScheduleState:
+        return ScaleByScheduleState(np.zeros((), np.int32)[()])
+
+    def update(
+        updates: Any, state: ScaleByScheduleState, params: Any = None
+    ) -> tuple[Any, ScaleByScheduleState]:
+        step_size = step_size_fn(state.count)
+        updates = tree.map(lambda u: fnp.asarray(step_size, u.dtype) * u, updates)
+        return updates, ScaleByScheduleState(_increment(state.count))
+
+    return GradientTransformation(init, update)
+
+
+def scale_by_learning_rate(
+    learning_rate: float | Schedule, *, flip_sign: bool = True
+) -> GradientTransformation:
+    """Multiply by the (negative) learning rate, a number or a schedule."""
+    sign = -1 if flip_sign else 1
+    if callable(learning_rate):
+        schedule = learning_rate
+        return scale_by_schedule(lambda count: sign * schedule(count))
+    return scale(sign * learning_rate)
+
+
+def trace(decay: float, nesterov: bool = False) -> GradientTransformation:
+    """Momentum: ``trace = update + decay * trace``.
+
+    Parameters
+    ----------
+    decay : float
+    nesterov : bool
+        Whether to give out ``update + decay * trace`` in place of the trace.
+    """
+
+    def init(params: Any) -> TraceState:
+        return TraceState(tree.map(fnp.zeros_like, params))
+
+    def update(updates: Any, state: TraceState, params: Any = None) -> tuple[Any, TraceState]:
+        new = tree.map(lambda u, t: u + decay * t, updates, state.trace)
+        updates = tree.map(lambda u, t: u + decay * t, updates, new) if nesterov else new
+        return updates, TraceState(new)
+
+    return GradientTransformation(init, update)
+
+
+def scale_by_adam(
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    *,
+    nesterov: bool = False,
+) -> GradientTransformation:
+    """Adam (Kingma and Ba, 2015): the running mean over the root of the mean square.
+
+    Parameters
+    ----------
+    b1, b2 : float
+        Decay of the mean and of the mean square.
+    eps, eps_root : float
+        Added to the root, and below it.
+    nesterov : bool
+        Nesterov momentum (Dozat, 2016).
+    """
+
+    def init(params: Any) -> ScaleByAdamState:
+        zeros = tree.map(fnp.zeros_like, params)
+        return ScaleByAdamState(np.zeros((), np.int32)[()], zeros, zeros)
+
+    def update(
+        updates: Any, state: ScaleByAdamState, params: Any = None
+    ) -> tuple[Any, ScaleByAdamState]:
+        mu = _running_mean(b1, updates, state.mu)
+        nu = _running_mean(b2, _squares(updates), state.nu)
+        count = _increment(state.count)
+        if nesterov:
+            mu_hat = tree.map(
+                lambda m, u: b1 * m + (1 - b1) * u,
+                _correct_bias(b1, count + 1, mu),
+                _correct_bias(b1, count, updates),
+            )
+        else:
+            mu_hat = _correct_bias(b1, count, mu)
+        nu_hat = _correct_bias(b2, count, nu)
+        updates = tree.map(lambda m, v: m / (fnp.sqrt(v + eps_root) + eps), mu_hat, nu_hat)
+        return updates, ScaleByAdamState(count, mu, nu)
+
+    return GradientTransformation(init, update)
+
+
+def scale_by_rms(
+    decay: float = 0.9, eps: float = 1e-8, initial_scale: float = 0.0, eps_in_sqrt: bool = True
+) -> GradientTransformation:
+    """Divide by the root of the running mean square.
+
+    Parameters
+    ----------
+    decay : float
+    eps : float
+        Added to the mean square, or to its root.
+    initial_scale : float
+        The mean square at the start.
+    eps_in_sqrt : bool
+        Where ``eps`` is added.
+    """
+
+    def init(params: Any) -> ScaleByRmsState:
+        return ScaleByRmsState(tree.map(lambda p: fnp.full_like(p, initial_scale), params))
+
+    def update(
+        updates: Any, state: ScaleByRmsState, params: Any = None
+    ) -> tuple[Any, ScaleByRmsState]:
+        nu = _running_mean(decay, _squares(updates), state.nu)
+        updates = tree.map(lambda u, v: u / _root(v, eps, eps_in_sqrt), updates, nu)
+        return updates, ScaleByRmsState(nu)
+
+    return GradientTransformation(init, update)
+
+
+def scale_by_stddev(
+    decay: float = 0.9, eps: float = 1e-8, initial_scale: float = 0.0, eps_in_sqrt: bool = True
+) -> GradientTransformation:
+    """Divide by the running standard deviation; parameters as in `scale_by_rms`."""
+
+    def init(params: Any) -> ScaleByRStdDevState:
+        nu = tree.map(lambda p: fnp.full_like(p, initial_scale), params)
+        return ScaleByRStdDevState(tree.map(fnp.zeros_like, params), nu)
+
+    def update(
+        updates: Any, state: ScaleByRStdDevState, params: Any = None
+    ) -> tuple[Any, ScaleByRStdDevState]:
+        mu = _running_mean(decay, updates, state.mu)
+        nu = _running_mean(decay, _squares(updates), state.nu)
+        updates = tree.map(lambda u, m, v: u / _root(v - m * m, eps, eps_in_sqrt), updates, mu, nu)
+        return updates, ScaleByRStdDevState(mu, nu)
+
+    return GradientTransformation(init, update)
+
+
+def scale_by_rss(
+    initial_accumulator_value: float = 0.1, eps: float = 1e-7
+) -> GradientTransformation:
+    """Divide by the root of the sum of all squares so far; where the sum is 0 give 0."""
+
+    def init(params: Any) -> ScaleByRssState:
+        start = tree.map(lambda p: fnp.full_like(p, initial_accumulator_value), params)
+        return ScaleByRssState(start)
+
+    def update(
+        updates: Any, state: ScaleByRssState, params: Any = None
+    ) -> tuple[Any, ScaleByRssState]:
+        total = tree.map(lambda s, t: s + t, _squares(updates), state.sum_of_squares)
+        updates = tree.map(
+            lambda u, t: fnp.where(t > 0, u / fnp.sqrt(fnp.where(t > 0, t, 1) + eps), 0),
+            updates,
+            total,
+        )
+        return updates, ScaleByRssState(total)
+
+    return GradientTransformation(init, update)
+
+
+def add_decayed_weights(weight_decay: float = 0.0, mask: Any = None) -> GradientTransformation:
+    """Add ``weight_decay * params``.
+
+    Parameters
+    ----------
+    weight_decay : float
+    mask : pytree of bool, or callable, optional
+        Which parameters decay; see `masked`. All by default.
+    """
+
+    def update(updates: Any, state: EmptyState, params: Any = None) -> tuple[Any, EmptyState]:
+        require_params(params, "add_decayed_weights")
+        return tree.map(lambda u, p: u + weight_decay * p, updates, params), state
+
+    rule = GradientTransformation(lambda params: EmptyState(), update)
+    return rule if mask is None else masked(rule, mask)
+
+
+def _increment(count: Any) -> Any:
+    """One more, without overflow."""
+    top = np.iinfo(np.int32).max
+    return fnp.where(count < top, count + 1, top)
+
+
+def _squares(updates: Any) -> Any:
+    return tree.map(lambda u: u * u, updates)
+
+
+def _running_mean(decay: float, updates: Any, means: Any) -> Any:
+    return tree.map(lambda u, m: (1 - decay) * u + decay * m, updates, means)
+
+
+def _correct_bias(decay: float, count: Any, means: Any) -> Any:
+    """Undo the bias of a running mean to its start at 0."""
+    weight = 1 - decay ** fnp.asarray(count, np.float64)
+    return tree.map(lambda m: m / fnp.asarray(weight, m.dtype), means)
+
+
+def _root(square: Any, eps: float, eps_in_sqrt: bool) -> Any:
+    return fnp.sqrt(square + eps) if eps_in_sqrt else fnp.sqrt(square) + eps
