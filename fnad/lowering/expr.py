@@ -1,0 +1,493 @@
+"""Scalar expressions: what a kernel computes for one element, as a hash-consed DAG.
+
+Equal expressions are one object, so sharing inside a kernel is identity. Index arithmetic
+(int64) is kept in one normal form, ``affine``: a constant plus multiples of other expressions,
+and carries bounds, so that clamps and checks which cannot fail vanish as they are built.
+
+Operations are those of the builder interface (docs/architecture.md, "Elementwise primitives"),
+named alike, and these leaves and forms:
+
+``constant``  ``attr`` is the value, a NumPy scalar
+``axis``      ``attr`` is ``(number, extent)``: a loop variable of the kernel, or of its reductions
+``counter``   ``attr`` is ``(number, extent)``: the turn of an enclosing `plan.For`
+``load``      ``attr`` is the number of a buffer, ``args`` the offset in elements
+``affine``    ``attr`` is ``(coefficients, constant)``: the constant plus coefficient times argument
+``reduce``    ``attr`` is a `Reduce`, ``args`` the reduced value (plans hold ``reduced`` in its stead)
+``reduced``   ``attr`` is the number of a reduction of the kernel
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+INT64 = np.dtype(np.int64)
+BOOL = np.dtype(np.bool_)
+_INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
+Bounds = tuple[int, int] | None
+
+_interned: WeakValueDictionary[Any, Expr] = WeakValueDictionary()
+_serial = count()
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """A reduction within an expression: its kind, its axes as ``(number, extent)`` pairs."""
+
+    kind: str
+    axes: tuple[tuple[int, int], ...]
+    accumulator: np.dtype[Any]
+
+
+class Expr:
+    """One scalar operation; made by `Builder` and by operators only."""
+
+    __slots__ = ("__weakref__", "args", "attr", "bounds", "dtype", "op", "serial")
+
+    op: str
+    args: tuple[Expr, ...]
+    dtype: np.dtype[Any]
+    attr: Any
+    bounds: Bounds
+    serial: int
+
+    def __add__(self, other: Any) -> Expr:
+        return B.add(self, _like(other, self))
+
+    def __radd__(self, other: Any) -> Expr:
+        return B.add(_like(other, self), self)
+
+    def __sub__(self, other: Any) -> Expr:
+        return B.subtract(self, _like(other, self))
+
+    def __rsub__(self, other: Any) -> Expr:
+        return B.subtract(_like(other, self), self)
+
+    def __mul__(self, other: Any) -> Expr:
+        return B.multiply(self, _like(other, self))
+
+    def __rmul__(self, other: Any) -> Expr:
+        return B.multiply(_like(other, self), self)
+
+    def __truediv__(self, other: Any) -> Expr:
+        return B.divide(self, _like(other, self))
+
+    def __rtruediv__(self, other: Any) -> Expr:
+        return B.divide(_like(other, self), self)
+
+    def __neg__(self) -> Expr:
+        return B.negative(self)
+
+    def __lt__(self, other: Any) -> Expr:
+        return B.less(self, _like(other, self))
+
+    def __le__(self, other: Any) -> Expr:
+        return B.less_equal(self, _like(other, self))
+
+    def __gt__(self, other: Any) -> Expr:
+        return B.greater(self, _like(other, self))
+
+    def __ge__(self, other: Any) -> Expr:
+        return B.greater_equal(self, _like(other, self))
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            "the scalar rule of a primitive asked for the truth of a value that is only known"
+            " when the program runs; use b.where(condition, x, y)"
+        )
+
+    def __repr__(self) -> str:
+        return expr_text(self)
+
+
+def _like(value: Any, example: Expr) -> Expr:
+    return value if isinstance(value, Expr) else B.constant(value, example.dtype)
+
+
+def make(
+    op: str, args: tuple[Expr, ...], dtype: Any, attr: Any = None, bounds: Bounds = None
+) -> Expr:
+    """Return the one expression with these fields."""
+    dtype = np.dtype(dtype)
+    # NaN differs from itself and 0.0 equals -0.0: constants are the same if their bytes are.
+    key = (op, args, dtype, attr.tobytes() if op == "constant" else attr)
+    found = _interned.get(key)
+    if found is not None:
+        return found
+    expr = Expr.__new__(Expr)
+    expr.op, expr.args, expr.dtype, expr.attr = op, args, dtype, attr
+    expr.bounds, expr.serial = bounds, next(_serial)
+    _interned[key] = expr
+    return expr
+
+
+def axis(number: int, extent: int) -> Expr:
+    """A loop variable that runs over ``range(extent)``."""
+    return make("axis", (), INT64, (number, extent), (0, max(extent - 1, 0)))
+
+
+def counter(number: int, extent: int) -> Expr:
+    """The turn of an enclosing counted loop."""
+    return make("counter", (), INT64, (number, extent), (0, max(extent - 1, 0)))
+
+
+def load(buffer: int, offset: Expr, dtype: Any) -> Expr:
+    """Element ``offset`` of a dense buffer."""
+    return make("load", (offset,), dtype, buffer)
+
+
+def reduce(spec: Reduce, value: Expr, dtype: Any) -> Expr:
+    """The reduction of ``value`` over the axes of ``spec``."""
+    return make("reduce", (value,), dtype, spec)
+
+
+def integer(value: int) -> Expr:
+    """An index constant."""
+    return B.constant(value, INT64)
+
+
+# -- affine normal form ------------------------------------------------------------------------
+
+
+def affine_parts(x: Expr) -> tuple[dict[Expr, int], int]:
+    """Write an int64 expression as ``constant + sum(coefficient * term)``."""
+    if x.op == "constant":
+        return {}, int(x.attr)
+    if x.op == "affine":
+        return dict(zip(x.args, x.attr[0])), x.attr[1]
+    return {x: 1}, 0
+
+
+def affine(terms: dict[Expr, int], constant: int) -> Expr:
+    """The int64 expression ``constant + sum(coefficient * term)``, modulo 2**64."""
+    items = sorted(((t, _wrap(c)) for t, c in terms.items()), key=lambda item: item[0].serial)
+    items = [(t, c) for t, c in items if c]
+    constant = _wrap(constant)
+    if not items:
+        return integer(constant)
+    if len(items) == 1 and items[0][1] == 1 and constant == 0:
+        return items[0][0]
+    bounds: Bounds = (constant, constant)
+    for term, c in items:
+        if bounds is None or term.bounds is None:
+            bounds = None
+            break
+        ends = (c * term.bounds[0], c * term.bounds[1])
+        bounds = (bounds[0] + min(ends), bounds[1] + max(ends))
+    if bounds is not None and (bounds[0] < _INT_MIN or bounds[1] > _INT_MAX):
+        bounds = None
+    args = tuple(t for t, _ in items)
+    return make("affine", args, INT64, (tuple(c for _, c in items), constant), bounds)
+
+
+def _wrap(value: int) -> int:
+    return (value + 2**63) % 2**64 - 2**63
+
+
+def _combine(x: Expr, y: Expr, sign: int) -> Expr:
+    terms, constant = affine_parts(x)
+    other, other_constant = affine_parts(y)
+    for term, c in other.items():
+        terms[term] = terms.get(term, 0) + sign * c
+    return affine(terms, constant + sign * other_constant)
+
+
+def _scale(x: Expr, factor: int) -> Expr:
+    terms, constant = affine_parts(x)
+    return affine({t: c * factor for t, c in terms.items()}, constant * factor)
+
+
+def _split(x: Expr, divisor: int) -> tuple[Expr, Expr] | None:
+    """``quotient, remainder`` of a division that its terms' coefficients decide."""
+    terms, constant = affine_parts(x)
+    quotient = {t: c // divisor for t, c in terms.items() if c % divisor == 0}
+    rest = affine({t: c for t, c in terms.items() if c % divisor}, constant % divisor)
+    if rest.bounds is None or rest.bounds[0] < 0 or rest.bounds[1] >= divisor:
+        return None
+    return affine(quotient, constant // divisor), rest
+
+
+# -- the builder -------------------------------------------------------------------------------
+
+
+class Builder:
+    """The builder interface of elementwise rules, making expressions."""
+
+    def constant(self, value: Any, dtype: Any) -> Expr:
+        with np.errstate(all="ignore"):
+            scalar = np.asarray(value).astype(dtype)[()]
+        bounds = (int(scalar), int(scalar)) if scalar.dtype == INT64 else None
+        return make("constant", (), scalar.dtype, scalar, bounds)
+
+    def add(self, x: Expr, y: Expr) -> Expr:
+        if x.dtype == INT64:
+            return _combine(x, y, 1)
+        return make("add", (x, y), x.dtype)
+
+    def subtract(self, x: Expr, y: Expr) -> Expr:
+        if x.dtype == INT64:
+            return _combine(x, y, -1)
+        return make("subtract", (x, y), x.dtype)
+
+    def multiply(self, x: Expr, y: Expr) -> Expr:
+        if x.dtype == INT64 and (x.op == "constant" or y.op == "constant"):
+            return _scale(x, int(y.attr)) if y.op == "constant" else _scale(y, int(x.attr))
+        return make("multiply", (x, y), x.dtype)
+
+    def negative(self, x: Expr) -> Expr:
+        return _scale(x, -1) if x.dtype == INT64 else make("negative", (x,), x.dtype)
+
+    def divide(self, x: Expr, y: Expr) -> Expr:
+        if x.dtype == INT64 and y.op == "constant" and int(y.attr) > 0:
+            return self._divide_index(x, int(y.attr))
+        return make("divide", (x, y), x.dtype)
+
+    def _divide_index(self, x: Expr, divisor: int) -> Expr:
+        if divisor == 1:
+            return x
+        if x.bounds is None or x.bounds[0] < 0:
+            return make("divide", (x, integer(divisor)), INT64)
+        split = _split(x, divisor)
+        if split is not None:
+            return split[0]
+        bounds = (x.bounds[0] // divisor, x.bounds[1] // divisor)
+        return make("divide", (x, integer(divisor)), INT64, None, bounds)
+
+    def remainder(self, x: Expr, y: Expr) -> Expr:
+        if x.dtype == INT64 and y.op == "constant" and int(y.attr) > 0:
+            return self._index_remainder(x, int(y.attr))
+        return make("remainder", (x, y), x.dtype)
+
+    def _index_remainder(self, x: Expr, divisor: int) -> Expr:
+        if divisor == 1:
+            return integer(0)
+        if x.bounds is None or x.bounds[0] < 0:
+            return make("remainder", (x, integer(divisor)), INT64)
+        split = _split(x, divisor)
+        if split is not None:
+            return split[1]
+        bounds = (0, min(divisor - 1, x.bounds[1]))
+        return make("remainder", (x, integer(divisor)), INT64, None, bounds)
+
+    def minimum(self, x: Expr, y: Expr) -> Expr:
+        if x.bounds is not None and x.bounds == y.bounds and x.bounds[0] == x.bounds[1]:
+            return x
+        if x.bounds is not None and y.bounds is not None:
+            if x.bounds[1] <= y.bounds[0]:
+                return x
+            if y.bounds[1] <= x.bounds[0]:
+                return y
+        return make("minimum", (x, y), x.dtype, None, _extremum_bounds(x, y, min))
+
+    def maximum(self, x: Expr, y: Expr) -> Expr:
+        if x.bounds is not None and y.bounds is not None:
+            if x.bounds[0] >= y.bounds[1]:
+                return x
+            if y.bounds[0] >= x.bounds[1]:
+                return y
+        return make("maximum", (x, y), x.dtype, None, _extremum_bounds(x, y, max))
+
+    def less(self, x: Expr, y: Expr) -> Expr:
+        return self._compare("less", x, y, lambda a, b: a[1] < b[0], lambda a, b: a[0] >= b[1])
+
+    def less_equal(self, x: Expr, y: Expr) -> Expr:
+        return self._compare(
+            "less_equal", x, y, lambda a, b: a[1] <= b[0], lambda a, b: a[0] > b[1]
+        )
+
+    def greater(self, x: Expr, y: Expr) -> Expr:
+        return self._compare("greater", x, y, lambda a, b: a[0] > b[1], lambda a, b: a[1] <= b[0])
+
+    def greater_equal(self, x: Expr, y: Expr) -> Expr:
+        return self._compare(
+            "greater_equal", x, y, lambda a, b: a[0] >= b[1], lambda a, b: a[1] < b[0]
+        )
+
+    def equal(self, x: Expr, y: Expr) -> Expr:
+        return self._compare(
+            "equal",
+            x,
+            y,
+            lambda a, b: a == b and a[0] == a[1],
+            lambda a, b: a[1] < b[0] or b[1] < a[0],
+        )
+
+    def not_equal(self, x: Expr, y: Expr) -> Expr:
+        return self._compare(
+            "not_equal",
+            x,
+            y,
+            lambda a, b: a[1] < b[0] or b[1] < a[0],
+            lambda a, b: a == b and a[0] == a[1],
+        )
+
+    def _compare(
+        self,
+        op: str,
+        x: Expr,
+        y: Expr,
+        always: Callable[[Any, Any], bool],
+        never: Callable[[Any, Any], bool],
+    ) -> Expr:
+        if x.bounds is not None and y.bounds is not None:
+            if always(x.bounds, y.bounds):
+                return self.constant(True, BOOL)
+            if never(x.bounds, y.bounds):
+                return self.constant(False, BOOL)
+        return make(op, (x, y), BOOL)
+
+    def bitwise_and(self, x: Expr, y: Expr) -> Expr:
+        if x.dtype == BOOL:
+            for this, other in ((x, y), (y, x)):
+                if this.op == "constant":
+                    return other if this.attr else this
+        return make("bitwise_and", (x, y), x.dtype)
+
+    def bitwise_or(self, x: Expr, y: Expr) -> Expr:
+        if x.dtype == BOOL:
+            for this, other in ((x, y), (y, x)):
+                if this.op == "constant":
+                    return this if this.attr else other
+        return make("bitwise_or", (x, y), x.dtype)
+
+    def where(self, c: Expr, x: Expr, y: Expr) -> Expr:
+        if c.op == "constant":
+            return x if c.attr else y
+        if x is y:
+            return x
+        bounds = None
+        if x.bounds is not None and y.bounds is not None:
+            bounds = (min(x.bounds[0], y.bounds[0]), max(x.bounds[1], y.bounds[1]))
+        return make("where", (c, x, y), x.dtype, None, bounds)
+
+    def convert(self, x: Expr, dtype: Any) -> Expr:
+        dtype = np.dtype(dtype)
+        if dtype == x.dtype:
+            return x
+        if x.op == "constant" and (x.dtype.kind in "biu" or dtype.kind in "fc"):
+            return self.constant(x.attr, dtype)
+        bounds = None
+        if dtype == INT64 and x.dtype.kind in "biu" and x.dtype.itemsize < 8:
+            info = np.iinfo(x.dtype) if x.dtype.kind != "b" else None
+            bounds = (0, 1) if info is None else (int(info.min), int(info.max))
+        return make("convert", (x,), dtype, None, bounds)
+
+    def bitcast(self, x: Expr, dtype: Any) -> Expr:
+        dtype = np.dtype(dtype)
+        return x if dtype == x.dtype else make("bitcast", (x,), dtype)
+
+
+def _extremum_bounds(x: Expr, y: Expr, choose: Callable[..., int]) -> Bounds:
+    """Bounds of a minimum or maximum; a side without bounds may be any int64."""
+    if x.dtype != INT64:
+        return None
+    a, b = x.bounds or (_INT_MIN, _INT_MAX), y.bounds or (_INT_MIN, _INT_MAX)
+    return choose(a[0], b[0]), choose(a[1], b[1])
+
+
+def _plain(name: str) -> Callable[..., Expr]:
+    def method(self: Builder, *xs: Expr) -> Expr:
+        return make(name, xs, xs[0].dtype)
+
+    method.__name__ = name
+    return method
+
+
+PLAIN_OPERATIONS = """
+    absolute sign floor ceil trunc rint sqrt cbrt exp exp2 expm1 log log2 log10 log1p sin cos tan
+    arcsin arccos arctan arctan2 sinh cosh tanh arcsinh arccosh arctanh power copysign erf erfc
+    erfinv lgamma digamma bitwise_xor bitwise_not left_shift right_shift_arithmetic
+    right_shift_logical
+""".split()
+for _name in PLAIN_OPERATIONS:
+    setattr(Builder, _name, _plain(_name))
+
+B = Builder()
+
+
+# -- walking -----------------------------------------------------------------------------------
+
+
+def postorder(roots: Iterable[Expr], skip: Callable[[Expr], bool] = lambda e: False) -> Iterator[Expr]:
+    """Yield every expression below ``roots`` once, arguments first."""
+    seen: set[Expr] = set()
+    for root in roots:
+        stack = [(root, False)]
+        while stack:
+            expr, ready = stack.pop()
+            if ready:
+                yield expr
+                continue
+            if expr in seen or skip(expr):
+                continue
+            seen.add(expr)
+            stack.append((expr, True))
+            stack.extend((a, False) for a in reversed(expr.args) if a not in seen)
+
+
+def rebuild(roots: Iterable[Expr], leaf: Callable[[Expr], Expr | None]) -> list[Expr]:
+    """Copy expressions, ``leaf(e)`` replacing those for which it does not return None."""
+    roots = list(roots)
+    done: dict[Expr, Expr] = {}
+
+    def replaced(expr: Expr) -> bool:
+        new = leaf(expr)
+        if new is not None:
+            done[expr] = new
+        return new is not None
+
+    for expr in postorder(roots, replaced):
+        args = tuple(done[a] for a in expr.args)
+        done[expr] = expr if args == expr.args else with_args(expr, args)
+    return [done[r] for r in roots]
+
+
+def with_args(expr: Expr, args: tuple[Expr, ...]) -> Expr:
+    """The same operation on other arguments, simplified anew."""
+    if expr.op == "affine":
+        total = integer(expr.attr[1])
+        for arg, c in zip(args, expr.attr[0]):
+            total = _combine(total, _scale(arg, c), 1)
+        return total
+    if expr.op in ("load", "reduce", "constant"):
+        return make(expr.op, args, expr.dtype, expr.attr)
+    if expr.op in ("convert", "bitcast"):
+        return getattr(B, expr.op)(args[0], expr.dtype)
+    return getattr(B, expr.op)(*args)
+
+
+# -- printing ----------------------------------------------------------------------------------
+
+
+def expr_text(expr: Expr) -> str:
+    """An expression on one line; shared parts are repeated."""
+    return leaf_text(expr, [expr_text(a) for a in expr.args])
+
+
+def leaf_text(expr: Expr, args: list[str]) -> str:
+    """One operation on arguments that are printed already."""
+    if expr.op == "constant":
+        return f"{expr.attr}:{expr.dtype.name}" if expr.dtype != INT64 else str(expr.attr)
+    if expr.op == "axis":
+        return f"i{expr.attr[0]}"
+    if expr.op == "counter":
+        return f"t{expr.attr[0]}"
+    if expr.op == "load":
+        return f"%{expr.attr}[{args[0]}]"
+    if expr.op == "reduced":
+        return f"r{expr.attr}"
+    if expr.op == "affine":
+        coefficients, constant = expr.attr
+        terms = [a if c == 1 else f"{c}*{a}" for a, c in zip(args, coefficients)]
+        return " + ".join(terms + ([str(constant)] if constant else []))
+    if expr.op == "reduce":
+        axes = ", ".join(f"i{n}<{size}" for n, size in expr.attr.axes)
+        return f"reduce_{expr.attr.kind}({axes}: {args[0]})"
+    if expr.op in ("convert", "bitcast"):
+        return f"{expr.op}({args[0]}, {expr.dtype.name})"
+    return f"{expr.op}({', '.join(args)})"

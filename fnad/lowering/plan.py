@@ -1,0 +1,349 @@
+"""Plans: what runs, as loop nests over dense buffers. Knows nothing of any backend.
+
+A plan is a schedule of nodes. All buffers are dense and row-major, so that an element is named
+by one offset; loops (`For`, `While`) and branches hold further schedules over the same buffers.
+Temporaries live in one arena of ``arena_size`` bytes, each at ``Buffer.offset``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fnad.core.source import SourceLine
+from fnad.core.types import short_dtype
+from fnad.lowering.expr import Expr, leaf_text, postorder
+
+REDUCTION_KINDS = ("add", "multiply", "max", "min", "and", "or", "argmax", "argmin")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Which equation a node came from, for comments in what is printed."""
+
+    primitive: str
+    source: SourceLine | None = None
+
+    def __str__(self) -> str:
+        return f"{self.primitive}  {self.source}" if self.source else self.primitive
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """A dense row-major array. ``role`` is ``input``, ``output`` or ``temp``.
+
+    Temporaries lie at ``offset`` (bytes) of the arena; ``lifetime`` is the first and the last
+    position in the top-level schedule at which it is used.
+    """
+
+    number: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    role: str
+    offset: int | None = None
+    lifetime: tuple[int, int] | None = None
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    def __str__(self) -> str:
+        return f"%{self.number}:{short_dtype(self.dtype)}[{','.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """``kind`` over the values of ``value`` for all of ``axes`` (pairs of number and extent).
+
+    ``accumulator`` is the dtype to reduce in (float32 for float16; the order of additions is
+    free, so that several accumulators may be used); ``dtype`` is that of the result. For
+    ``argmax`` and ``argmin`` the result is the row-major position of the first extremum, NaN
+    counting as the most extreme. All extents are at least 1, save where the result is the
+    neutral element.
+    """
+
+    kind: str
+    axes: tuple[tuple[int, int], ...]
+    value: Expr
+    accumulator: np.dtype[Any]
+    dtype: np.dtype[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """``buffer[offset] = value``; with ``combine``, ``buffer[offset] = combine(old, value)``.
+
+    With ``when``, only where it holds; then ``offset`` is inside the buffer also elsewhere.
+    """
+
+    buffer: int
+    offset: Expr
+    value: Expr
+    combine: str | None = None
+    when: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A loop nest: for every point of ``axes``, the reductions, then the stores.
+
+    ``axes`` stand from the outermost to the innermost, as (number, extent) pairs. Values of
+    stores may name reductions (``reduced`` expressions). Different points write different
+    elements, unless ``sequential``: then points run in order. ``parallel_inner`` says that the
+    innermost axis runs with unit stride and the reduced axes do not: a row of accumulators,
+    with the reduced loops outside, is the fast way.
+    """
+
+    axes: tuple[tuple[int, int], ...]
+    reductions: tuple[Reduction, ...]
+    stores: tuple[Store, ...]
+    parallel_inner: bool = False
+    sequential: bool = False
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A stack of matrices in a buffer: element (b, i, j) at ``offset`` plus strides (elements)."""
+
+    buffer: int
+    offset: Expr
+    strides: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Contraction:
+    """``out[b, i, j] = sum_k left[b, i, k] * right[b, k, j]``: a batch of matrix products.
+
+    ``left`` and ``right`` have unit stride in rows or columns; a ``batch`` stride may be 0.
+    """
+
+    left: Matrix
+    right: Matrix
+    out: Matrix
+    batch: int
+    m: int
+    n: int
+    k: int
+    dtype: np.dtype[Any]
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulate:
+    """Running ``kind`` (as in `Reduction`) along the middle of ``(outer, length, inner)``."""
+
+    source: int
+    out: int
+    extents: tuple[int, int, int]
+    kind: str
+    reverse: bool
+    dtype: np.dtype[Any]
+    accumulator: np.dtype[Any]
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """Stable ascending sort along the middle of ``(outer, length, inner)``, NaN last.
+
+    The first ``num_keys`` operands are compared lexicographically; all are permuted alike.
+    """
+
+    sources: tuple[int, ...]
+    outs: tuple[int, ...]
+    extents: tuple[int, int, int]
+    num_keys: int
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Copy ``size`` elements, ``out[out_offset:] = source[source_offset:]``; they never overlap."""
+
+    source: int
+    out: int
+    source_offset: Expr
+    out_offset: Expr
+    size: int
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class For:
+    """Run ``body`` for ``counter`` (a ``counter`` expression's number) in ``range(extent)``."""
+
+    counter: int
+    extent: int
+    body: tuple[Node, ...]
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class While:
+    """Run ``condition``; if element 0 of the bool buffer ``predicate`` holds, ``body``; repeat."""
+
+    condition: tuple[Node, ...]
+    predicate: int
+    body: tuple[Node, ...]
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Run one of ``branches``, that numbered by element 0 of an int32 buffer, clamped to range."""
+
+    index: int
+    branches: tuple[tuple[Node, ...], ...]
+    origin: Origin | None = None
+
+
+Node = Kernel | Contraction | Accumulate | Sort | Copy | For | While | Branch
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole program. Outputs never share memory with inputs or each other."""
+
+    buffers: tuple[Buffer, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    body: tuple[Node, ...]
+    arena_size: int
+
+    def __str__(self) -> str:
+        return plan_text(self)
+
+
+# -- printing ----------------------------------------------------------------------------------
+
+
+def plan_text(plan: Plan) -> str:
+    """A plan as text: buffers, then the schedule, with the user's lines as comments."""
+    lines = [f"plan ({_numbers(plan.inputs)}) -> ({_numbers(plan.outputs)})"]
+    for b in plan.buffers:
+        place = f" @{b.offset} live {b.lifetime[0]}..{b.lifetime[1]}" if b.lifetime else ""
+        lines.append(f"  {b.role} {b}{place}")
+    lines.append(f"  arena {plan.arena_size} bytes")
+    _print_body(plan.body, "  ", lines)
+    return "\n".join(lines)
+
+
+def _numbers(numbers: tuple[int, ...]) -> str:
+    return ", ".join(f"%{n}" for n in numbers)
+
+
+def _print_body(body: tuple[Node, ...], indent: str, lines: list[str]) -> None:
+    for node in body:
+        comment = f"  # {node.origin}" if node.origin else ""
+        _PRINTERS[type(node)](node, indent, lines, comment)
+
+
+def _axes_text(axes: tuple[tuple[int, int], ...]) -> str:
+    return ", ".join(f"i{n}<{extent}" for n, extent in axes)
+
+
+class _Names:
+    """Names the values of a kernel in order, leaving loads, indices and constants in place."""
+
+    def __init__(self, indent: str, lines: list[str]) -> None:
+        self.indent, self.lines = indent, lines
+        self.texts: dict[Expr, str] = {}
+        self.count = 0
+
+    def text(self, root: Expr) -> str:
+        for expr in postorder([root], lambda e: e in self.texts):
+            text = leaf_text(expr, [self.texts[a] for a in expr.args])
+            if expr.args and expr.op != "affine":
+                name = f"v{self.count}"
+                self.count += 1
+                self.lines.append(f"{self.indent}{name}:{short_dtype(expr.dtype)} = {text}")
+                text = name
+            elif expr.op == "affine":
+                text = f"({text})"
+            self.texts[expr] = text
+        return self.texts[root]
+
+
+def _print_kernel(k: Kernel, indent: str, lines: list[str], comment: str) -> None:
+    flags = " sequential" * k.sequential + " parallel_inner" * k.parallel_inner
+    lines.append(f"{indent}kernel [{_axes_text(k.axes)}]{flags}{comment}")
+    inner = indent + "  "
+    names = _Names(inner, lines)
+    for number, r in enumerate(k.reductions):
+        lines.append(f"{inner}reduce [{_axes_text(r.axes)}]")
+        body = _Names(inner + "  ", lines)
+        body.count, body.texts = names.count, dict(names.texts)
+        value = body.text(r.value)
+        names.count = body.count
+        lines.append(f"{inner}  r{number}:{short_dtype(r.dtype)} {r.kind}= {value}")
+    for s in k.stores:
+        offset, value = names.text(s.offset), names.text(s.value)
+        when = f" when {names.text(s.when)}" if s.when is not None else ""
+        lines.append(f"{inner}%{s.buffer}[{offset}] {s.combine or ''}= {value}{when}")
+
+
+def _matrix_text(m: Matrix) -> str:
+    return f"%{m.buffer}[{m.offset}; {'x'.join(map(str, m.strides))}]"
+
+
+def _print_contraction(c: Contraction, indent: str, lines: list[str], comment: str) -> None:
+    lines.append(
+        f"{indent}contract {c.batch} x ({c.m}, {c.n}, {c.k}) {short_dtype(c.dtype)}:"
+        f" {_matrix_text(c.out)} = {_matrix_text(c.left)} {_matrix_text(c.right)}{comment}"
+    )
+
+
+def _print_accumulate(a: Accumulate, indent: str, lines: list[str], comment: str) -> None:
+    back = " reverse" * a.reverse
+    lines.append(f"{indent}accumulate {a.kind}{back} {a.extents}: %{a.out} = %{a.source}{comment}")
+
+
+def _print_sort(s: Sort, indent: str, lines: list[str], comment: str) -> None:
+    lines.append(
+        f"{indent}sort {s.extents} num_keys={s.num_keys}:"
+        f" {_numbers(s.outs)} = {_numbers(s.sources)}{comment}"
+    )
+
+
+def _print_copy(c: Copy, indent: str, lines: list[str], comment: str) -> None:
+    lines.append(
+        f"{indent}copy {c.size}: %{c.out}[{c.out_offset}] = %{c.source}[{c.source_offset}]{comment}"
+    )
+
+
+def _print_for(f: For, indent: str, lines: list[str], comment: str) -> None:
+    lines.append(f"{indent}for t{f.counter} < {f.extent}{comment}")
+    _print_body(f.body, indent + "  ", lines)
+
+
+def _print_while(w: While, indent: str, lines: list[str], comment: str) -> None:
+    lines.append(f"{indent}while{comment}")
+    _print_body(w.condition, indent + "  ", lines)
+    lines.append(f"{indent}do if %{w.predicate}")
+    _print_body(w.body, indent + "  ", lines)
+
+
+def _print_branch(b: Branch, indent: str, lines: list[str], comment: str) -> None:
+    for number, body in enumerate(b.branches):
+        lines.append(f"{indent}case %{b.index} == {number}{comment if number == 0 else ''}")
+        _print_body(body, indent + "  ", lines)
+
+
+_PRINTERS: dict[type, Any] = {
+    Kernel: _print_kernel,
+    Contraction: _print_contraction,
+    Accumulate: _print_accumulate,
+    Sort: _print_sort,
+    Copy: _print_copy,
+    For: _print_for,
+    While: _print_while,
+    Branch: _print_branch,
+}
