@@ -152,6 +152,8 @@ def _shift_right_logical(b: Any, x: Any, amount: Any) -> Any:
 
 
 def _shift_right_arithmetic(b: Any, x: Any, amount: Any) -> Any:
+    if x.dtype.kind == "u":
+        return _shift_right_logical(b, x, amount)
     last = b.constant(x.dtype.itemsize * 8 - 1, x.dtype)
     return b.right_shift_arithmetic(x, b.where(_in_width(b, x, amount), amount, last))
 
