@@ -1,1 +1,3 @@
 """The primitives, one file a family; each primitive is one block with all its rules."""
+
+import fnad.primitives.shape  # noqa: F401 - says how zeros are made (install_zeros)

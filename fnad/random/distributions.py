@@ -1,0 +1,190 @@
+"""Continuous distributions, and the categorical one: transformations of uniform numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fnad.core.types import aval_of
+from fnad.primitives import arithmetic as ar
+from fnad.primitives.logic import (
+    bitcast_convert_type,
+    convert_element_type,
+    eq,
+    ge,
+    gt,
+    select,
+    stop_gradient,
+)
+from fnad.primitives.reductions import argmax
+from fnad.primitives.shape import int_tuple
+from fnad.primitives.slicing import index_in_dim
+from fnad.primitives.special import erf, erf_inv
+from fnad.primitives.transcendental import log, log1p
+from fnad.random.keys import split
+from fnad.random.uniform import Shape, floating_dtype, parameter, uniform
+
+
+def normal(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:
+    """Normally distributed numbers of mean 0 and variance 1.
+
+    Parameters
+    ----------
+    key : array of uint32, shape (2,)
+        The random key.
+    shape : int or sequence of int
+        Of the result.
+    dtype : dtype
+        float16, float32 (the default, as JAX's), float64; complex64 or complex128 for complex
+        numbers of variance 1.
+
+    Returns
+    -------
+    array of ``shape`` and ``dtype``
+
+    Examples
+    --------
+    >>> normal(PRNGKey(0), (2,))
+    array([1.6226422, 2.0252647], dtype=float32)
+    """
+    dtype = np.dtype(dtype)
+    if dtype.kind == "c":
+        real = np.dtype(f"f{dtype.itemsize // 2}")
+        keys = split(key)
+        parts = [
+            convert_element_type(
+                normal(index_in_dim(keys, i, 0, keepdims=False), shape, real), dtype
+            )
+            for i in range(2)
+        ]
+        return ar.div(
+            ar.add(parts[0], ar.mul(dtype.type(1j), parts[1])), dtype.type(np.sqrt(2))
+        )
+    dtype = floating_dtype("normal", dtype)
+    # -1 itself is left out: erf_inv would be infinite.
+    above = np.nextafter(dtype.type(-1), dtype.type(0))
+    draws = uniform(key, shape, dtype, above, dtype.type(1))
+    return ar.mul(dtype.type(np.sqrt(2)), erf_inv(draws))
+
+
+def _next_above(x: Any) -> Any:
+    """The next larger floating number; infinity stays."""
+    dtype = aval_of(x).dtype
+    signed = np.dtype(f"i{dtype.itemsize}")
+    one = signed.type(1)
+    raw = bitcast_convert_type(x, signed)
+    # The bits of a float order as integers do, downwards for negative numbers.
+    stepped = select(ge(raw, signed.type(0)), ar.add(raw, one), ar.sub(raw, one))
+    stepped = select(eq(x, dtype.type(0)), one, stepped)
+    return select(eq(x, dtype.type(np.inf)), x, bitcast_convert_type(stepped, dtype))
+
+
+def truncated_normal(
+    key: Any, lower: Any, upper: Any, shape: Shape | None = None, dtype: Any = np.float32
+) -> Any:
+    """Normally distributed numbers, given that they lie in ``(lower, upper)``.
+
+    Parameters
+    ----------
+    key : array of uint32, shape (2,)
+        The random key.
+    lower, upper : array
+        Bounds.
+    shape : int or sequence of int, optional
+        Of the result; by default that to which the bounds broadcast.
+    dtype : dtype
+        float16, float32 (the default, as JAX's) or float64.
+
+    Returns
+    -------
+    array of ``shape`` and ``dtype``
+
+    Examples
+    --------
+    >>> truncated_normal(PRNGKey(0), -2.0, 2.0, (2,))
+    array([1.4622609, 1.6892071], dtype=float32)
+    """
+    dtype = floating_dtype("truncated_normal", dtype)
+    if shape is None:
+        shape = np.broadcast_shapes(aval_of(lower).shape, aval_of(upper).shape)
+    shape = int_tuple(shape)
+    lower = parameter("truncated_normal", lower, dtype, shape)
+    upper = parameter("truncated_normal", upper, dtype, shape)
+    sqrt2 = dtype.type(np.sqrt(2))
+    draws = uniform(key, shape, dtype, erf(ar.div(lower, sqrt2)), erf(ar.div(upper, sqrt2)))
+    # Rounding must not put a sample on a bound.
+    first = _next_above(stop_gradient(lower))
+    last = ar.neg(_next_above(ar.neg(stop_gradient(upper))))
+    return ar.clamp(first, ar.mul(sqrt2, erf_inv(draws)), last)
+
+
+def exponential(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:
+    """Exponentially distributed numbers of mean 1 (parameters as in `normal`).
+
+    Examples
+    --------
+    >>> exponential(PRNGKey(0), (2,))
+    array([2.9501406, 3.8435044], dtype=float32)
+    """
+    draws = uniform(key, shape, floating_dtype("exponential", dtype))
+    return ar.neg(log1p(ar.neg(draws)))
+
+
+def laplace(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:
+    """Numbers of the density ``exp(-|x|) / 2`` (parameters as in `normal`).
+
+    Examples
+    --------
+    >>> laplace(PRNGKey(0), (2,))
+    array([2.256942 , 3.1503055], dtype=float32)
+    """
+    dtype = floating_dtype("laplace", dtype)
+    above = dtype.type(-1 + np.finfo(dtype).epsneg)
+    draws = uniform(key, shape, dtype, above, dtype.type(1))
+    return ar.mul(ar.sign(draws), log1p(ar.neg(ar.abs(draws))))
+
+
+def logistic(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:
+    """Numbers whose distribution function is the logistic function (parameters as in `normal`).
+
+    Examples
+    --------
+    >>> logistic(PRNGKey(0), (2,))
+    array([2.896373 , 3.8218484], dtype=float32)
+    """
+    dtype = floating_dtype("logistic", dtype)
+    draws = uniform(key, shape, dtype, np.finfo(dtype).tiny, dtype.type(1))
+    return log(ar.div(draws, ar.sub(dtype.type(1), draws)))
+
+
+def gumbel(
+    key: Any, shape: Shape = (), dtype: Any = np.float32, mode: str | None = None
+) -> Any:
+    """Numbers of the Gumbel distribution, ``exp(-(x + exp(-x)))``.
+
+    Parameters
+    ----------
+    key, shape, dtype
+        As in `normal`.
+    mode : {"low", "high"}, optional
+        "high" takes twice the bits, so that the right tail reaches further.
+
+    Examples
+    --------
+    >>> gumbel(PRNGKey(0), (2,))
+    array([2.9228976, 3.8327262], dtype=float32)
+    """
+    dtype = floating_dtype("gumbel", dtype)
+    if mode not in (None, "low", "high"):
+        raise ValueError(f"gumbel: mode must be 'low' or 'high', got {mode!r}")
+    info = np.finfo(dtype)
+    if mode != "high":
+        draws = uniform(key, shape, dtype, info.tiny, 1.0)
+        return ar.neg(log(ar.neg(log(draws))))
+    draws = uniform(key, (2, *int_tuple(shape)), dtype)
+    coarse, fine = (index_in_dim(draws, i, 0, keepdims=False) for i in range(2))
+    fine = ar.add(ar.mul(fine, dtype.type(2.0**-info.nmant)), info.tiny)
+    draws = select(ge(coarse, dtype.type(0.5)), coarse, ar.add(coarse, fine))
+    return ar.neg(log(ar.neg(log1p(ar.neg(draws)))))

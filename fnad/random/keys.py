@@ -1,0 +1,187 @@
+"""Keys and bits: everything random is a pure function of a key.
+
+A key is an array of two words, ``uint32[2]``. Random words are the Threefry-2x32 encryption of
+their own position in the array that is asked for, so that they do not depend on how it is
+computed (JAX's default generator in its partitionable form, bit for bit).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fnad.core.types import aval_of
+from fnad.primitives.logic import (
+    bitwise_or,
+    bitwise_xor,
+    convert_element_type,
+    shift_left,
+    shift_right_logical,
+)
+from fnad.primitives.random_bits import threefry2x32
+from fnad.primitives.shape import int_tuple, iota, reshape
+from fnad.primitives.slicing import concatenate, index_in_dim
+
+_WORD = 32
+
+
+def PRNGKey(seed: Any) -> Any:  # noqa: N802 - JAX's name
+    """Make a key from an integer.
+
+    Parameters
+    ----------
+    seed : int or integer scalar
+        The upper 32 bits become the first word of the key (0 for seeds of 32 bits or fewer),
+        the lower 32 bits the second.
+
+    Returns
+    -------
+    array of uint32, shape (2,)
+
+    Raises
+    ------
+    TypeError
+        If ``seed`` is not an integer scalar.
+
+    Examples
+    --------
+    >>> PRNGKey(42)
+    array([ 0, 42], dtype=uint32)
+    """
+    if type(seed) is int:
+        seed = np.uint64(seed % 2**64)
+    aval = aval_of(seed)
+    if aval.shape != () or aval.dtype.kind not in "iu":
+        raise TypeError(f"PRNGKey: the seed must be an integer scalar, got {aval}")
+    low = convert_element_type(seed, np.uint32)
+    high: Any = np.uint32(0)
+    if aval.dtype.itemsize == 8:
+        shift = aval.dtype.type(_WORD)
+        high = convert_element_type(shift_right_logical(seed, shift), np.uint32)
+    return concatenate([reshape(high, (1,)), reshape(low, (1,))], 0)
+
+
+def key(seed: Any) -> Any:
+    """Make a key from an integer: the same as `PRNGKey`, a raw ``uint32[2]`` array.
+
+    Examples
+    --------
+    >>> key(7)
+    array([0, 7], dtype=uint32)
+    """
+    return PRNGKey(seed)
+
+
+def _words(key: Any) -> tuple[Any, Any]:
+    aval = aval_of(key)
+    if aval.shape != (2,) or aval.dtype != np.uint32:
+        hint = (
+            " Several keys are used with vmap, or one at a time."
+            if aval.dtype == np.uint32 and aval.shape[-1:] == (2,)
+            else " Make one with fnad.random.key(seed)."
+        )
+        raise TypeError(f"a random key is an array of type u32[2], got {aval}.{hint}")
+    return index_in_dim(key, 0, 0, keepdims=False), index_in_dim(key, 1, 0, keepdims=False)
+
+
+def _random_words(key: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
+    """Two random words for each position of an array of ``shape``."""
+    k1, k2 = _words(key)
+    size = math.prod(shape)
+    if not shape:
+        return threefry2x32(k1, k2, np.uint32(0), np.uint32(0))
+    if size <= 2**_WORD:
+        return threefry2x32(k1, k2, np.uint32(0), reshape(iota(np.uint32, size), shape))
+    position = reshape(iota(np.uint64, size), shape)
+    high = convert_element_type(shift_right_logical(position, np.uint64(_WORD)), np.uint32)
+    return threefry2x32(k1, k2, high, convert_element_type(position, np.uint32))
+
+
+def split(key: Any, num: int | tuple[int, ...] = 2) -> Any:
+    """Make new, independent keys out of one.
+
+    Parameters
+    ----------
+    key : array of uint32, shape (2,)
+        The key; do not use it again.
+    num : int or tuple of int
+        How many keys, or the shape of the array of keys.
+
+    Returns
+    -------
+    array of uint32, shape ``(*num, 2)``
+
+    Examples
+    --------
+    >>> split(PRNGKey(0))
+    array([[1797259609, 2579123966],
+           [ 928981903, 3453687069]], dtype=uint32)
+    """
+    shape = int_tuple(num)
+    first, second = _random_words(key, shape)
+    column = (*shape, 1)
+    return concatenate([reshape(first, column), reshape(second, column)], len(shape))
+
+
+def fold_in(key: Any, data: Any) -> Any:
+    """Make a new key out of a key and an integer (a step number, the index of a layer).
+
+    Parameters
+    ----------
+    key : array of uint32, shape (2,)
+        The key.
+    data : int or integer scalar
+        Taken modulo 2**32.
+
+    Returns
+    -------
+    array of uint32, shape (2,)
+
+    Examples
+    --------
+    >>> fold_in(PRNGKey(0), 3)
+    array([2467461003, 3840466878], dtype=uint32)
+    """
+    k1, k2 = _words(key)
+    if type(data) is int:
+        data = np.uint32(data % 2**_WORD)
+    aval = aval_of(data)
+    if aval.shape != () or aval.dtype.kind not in "iu":
+        raise TypeError(f"fold_in: the data must be an integer scalar, got {aval}")
+    data = convert_element_type(data, np.uint32)
+    first, second = threefry2x32(k1, k2, np.uint32(0), data)
+    return concatenate([reshape(first, (1,)), reshape(second, (1,))], 0)
+
+
+def bits(key: Any, shape: int | Sequence[int] = (), dtype: Any = np.uint32) -> Any:
+    """Uniform random bits.
+
+    Parameters
+    ----------
+    key : array of uint32, shape (2,)
+        The key.
+    shape : int or sequence of int
+        Of the result.
+    dtype : dtype
+        An unsigned integer dtype, uint8 to uint64.
+
+    Returns
+    -------
+    array of ``shape`` and ``dtype``
+
+    Examples
+    --------
+    >>> bits(PRNGKey(0), (2,), np.uint8)
+    array([167, 146], dtype=uint8)
+    """
+    dtype = np.dtype(dtype)
+    if dtype.kind != "u":
+        raise TypeError(f"bits: the dtype must be an unsigned integer, got {dtype}")
+    first, second = _random_words(key, int_tuple(shape))
+    if dtype.itemsize < 8:
+        return convert_element_type(bitwise_xor(first, second), dtype)
+    high = shift_left(convert_element_type(first, dtype), dtype.type(_WORD))
+    return bitwise_or(high, convert_element_type(second, dtype))
