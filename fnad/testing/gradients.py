@@ -17,7 +17,7 @@ _DEFAULT_TOLERANCE = {2: 1e-1, 4: 5e-3, 8: 1e-6}
 _DEFAULT_EPS = {2: 3e-2, 4: 5e-3, 8: 1e-4}
 
 
-def _itemsize(values: Any) -> int:
+def itemsize(values: Any) -> int:
     """Bytes of the least precise real component among the leaves."""
     dtypes = [np.asarray(v).dtype for v in tree.leaves(values)]
     return min((np.finfo(d).dtype.itemsize for d in dtypes if d.kind in "fc"), default=8)
@@ -77,7 +77,6 @@ def numerical_jvp(
     >>> round(float(numerical_jvp(np.sin, (0.0,), (1.0,))), 9)
     1.0
     """
-    step = _DEFAULT_EPS[_itemsize(args)] if eps is None else eps
 
     def moved(distance: float) -> list[Any]:
         def move(x: Any, t: Any) -> Any:
@@ -88,6 +87,7 @@ def numerical_jvp(
 
     args, tangents = tuple(args), tuple(tangents)
     outs, structure = tree.flatten(f(*args))
+    step = _DEFAULT_EPS[itemsize((args, outs))] if eps is None else eps
     far_up, up, down, far_down = (moved(k * step) for k in (2, 1, -1, -2))
     derivatives: list[Any] = []
     for i, out in enumerate(outs):
@@ -102,8 +102,8 @@ def numerical_jvp(
     return tree.unflatten(structure, derivatives)
 
 
-def _tolerances(args: Any, atol: float | None, rtol: float | None) -> tuple[float, float]:
-    default = _DEFAULT_TOLERANCE[_itemsize(args)]
+def _tolerances(values: Any, atol: float | None, rtol: float | None) -> tuple[float, float]:
+    default = _DEFAULT_TOLERANCE[itemsize(values)]
     return default if atol is None else atol, default if rtol is None else rtol
 
 
@@ -131,9 +131,9 @@ def check_jvp(
     """
     args = tuple(args)
     tangents = random_tangent(np.random.default_rng(0), args)
-    atol, rtol = _tolerances(args, atol, rtol)
-    lead = f"{err_msg}: " if err_msg else ""
     out, out_tangent = f_jvp(args, tangents)
+    atol, rtol = _tolerances((args, out), atol, rtol)
+    lead = f"{err_msg}: " if err_msg else ""
     message = f"{lead}the value that forward mode returns disagrees with the function"
     assert_allclose(out, f(*args), atol=atol, rtol=rtol, message=message)
     expected = numerical_jvp(f, args, tangents, eps)
@@ -169,9 +169,9 @@ def check_vjp(
     args = tuple(args)
     rng = np.random.default_rng(0)
     tangents = random_tangent(rng, args)
-    atol, rtol = _tolerances(args, atol, rtol)
-    lead = f"{err_msg}: " if err_msg else ""
     out, pullback = f_vjp(*args)
+    atol, rtol = _tolerances((args, out), atol, rtol)
+    lead = f"{err_msg}: " if err_msg else ""
     message = f"{lead}the value that reverse mode returns disagrees with the function"
     assert_allclose(out, f(*args), atol=atol, rtol=rtol, message=message)
     cotangent = random_tangent(rng, out)

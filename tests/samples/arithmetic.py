@@ -109,7 +109,7 @@ SAMPLES = {
     "sqrt": [*unary(np.sqrt, POSITIVE), complex_row(np.sqrt)],
     "rsqrt": [*unary(lambda x: 1 / np.sqrt(x), POSITIVE), complex_row(lambda x: 1 / np.sqrt(x))],
     "cbrt": unary(as_operand(np.cbrt), POSITIVE),
-    "abs": [*unary(np.abs, X), *ints(np.abs), complex_row(np.abs)],
+    "abs": [*unary(np.abs, X), *ints(np.abs)],
     "sign": [*unary(np.sign, X), *ints(np.sign)],
     "max": [*binary(np.maximum, X, Y), edge_pairs(np.maximum), *integers(np.maximum)],
     "min": [*binary(np.minimum, X, Y), edge_pairs(np.minimum), *integers(np.minimum)],

@@ -1,6 +1,186 @@
-"""Rows for contraction, convolution, windows and other linear algebra."""
+"""Rows for contraction, convolution, windows and random bits."""
 
+import itertools
 
+import numpy as np
+
+from fnad.primitives.convolution import ConvDimensionNumbers
 from fnad.testing import Sample
+from tests.samples.values import INTS, normal, normal_complex
 
-SAMPLES: dict[str, list[Sample]] = {}
+SUM = {"rtol": 1e-11, "atol": 1e-12, "reason": "another order of summation, with cancellation"}
+
+
+def dot(equation, a, b, preferred=None, **options):
+    """A row of dot_general from an einsum equation: batch axes, free of a, free of b."""
+    (la, lb), out = equation.split("->")[0].split(","), equation.split("->")[1]
+    contract = [c for c in la if c in lb and c not in out]
+    batch = [c for c in out if c in la and c in lb]
+    numbers = tuple(
+        (tuple(la.index(c) for c in cs), tuple(lb.index(c) for c in cs)) for cs in (contract, batch)
+    )
+    params = {"dimension_numbers": numbers, "preferred_element_type": preferred}
+
+    def reference(x, y):
+        target = preferred or x.dtype
+        inner = np.float32 if x.dtype == np.float16 else np.result_type(x.dtype, target)
+        return np.einsum(equation, x.astype(inner), y.astype(inner)).astype(target)
+
+    return Sample((a, b), params, reference=reference, **{**SUM, **options})
+
+
+def naive_convolution(lhs, rhs, params):
+    """Convolution by its definition, one output element after the other, in NCHW and OIHW."""
+    numbers, groups = params["dimension_numbers"], params["feature_group_count"]
+    x = np.transpose(lhs, numbers.lhs_spec).astype(np.result_type(lhs, np.float64))
+    w = np.transpose(rhs, numbers.rhs_spec).astype(np.result_type(rhs, np.float64))
+    low = [lo for lo, _ in params["padding"]]
+    spatial = []
+    for i, (lo, hi) in enumerate(params["padding"]):
+        extent = (x.shape[2 + i] - 1) * params["lhs_dilation"][i] + 1 + lo + hi
+        window = (w.shape[2 + i] - 1) * params["rhs_dilation"][i] + 1
+        spatial.append(max((extent - window) // params["window_strides"][i] + 1, 0))
+    out = np.zeros((x.shape[0], w.shape[0], *spatial), x.dtype)
+    per_group = w.shape[0] // groups
+    for o in range(w.shape[0]):
+        features = slice(o // per_group * w.shape[1], (o // per_group + 1) * w.shape[1])
+        for at in np.ndindex(*spatial):
+            for k in np.ndindex(*w.shape[2:]):
+                inside, source = True, []
+                for i in range(len(spatial)):
+                    position = (
+                        at[i] * params["window_strides"][i]
+                        + k[i] * params["rhs_dilation"][i]
+                        - low[i]
+                    )
+                    step = params["lhs_dilation"][i]
+                    inside &= position % step == 0 and 0 <= position // step < x.shape[2 + i]
+                    source.append(position // step)
+                if inside:
+                    taken = x[(slice(None), features, *source)]
+                    out[(slice(None), o, *at)] += taken @ w[(o, slice(None), *k)]
+    return np.transpose(out, np.argsort(numbers.out_spec)).astype(lhs.dtype)
+
+
+def convolution(
+    lhs, rhs, *, strides=None, padding=None, lhs_d=None, rhs_d=None, numbers=None, groups=1
+):
+    num = lhs.ndim - 2
+    identity = tuple(range(lhs.ndim))
+    params = {
+        "window_strides": strides or (1,) * num,
+        "padding": padding or ((0, 0),) * num,
+        "lhs_dilation": lhs_d or (1,) * num,
+        "rhs_dilation": rhs_d or (1,) * num,
+        "dimension_numbers": ConvDimensionNumbers(*(numbers or (identity,) * 3)),
+        "feature_group_count": groups,
+    }
+    return Sample((lhs, rhs), params, reference=lambda x, w: naive_convolution(x, w, params), **SUM)
+
+
+NHWC = ((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))
+
+
+def windows(x, dimensions, strides, dilation):
+    params = {
+        "window_dimensions": dimensions,
+        "window_strides": strides,
+        "window_dilation": dilation,
+    }
+    return Sample((x,), params, reference=lambda a: naive_windows(a, dimensions, strides, dilation))
+
+
+def naive_windows(x, dimensions, strides, dilation):
+    lead = x.ndim - len(dimensions)
+    counts = tuple(
+        (n - (k - 1) * d - 1) // s + 1
+        for n, k, s, d in zip(x.shape[lead:], dimensions, strides, dilation)
+    )
+    out = np.empty((*x.shape[:lead], *counts, *dimensions), x.dtype)
+    for t, k in itertools.product(np.ndindex(*counts), np.ndindex(*dimensions)):
+        source = tuple(a * s + b * d for a, b, s, d in zip(t, k, strides, dilation))
+        out[(..., *t, *k)] = x[(..., *source)]
+    return out
+
+
+def folded(shape, lead, dimensions, strides, dilation):
+    counts = naive_windows(np.zeros((*lead, *shape)), dimensions, strides, dilation).shape
+    y = normal(*counts)
+
+    def reference(a):
+        out = np.zeros((*lead, *shape), a.dtype)
+        num = len(shape)
+        positions = a.shape[len(lead) : len(lead) + num]
+        for t, k in itertools.product(np.ndindex(*positions), np.ndindex(*dimensions)):
+            target = tuple(i * s + j * d for i, j, s, d in zip(t, k, strides, dilation))
+            out[(..., *target)] += a[(..., *t, *k)]
+        return out
+
+    params = {"shape": shape, "window_strides": strides, "window_dilation": dilation}
+    return Sample((y,), params, reference=reference, **SUM)
+
+
+def words(*values):
+    return tuple(np.array(v, np.uint32) for v in values)
+
+
+SAMPLES = {
+    "dot_general": [
+        dot("ij,jk->ik", normal(3, 4), normal(4, 2)),
+        dot("ji,jk->ik", normal(4, 3), normal(4, 2)),
+        dot("ij,kj->ik", normal(3, 4), normal(2, 4)),
+        dot("i,i->", normal(5), normal(5, seed=1)),
+        dot("i,j->ij", normal(3), normal(2)),
+        dot("bij,bjk->bik", normal(2, 3, 4), normal(2, 4, 2)),
+        dot("ibj,jkb->bik", normal(3, 2, 4), normal(4, 2, 2)),
+        dot("ijk,kjl->il", normal(2, 3, 4), normal(4, 3, 2)),
+        dot("ij,ij->", normal(2, 3), normal(2, 3, seed=1)),
+        dot("b,b->b", normal(4), normal(4, seed=1)),
+        dot("ij,jk->ik", np.zeros((3, 0)), np.zeros((0, 2))),
+        dot("ij,jk->ik", INTS[:6].reshape(2, 3), INTS[:3].reshape(3, 1)),
+        dot("ij,jk->ik", normal_complex(2, 3), normal_complex(3, 2)),
+        dot(
+            "ij,jk->ik",
+            normal(3, 4),
+            normal(4, 2),
+            np.dtype(np.float64),
+            dtypes=("float32", "float64"),
+        ),
+    ],
+    "conv_general_dilated": [
+        convolution(normal(2, 3, 5, 4), normal(4, 3, 3, 2)),
+        convolution(
+            normal(1, 2, 5, 5), normal(3, 2, 3, 3), strides=(2, 1), padding=((1, 1), (2, 0))
+        ),
+        convolution(
+            normal(1, 2, 4, 3),
+            normal(2, 2, 2, 2),
+            lhs_d=(2, 1),
+            rhs_d=(1, 2),
+            padding=((1, 0), (1, 2)),
+        ),
+        convolution(normal(2, 5, 5, 2), normal(3, 3, 2, 3), numbers=NHWC, padding=((1, 1), (1, 1))),
+        convolution(normal(2, 4, 6), normal(6, 2, 3), groups=2, strides=(2,)),
+        convolution(normal(1, 4, 4, 4), normal(4, 1, 2, 2), groups=4, padding=((-1, 1), (0, 0))),
+        convolution(normal(1, 2, 3, 3, 3), normal(2, 2, 2, 2, 2)),
+    ],
+    "windows": [
+        windows(normal(2, 6), (3,), (1,), (1,)),
+        windows(normal(2, 5, 6), (2, 3), (2, 1), (1, 2)),
+        windows(INTS, (2,), (3,), (1,)),
+    ],
+    "fold": [
+        folded((6,), (2,), (3,), (1,), (1,)),
+        folded((5, 6), (2,), (2, 3), (2, 1), (1, 2)),
+        folded((7,), (), (2,), (3,), (1,)),
+    ],
+    # Known answers published with the Random123 library.
+    "threefry2x32": [
+        Sample(words(0, 0, 0, 0), reference=lambda *_: words(0x6B200159, 0x99BA4EFE)),
+        Sample(words(*[0xFFFFFFFF] * 4), reference=lambda *_: words(0x1CB996FC, 0xBB002BE7)),
+        Sample(
+            words(0x13198A2E, 0x03707344, [0x243F6A88] * 2, [0x85A308D3] * 2),
+            reference=lambda *_: words([0xC4923A9C] * 2, [0x483DF7A0] * 2),
+        ),
+    ],
+}

@@ -53,9 +53,9 @@ def shift_right_logical(x, y):
     return np.where(y < x.dtype.itemsize * 8, shifted, 0).astype(unsigned.dtype).view(x.dtype)
 
 
-def convert(x, dtype, reference=None):
+def convert(x, dtype, reference=None, **options):
     params = {"new_dtype": np.dtype(dtype), "weak_type": False}
-    return Sample((x,), params, reference=reference or (lambda a: a.astype(dtype)))
+    return Sample((x,), params, reference=reference or (lambda a: a.astype(dtype)), **options)
 
 
 SATURATED = np.array([1.7, -2.7, 300.0, -300.0, np.nan, np.inf])
@@ -87,7 +87,7 @@ SAMPLES = {
     "convert_element_type": [
         convert(X, np.float64),
         convert(X, np.float32),
-        convert(EDGES, np.float16),
+        convert(EDGES, np.float16, order=0),
         convert(X, np.complex128),
         convert(X * 10, np.int64),
         convert(X * 10, np.bool_),
@@ -102,11 +102,35 @@ SAMPLES = {
         convert(SATURATED, np.uint8, lambda a: np.array([1, 0, 255, 0, 0, 255], np.uint8)),
     ],
     "bitcast_convert_type": [
-        Sample((X,), {"new_dtype": np.dtype(np.int64)}, dtypes=("float64",), reference=lambda x: x.view(np.int64)),
-        Sample((EDGES,), {"new_dtype": np.dtype(np.uint32)}, dtypes=("float32",), reference=lambda x: x.view(np.uint32)),
-        Sample((X,), {"new_dtype": np.dtype(np.uint16)}, dtypes=("float16",), reference=lambda x: x.view(np.uint16)),
-        Sample((INTS,), {"new_dtype": np.dtype(np.float64)}, reference=lambda x: x.view(np.float64)),
-        Sample((INTS.astype(np.int8),), {"new_dtype": np.dtype(np.uint8)}, reference=lambda x: x.view(np.uint8)),
+        Sample(
+            (X,),
+            {"new_dtype": np.dtype(np.int64)},
+            dtypes=("float64",),
+            reference=lambda x: x.view(np.int64),
+        ),
+        Sample(
+            (EDGES,),
+            {"new_dtype": np.dtype(np.uint32)},
+            dtypes=("float32",),
+            reference=lambda x: x.view(np.uint32),
+        ),
+        Sample(
+            (X,),
+            {"new_dtype": np.dtype(np.uint16)},
+            dtypes=("float16",),
+            reference=lambda x: x.view(np.uint16),
+        ),
+        Sample(
+            (INTS,), {"new_dtype": np.dtype(np.float64)}, reference=lambda x: x.view(np.float64)
+        ),
+        Sample(
+            (INTS.astype(np.int8),),
+            {"new_dtype": np.dtype(np.uint8)},
+            reference=lambda x: x.view(np.uint8),
+        ),
     ],
-    "stop_gradient": [Sample((X,), order=0, reference=lambda x: x), Sample((INTS,), reference=lambda x: x)],
-}  # fmt: skip
+    "stop_gradient": [
+        Sample((X,), order=0, reference=lambda x: x),
+        Sample((INTS,), reference=lambda x: x),
+    ],
+}

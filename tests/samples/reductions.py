@@ -60,7 +60,7 @@ SAMPLES = {
         *over_axes(np.sum, INTS.reshape(7, 1), ((0,), (0, 1))),
         *over_axes(np.sum, Z, ((0,), (0, 1)), **SUM),
         *over_axes(np.sum, np.zeros((0, 3)), ((0,), (1,))),
-        *over_axes(np.sum, NANS, ((0,), (1,))),
+        *over_axes(np.sum, NANS, ((0,), (1,)), order=0),
     ],
     "reduce_prod": [
         *over_axes(np.prod, normal(2, 3, 4), **SUM),
@@ -68,8 +68,16 @@ SAMPLES = {
         *over_axes(np.prod, INTS[1:5].reshape(2, 2), ((0,), (0, 1))),
         *over_axes(np.prod, np.zeros((0, 3)), ((0,),)),
     ],
-    "reduce_max": [*over_axes(np.max, X), *over_axes(np.max, INTS, ((0,),)), *over_axes(np.max, NANS, ((1,),), order=0)],
-    "reduce_min": [*over_axes(np.min, X), *over_axes(np.min, INTS, ((0,),)), *over_axes(np.min, NANS, ((1,),), order=0)],
+    "reduce_max": [
+        *over_axes(np.max, X),
+        *over_axes(np.max, INTS, ((0,),)),
+        *over_axes(np.max, NANS, ((1,),), order=0),
+    ],
+    "reduce_min": [
+        *over_axes(np.min, X),
+        *over_axes(np.min, INTS, ((0,),)),
+        *over_axes(np.min, NANS, ((1,),), order=0),
+    ],
     "reduce_and": over_axes(np.all, FLAGS, ((0,), (1,), (0, 1), ())),
     "reduce_or": over_axes(np.any, FLAGS, ((0,), (1,), (0, 1), ())),
     "argmax": [
@@ -83,10 +91,22 @@ SAMPLES = {
         *along_axis(np.argmin, NANS, extra=INDEX),
         *along_axis(np.argmin, INTS % 3, extra=INDEX),
     ],
-    "cumsum": [*cumulative(np.cumsum, X, **SUM), *along_axis(np.cumsum, INTS, extra={"reverse": False})],
-    "cumprod": [*cumulative(np.cumprod, normal(2, 3, 4), **SUM), *along_axis(np.cumprod, INTS, extra={"reverse": False})],
-    "cummax": [*cumulative(np.maximum.accumulate, X), *along_axis(np.maximum.accumulate, INTS, extra={"reverse": False})],
-    "cummin": [*cumulative(np.minimum.accumulate, X), *along_axis(np.minimum.accumulate, INTS, extra={"reverse": False})],
+    "cumsum": [
+        *cumulative(np.cumsum, X, **SUM),
+        *along_axis(np.cumsum, INTS, extra={"reverse": False}),
+    ],
+    "cumprod": [
+        *cumulative(np.cumprod, normal(2, 3, 4), **SUM),
+        *along_axis(np.cumprod, INTS, extra={"reverse": False}),
+    ],
+    "cummax": [
+        *cumulative(np.maximum.accumulate, X),
+        *along_axis(np.maximum.accumulate, INTS, extra={"reverse": False}),
+    ],
+    "cummin": [
+        *cumulative(np.minimum.accumulate, X),
+        *along_axis(np.minimum.accumulate, INTS, extra={"reverse": False}),
+    ],
     "cumlogsumexp": cumulative(cumlogsumexp, normal(2, 3, 4), **SUM),
     "logsumexp": over_axes(as_operand(scipy.special.logsumexp), X, ((0,), (0, 1))),
     "sort": [
@@ -117,4 +137,4 @@ SAMPLES = {
             vary=roll,
         ),
     ],
-}  # fmt: skip
+}

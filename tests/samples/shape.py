@@ -21,8 +21,8 @@ def broadcast(x, shape, dims):
 
 
 def sliced(x, start, limit, strides=None):
-    steps = strides or (1,) * len(start)
-    index = tuple(slice(*s) for s in zip(start, limit, steps))
+    strides = strides or (1,) * len(start)
+    index = tuple(slice(*s) for s in zip(start, limit, strides))
     params = {"start_indices": start, "limit_indices": limit, "strides": strides}
     return Sample((x,), params, reference=lambda a: a[index])
 
