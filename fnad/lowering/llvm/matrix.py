@@ -42,7 +42,7 @@ class MatrixOperand:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """``(batch, m, k) x (batch, k, n) -> (batch, m, n)``, the result dense."""
+    """``(batch, m, k) x (batch, k, n) -> (batch, m, n)``; rows of the result are contiguous."""
 
     batch: int
     m: int
@@ -52,22 +52,19 @@ class Product:
     out_dtype: DType
     a: MatrixOperand
     b: MatrixOperand
-    out: str
+    out: MatrixOperand
 
 
 def emit_product(f: Function, p: Product) -> None:
     """Emit a stack of matrix products."""
     if 0 in (p.batch, p.m, p.n):
         return
-    if p.k == 0:
-        with f.loop(p.batch * p.m * p.n) as i:
-            zero = f.b.constant(0, p.out_dtype)
-            f.store(zero, f.element(p.out, p.out_dtype, i.index))
-        return
     a, b = p.a.leading_dimension(p.m, p.k), p.b.leading_dimension(p.k, p.n)
     blas = (
         p.dtype in (FLOAT32, FLOAT64)
         and p.out_dtype == p.dtype
+        and p.out.strides[2] == 1
+        and p.k > 0
         and a is not None
         and b is not None
         and p.m * p.k * p.n >= _SMALL
@@ -76,10 +73,10 @@ def emit_product(f: Function, p: Product) -> None:
     with f.loop(p.batch) as i:
         a_at = _advance(f, p.a.pointer, p.dtype, i.index, p.a.strides[0])
         b_at = _advance(f, p.b.pointer, p.dtype, i.index, p.b.strides[0])
-        out_at = _advance(f, p.out, p.out_dtype, i.index, p.m * p.n)
+        out_at = _advance(f, p.out.pointer, p.out_dtype, i.index, p.out.strides[0])
         if not blas:
             _emit_loops(f, p, a_at, b_at, out_at)
-        elif p.n == 1 or p.m == 1:
+        elif p.m == 1 or (p.n == 1 and p.out.strides[1] > 0):
             _emit_gemv(f, p, a_at, b_at, out_at)
         else:
             assert a is not None and b is not None
@@ -141,7 +138,7 @@ def _emit_gemm(
         _global_char(f, "T" if b[0] else "N"), _global_char(f, "T" if a[0] else "N"),
         _global_int(f, p.n), _global_int(f, p.m), _global_int(f, p.k),
         _global_number(f, 1, p.dtype), b_at, _global_int(f, b[1]), a_at, _global_int(f, a[1]),
-        _global_number(f, 0, p.dtype), out_at, _global_int(f, p.n),
+        _global_number(f, 0, p.dtype), out_at, _global_int(f, max(p.out.strides[1], p.n)),
     )  # fmt: skip
 
 
@@ -149,10 +146,10 @@ def _emit_gemv(f: Function, p: Product, a_at: str, b_at: str, out_at: str) -> No
     """Matrix times vector; for m = 1 the matrix is B^T."""
     if p.n == 1:
         rows, (_, row, column) = p.m, p.a.strides
-        matrix, vector, step = a_at, b_at, p.b.strides[1]
+        matrix, vector, step, out_step = a_at, b_at, p.b.strides[1], max(p.out.strides[1], 1)
     else:
         rows, (_, column, row) = p.n, p.b.strides
-        matrix, vector, step = b_at, a_at, p.a.strides[2]
+        matrix, vector, step, out_step = b_at, a_at, p.a.strides[2], 1
     # The matrix has `rows` rows and k columns with these strides; BLAS stores by columns.
     if column == 1 or p.k == 1:
         flag, height, width, leading = "T", p.k, rows, max(row, p.k)
@@ -163,7 +160,7 @@ def _emit_gemv(f: Function, p: Product, a_at: str, b_at: str, out_at: str) -> No
         _global_char(f, flag), _global_int(f, height), _global_int(f, width),
         _global_number(f, 1, p.dtype), matrix, _global_int(f, leading),
         vector, _global_int(f, max(step, 1)),
-        _global_number(f, 0, p.dtype), out_at, _global_int(f, 1),
+        _global_number(f, 0, p.dtype), out_at, _global_int(f, out_step),
     )  # fmt: skip
 
 
@@ -172,7 +169,8 @@ def _emit_gemv(f: Function, p: Product, a_at: str, b_at: str, out_at: str) -> No
 
 def _emit_loops(f: Function, p: Product, a_at: str, b_at: str, out_at: str) -> None:
     """Rows of the result as sums of rows of B if those are contiguous, else inner products."""
-    rows = p.b.strides[2] == 1 and p.n > 1 and p.dtype == p.out_dtype and p.dtype != FLOAT16
+    contiguous = p.b.strides[2] == 1 and p.out.strides[2] == 1 and p.n > 1
+    rows = contiguous and p.dtype == p.out_dtype and p.dtype != FLOAT16
     with f.loop(p.m) as i:
         (_emit_row if rows else _emit_inner_products)(f, p, i.index, (a_at, b_at, out_at))
 
@@ -187,9 +185,11 @@ def _at(f: Function, p: Product, pointer: str, strides: tuple[int, int], i: Valu
 
 def _emit_row(f: Function, p: Product, i: Value, pointers: tuple[str, str, str]) -> None:
     a_at, b_at, out_at = pointers
-    row = _advance(f, out_at, p.dtype, i, p.n)
+    row = _advance(f, out_at, p.dtype, i, p.out.strides[1])
     with f.loop(p.n) as j:
         f.store(f.b.constant(0, p.dtype), f.element(row, p.dtype, j.index))
+    if p.k == 0:
+        return
     with f.loop(p.k) as k:
         x = f.load(_at(f, p, a_at, p.a.strides[1:], i, k.index), p.dtype)
         with f.loop(p.n) as j:
@@ -198,16 +198,24 @@ def _emit_row(f: Function, p: Product, i: Value, pointers: tuple[str, str, str])
             f.store(f.b.add(f.load(place, p.dtype), f.b.multiply(x, y)), place)
 
 
-def _emit_inner_products(
-    f: Function, p: Product, i: Value, pointers: tuple[str, str, str]
-) -> None:
+def _emit_inner_products(f: Function, p: Product, i: Value, pointers: tuple[str, str, str]) -> None:
     a_at, b_at, out_at = pointers
     wide = FLOAT32 if p.out_dtype == FLOAT16 else p.out_dtype
-    row = _advance(f, out_at, p.out_dtype, i, p.n)
+    row = _advance(f, out_at, p.out_dtype, i, p.out.strides[1])
+    zero = f.b.constant(0, wide)
     with f.loop(p.n) as j:
-        with f.loop(p.k, [f.b.constant(0, wide)]) as k:
-            x = f.load(_at(f, p, a_at, p.a.strides[1:], i, k.index), p.dtype)
-            y = f.load(_at(f, p, b_at, p.b.strides[1:], k.index, j.index), p.dtype)
-            term = f.b.multiply(f.b.convert(x, wide), f.b.convert(y, wide))
-            k.carried = [f.b.accumulate("add", k.carried[0], term)]
-        f.store(f.b.convert(k.carried[0], p.out_dtype), f.element(row, p.out_dtype, j.index))
+        total = _inner_product(f, p, (i, j.index), (a_at, b_at), zero) if p.k else zero
+        place = _advance(f, row, p.out_dtype, j.index, p.out.strides[2])
+        f.store(f.b.convert(total, p.out_dtype), place)
+
+
+def _inner_product(
+    f: Function, p: Product, ij: tuple[Value, Value], pointers: tuple[str, str], zero: Value
+) -> Value:
+    (i, j), (a_at, b_at) = ij, pointers
+    with f.loop(p.k, [zero]) as k:
+        x = f.load(_at(f, p, a_at, p.a.strides[1:], i, k.index), p.dtype)
+        y = f.load(_at(f, p, b_at, p.b.strides[1:], k.index, j), p.dtype)
+        term = f.b.multiply(f.b.convert(x, zero.dtype), f.b.convert(y, zero.dtype))
+        k.carried = [f.b.accumulate("add", k.carried[0], term)]
+    return k.carried[0]

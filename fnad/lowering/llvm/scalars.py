@@ -183,7 +183,12 @@ class ScalarBuilder:
         if kind in ("add", "multiply"):
             name = {"add": "add", "multiply": "mul"}[kind]
             return self._arithmetic(
-                kind, total, term, f"f{name} reassoc contract", name, "or" if kind == "add" else "and"
+                kind,
+                total,
+                term,
+                f"f{name} reassoc contract",
+                name,
+                "or" if kind == "add" else "and",
             )
         if kind in ("max", "min"):
             if dtype.kind == "f":  # the vectoriser knows this intrinsic as a reduction

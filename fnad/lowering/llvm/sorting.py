@@ -32,9 +32,7 @@ def require_sort(module: Module, dtypes: Sequence[DType], num_keys: int) -> str:
 
 
 class _Sort:
-    def __init__(
-        self, module: Module, symbol: str, dtypes: Sequence[DType], num_keys: int
-    ) -> None:
+    def __init__(self, module: Module, symbol: str, dtypes: Sequence[DType], num_keys: int) -> None:
         self.dtypes, self.num_keys = list(dtypes), num_keys
         self.data = [f"%a{i}" for i in range(len(dtypes))]
         self.scratch = [f"%b{i}" for i in range(len(dtypes))]
@@ -141,7 +139,9 @@ class _Sort:
             return [double, b.bitwise_not(parity)]
 
         _, parity = f.repeat(
-            [self._index(_RUN), b.constant(False, BOOL)], lambda width, _: b.less(width, n), one_pass
+            [self._index(_RUN), b.constant(False, BOOL)],
+            lambda width, _: b.less(width, n),
+            one_pass,
         )
         return parity
 
@@ -157,9 +157,7 @@ class _Sort:
             left_remains, right_remains = b.less(i, middle), b.less(j, high)
             right_first = b.bitwise_and(right_remains, self._less(right, left))
             take_right = b.bitwise_or(right_first, b.bitwise_not(left_remains))
-            self._store(
-                [b.where(take_right, y, x) for x, y in zip(left, right)], target, k
-            )
+            self._store([b.where(take_right, y, x) for x, y in zip(left, right)], target, k)
             one = self._index(1)
             i_next = b.where(take_right, i, b.add(i, one))
             j_next = b.where(take_right, b.add(j, one), j)

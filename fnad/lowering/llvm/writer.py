@@ -114,6 +114,8 @@ class Function:
         The return type.
     attributes : str
         Text between the parameter list and the body.
+    comment : str
+        Lines that stand above the function.
     """
 
     def __init__(
@@ -124,12 +126,14 @@ class Function:
         returns: str = "void",
         attributes: str = "nounwind",
         linkage: str = "internal ",
+        comment: str = "",
     ) -> None:
         from fnad.lowering.llvm.scalars import ScalarBuilder
 
         self.module = module
         self.name = name
         self.b: ScalarBuilder = ScalarBuilder(self)
+        self._comment = [f"; {line}" for line in comment.splitlines()]
         self._header = f"define {linkage}{returns} @{name}({', '.join(parameters)}) {attributes} {{"
         self._lines: list[str] = ["entry:"]
         self._stack: list[str] = []  # allocas, which belong to the entry block
@@ -138,7 +142,7 @@ class Function:
 
     def text(self) -> str:
         body = [self._lines[0], *self._stack, *self._lines[1:]]
-        return "\n".join([self._header, *body, "}"])
+        return "\n".join([*self._comment, self._header, *body, "}"])
 
     def fresh(self, prefix: str = "v") -> str:
         self._count += 1
@@ -224,19 +228,19 @@ class Function:
         self.emit("ret void" if value is None else f"ret {value.typed}")
 
     @contextmanager
-    def loop(
-        self, extent: int, carried: Sequence[Value] = (), metadata: str = ""
-    ) -> Iterator[Loop]:
+    def loop(self, extent: int | Value, carried: Sequence[Value] = ()) -> Iterator[Loop]:
         """A counted loop of ``extent >= 1`` turns, ``for i in range(extent)``.
 
         The body sets ``loop.carried`` to the values for the next turn; after the block it
         holds those after the last turn. One turn is written without a loop.
         """
-        if extent < 1:
-            raise InternalError(f"a loop of {extent} turns reached the LLVM backend")
-        if extent == 1:
-            yield Loop(Value("0", INT64), list(carried))
-            return
+        if isinstance(extent, int):
+            if extent < 1:
+                raise InternalError(f"a loop of {extent} turns reached the LLVM backend")
+            if extent == 1:
+                yield Loop(Value("0", INT64), list(carried))
+                return
+            extent = Value(str(extent), INT64)
         before, head, after = self.block, self.fresh("loop"), self.fresh("done")
         self.jump(head)
         self.label(head)
@@ -252,8 +256,8 @@ class Function:
                 f" [ {following.ref}, %{self.block} ]"
             )
         self._lines[at:at] = lines
-        done = self.raw(f"icmp eq i64 {step}, {extent}")
-        self.emit(f"br i1 {done}, label {after}, label {head}{metadata}")
+        done = self.raw(f"icmp eq i64 {step}, {extent.ref}")
+        self.emit(f"br i1 {done}, label {after}, label {head}")
         self.label(after)
 
     def repeat(

@@ -1,0 +1,122 @@
+"""A compiled plan as a Python function of arrays."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fnad.core.errors import InternalError
+from fnad.lowering.llvm.emitter import ARRAY_DATA_OFFSET, ENTRY, emit_plan
+from fnad.lowering.llvm.target import CompiledModule, assembly
+from fnad.lowering.plan import Plan
+
+_C_CONTIGUOUS_AND_ALIGNED = 0x1 | 0x100  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
+_ALIGNMENT = 64
+
+
+def _check_array_layout() -> None:
+    """Check on this interpreter what `ARRAY_DATA_OFFSET` takes from NumPy's headers."""
+    array = np.empty(1)
+    found = ctypes.c_void_p.from_address(id(array) + ARRAY_DATA_OFFSET).value
+    if found != array.ctypes.data:
+        raise InternalError("arrays of this NumPy are not laid out as its C headers say")
+
+
+_check_array_layout()
+
+
+class Executable:
+    """A plan compiled for this machine: takes and returns lists of arrays.
+
+    Any number of threads may call it at once; the interpreter lock is free while it runs.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to compile.
+    consts : sequence of array
+        Values of the plan's leading inputs, held here instead of being passed to every call.
+
+    Notes
+    -----
+    Results are fresh arrays, those of rank 0 NumPy scalars. Inputs are read in place if they
+    are C-contiguous, and copied if they are not.
+    """
+
+    def __init__(self, plan: Plan, consts: Sequence[Any] = ()) -> None:
+        emitted = emit_plan(plan)
+        self.plan = plan
+        self._text = emitted.text
+        self._module = CompiledModule(emitted.text)
+        address = self._module.address(ENTRY)
+        self._entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(address)
+        buffers = {b.number: b for b in plan.buffers}
+        types = [(buffers[n].shape, buffers[n].dtype) for n in plan.inputs]
+        self._consts = tuple(self._prepare(c, *t) for c, t in zip(consts, types, strict=False))
+        self._in_types = types[len(self._consts) :]
+        self._out_types = [(buffers[n].shape, buffers[n].dtype) for n in plan.outputs]
+        self._scalar_outputs = [i for i, (shape, _) in enumerate(self._out_types) if shape == ()]
+        self._table = ctypes.c_void_p * (len(plan.inputs) + len(plan.outputs))
+        self._arena_size = emitted.arena_size
+        self._arenas: list[np.ndarray] = []  # list.append and list.pop are atomic
+
+    def __call__(self, args: Sequence[Any]) -> list[Any]:
+        """Run the program.
+
+        Raises
+        ------
+        InternalError
+            If the number, a shape or a dtype of the arguments is not what was compiled.
+        """
+        if len(args) != len(self._in_types):
+            raise InternalError(
+                f"a compiled program of {len(self._in_types)} inputs was called with {len(args)}"
+            )
+        arrays = [self._prepare(a, *t) for a, t in zip(args, self._in_types)]
+        outs: list[Any] = [np.empty(shape, dtype) for shape, dtype in self._out_types]
+        # `arrays` and `outs` keep the objects alive whose addresses the table holds.
+        table = self._table(*map(id, self._consts), *map(id, arrays), *map(id, outs))
+        try:
+            arena = self._arenas.pop()
+        except IndexError:
+            arena = _aligned_bytes(self._arena_size)
+        self._entry(table, arena.ctypes.data)
+        self._arenas.append(arena)
+        for i in self._scalar_outputs:
+            outs[i] = outs[i][()]
+        return outs
+
+    @staticmethod
+    def _prepare(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+        """An array that compiled code can read in place."""
+        if not isinstance(value, np.ndarray):
+            if isinstance(value, np.generic) and value.dtype != dtype:
+                raise InternalError(f"expected {dtype}{list(shape)}, got a {value.dtype}")
+            value = np.asarray(value, dtype)
+        if value.shape != shape or (value.dtype is not dtype and value.dtype != dtype):
+            if value.shape != shape or value.dtype.newbyteorder("=") != dtype:
+                raise InternalError(
+                    f"a compiled program expected {dtype}{list(shape)}, got"
+                    f" {value.dtype}{list(value.shape)}"
+                )
+            value = value.astype(dtype)
+        if value.flags.num & _C_CONTIGUOUS_AND_ALIGNED != _C_CONTIGUOUS_AND_ALIGNED:
+            value = np.array(value, dtype, order="C")
+        return value
+
+    def as_llvm_text(self) -> str:
+        """The LLVM IR, with the equations and the user's lines as comments."""
+        return self._text
+
+    def as_asm(self) -> str:
+        """The machine code as assembly."""
+        return assembly(self._text)
+
+
+def _aligned_bytes(size: int) -> np.ndarray:
+    raw = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % _ALIGNMENT
+    return raw[start : start + size]

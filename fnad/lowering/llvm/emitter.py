@@ -1,0 +1,263 @@
+"""Prints a whole plan as an LLVM module.
+
+Each kernel becomes a function whose buffers are ``noalias`` parameters, which is what lets LLVM
+vectorise it; ``fnad.entry`` holds the loops and branches of the plan and calls the kernels.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fnad.core.errors import InternalError
+from fnad.lowering.expr import Expr, postorder
+from fnad.lowering.llvm.expressions import ExpressionPrinter
+from fnad.lowering.llvm.kernels import emit_accumulate, emit_kernel
+from fnad.lowering.llvm.matrix import MatrixOperand, Product, emit_product
+from fnad.lowering.llvm.sorting import emit_sort, scratch_bytes
+from fnad.lowering.llvm.writer import BOOL, INT32, INT64, Function, Module, Value
+from fnad.lowering.plan import (
+    Accumulate,
+    Branch,
+    Buffer,
+    Contraction,
+    Copy,
+    For,
+    Kernel,
+    Matrix,
+    Node,
+    Plan,
+    Sort,
+    While,
+)
+
+ENTRY = "fnad.entry"
+
+# PyArrayObject begins with PyObject_HEAD and then ``char *data``; NumPy's ABI fixes that
+# (PyArrayObject_fields in ndarraytypes.h), so compiled code can read it.
+ARRAY_DATA_OFFSET = object.__basicsize__
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """A module's text and the bytes of scratch memory that it needs, the plan's arena included."""
+
+    text: str
+    arena_size: int
+
+
+def emit_plan(plan: Plan) -> Emitted:
+    """Print a plan as LLVM IR.
+
+    The module defines ``void fnad.entry(ptr arrays, ptr arena)``: ``arrays`` is a table of
+    NumPy array objects, inputs then outputs, all C-contiguous.
+    """
+    emitter = _Emitter(plan)
+    emitter.emit()
+    return Emitted(emitter.module.text(), emitter.scratch_offset + emitter.scratch_size)
+
+
+class _Emitter:
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.buffers = {b.number: b for b in plan.buffers}
+        self.module = Module()
+        self.entry = Function(self.module, ENTRY, ["ptr %arrays", "ptr %arena"], linkage="")
+        self.pointers: dict[int, str] = {}
+        self.counters: dict[int, Value] = {}
+        self.count = 0
+        self.scratch_offset = (plan.arena_size + 63) // 64 * 64
+        self.scratch_size = 0
+
+    def emit(self) -> None:
+        f = self.entry
+        for position, number in enumerate((*self.plan.inputs, *self.plan.outputs)):
+            slot = f.raw(f"getelementptr inbounds ptr, ptr %arrays, i64 {position}")
+            array = f.raw(f"load ptr, ptr {slot}")
+            field = f.raw(f"getelementptr inbounds i8, ptr {array}, i64 {ARRAY_DATA_OFFSET}")
+            self.pointers[number] = f.raw(f"load ptr, ptr {field}", "buffer")
+        for buffer in self.plan.buffers:
+            if buffer.number not in self.pointers and buffer.offset is not None:
+                self.pointers[buffer.number] = f.raw(
+                    f"getelementptr inbounds i8, ptr %arena, i64 {buffer.offset}", "buffer"
+                )
+        self._body(self.plan.body)
+        f.ret()
+        self.module.add(f)
+
+    def _body(self, nodes: Iterable[Node]) -> None:
+        for node in nodes:
+            _EMITTERS[type(node)](self, node)
+
+    # -- functions --------------------------------------------------------------------------
+
+    def _function(
+        self,
+        node: Any,
+        buffers: Iterable[int],
+        exprs: Iterable[Expr],
+        body: Callable[[Function, ExpressionPrinter], None],
+        scratch: int = 0,
+    ) -> None:
+        """Emit ``body`` as a function of the node's buffers and counters, and call it."""
+        used = sorted(set(buffers))
+        turns = sorted({e.attr[0] for e in postorder(exprs) if e.op == "counter"})
+        disjoint = self._disjoint([self.buffers[n] for n in used])
+        params = [self._parameter(self.buffers[n], disjoint) for n in used]
+        params += [f"i64 %turn.{t}" for t in turns]
+        arguments = [f"ptr {self.pointers[n]}" for n in used]
+        arguments += [self.counters[t].typed for t in turns]
+        if scratch:
+            self.scratch_size = max(self.scratch_size, scratch)
+            params.append("ptr noalias align 64 %scratch")
+            place = f"getelementptr inbounds i8, ptr %arena, i64 {self.scratch_offset}"
+            arguments.append(f"ptr {self.entry.raw(place)}")
+        origin = str(node.origin) if node.origin else type(node).__name__.lower()
+        stem = re.sub(r"\W+", "_", node.origin.primitive if node.origin else origin)
+        name = f"fnad.{self.count}.{stem}"
+        self.count += 1
+        f = Function(self.module, name, params, attributes="noinline nounwind", comment=origin)
+        pointers = {n: f"%buffer.{n}" for n in used}
+        counters = {t: Value(f"%turn.{t}", INT64) for t in turns}
+        body(f, ExpressionPrinter(f, pointers, counters))
+        f.ret()
+        self.module.add(f)
+        self.entry.emit(f"call void @{name}({', '.join(arguments)})")
+
+    @staticmethod
+    def _parameter(buffer: Buffer, disjoint: bool) -> str:
+        aligned = buffer.offset is not None and buffer.offset % 64 == 0
+        alignment = 64 if aligned else buffer.dtype.itemsize
+        return f"ptr {'noalias ' if disjoint else ''}align {alignment} %buffer.{buffer.number}"
+
+    @staticmethod
+    def _disjoint(buffers: list[Buffer]) -> bool:
+        """Whether no two temporaries share memory (one may take the place of a dying one)."""
+        temps = sorted(
+            (b.offset, b.offset + b.nbytes) for b in buffers if b.offset is not None and b.nbytes
+        )
+        return all(one[1] <= two[0] for one, two in itertools.pairwise(temps))
+
+    # -- leaves -----------------------------------------------------------------------------
+
+    def _kernel(self, node: Kernel) -> None:
+        exprs = [r.value for r in node.reductions]
+        for store in node.stores:
+            exprs += [store.offset, store.value]
+            if store.when is not None:
+                exprs.append(store.when)
+        buffers = [e.attr for e in postorder(exprs) if e.op == "load"]
+        buffers += [s.buffer for s in node.stores]
+        self._function(node, buffers, exprs, lambda f, p: emit_kernel(f, p, node))
+
+    def _contraction(self, node: Contraction) -> None:
+        matrices = (node.left, node.right, node.out)
+
+        def body(f: Function, p: ExpressionPrinter) -> None:
+            def operand(m: Matrix) -> MatrixOperand:
+                pointer = p.pointers[m.buffer]
+                start = f.element(pointer, self.buffers[m.buffer].dtype, p.value(m.offset))
+                return MatrixOperand(start, m.strides)
+
+            a, b, out = map(operand, matrices)
+            dtypes = [self.buffers[m.buffer].dtype for m in matrices]
+            if dtypes[0] != dtypes[1]:
+                raise InternalError(f"a contraction of {dtypes[0]} with {dtypes[1]}")
+            emit_product(
+                f, Product(node.batch, node.m, node.k, node.n, dtypes[0], dtypes[2], a, b, out)
+            )
+
+        self._function(node, [m.buffer for m in matrices], [m.offset for m in matrices], body)
+
+    def _accumulate(self, node: Accumulate) -> None:
+        self._function(
+            node,
+            [node.source, node.out],
+            [],
+            lambda f, p: emit_accumulate(f, node, p.pointers[node.source], p.pointers[node.out]),
+        )
+
+    def _sort(self, node: Sort) -> None:
+        dtypes = [self.buffers[n].dtype for n in node.sources]
+
+        def body(f: Function, p: ExpressionPrinter) -> None:
+            outs, sources = ([p.pointers[n] for n in ns] for ns in (node.outs, node.sources))
+            emit_sort(f, outs, sources, dtypes, node.extents, node.num_keys, "%scratch")
+
+        self._function(
+            node,
+            [*node.sources, *node.outs],
+            [],
+            body,
+            scratch=max(scratch_bytes(dtypes, node.extents[1]), 1),
+        )
+
+    def _copy(self, node: Copy) -> None:
+        dtype = self.buffers[node.source].dtype
+
+        def body(f: Function, p: ExpressionPrinter) -> None:
+            source = f.element(p.pointers[node.source], dtype, p.value(node.source_offset))
+            out = f.element(p.pointers[node.out], dtype, p.value(node.out_offset))
+            f.copy(out, source, node.size * dtype.itemsize)
+
+        exprs = [node.source_offset, node.out_offset]
+        loads = [e.attr for e in postorder(exprs) if e.op == "load"]
+        self._function(node, [node.source, node.out, *loads], exprs, body)
+
+    # -- control ----------------------------------------------------------------------------
+
+    def _for(self, node: For) -> None:
+        if node.extent == 0:
+            return
+        self._note(node)
+        with self.entry.loop(node.extent) as loop:
+            self.counters[node.counter] = loop.index
+            self._body(node.body)
+
+    def _while(self, node: While) -> None:
+        f = self.entry
+        self._note(node)
+
+        def condition() -> Value:
+            self._body(node.condition)
+            return f.load(self.pointers[node.predicate], BOOL)
+
+        def body() -> list[Value]:
+            self._body(node.body)
+            return []
+
+        f.repeat([], condition, body)
+
+    def _branch(self, node: Branch) -> None:
+        f = self.entry
+        self._note(node)
+        index = f.load(self.pointers[node.index], INT32)
+        last = f.b.constant(len(node.branches) - 1, INT32)
+        index = f.b.minimum(f.b.maximum(index, f.b.constant(0, INT32)), last)
+        labels, after = [f.fresh("case") for _ in node.branches], f.fresh("endcase")
+        cases = " ".join(f"i32 {i}, label {label}" for i, label in enumerate(labels))
+        f.emit(f"switch {index.typed}, label {labels[-1]} [ {cases} ]")
+        for label, nodes in zip(labels, node.branches, strict=True):
+            f.label(label)
+            self._body(nodes)
+            f.jump(after)
+        f.label(after)
+
+    def _note(self, node: For | While | Branch) -> None:
+        if node.origin:
+            self.entry.comment(str(node.origin))
+
+
+_EMITTERS: Mapping[type, Callable[[_Emitter, Any], None]] = {
+    Kernel: _Emitter._kernel,
+    Contraction: _Emitter._contraction,
+    Accumulate: _Emitter._accumulate,
+    Sort: _Emitter._sort,
+    Copy: _Emitter._copy,
+    For: _Emitter._for,
+    While: _Emitter._while,
+    Branch: _Emitter._branch,
+}

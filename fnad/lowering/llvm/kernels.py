@@ -1,0 +1,232 @@
+"""Loop nests: `plan.Kernel` and `plan.Accumulate`, each printed as a function of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+import numpy as np
+
+from fnad.core.errors import InternalError
+from fnad.lowering.llvm.expressions import ExpressionPrinter
+from fnad.lowering.llvm.writer import INT64, DType, Function, Value, memory_type
+from fnad.lowering.plan import Accumulate, Kernel, Reduction, Store
+
+# Elements of a row of accumulators that are kept on the stack at a time.
+_TILE = 512
+
+Axes = Sequence[tuple[int, int]]
+
+
+def neutral(kind: str, dtype: DType) -> object:
+    """The value that a reduction starts from."""
+    if kind in ("add", "or"):
+        return 0
+    if kind == "multiply":
+        return 1
+    if kind == "and":
+        return True if dtype.kind == "b" else -1
+    low = kind in ("max", "argmax")
+    if dtype.kind == "f":
+        return -np.inf if low else np.inf
+    if dtype.kind == "b":
+        return not low
+    info = np.iinfo(dtype)
+    return info.min if low else info.max
+
+
+def emit_kernel(f: Function, p: ExpressionPrinter, kernel: Kernel) -> None:
+    """Emit the loops of a kernel."""
+    if any(extent == 0 for _, extent in kernel.axes):
+        return
+    if kernel.parallel_inner and kernel.axes and kernel.reductions and not kernel.sequential:
+        _Rows(f, p, kernel).emit()
+        return
+    with ExitStack() as stack:
+        _enter_axes(stack, f, p, kernel.axes)
+        for number, reduction in enumerate(kernel.reductions):
+            p.bind_reduced(number, _reduce(f, p, reduction))
+        for store in kernel.stores:
+            _store(f, p, store)
+
+
+def _enter_axes(stack: ExitStack, f: Function, p: ExpressionPrinter, axes: Axes) -> None:
+    for number, extent in axes:
+        loop = stack.enter_context(f.loop(extent))
+        stack.enter_context(p.scope())
+        p.bind_axis(number, loop.index)
+
+
+def _store(f: Function, p: ExpressionPrinter, store: Store) -> None:
+    value, offset = p.value(store.value), p.value(store.offset)
+
+    def write() -> None:
+        place = f.element(p.pointers[store.buffer], value.dtype, offset)
+        new = value
+        if store.combine is not None:
+            combine = getattr(f.b, _COMBINE[store.combine])
+            new = combine(f.load(place, value.dtype), value)
+        f.store(new, place)
+
+    if store.when is None:
+        write()
+    else:
+        with f.when(p.value(store.when)):
+            write()
+
+
+_COMBINE = {"add": "add", "multiply": "multiply", "min": "minimum", "max": "maximum"}
+
+
+# -- reductions ---------------------------------------------------------------------------------
+
+
+def _initial(f: Function, r: Reduction) -> list[Value]:
+    """What the loops of a reduction carry at first: a total, or an extremum and its position."""
+    start = [f.b.constant(neutral(r.kind, r.accumulator), r.accumulator)]
+    if r.kind.startswith("arg"):
+        start.append(f.b.constant(0, INT64))
+    return start
+
+
+def _step(f: Function, p: ExpressionPrinter, r: Reduction, carried: list[Value]) -> list[Value]:
+    """One value more in a reduction."""
+    b = f.b
+    term = b.convert(p.value(r.value), r.accumulator)
+    if not r.kind.startswith("arg"):
+        return [b.accumulate(r.kind, carried[0], term)]
+    best, place = carried
+    better = (b.greater if r.kind == "argmax" else b.less)(term, best)
+    if term.dtype.kind == "f":
+        first_nan = b.bitwise_and(b.not_equal(term, term), b.equal(best, best))
+        better = b.bitwise_or(better, first_nan)
+    return [b.where(better, term, best), b.where(better, _position(f, p, r.axes), place)]
+
+
+def _position(f: Function, p: ExpressionPrinter, axes: Axes) -> Value:
+    """The row-major position of a point of ``axes``."""
+    b = f.b
+    position = b.constant(0, INT64)
+    for number, extent in axes:
+        scaled = b.multiply(position, b.constant(extent, INT64))
+        position = b.add(scaled, p.axis(number))
+    return position
+
+
+def _result(f: Function, r: Reduction, carried: Sequence[Value]) -> Value:
+    return f.b.convert(carried[-1], r.dtype)
+
+
+def _reduce(f: Function, p: ExpressionPrinter, r: Reduction) -> Value:
+    """A reduction whose loops carry the total."""
+    if any(extent == 0 for _, extent in r.axes):
+        return _result(f, r, _initial(f, r))
+
+    def nest(axes: Axes, carried: list[Value]) -> list[Value]:
+        if not axes:
+            return _step(f, p, r, carried)
+        (number, extent), *inner = axes
+        with f.loop(extent, carried) as loop, p.scope():
+            p.bind_axis(number, loop.index)
+            loop.carried = nest(inner, loop.carried)
+        return loop.carried
+
+    return _result(f, r, nest(r.axes, _initial(f, r)))
+
+
+class _Rows:
+    """A kernel whose innermost axis runs inside its reductions: a row of accumulators.
+
+    ``for outer: for tile: clear row; for reduced: for inner: row += value; for inner: store``.
+    """
+
+    def __init__(self, f: Function, p: ExpressionPrinter, kernel: Kernel) -> None:
+        self.f, self.p, self.kernel = f, p, kernel
+        self.number, self.extent = kernel.axes[-1]
+        self.tile = min(self.extent, _TILE)
+        self.rows: list[list[tuple[str, DType]]] = []
+        for r in kernel.reductions:
+            self.rows.append(
+                [(f.alloca(memory_type(v.dtype), self.tile), v.dtype) for v in _initial(f, r)]
+            )
+
+    def emit(self) -> None:
+        f, p, b = self.f, self.p, self.f.b
+        with ExitStack() as stack:
+            _enter_axes(stack, f, p, self.kernel.axes[:-1])
+            tiles = stack.enter_context(f.loop(-(-self.extent // self.tile)))
+            stack.enter_context(p.scope())
+            start = b.multiply(tiles.index, b.constant(self.tile, INT64))
+            length: int | Value = self.tile
+            if self.extent % self.tile:
+                rest = b.subtract(b.constant(self.extent, INT64), start)
+                length = b.minimum(rest, b.constant(self.tile, INT64))
+            for number, reduction in enumerate(self.kernel.reductions):
+                self._reduce(number, reduction, start, length)
+
+            def finish(j: Value) -> None:
+                self._bind(start, j, len(self.rows))
+                for store in self.kernel.stores:
+                    _store(f, p, store)
+
+            self._row_loop(length, finish)
+
+    def _row_loop(self, length: int | Value, body: Callable[[Value], None]) -> None:
+        with self.f.loop(length) as loop, self.p.scope():
+            body(loop.index)
+
+    def _bind(self, start: Value, j: Value, known: int) -> None:
+        """At element ``j`` of the row: the axis, and the reductions that are complete."""
+        self.p.bind_axis(self.number, self.f.b.add(start, j))
+        for number, r in enumerate(self.kernel.reductions[:known]):
+            self.p.bind_reduced(number, _result(self.f, r, self._load(number, j)))
+
+    def _load(self, number: int, j: Value) -> list[Value]:
+        f = self.f
+        return [f.load(f.element(row, dtype, j), dtype) for row, dtype in self.rows[number]]
+
+    def _save(self, number: int, j: Value, values: Sequence[Value]) -> None:
+        for (row, dtype), value in zip(self.rows[number], values, strict=True):
+            self.f.store(value, self.f.element(row, dtype, j))
+
+    def _reduce(self, number: int, r: Reduction, start: Value, length: int | Value) -> None:
+        f, p = self.f, self.p
+        self._row_loop(length, lambda j: self._save(number, j, _initial(f, r)))
+        if any(extent == 0 for _, extent in r.axes):
+            return
+
+        def step(j: Value) -> None:
+            self._bind(start, j, number)
+            self._save(number, j, _step(f, p, r, self._load(number, j)))
+
+        with ExitStack() as stack:
+            _enter_axes(stack, f, p, r.axes)
+            self._row_loop(length, step)
+
+
+# -- running reductions -------------------------------------------------------------------------
+
+
+def emit_accumulate(f: Function, node: Accumulate, source: str, out: str) -> None:
+    """Emit running sums and their kin; the loop over a lane carries the total."""
+    outer, length, inner = node.extents
+    if 0 in node.extents:
+        return
+    if node.kind not in ("add", "multiply", "max", "min"):
+        raise InternalError(f"the LLVM backend has no running {node.kind}")
+    b = f.b
+    combine = getattr(b, {"max": "maximum", "min": "minimum"}.get(node.kind, node.kind))
+    start = b.constant(neutral(node.kind, node.accumulator), node.accumulator)
+
+    def place(i: Value, k: Value, j: Value) -> Value:
+        if node.reverse:
+            k = b.subtract(b.constant(length - 1, INT64), k)
+        row = b.add(b.multiply(i, b.constant(length, INT64)), k)
+        return b.add(b.multiply(row, b.constant(inner, INT64)), j)
+
+    with f.loop(outer) as i, f.loop(inner) as j, f.loop(length, [start]) as k:
+        at = place(i.index, k.index, j.index)
+        term = b.convert(f.load(f.element(source, node.dtype, at), node.dtype), node.accumulator)
+        total = combine(k.carried[0], term)
+        k.carried = [total]
+        f.store(b.convert(total, node.dtype), f.element(out, node.dtype, at))
