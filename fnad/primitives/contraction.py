@@ -1,0 +1,260 @@
+"""Contraction: sums of products over shared axes, the one primitive behind matmul and einsum."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fnad.core.primitive import Linear, Primitive
+from fnad.core.types import ShapedArray, aval_of
+from fnad.primitives.logic import convert_element_type
+from fnad.primitives.shape import (
+    canonicalize_axis,
+    int_tuple,
+    invert_permutation,
+    moveaxis,
+    transpose,
+)
+
+Axes = tuple[int, ...]
+DotDimensionNumbers = tuple[tuple[Axes, Axes], tuple[Axes, Axes]]
+
+dot_general_p = Primitive(
+    "dot_general",
+    "Sum of products over contracted axes, one for each index of the batch axes."
+    " ``dimension_numbers`` is ((lhs contracting, rhs contracting), (lhs batch, rhs batch)). The"
+    " result has the batch axes, then the free axes of ``a``, then those of ``b``. Both operands"
+    " have one dtype, which is that of the result unless ``preferred_element_type`` is given.",
+)
+
+
+def _free(ndim: int, contracting: Axes, batch: Axes) -> Axes:
+    return tuple(i for i in range(ndim) if i not in contracting and i not in batch)
+
+
+def _sizes(shape: Sequence[int], axes: Axes) -> tuple[int, ...]:
+    return tuple(shape[i] for i in axes)
+
+
+@dot_general_p.type_rule
+def _(a, b, *, dimension_numbers, preferred_element_type):
+    (a_contract, b_contract), (a_batch, b_batch) = dimension_numbers
+    if a.dtype != b.dtype:
+        raise TypeError(f"dot_general: operands must have one dtype, got {a} and {b}")
+    for which, aval, axes in (("lhs", a, a_contract + a_batch), ("rhs", b, b_contract + b_batch)):
+        if len(set(axes)) != len(axes) or any(not 0 <= i < aval.ndim for i in axes):
+            raise TypeError(
+                f"dot_general: dimension_numbers {dimension_numbers} do not name distinct axes of"
+                f" the {which} of shape {aval.shape}"
+            )
+    for what, a_axes, b_axes in (
+        ("contracting", a_contract, b_contract),
+        ("batch", a_batch, b_batch),
+    ):
+        if _sizes(a.shape, a_axes) != _sizes(b.shape, b_axes):
+            raise TypeError(
+                f"dot_general: the {what} axes have lengths {_sizes(a.shape, a_axes)} in the lhs"
+                f" of shape {a.shape}, but {_sizes(b.shape, b_axes)} in the rhs of shape {b.shape}"
+            )
+    shape = (
+        *_sizes(a.shape, a_batch),
+        *_sizes(a.shape, _free(a.ndim, a_contract, a_batch)),
+        *_sizes(b.shape, _free(b.ndim, b_contract, b_batch)),
+    )
+    return ShapedArray(shape, preferred_element_type or a.dtype)
+
+
+def _accumulator(dtype: np.dtype[Any], preferred: np.dtype[Any] | None) -> np.dtype[Any]:
+    """The dtype that products are summed in: the result's, or float32 where that is float16."""
+    result = preferred or dtype
+    return np.dtype(np.float32) if result == np.float16 else result
+
+
+@dot_general_p.evaluate
+def _(a, b, *, dimension_numbers, preferred_element_type):
+    (a_contract, b_contract), (a_batch, b_batch) = dimension_numbers
+    a, b = np.asarray(a), np.asarray(b)
+    result = preferred_element_type or a.dtype
+    a_free = _free(a.ndim, a_contract, a_batch)
+    b_free = _free(b.ndim, b_contract, b_batch)
+    shape = (*_sizes(a.shape, a_batch), *_sizes(a.shape, a_free), *_sizes(b.shape, b_free))
+    batch, m = math.prod(_sizes(a.shape, a_batch)), math.prod(_sizes(a.shape, a_free))
+    k, n = math.prod(_sizes(a.shape, a_contract)), math.prod(_sizes(b.shape, b_free))
+    wide = _accumulator(a.dtype, preferred_element_type)
+    a = a.transpose(a_batch + a_free + a_contract).reshape(batch, m, k).astype(wide, copy=False)
+    b = b.transpose(b_batch + b_contract + b_free).reshape(batch, k, n).astype(wide, copy=False)
+    return np.matmul(a, b).astype(result, copy=False).reshape(shape)
+
+
+dot_general_p.derivatives(
+    lambda t, ans, a, b, **params: dot_general_p.bind(t, b, **params),
+    lambda t, ans, a, b, **params: dot_general_p.bind(a, t, **params),
+)
+
+
+@dot_general_p.transpose
+def _(ct, a, b, *, dimension_numbers, preferred_element_type):
+    (a_contract, b_contract), (a_batch, b_batch) = dimension_numbers
+    a_ndim, b_ndim = aval_of(a).ndim, aval_of(b).ndim
+    a_free = _free(a_ndim, a_contract, a_batch)
+    b_free = _free(b_ndim, b_contract, b_batch)
+    ct_batch = tuple(range(len(a_batch)))
+    ct_a = tuple(range(len(a_batch), len(a_batch) + len(a_free)))
+    ct_b = tuple(range(len(a_batch) + len(a_free), len(aval_of(ct).shape)))
+    a_ct = b_ct = None
+    if isinstance(a, Linear):
+        ct_wide, other = _common_dtype(ct, b)
+        product = dot_general(ct_wide, other, ((ct_b, b_free), (ct_batch, b_batch)))
+        # The result ends with the contracted axes in the order that they have in b.
+        paired = tuple(a_contract[i] for i in np.argsort(b_contract, kind="stable"))
+        a_ct = transpose(product, invert_permutation(a_batch + a_free + paired))
+        a_ct = convert_element_type(a_ct, a.aval.dtype)
+    if isinstance(b, Linear):
+        other, ct_wide = _common_dtype(a, ct)
+        product = dot_general(other, ct_wide, ((a_free, ct_a), (a_batch, ct_batch)))
+        paired = tuple(b_contract[i] for i in np.argsort(a_contract, kind="stable"))
+        b_ct = transpose(product, invert_permutation(b_batch + paired + b_free))
+        b_ct = convert_element_type(b_ct, b.aval.dtype)
+    return [a_ct, b_ct]
+
+
+def _common_dtype(x: Any, y: Any) -> tuple[Any, Any]:
+    dtype = np.result_type(aval_of(x).dtype, aval_of(y).dtype)
+    return convert_element_type(x, dtype), convert_element_type(y, dtype)
+
+
+@dot_general_p.batch
+def _(args, batched, axis, *, dimension_numbers, preferred_element_type):
+    a, b = args
+    (a_contract, b_contract), (a_batch, b_batch) = dimension_numbers
+    shift = lambda axes, has_axis: tuple(i + has_axis for i in axes)  # noqa: E731
+    contract = (shift(a_contract, batched[0]), shift(b_contract, batched[1]))
+    batch = (shift(a_batch, batched[0]), shift(b_batch, batched[1]))
+    if all(batched):
+        batch = ((0, *batch[0]), (0, *batch[1]))
+    out = dot_general(a, b, (contract, batch), preferred_element_type=preferred_element_type)
+    if all(batched):
+        return out, True
+    # The batch axis of a single operand is its first free axis: one large product, not many.
+    a_free = _free(aval_of(a).ndim, *(c[0] for c in (contract, batch)))
+    at = len(a_batch) + (0 if batched[0] else len(a_free))
+    return moveaxis(out, at, 0), True
+
+
+@dot_general_p.lower
+def _(p, a, b, *, dimension_numbers, preferred_element_type):
+    (a_contract, b_contract), (a_batch, b_batch) = dimension_numbers
+    a_free = _free(len(a.shape), a_contract, a_batch)
+    b_free = _free(len(b.shape), b_contract, b_batch)
+    result = preferred_element_type or a.dtype
+    shape = (*_sizes(a.shape, a_batch), *_sizes(a.shape, a_free), *_sizes(b.shape, b_free))
+    wide = _accumulator(a.dtype, preferred_element_type)
+    left = _as_matrices(p, _converted(p, a, wide), (a_batch, a_free, a_contract))
+    right = _as_matrices(p, _converted(p, b, wide), (b_batch, b_contract, b_free))
+    product = p.reshape(p.contract(left, right), shape)
+    return _converted(p, product, result)
+
+
+def _converted(p: Any, x: Any, dtype: np.dtype[Any]) -> Any:
+    if x.dtype == dtype:
+        return x
+    return p.compute(x.shape, dtype, lambda index: p.b.convert(x.at(index), dtype))
+
+
+def _as_matrices(p: Any, x: Any, groups: tuple[Axes, Axes, Axes]) -> Any:
+    """Arrange a tensor as (batch, rows, columns), each a group of its axes.
+
+    Axes that are neighbours in memory and in the result are joined first, so that what is left
+    is most often a plain permutation of axes, which a matrix product reads through strides.
+    """
+    runs = [_runs(group) for group in groups]
+    in_memory = sorted((run for group in runs for run in group), key=lambda run: run[0])
+    position = {run: i for i, run in enumerate(in_memory)}
+    joined = p.reshape(x, tuple(math.prod(_sizes(x.shape, run)) for run in in_memory))
+    matrix = tuple(math.prod(_sizes(x.shape, group)) for group in groups)
+    order = tuple(position[run] for group in runs for run in group)
+    if all(len(group) <= 1 for group in runs):
+        source = {position[group[0]]: which for which, group in enumerate(runs) if group}
+        return p.compute(
+            matrix, x.dtype, lambda index: joined.at(tuple(index[source[i]] for i in range(len(order))))
+        )
+    inverse = invert_permutation(order)
+    permuted = p.compute(
+        tuple(joined.shape[i] for i in order),
+        x.dtype,
+        lambda index: joined.at(tuple(index[i] for i in inverse)),
+    )
+    return p.reshape(permuted, matrix)
+
+
+def _runs(axes: Axes) -> list[Axes]:
+    """Split axes into maximal runs of consecutive ones: (0, 1, 3) gives [(0, 1), (3,)]."""
+    runs: list[Axes] = []
+    for axis in axes:
+        if runs and runs[-1][-1] + 1 == axis:
+            runs[-1] = (*runs[-1], axis)
+        else:
+            runs.append((axis,))
+    return runs
+
+
+def dot_general(
+    lhs: Any,
+    rhs: Any,
+    dimension_numbers: Any,
+    precision: Any = None,
+    preferred_element_type: Any = None,
+) -> Any:
+    """Sum of products over contracted axes, one for each index of the batch axes.
+
+    Parameters
+    ----------
+    lhs, rhs : array
+        Of one dtype.
+    dimension_numbers : tuple
+        ``((lhs contracting, rhs contracting), (lhs batch, rhs batch))``, each a sequence of axes.
+    precision : None
+        Taken for compatibility with JAX; products are always computed in full precision.
+    preferred_element_type : dtype, optional
+        The dtype to accumulate in and to return; by default that of the operands.
+
+    Returns
+    -------
+    array
+        Of shape (batch axes, free axes of ``lhs``, free axes of ``rhs``).
+
+    Examples
+    --------
+    >>> dot_general(np.ones((2, 3)), np.ones((3, 4)), (([1], [0]), ([], []))).shape
+    (2, 4)
+    """
+    (contract, batch) = dimension_numbers
+    ndims = aval_of(lhs).ndim, aval_of(rhs).ndim
+    numbers = tuple(
+        tuple(
+            tuple(canonicalize_axis(i, n) for i in int_tuple(axes)) for axes, n in zip(pair, ndims)
+        )
+        for pair in (contract, batch)
+    )
+    preferred = None if preferred_element_type is None else np.dtype(preferred_element_type)
+    if preferred == aval_of(lhs).dtype:
+        preferred = None
+    return dot_general_p.bind(
+        lhs, rhs, dimension_numbers=numbers, preferred_element_type=preferred
+    )
+
+
+def dot(lhs: Any, rhs: Any, precision: Any = None, preferred_element_type: Any = None) -> Any:
+    """Product of vectors and matrices: the last axis of ``lhs`` with the first of ``rhs``."""
+    numbers = (((aval_of(lhs).ndim - 1,), (0,)), ((), ()))
+    return dot_general(lhs, rhs, numbers, precision, preferred_element_type)
+
+
+def batch_matmul(lhs: Any, rhs: Any, precision: Any = None) -> Any:
+    """Matrix products ``(..., m, k) x (..., k, n) -> (..., m, n)`` over equal leading axes."""
+    ndim = aval_of(lhs).ndim
+    batch = tuple(range(ndim - 2))
+    return dot_general(lhs, rhs, (((ndim - 1,), (ndim - 2,)), (batch, batch)), precision)

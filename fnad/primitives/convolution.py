@@ -1,0 +1,417 @@
+"""Convolution of any rank, with strides, dilations, padding and groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import index as as_int
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fnad.core.primitive import Linear, Primitive
+from fnad.core.types import ShapedArray, aval_of
+from fnad.primitives.contraction import dot_general
+from fnad.primitives.shape import int_tuple, moveaxis, reshape, rev, transpose
+from fnad.primitives.slicing import pad
+from fnad.primitives.windows import dilated, resolve_padding, window_count, windows
+
+
+class ConvDimensionNumbers(NamedTuple):
+    """Which axis is which: each spec lists axes in the order (batch, feature, spatial ...).
+
+    For the filters (``rhs_spec``) the order is (out feature, in feature, spatial ...).
+    """
+
+    lhs_spec: tuple[int, ...]
+    rhs_spec: tuple[int, ...]
+    out_spec: tuple[int, ...]
+
+
+conv_general_dilated_p = Primitive(
+    "conv_general_dilated",
+    "Cross-correlation: out[n, o, t] = sum over i, k of lhs[n, i, t * stride + k * rhs_dilation -"
+    " low] * rhs[o, i, k], where lhs is dilated and padded with zeros. The features of lhs, and"
+    " the out features of rhs, fall into ``feature_group_count`` groups that do not mix. Both"
+    " operands and the result have one numeric dtype (float16 accumulates in float32).",
+)
+
+
+class _Sizes(NamedTuple):
+    """The spatial lengths of operands and result."""
+
+    lhs: tuple[int, ...]
+    rhs: tuple[int, ...]
+    out: tuple[int, ...]
+
+
+def _spatial(shape: Sequence[int], spec: Sequence[int]) -> tuple[int, ...]:
+    return tuple(shape[i] for i in spec[2:])
+
+
+def _sizes(lhs_shape: Any, rhs_shape: Any, params: dict[str, Any]) -> _Sizes:
+    numbers = params["dimension_numbers"]
+    lhs, rhs = _spatial(lhs_shape, numbers.lhs_spec), _spatial(rhs_shape, numbers.rhs_spec)
+    out = tuple(
+        window_count(dilated(n, ld) + lo + hi, k, s, rd)
+        for n, k, s, (lo, hi), ld, rd in zip(
+            lhs,
+            rhs,
+            params["window_strides"],
+            params["padding"],
+            params["lhs_dilation"],
+            params["rhs_dilation"],
+            strict=True,
+        )
+    )
+    return _Sizes(lhs, rhs, out)
+
+
+@conv_general_dilated_p.type_rule
+def _(lhs, rhs, **params):
+    numbers, groups = params["dimension_numbers"], params["feature_group_count"]
+    if lhs.dtype != rhs.dtype or lhs.dtype.kind not in "iufc":
+        raise TypeError(f"conv: operands must have one numeric dtype, got {lhs} and {rhs}")
+    axes = list(range(lhs.ndim))
+    if lhs.ndim != rhs.ndim or lhs.ndim < 2 or any(sorted(spec) != axes for spec in numbers):
+        raise TypeError(
+            f"conv: dimension_numbers {tuple(numbers)} do not fit operands of shapes {lhs.shape}"
+            f" and {rhs.shape}, which must have equal rank"
+        )
+    options = ("window_strides", "padding", "lhs_dilation", "rhs_dilation")
+    for name in options:
+        if len(params[name]) != lhs.ndim - 2:
+            raise ValueError(
+                f"conv: {name} {params[name]} must have one entry for each of the"
+                f" {lhs.ndim - 2} spatial axes"
+            )
+        if name != "padding" and any(n < 1 for n in params[name]):
+            raise ValueError(f"conv: {name} must be positive, got {params[name]}")
+    features, per_group = lhs.shape[numbers.lhs_spec[1]], rhs.shape[numbers.rhs_spec[1]]
+    out_features = rhs.shape[numbers.rhs_spec[0]]
+    if groups < 1 or features != per_group * groups or out_features % groups:
+        raise TypeError(
+            f"conv: lhs of shape {lhs.shape} has {features} features and rhs of shape {rhs.shape}"
+            f" takes {per_group} and makes {out_features}, with feature_group_count {groups}: lhs"
+            " must have groups times as many features as rhs takes, and groups must divide those"
+            " that it makes"
+        )
+    shape = [0] * lhs.ndim
+    out = (lhs.shape[numbers.lhs_spec[0]], out_features, *_sizes(lhs.shape, rhs.shape, params).out)
+    for axis, n in zip(numbers.out_spec, out):
+        shape[axis] = n
+    return ShapedArray(tuple(shape), lhs.dtype)
+
+
+@conv_general_dilated_p.evaluate
+def _(lhs, rhs, **params):
+    return _as_matrix_product(np.asarray(lhs), np.asarray(rhs), **params)
+
+
+conv_general_dilated_p.derivatives(
+    lambda t, ans, lhs, rhs, **params: conv_general_dilated_p.bind(t, rhs, **params),
+    lambda t, ans, lhs, rhs, **params: conv_general_dilated_p.bind(lhs, t, **params),
+)
+
+
+@conv_general_dilated_p.transpose
+def _(ct, lhs, rhs, **params):
+    shapes = (aval_of(lhs).shape, aval_of(rhs).shape)
+    lhs_ct = _transpose_lhs(ct, rhs, shapes, params) if isinstance(lhs, Linear) else None
+    rhs_ct = _transpose_rhs(ct, lhs, shapes, params) if isinstance(rhs, Linear) else None
+    return [lhs_ct, rhs_ct]
+
+
+def _transpose_lhs(ct: Any, rhs: Any, shapes: Any, params: dict[str, Any]) -> Any:
+    """Each element of lhs gathers what it went into: a convolution with the reversed filters."""
+    lhs_spec, rhs_spec, out_spec = params["dimension_numbers"]
+    groups = params["feature_group_count"]
+    sizes = _sizes(*shapes, params)
+    padding = []
+    for n, k, t, stride, (low, _), lhs_d, rhs_d in zip(
+        *sizes,
+        params["window_strides"],
+        params["padding"],
+        params["lhs_dilation"],
+        params["rhs_dilation"],
+    ):
+        before = dilated(k, rhs_d) - 1 - low
+        after = dilated(n, lhs_d) + dilated(k, rhs_d) - 1 - dilated(t, stride) - before
+        padding.append((before, after))
+    flipped = _swap_groups(rev(rhs, rhs_spec[2:]), rhs_spec, groups)
+    return conv_general_dilated_p.bind(
+        ct,
+        flipped,
+        window_strides=params["lhs_dilation"],
+        padding=tuple(padding),
+        lhs_dilation=params["window_strides"],
+        rhs_dilation=params["rhs_dilation"],
+        dimension_numbers=ConvDimensionNumbers(
+            out_spec, (rhs_spec[1], rhs_spec[0], *rhs_spec[2:]), lhs_spec
+        ),
+        feature_group_count=groups,
+    )
+
+
+def _swap_groups(rhs: Any, spec: Sequence[int], groups: int) -> Any:
+    """Move the groups of filters from the out features to the in features."""
+    if groups == 1:
+        return rhs
+    return _join_axis(_split_axis(rhs, spec[0], groups), spec[1])
+
+
+def _transpose_rhs(ct: Any, lhs: Any, shapes: Any, params: dict[str, Any]) -> Any:
+    """Each filter element gathers what it met: a convolution of lhs with the cotangent.
+
+    Batch and features change places, so that the sum runs over examples and positions.
+    """
+    lhs_spec, rhs_spec, out_spec = params["dimension_numbers"]
+    groups = params["feature_group_count"]
+    sizes = _sizes(*shapes, params)
+    padding = []
+    for n, k, t, stride, (low, _), lhs_d, rhs_d in zip(
+        *sizes,
+        params["window_strides"],
+        params["padding"],
+        params["lhs_dilation"],
+        params["rhs_dilation"],
+    ):
+        high = dilated(t, stride) + dilated(k, rhs_d) - 1 - dilated(n, lhs_d) - low
+        padding.append((low, high))
+    if groups > 1:  # batch (N) and features (G, I) become batch (I) and features (G, N)
+        lhs = _join_axis(_split_axis(lhs, lhs_spec[1], groups), lhs_spec[0])
+    return conv_general_dilated_p.bind(
+        lhs,
+        ct,
+        window_strides=params["rhs_dilation"],
+        padding=tuple(padding),
+        lhs_dilation=params["lhs_dilation"],
+        rhs_dilation=params["window_strides"],
+        dimension_numbers=ConvDimensionNumbers(
+            (lhs_spec[1], lhs_spec[0], *lhs_spec[2:]),
+            (out_spec[1], out_spec[0], *out_spec[2:]),
+            (rhs_spec[1], rhs_spec[0], *rhs_spec[2:]),
+        ),
+        feature_group_count=groups,
+    )
+
+
+def _split_axis(x: Any, axis: int, count: int) -> Any:
+    """Split ``count`` groups off an axis: they become axis 0, before all others."""
+    shape = aval_of(x).shape
+    inner = (*shape[:axis], count, shape[axis] // count, *shape[axis + 1 :])
+    return moveaxis(reshape(x, inner), axis, 0)
+
+
+def _join_axis(x: Any, axis: int) -> Any:
+    """Undo `_split_axis`: axis 0 becomes the groups of what is ``axis`` without it."""
+    x = moveaxis(x, 0, axis)
+    shape = aval_of(x).shape
+    return reshape(x, (*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2 :]))
+
+
+@conv_general_dilated_p.batch
+def _(args, batched, axis, **params):
+    lhs, rhs = args
+    lhs_spec, rhs_spec, out_spec = params["dimension_numbers"]
+    groups = params["feature_group_count"]
+    if all(batched):  # every example has its own filters: a group for each
+        params = {**params, "feature_group_count": axis.size * groups}
+        lhs, rhs = _join_axis(lhs, lhs_spec[1]), _join_axis(rhs, rhs_spec[0])
+        out = conv_general_dilated_p.bind(lhs, rhs, **params)
+        return _split_axis(out, out_spec[1], axis.size), True
+    if batched[0]:  # more examples
+        out = conv_general_dilated_p.bind(_join_axis(lhs, lhs_spec[0]), rhs, **params)
+        return _split_axis(out, out_spec[0], axis.size), True
+    # More filters: within each group, so that the out features are (group, batch, feature).
+    rhs = moveaxis(_split_axis(rhs, rhs_spec[0] + 1, groups), 0, 1)
+    rhs = _join_axis(_join_axis(rhs, rhs_spec[0] + 1), rhs_spec[0])
+    out = conv_general_dilated_p.bind(lhs, rhs, **params)
+    out = _split_axis(_split_axis(out, out_spec[1], groups), out_spec[1] + 1, axis.size)
+    return _join_axis(moveaxis(out, 0, 1), out_spec[1] + 1), True
+
+
+def _as_matrix_product(
+    lhs: Any,
+    rhs: Any,
+    *,
+    window_strides: tuple[int, ...],
+    padding: tuple[tuple[int, int], ...],
+    lhs_dilation: tuple[int, ...],
+    rhs_dilation: tuple[int, ...],
+    dimension_numbers: ConvDimensionNumbers,
+    feature_group_count: int,
+) -> Any:
+    """Convolution as one large matrix product a group: (batch, positions) x (window) x (out).
+
+    The windows of lhs are a view with an affine access map, which the planner packs once.
+    """
+    lhs_spec, rhs_spec, out_spec = dimension_numbers
+    groups, num = feature_group_count, len(window_strides)
+    config = [(0, 0, 0)] * (num + 2)
+    for axis, (low, high), gap in zip(lhs_spec[2:], padding, lhs_dilation):
+        config[axis] = (low, high, gap - 1)
+    lhs = pad(lhs, np.zeros((), aval_of(lhs).dtype)[()], config)
+    grouped = groups > 1  # then axis 0 of both operands is the group
+    if grouped:
+        lhs = _split_axis(lhs, lhs_spec[1], groups)
+        rhs = _split_axis(rhs, rhs_spec[0], groups)
+    lhs = transpose(lhs, (*range(grouped), *(i + grouped for i in lhs_spec)))
+    window = _spatial(aval_of(rhs).shape[grouped:], rhs_spec)
+    patches = windows(lhs, window, window_strides, rhs_dilation)
+    # Contract in the order that the filters have in memory, so that they need no copy.
+    in_patches = {rhs_spec[1]: 1, **{rhs_spec[2 + i]: 2 + num + i for i in range(num)}}
+    contract = (
+        tuple(in_patches[i] + grouped for i in sorted(in_patches)),
+        tuple(i + grouped for i in sorted(in_patches)),
+    )
+    batch = ((0,), (0,)) if grouped else ((), ())
+    out = dot_general(patches, rhs, (contract, batch))  # (group,) batch, positions, feature
+    if grouped:
+        out = _join_axis(out, num + 1)
+    order = [0] * (num + 2)
+    for axis, source in zip(out_spec, (0, num + 1, *range(1, num + 1))):
+        order[axis] = source
+    return transpose(out, order)
+
+
+conv_general_dilated_p.lower_as(_as_matrix_product)
+
+
+def conv_dimension_numbers(
+    lhs_shape: Sequence[int], rhs_shape: Sequence[int], dimension_numbers: Any = None
+) -> ConvDimensionNumbers:
+    """Turn strings such as ``("NHWC", "HWIO", "NHWC")`` into axes; None means (N, C, spatial).
+
+    In the strings N is the batch axis, C the features, O and I the features that filters make
+    and take; all other letters are spatial and have the order of the first string.
+    """
+    ndim = len(lhs_shape)
+    if len(rhs_shape) != ndim:
+        raise ValueError(f"conv: operands of shapes {lhs_shape} and {rhs_shape} differ in rank")
+    if isinstance(dimension_numbers, ConvDimensionNumbers):
+        return dimension_numbers
+    if dimension_numbers is None:
+        axes = tuple(range(ndim))
+        return ConvDimensionNumbers(axes, axes, axes)
+    lhs, rhs, out = dimension_numbers
+    wanted = [set("NC"), set("OI"), set("NC")]
+    spatial = [c for c in rhs if c not in "OI"]
+    for spec, leading in zip((lhs, rhs, out), wanted):
+        if len(spec) != ndim or set(spec) != leading | set(spatial) or len(set(spec)) != ndim:
+            raise ValueError(
+                f"conv: dimension_numbers {tuple(dimension_numbers)} must be three strings of"
+                f" {ndim} letters with the same spatial letters, such as ('NHWC', 'HWIO', 'NHWC'),"
+                f" for operands of shapes {tuple(lhs_shape)} and {tuple(rhs_shape)}"
+            )
+    return ConvDimensionNumbers(
+        tuple(lhs.index(c) for c in ("N", "C", *spatial)),
+        tuple(rhs.index(c) for c in ("O", "I", *spatial)),
+        tuple(out.index(c) for c in ("N", "C", *spatial)),
+    )
+
+
+def conv_general_dilated(
+    lhs: Any,
+    rhs: Any,
+    window_strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    lhs_dilation: Sequence[int] | None = None,
+    rhs_dilation: Sequence[int] | None = None,
+    dimension_numbers: Any = None,
+    feature_group_count: int = 1,
+    batch_group_count: int = 1,
+) -> Any:
+    """Convolution (cross-correlation) over any number of spatial axes.
+
+    Parameters
+    ----------
+    lhs : array
+        Input, ``(batch, features, *spatial)`` unless ``dimension_numbers`` says otherwise.
+    rhs : array
+        Filters, ``(out features, in features, *window)``, of the dtype of ``lhs``.
+    window_strides : sequence of int
+        One a spatial axis.
+    padding : {"SAME", "SAME_LOWER", "VALID"} or sequence of (low, high)
+    lhs_dilation, rhs_dilation : sequence of int, optional
+        Distance of neighbouring elements of the input (transposed convolution) and of the
+        filters (atrous convolution).
+    dimension_numbers : ConvDimensionNumbers or tuple of three str, optional
+        The layout of input, filters and output, such as ``("NHWC", "HWIO", "NHWC")``.
+    feature_group_count, batch_group_count : int
+        Groups of features, or of examples, that have filters of their own.
+
+    Returns
+    -------
+    array
+        ``(batch, out features, *positions)``, or as ``dimension_numbers`` says.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shapes, dtypes or options do not fit together.
+
+    Examples
+    --------
+    >>> x, w = np.ones((1, 1, 4, 4)), np.ones((2, 1, 3, 3))
+    >>> conv_general_dilated(x, w, (1, 1), "SAME").shape
+    (1, 2, 4, 4)
+    """
+    shapes = aval_of(lhs).shape, aval_of(rhs).shape
+    numbers = conv_dimension_numbers(*shapes, dimension_numbers)
+    strides = int_tuple(window_strides)
+    ones = (1,) * (len(shapes[0]) - 2)
+    lhs_dilation = ones if lhs_dilation is None else int_tuple(lhs_dilation)
+    rhs_dilation = ones if rhs_dilation is None else int_tuple(rhs_dilation)
+    if not len(ones) == len(strides) == len(lhs_dilation) == len(rhs_dilation):
+        raise ValueError(
+            f"conv: window_strides {strides}, lhs_dilation {lhs_dilation} and rhs_dilation"
+            f" {rhs_dilation} must have one entry for each of the {len(ones)} spatial axes of"
+            f" operands of shapes {shapes[0]} and {shapes[1]}"
+        )
+    sizes = [dilated(n, d) for n, d in zip(_spatial(shapes[0], numbers.lhs_spec), lhs_dilation)]
+    spans = [dilated(n, d) for n, d in zip(_spatial(shapes[1], numbers.rhs_spec), rhs_dilation)]
+    if batch_group_count > 1:
+        lhs = _batch_groups_as_features(lhs, shapes, numbers, feature_group_count, batch_group_count)
+        feature_group_count = batch_group_count
+    return conv_general_dilated_p.bind(
+        lhs,
+        rhs,
+        window_strides=strides,
+        padding=resolve_padding(padding, sizes, spans, strides),
+        lhs_dilation=lhs_dilation,
+        rhs_dilation=rhs_dilation,
+        dimension_numbers=numbers,
+        feature_group_count=as_int(feature_group_count),
+    )
+
+
+def _batch_groups_as_features(
+    lhs: Any, shapes: Any, numbers: ConvDimensionNumbers, feature_groups: int, groups: int
+) -> Any:
+    batch = shapes[0][numbers.lhs_spec[0]]
+    if feature_groups != 1 or batch % groups or shapes[1][numbers.rhs_spec[0]] % groups:
+        raise ValueError(
+            f"conv: batch_group_count {groups} must divide the batch and the out features of"
+            f" operands of shapes {shapes[0]} and {shapes[1]}, and excludes feature_group_count"
+            f" {feature_groups}"
+        )
+    return _join_axis(_split_axis(lhs, numbers.lhs_spec[0], groups), numbers.lhs_spec[1])
+
+
+def conv(
+    lhs: Any, rhs: Any, window_strides: Sequence[int], padding: str | Sequence[tuple[int, int]]
+) -> Any:
+    """Convolution of ``(batch, features, *spatial)`` with ``(out, in, *window)`` filters."""
+    return conv_general_dilated(lhs, rhs, window_strides, padding)
+
+
+def conv_with_general_padding(
+    lhs: Any,
+    rhs: Any,
+    window_strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    lhs_dilation: Sequence[int] | None,
+    rhs_dilation: Sequence[int] | None,
+) -> Any:
+    """`conv` with dilations."""
+    return conv_general_dilated(lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation)

@@ -1,0 +1,366 @@
+"""Sliding windows, their transpose, and reductions over windows (pooling)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from operator import index as as_int
+from typing import Any
+
+import numpy as np
+
+from fnad.core.primitive import Primitive
+from fnad.core.types import ShapedArray, aval_of
+from fnad.primitives.reductions import reduce_max, reduce_min, reduce_prod, reduce_sum
+from fnad.primitives.shape import int_tuple, moveaxis
+from fnad.primitives.slicing import pad
+
+
+def dilated(size: int, dilation: int) -> int:
+    """The length of ``size`` elements with ``dilation - 1`` holes between neighbours."""
+    return (size - 1) * dilation + 1 if size else 0
+
+
+def window_count(size: int, window: int, stride: int, dilation: int) -> int:
+    """How many windows fit along an axis."""
+    return max(0, (size - dilated(window, dilation)) // stride + 1)
+
+
+def _counts(sizes: Sequence[int], *options: Sequence[int]) -> tuple[int, ...]:
+    return tuple(window_count(*axis) for axis in zip(sizes, *options, strict=True))
+
+
+def _check_windows(name: str, x: Any, *options: Sequence[int]) -> None:
+    if len({len(option) for option in options}) > 1 or len(options[0]) > x.ndim:
+        raise ValueError(
+            f"{name}: window_dimensions {options[0]}, window_strides {options[1]} and"
+            f" window_dilation {options[2]} must have equal lengths, at most the rank of the"
+            f" operand of shape {x.shape}"
+        )
+    if any(n < 1 for option in options for n in option):
+        raise ValueError(
+            f"{name}: window_dimensions {options[0]}, window_strides {options[1]} and"
+            f" window_dilation {options[2]} must be positive"
+        )
+
+
+# -- windows -------------------------------------------------------------------------------
+
+windows_p = Primitive(
+    "windows",
+    "Sliding windows over the trailing axes, as extra trailing axes:"
+    " out[..., t, k] = x[..., t * stride + k * dilation]. The result has shape (leading axes,"
+    " number of windows an axis, window_dimensions). Any dtype.",
+)
+
+
+@windows_p.type_rule
+def _(x, *, window_dimensions, window_strides, window_dilation):
+    _check_windows("windows", x, window_dimensions, window_strides, window_dilation)
+    lead = x.ndim - len(window_dimensions)
+    counts = _counts(x.shape[lead:], window_dimensions, window_strides, window_dilation)
+    return ShapedArray((*x.shape[:lead], *counts, *window_dimensions), x.dtype)
+
+
+@windows_p.evaluate
+def _(x, *, window_dimensions, window_strides, window_dilation):
+    x = np.asarray(x)
+    lead = x.ndim - len(window_dimensions)
+    counts = _counts(x.shape[lead:], window_dimensions, window_strides, window_dilation)
+    steps = x.strides[lead:]
+    view = np.lib.stride_tricks.as_strided(
+        x,
+        (*x.shape[:lead], *counts, *window_dimensions),
+        (
+            *x.strides[:lead],
+            *(step * n for step, n in zip(steps, window_strides)),
+            *(step * n for step, n in zip(steps, window_dilation)),
+        ),
+        writeable=False,
+    )
+    return view.copy()
+
+
+windows_p.linear()
+
+
+@windows_p.transpose
+def _(ct, x, *, window_dimensions, window_strides, window_dilation):
+    shape = x.aval.shape[x.aval.ndim - len(window_dimensions) :]
+    return [fold(ct, shape, window_strides, window_dilation)]
+
+
+@windows_p.batch
+def _(args, batched, axis, **params):
+    return windows_p.bind(args[0], **params), True
+
+
+@windows_p.lower
+def _(p, x, *, window_dimensions, window_strides, window_dilation):
+    num = len(window_dimensions)
+    lead = len(x.shape) - num
+    counts = _counts(x.shape[lead:], window_dimensions, window_strides, window_dilation)
+
+    def element(index):
+        t, k = index[lead : lead + num], index[lead + num :]
+        inside = (
+            ti * s + ki * d for ti, ki, s, d in zip(t, k, window_strides, window_dilation)
+        )
+        return x.at((*index[:lead], *inside))
+
+    return p.compute((*x.shape[:lead], *counts, *window_dimensions), x.dtype, element)
+
+
+def windows(
+    operand: Any,
+    window_dimensions: Sequence[int],
+    window_strides: Sequence[int] | None = None,
+    window_dilation: Sequence[int] | None = None,
+) -> Any:
+    """Sliding windows over the trailing ``len(window_dimensions)`` axes, as extra trailing axes.
+
+    Examples
+    --------
+    >>> windows(np.arange(5), (3,), (2,))
+    array([[0, 1, 2],
+           [2, 3, 4]])
+    """
+    dimensions = int_tuple(window_dimensions)
+    ones = (1,) * len(dimensions)
+    return windows_p.bind(
+        operand,
+        window_dimensions=dimensions,
+        window_strides=ones if window_strides is None else int_tuple(window_strides),
+        window_dilation=ones if window_dilation is None else int_tuple(window_dilation),
+    )
+
+
+# -- fold ----------------------------------------------------------------------------------
+
+fold_p = Primitive(
+    "fold",
+    "Sum windows back to where they came from, the transpose of windows: ``shape`` is that of"
+    " the trailing axes of the result. Numeric dtypes.",
+)
+
+
+def _split_fold(shape: Sequence[int], num: int) -> tuple[tuple[int, ...], ...]:
+    """Split the shape of an array of windows into leading axes, counts and window sizes."""
+    lead = len(shape) - 2 * num
+    return tuple(shape[:lead]), tuple(shape[lead : lead + num]), tuple(shape[lead + num :])
+
+
+@fold_p.type_rule
+def _(y, *, shape, window_strides, window_dilation):
+    if y.ndim < 2 * len(shape):
+        raise ValueError(
+            f"fold: an operand of shape {y.shape} does not end with one count and one size of"
+            f" windows for each axis of {shape}"
+        )
+    lead, counts, sizes = _split_fold(y.shape, len(shape))
+    _check_windows("fold", y, sizes, window_strides, window_dilation)
+    if counts != _counts(shape, sizes, window_strides, window_dilation):
+        raise ValueError(
+            f"fold: {counts} windows of {sizes} with strides {window_strides} and dilation"
+            f" {window_dilation} are not those of an array whose trailing axes are {shape}"
+        )
+    return ShapedArray((*lead, *shape), y.dtype)
+
+
+@fold_p.evaluate
+def _(y, *, shape, window_strides, window_dilation):
+    lead, counts, sizes = _split_fold(y.shape, len(shape))
+    wide = np.dtype(np.float32) if y.dtype == np.float16 else y.dtype
+    out = np.zeros((*lead, *shape), wide)
+    axes = list(zip(counts, window_strides, window_dilation, strict=True))
+    if 0 in counts:
+        return out.astype(y.dtype)
+    for k in product(*map(range, sizes)):
+        target = tuple(
+            slice(ki * d, ki * d + (n - 1) * s + 1, s) for ki, (n, s, d) in zip(k, axes)
+        )
+        out[(..., *target)] += y[(..., *k)]
+    return out.astype(y.dtype, copy=False)
+
+
+fold_p.linear()
+
+
+@fold_p.transpose
+def _(ct, y, *, shape, window_strides, window_dilation):
+    sizes = _split_fold(y.aval.shape, len(shape))[2]
+    return [windows(ct, sizes, window_strides, window_dilation)]
+
+
+@fold_p.batch
+def _(args, batched, axis, **params):
+    return fold_p.bind(args[0], **params), True
+
+
+@fold_p.lower
+def _(p, y, *, shape, window_strides, window_dilation):
+    b, num = p.b, len(shape)
+    lead, counts, sizes = _split_fold(y.shape, num)
+    wide = np.dtype(np.float32) if y.dtype == np.float16 else y.dtype
+    axes = list(zip(counts, sizes, window_strides, window_dilation, strict=True))
+    # Along an axis where windows do not overlap, each element lies in at most one of them.
+    overlapping = [i for i, (_, k, s, d) in enumerate(axes) if d > 1 or s < k]
+
+    def constant(value):
+        return b.constant(value, np.int64)
+
+    def element(index, rindex):
+        chosen = dict(zip(overlapping, rindex))
+        t, k, checks = [], [], []
+        for i, (count, size, stride, dilation) in enumerate(axes):
+            at = index[len(lead) + i]
+            if i in chosen:
+                offset = at - chosen[i] * dilation
+                checks.append(offset >= 0)
+                offset = b.maximum(offset, constant(0))
+                window = b.divide(offset, constant(stride)) if stride > 1 else offset
+                if stride > 1:
+                    checks.append(b.equal(window * stride, offset))
+                inner = chosen[i]
+            else:
+                window = b.divide(at, constant(stride)) if stride > 1 else at
+                inner = at - window * stride
+                if stride > size:
+                    checks.append(inner < size)
+                    inner = b.minimum(inner, constant(size - 1))
+            checks.append(window < count)
+            # Both sides of the choice below may be computed: the index stays inside.
+            t.append(b.minimum(window, constant(count - 1)))
+            k.append(inner)
+        value = b.convert(y.at((*index[: len(lead)], *t, *k)), wide)
+        for check in checks:
+            value = b.where(check, value, b.constant(0, wide))
+        return value
+
+    out_shape = (*lead, *shape)
+    if 0 in counts:
+        return p.compute(out_shape, y.dtype, lambda index: b.constant(0, y.dtype))
+    if not overlapping:
+        return p.compute(
+            out_shape, y.dtype, lambda index: b.convert(element(index, ()), y.dtype)
+        )
+    extents = tuple(sizes[i] for i in overlapping)
+    out = p.reduce(out_shape, wide, extents, "add", element)
+    if wide == y.dtype:
+        return out
+    return p.compute(out_shape, y.dtype, lambda index: b.convert(out.at(index), y.dtype))
+
+
+def fold(
+    operand: Any,
+    shape: Sequence[int],
+    window_strides: Sequence[int],
+    window_dilation: Sequence[int],
+) -> Any:
+    """Sum windows back to where they came from; the transpose of `windows`.
+
+    Examples
+    --------
+    >>> fold(np.array([[1, 2, 3], [10, 20, 30]]), (5,), (2,), (1,))
+    array([ 1,  2, 13, 20, 30])
+    """
+    return fold_p.bind(
+        operand,
+        shape=int_tuple(shape),
+        window_strides=int_tuple(window_strides),
+        window_dilation=int_tuple(window_dilation),
+    )
+
+
+# -- reductions over windows ---------------------------------------------------------------
+
+_REDUCTIONS = {"add": reduce_sum, "max": reduce_max, "min": reduce_min, "mul": reduce_prod}
+
+
+def resolve_padding(
+    padding: str | Sequence[tuple[int, int]],
+    sizes: Sequence[int],
+    window: Sequence[int],
+    strides: Sequence[int],
+) -> tuple[tuple[int, int], ...]:
+    """Turn ``"SAME"``, ``"SAME_LOWER"`` or ``"VALID"`` into pairs (low, high), one an axis.
+
+    ``sizes`` and ``window`` are those after dilation. "SAME" makes ``ceil(size / stride)``
+    windows and puts the odd element of padding at the high end, "SAME_LOWER" at the low end.
+    """
+    if not isinstance(padding, str):
+        pairs = tuple((as_int(lo), as_int(hi)) for lo, hi in padding)
+        if len(pairs) != len(sizes):
+            raise ValueError(f"padding {padding} must have one (low, high) for each of {len(sizes)} axes")
+        return pairs
+    kind = padding.upper()
+    if kind == "VALID":
+        return ((0, 0),) * len(sizes)
+    if kind not in ("SAME", "SAME_LOWER"):
+        raise ValueError(f"padding must be 'SAME', 'SAME_LOWER', 'VALID' or pairs, got {padding!r}")
+    pairs = []
+    for size, width, stride in zip(sizes, window, strides, strict=True):
+        total = max(0, (-(-size // stride) - 1) * stride + width - size)
+        low = total // 2 if kind == "SAME" else total - total // 2
+        pairs.append((low, total - low))
+    return tuple(pairs)
+
+
+def reduce_window(
+    operand: Any,
+    init_value: Any,
+    computation: Any,
+    window_dimensions: Sequence[int],
+    window_strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    base_dilation: Sequence[int] | None = None,
+    window_dilation: Sequence[int] | None = None,
+) -> Any:
+    """Combine the elements of each window; padding counts as ``init_value``.
+
+    Parameters
+    ----------
+    operand : array
+    init_value : scalar
+        The identity of the computation: 0 for "add", -inf for "max", inf for "min", 1 for "mul".
+    computation : {"add", "max", "min", "mul"} or the function of `fnad.lax` of that name
+    window_dimensions, window_strides : sequence of int
+        One an axis of the operand.
+    padding : {"SAME", "VALID"} or sequence of (low, high)
+    base_dilation, window_dilation : sequence of int, optional
+
+    Examples
+    --------
+    >>> reduce_window(np.array([1.0, 5.0, 2.0, 3.0]), -np.inf, "max", (2,), (2,), "VALID")
+    array([5., 3.])
+    """
+    name = computation if isinstance(computation, str) else computation.__name__
+    if name not in _REDUCTIONS:
+        raise ValueError(f"reduce_window: computation must be one of {list(_REDUCTIONS)}, got {name}")
+    shape = aval_of(operand).shape
+    window, strides = int_tuple(window_dimensions), int_tuple(window_strides)
+    ones = (1,) * len(shape)
+    base = ones if base_dilation is None else int_tuple(base_dilation)
+    holes = ones if window_dilation is None else int_tuple(window_dilation)
+    if not len(shape) == len(window) == len(strides) == len(base) == len(holes):
+        raise ValueError(
+            f"reduce_window: window_dimensions {window}, window_strides {strides} and the"
+            f" dilations must have one entry for each axis of the operand of shape {shape}"
+        )
+    sizes = [dilated(n, d) for n, d in zip(shape, base)]
+    spans = [dilated(n, d) for n, d in zip(window, holes)]
+    pairs = resolve_padding(padding, sizes, spans, strides)
+    config = [(lo, hi, d - 1) for (lo, hi), d in zip(pairs, base)]
+    operand = pad(operand, init_value, config)
+    active = [i for i in range(len(shape)) if (window[i], strides[i]) != (1, 1)]
+    if not active:
+        return operand
+    trailing = list(range(len(shape) - len(active), len(shape)))
+    views = windows(
+        moveaxis(operand, active, trailing),
+        [window[i] for i in active],
+        [strides[i] for i in active],
+        [holes[i] for i in active],
+    )
+    axes = tuple(range(len(shape), len(shape) + len(active)))
+    return moveaxis(_REDUCTIONS[name](views, axes), trailing, active)
