@@ -1,0 +1,405 @@
+"""Products of matrices and tensors: all of them become ``dot_general``."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fnad.core.dtypes import canonical_dtype
+from fnad.numpy import ufuncs
+from fnad.numpy.creation import asarray
+from fnad.numpy.einsum_parser import parse_einsum
+from fnad.numpy.manipulation import concatenate, expand_dims, moveaxis, ravel, reshape
+from fnad.numpy.operands import (
+    Array,
+    broadcast_shapes,
+    common_dtype,
+    convert,
+    expand,
+    normalize_axes,
+)
+from fnad.numpy.reductions import sum as sum_of
+from fnad.primitives.contraction import dot_general_p
+from fnad.primitives.shape import transpose
+
+Axes = tuple[int, ...]
+
+
+def _contract(a: Array, b: Array, contract: tuple[Axes, Axes], batch: tuple[Axes, Axes]) -> Array:
+    """``dot_general`` on any dtypes; of booleans, NumPy's products are whether any is true."""
+    dtype = common_dtype(a, b)
+    if dtype.kind == "b":
+        counts = _contract(convert(a, _INT64), convert(b, _INT64), contract, batch)
+        return ufuncs.not_equal(counts, 0)
+    return dot_general_p.bind(
+        convert(a, dtype),
+        convert(b, dtype),
+        dimension_numbers=(contract, batch),
+        preferred_element_type=None,
+    )
+
+
+_INT64 = np.dtype(np.int64)
+
+
+def _mismatch(name: str, a: Array, b: Array) -> ValueError:
+    return ValueError(
+        f"{name}: shapes {a.shape} and {b.shape} do not agree along the axes that are summed over"
+    )
+
+
+def dot(a: Any, b: Any) -> Array:
+    """Sum of products over the last axis of ``a`` and the second last (or only) axis of ``b``.
+
+    Examples
+    --------
+    >>> dot(np.array([1, 2]), np.array([3, 4]))
+    np.int64(11)
+    """
+    x, y = asarray(a), asarray(b)
+    if x.ndim == 0 or y.ndim == 0:
+        return ufuncs.multiply(x, y)
+    axis = max(y.ndim - 2, 0)
+    if x.shape[-1] != y.shape[axis]:
+        raise _mismatch("dot", x, y)
+    return _contract(x, y, ((x.ndim - 1,), (axis,)), ((), ()))
+
+
+def vdot(a: Any, b: Any) -> Array:
+    """Sum of products of all elements, both operands flattened.
+
+    Examples
+    --------
+    >>> vdot(np.ones((2, 2)), np.ones((2, 2)))
+    np.float64(4.0)
+    """
+    return dot(ravel(a), ravel(b))
+
+
+def inner(a: Any, b: Any) -> Array:
+    """Sum of products over the last axis of both operands.
+
+    Examples
+    --------
+    >>> inner(np.array([1, 2]), np.array([[3, 4], [5, 6]]))
+    array([11, 17])
+    """
+    x, y = asarray(a), asarray(b)
+    if x.ndim == 0 or y.ndim == 0:
+        return ufuncs.multiply(x, y)
+    if x.shape[-1] != y.shape[-1]:
+        raise _mismatch("inner", x, y)
+    return _contract(x, y, ((x.ndim - 1,), (y.ndim - 1,)), ((), ()))
+
+
+def outer(a: Any, b: Any) -> Array:
+    """All products of an element of ``a`` and one of ``b``.
+
+    Examples
+    --------
+    >>> outer(np.array([1, 2]), np.array([3, 4]))
+    array([[3, 4],
+           [6, 8]])
+    """
+    return ufuncs.multiply(expand_dims(ravel(a), 1), expand_dims(ravel(b), 0))
+
+
+def matmul(a: Any, b: Any) -> Array:
+    """Matrix product ``a @ b`` over the last two axes; the other axes broadcast.
+
+    Parameters
+    ----------
+    a : array_like
+        Shape ``(..., m, k)``, or ``(k,)``.
+    b : array_like
+        Shape ``(..., k, n)``, or ``(k,)``.
+
+    Returns
+    -------
+    array
+        Shape ``(..., m, n)``; an operand of rank 1 contributes no axis.
+
+    Examples
+    --------
+    >>> matmul(np.array([[1, 2], [3, 4]]), np.array([1, 1]))
+    array([3, 7])
+    """
+    x, y = asarray(a), asarray(b)
+    if x.ndim == 0 or y.ndim == 0:
+        raise ValueError("matmul: operands must have at least one axis; use * for scalars")
+    row, column = x.ndim == 1, y.ndim == 1
+    if x.shape[-1] != y.shape[0 if column else -2]:
+        raise _mismatch("matmul", x, y)
+    if y.ndim <= 2:
+        return _contract(x, y, ((x.ndim - 1,), (0,)), ((), ()))
+    if row:
+        return _contract(x, y, ((0,), (y.ndim - 2,)), ((), ()))
+    if x.ndim == 2:
+        out = _contract(x, y, ((1,), (y.ndim - 2,)), ((), ()))
+        return moveaxis(out, 0, -2)
+    batch = broadcast_shapes([x.shape[:-2], y.shape[:-2]], "matmul")
+    x = expand(x, batch + x.shape[-2:])
+    y = expand(y, batch + y.shape[-2:])
+    axes = tuple(range(len(batch)))
+    return _contract(x, y, ((len(batch) + 1,), (len(batch),)), (axes, axes))
+
+
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Array:
+    """Sum of products over pairs of axes.
+
+    Examples
+    --------
+    >>> tensordot(np.ones((2, 3)), np.ones((3, 4)), axes=1).shape
+    (2, 4)
+    """
+    x, y = asarray(a), asarray(b)
+    if np.ndim(axes) == 0 and not isinstance(axes, (tuple, list)):
+        count = operator.index(axes)
+        left, right = tuple(range(x.ndim - count, x.ndim)), tuple(range(count))
+    else:
+        left, right = normalize_axes(axes[0], x.ndim), normalize_axes(axes[1], y.ndim)
+    lengths = [tuple(z.shape[i] for i in ax) for z, ax in ((x, left), (y, right))]
+    if lengths[0] != lengths[1]:
+        raise ValueError(f"shape-mismatch for sum: lengths {lengths[0]} and {lengths[1]}")
+    return _contract(x, y, (left, right), ((), ()))
+
+
+def kron(a: Any, b: Any) -> Array:
+    """Kronecker product: each element of ``a`` times the whole of ``b``.
+
+    Examples
+    --------
+    >>> kron(np.array([1, 10]), np.array([1, 2]))
+    array([ 1,  2, 10, 20])
+    """
+    x, y = asarray(a), asarray(b)
+    ndim = max(x.ndim, y.ndim)
+    left = (1,) * (ndim - x.ndim) + x.shape
+    right = (1,) * (ndim - y.ndim) + y.shape
+    x = reshape(x, tuple(n for m in left for n in (m, 1)))
+    y = reshape(y, tuple(n for m in right for n in (1, m)))
+    return reshape(ufuncs.multiply(x, y), tuple(m * n for m, n in zip(left, right)))
+
+
+def cross(a: Any, b: Any, axis: int = -1) -> Array:
+    """Vector product of vectors of length 3 along ``axis``.
+
+    Examples
+    --------
+    >>> cross(np.array([1, 0, 0]), np.array([0, 1, 0]))
+    array([0, 0, 1])
+    """
+    x, y = moveaxis(a, axis, -1), moveaxis(b, axis, -1)
+    if x.shape[-1] != 3 or y.shape[-1] != 3:
+        raise ValueError("cross: both operands must have length 3 along the axis")
+    x = concatenate([x, x], -1)
+    y = concatenate([y, y], -1)
+    parts = [
+        ufuncs.subtract(
+            ufuncs.multiply(_component(x, i + 1), _component(y, i + 2)),
+            ufuncs.multiply(_component(x, i + 2), _component(y, i + 1)),
+        )
+        for i in range(3)
+    ]
+    out = concatenate([expand_dims(p, -1) for p in parts], -1)
+    return moveaxis(out, -1, axis)
+
+
+def _component(x: Array, index: int) -> Array:
+    from fnad.primitives.slicing import index_in_dim
+
+    return index_in_dim(x, index, x.ndim - 1, keepdims=False)
+
+
+# -- einsum -------------------------------------------------------------------------------
+
+
+def einsum(subscripts: Any, *operands: Any, optimize: Any = True, dtype: Any = None) -> Array:
+    """Sum of products in Einstein's notation, contracted pair by pair along a good path.
+
+    Parameters
+    ----------
+    subscripts : str
+        As for `numpy.einsum`: ``"ij,jk->ik"``, with ``...`` for axes that broadcast; an index
+        repeated within an operand takes its diagonal.
+    *operands : array_like
+        One for each term.
+    optimize : bool or str
+        The strategy of `numpy.einsum_path`; False contracts from left to right.
+    dtype : dtype, optional
+        Of the result; the operands' common dtype by default.
+
+    Examples
+    --------
+    >>> einsum("ij,j->i", np.array([[1, 2], [3, 4]]), np.array([1, 1]))
+    array([3, 7])
+    """
+    if not isinstance(subscripts, str):
+        raise TypeError("einsum: give the subscripts as a string, such as 'ij,jk->ik'")
+    xs = [asarray(x) for x in operands]
+    terms, output = parse_einsum(subscripts, [x.ndim for x in xs])
+    common = common_dtype(*xs) if dtype is None else canonical_dtype(dtype)
+    boolean = common.kind == "b"
+    xs = [convert(x, _INT64 if boolean else common) for x in xs]
+    sizes = _index_sizes(terms, xs)
+    pairs = [_simplify(x, t, sizes) for x, t in zip(xs, terms)]
+    for chosen in _path(pairs, output, optimize):
+        taken = [pairs[i] for i in chosen]
+        pairs = [p for i, p in enumerate(pairs) if i not in chosen]
+        kept = set(output).union(*[t for _, t in pairs])
+        pairs.append(_contract_all(taken, kept))
+    out, term = pairs[0]
+    out, term = _sum_out(out, term, set(output))
+    out = transpose(out, tuple(term.index(c) for c in output))
+    out = expand(out, tuple(sizes[c] for c in output))
+    return ufuncs.not_equal(out, 0) if boolean else out
+
+
+def _index_sizes(terms: Sequence[str], xs: Sequence[Array]) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for term, x in zip(terms, xs):
+        for letter, n in zip(term, x.shape):
+            known = sizes.get(letter, 1)
+            if known not in (1, n) and n != 1:
+                raise ValueError(
+                    f"einsum: index {letter!r} has length {known} in one operand and {n} in"
+                    f" another, of shape {x.shape}"
+                )
+            sizes[letter] = n if known == 1 else known
+    return sizes
+
+
+def _simplify(x: Array, term: str, sizes: dict[str, int]) -> tuple[Array, str]:
+    """Take diagonals of repeated indices and give length-1 axes their full length."""
+    from fnad.numpy.indexing import diagonal
+
+    x = expand(x, tuple(sizes[c] for c in term))
+    for letter in dict.fromkeys(term):
+        while term.count(letter) > 1:
+            i = term.index(letter)
+            j = term.index(letter, i + 1)
+            x = diagonal(x, 0, i, j)
+            term = term[:i] + term[i + 1 : j] + term[j + 1 :] + letter
+    return x, term
+
+
+def _path(pairs: list[tuple[Array, str]], output: str, optimize: Any) -> list[tuple[int, ...]]:
+    """Which operands to contract, in order; the result of each goes to the end."""
+    if len(pairs) < 3 or not optimize:
+        return [(0, 1)] * (len(pairs) - 1)
+    shapes = [np.broadcast_to(np.int8(0), x.shape) for x, _ in pairs]
+    subscripts = ",".join(t for _, t in pairs) + "->" + output
+    path = np.einsum_path(subscripts, *shapes, optimize=optimize)[0]
+    return list(path[1:])
+
+
+def _contract_all(taken: list[tuple[Array, str]], kept: set[str]) -> tuple[Array, str]:
+    result = taken[0]
+    for i, other in enumerate(taken[1:], 2):
+        later = kept.union(*[t for _, t in taken[i:]])
+        result = _contract_pair(result, other, later)
+    return result
+
+
+def _sum_out(x: Array, term: str, kept: set[str]) -> tuple[Array, str]:
+    gone = tuple(i for i, c in enumerate(term) if c not in kept)
+    if not gone:
+        return x, term
+    return sum_of(x, gone, x.dtype), "".join(c for c in term if c in kept)
+
+
+def _contract_pair(
+    a: tuple[Array, str], b: tuple[Array, str], kept: set[str]
+) -> tuple[Array, str]:
+    x, left = _sum_out(*a, kept | set(b[1]))
+    y, right = _sum_out(*b, kept | set(left))
+    shared = [c for c in left if c in right]
+    batch = [c for c in shared if c in kept]
+    summed = [c for c in shared if c not in kept]
+    axes = [
+        (tuple(left.index(c) for c in cs), tuple(right.index(c) for c in cs))
+        for cs in (summed, batch)
+    ]
+    out = _contract(x, y, axes[0], axes[1])
+    free = [c for c in left if c not in shared] + [c for c in right if c not in shared]
+    return out, "".join(batch + free)
+
+
+# -- norms --------------------------------------------------------------------------------
+
+
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Array:
+    """Norm of vectors (any order) or matrices (``"fro"``, 1, -1, inf, -inf).
+
+    Parameters
+    ----------
+    x : array_like
+        Any shape.
+    ord : float or str, optional
+        The order; by default the root of the sum of squares.
+    axis : int or pair of int, optional
+        The axis of the vectors or the two axes of the matrices.
+    keepdims : bool
+        Keep the axes, with length 1.
+
+    Examples
+    --------
+    >>> norm(np.array([3.0, 4.0]))
+    np.float64(5.0)
+    """
+    a = asarray(x)
+    a = a if a.dtype.kind in "fc" else convert(a, np.dtype(np.float64))
+    if axis is None and ord is None:
+        return _root_of_squares(a, tuple(range(a.ndim)), keepdims)
+    axes = normalize_axes(axis, a.ndim)
+    if len(axes) == 1:
+        return _vector_norm(a, ord, axes, keepdims)
+    if len(axes) == 2:
+        return _matrix_norm(a, ord, axes, keepdims)
+    raise ValueError("Improper number of dimensions to norm.")
+
+
+def _root_of_squares(a: Array, axes: Axes, keepdims: bool) -> Array:
+    return ufuncs.sqrt(sum_of(ufuncs.multiply(a, a), axes, None, keepdims))
+
+
+def _vector_norm(a: Array, ord: Any, axes: Axes, keepdims: bool) -> Array:
+    from fnad.numpy import reductions
+
+    if ord is None or ord == 2:
+        return _root_of_squares(a, axes, keepdims)
+    if isinstance(ord, str):
+        raise ValueError(f"Invalid norm order {ord!r} for vectors")
+    size = ufuncs.absolute(a)
+    if ord == math.inf:
+        return reductions.max(size, axes, keepdims)
+    if ord == -math.inf:
+        return reductions.min(size, axes, keepdims)
+    if ord == 0:
+        return sum_of(convert(ufuncs.not_equal(a, 0), a.dtype), axes, None, keepdims)
+    if ord == 1:
+        return sum_of(size, axes, None, keepdims)
+    total = sum_of(ufuncs.power(size, float(ord)), axes, None, keepdims)
+    return ufuncs.power(total, 1.0 / ord)
+
+
+def _matrix_norm(a: Array, ord: Any, axes: Axes, keepdims: bool) -> Array:
+    from fnad.numpy import reductions
+
+    if ord in (None, "fro", "f"):
+        return _root_of_squares(a, axes, keepdims)
+    extremum = {1: "max", -1: "min", math.inf: "max", -math.inf: "min"}.get(ord)
+    if extremum is None:
+        raise ValueError(
+            f"norm: order {ord!r} of matrices is not available; use 'fro', 1, -1, inf or -inf"
+        )
+    summed, other = axes if abs(ord) == 1 else axes[::-1]
+    sums = sum_of(ufuncs.absolute(a), summed, None, True)
+    out = getattr(reductions, extremum)(sums, other, True)
+    if keepdims:
+        return out
+    return reshape(out, tuple(n for i, n in enumerate(a.shape) if i not in axes))

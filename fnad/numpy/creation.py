@@ -1,0 +1,381 @@
+"""Making arrays: constants, ranges, grids, diagonals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fnad.core.dtypes import canonical_dtype
+from fnad.core.tracer import Tracer
+from fnad.numpy import ufuncs
+from fnad.numpy.operands import (
+    Array,
+    as_operand,
+    common_dtype,
+    convert,
+    dtype_of,
+    expand,
+    normalize_axis,
+    shape_of,
+    strong,
+)
+from fnad.primitives import shape as lax
+from fnad.primitives import slicing
+
+Shape = int | Sequence[int]
+
+
+def _shape(shape: Shape) -> tuple[int, ...]:
+    return lax.int_tuple(shape)
+
+
+def asarray(a: Any, dtype: Any = None) -> Array:
+    """Return ``a`` as an array (or a traced array, as it is), of ``dtype`` if one is given.
+
+    Raises
+    ------
+    TypeError
+        If ``a`` is a list of traced arrays: join those with ``fnp.stack``.
+
+    Examples
+    --------
+    >>> asarray([1, 2], float)
+    array([1., 2.])
+    """
+    x = as_operand(a)
+    if isinstance(x, Tracer):
+        return strong(x) if dtype is None else convert(x, canonical_dtype(dtype))
+    return np.asarray(x, dtype)
+
+
+def array(object: Any, dtype: Any = None, copy: bool = True, ndmin: int = 0) -> Array:
+    """Make a new array of numbers or a nested list of them; see `asarray`.
+
+    Examples
+    --------
+    >>> array([1, 2], ndmin=2)
+    array([[1, 2]])
+    """
+    x = as_operand(object)
+    if not isinstance(x, Tracer):
+        return np.array(x, dtype, copy=copy, ndmin=ndmin)
+    x = asarray(x, dtype)
+    return lax.reshape(x, (1,) * (ndmin - x.ndim) + x.shape) if ndmin > x.ndim else x
+
+
+def full(shape: Shape, fill_value: Any, dtype: Any = None) -> Array:
+    """An array of one value; its dtype is that of the value unless given.
+
+    Examples
+    --------
+    >>> full((2,), 7.0)
+    array([7., 7.])
+    """
+    value = as_operand(fill_value)
+    value = strong(value) if dtype is None else convert(value, canonical_dtype(dtype))
+    shape = _shape(shape)
+    if shape_of(value) == ():
+        return lax.full(shape, value, value.dtype)
+    return expand(value, shape)
+
+
+def zeros(shape: Shape, dtype: Any = float) -> Array:
+    """An array of zeros.
+
+    Examples
+    --------
+    >>> zeros(2)
+    array([0., 0.])
+    """
+    return lax.full(_shape(shape), 0, canonical_dtype(dtype or float))
+
+
+def ones(shape: Shape, dtype: Any = float) -> Array:
+    """An array of ones.
+
+    Examples
+    --------
+    >>> ones(2, int)
+    array([1, 1])
+    """
+    return lax.full(_shape(shape), 1, canonical_dtype(dtype or float))
+
+
+def empty(shape: Shape, dtype: Any = float) -> Array:
+    """An array whose contents do not matter: zeros, since programs are deterministic.
+
+    Examples
+    --------
+    >>> empty((2, 0)).shape
+    (2, 0)
+    """
+    return zeros(shape, dtype)
+
+
+def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Array:
+    """An array of one value, of the shape and dtype of ``a`` unless given.
+
+    Examples
+    --------
+    >>> full_like(np.array([1, 2]), 2.5)
+    array([2, 2])
+    """
+    x = as_operand(a)
+    value = as_operand(fill_value)
+    dtype = dtype_of(x) if dtype is None else dtype
+    if not isinstance(value, Tracer) and np.ndim(value) == 0:
+        value = np.asarray(value).astype(canonical_dtype(dtype))[()]
+    return full(shape_of(x) if shape is None else shape, value, dtype)
+
+
+def zeros_like(a: Any, dtype: Any = None, shape: Any = None) -> Array:
+    """Zeros of the shape and dtype of ``a`` unless given.
+
+    Examples
+    --------
+    >>> zeros_like(np.array([1, 2]))
+    array([0, 0])
+    """
+    return full_like(a, 0, dtype, shape)
+
+
+def ones_like(a: Any, dtype: Any = None, shape: Any = None) -> Array:
+    """Ones of the shape and dtype of ``a`` unless given.
+
+    Examples
+    --------
+    >>> ones_like(np.array([1.5, 2]))
+    array([1., 1.])
+    """
+    return full_like(a, 1, dtype, shape)
+
+
+empty_like = zeros_like
+
+
+def _concrete(what: str, *values: Any) -> None:
+    for value in values:
+        if isinstance(value, Tracer):
+            raise TypeError(
+                f"{what}: the bounds fix the length of the result, so they must be numbers, not"
+                " traced arrays; use fnp.linspace (a static count) or scale a static range"
+            )
+
+
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Array:
+    """Evenly spaced numbers from ``start`` up to, not including, ``stop``; as `numpy.arange`.
+
+    Examples
+    --------
+    >>> arange(3), arange(1, 2, 0.5)
+    (array([0, 1, 2]), array([1. , 1.5]))
+    """
+    start, stop, step = (
+        _known(v) for v in ((0, start, step) if stop is None else (start, stop, step))
+    )
+    _concrete("arange", start, stop, step)
+    result = np.arange(start, stop, step, dtype)
+    if result.dtype.kind in "iu" and start == 0 and step == 1:
+        return lax.iota(result.dtype, result.size)
+    return result
+
+
+def _known(value: Any) -> Any:
+    """The value of a traced scalar where it is known, and everything else as it is."""
+    return value.__index__() if isinstance(value, Tracer) and value.dtype.kind in "iu" else value
+
+
+def linspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Any:
+    """``num`` evenly spaced numbers from ``start`` to ``stop``, which may be traced arrays.
+
+    Examples
+    --------
+    >>> linspace(0, 1, 3)
+    array([0. , 0.5, 1. ])
+    """
+    start, stop = as_operand(start), as_operand(stop)
+    if not isinstance(start, Tracer) and not isinstance(stop, Tracer):
+        return np.linspace(start, stop, num, endpoint, retstep, dtype, axis)
+    computed = common_dtype(start, stop, float(num))
+    divisions = num - 1 if endpoint else num
+    start, stop = convert(start, computed), convert(stop, computed)
+    delta = ufuncs.subtract(stop, start)
+    step = ufuncs.true_divide(delta, divisions) if divisions > 0 else full_like(delta, np.nan)
+    index = lax.iota(computed, num)
+    index = lax.reshape(index, (num, *(1,) * len(shape_of(delta))))
+    out = ufuncs.add(ufuncs.multiply(index, step if divisions > 0 else delta), start)
+    if endpoint and num > 1:
+        # The last number is exactly stop, whatever rounding does.
+        last = lax.broadcast_in_dim(stop, (1, *shape_of(delta)), _trailing(stop, delta))
+        out = slicing.concatenate([slicing.slice_in_dim(out, 0, num - 1), last], 0)
+    out = lax.moveaxis(out, 0, normalize_axis(axis, out.ndim))
+    out = out if dtype is None else convert(out, canonical_dtype(dtype))
+    return (out, step) if retstep else out
+
+
+def _trailing(x: Array, full_shaped: Array) -> tuple[int, ...]:
+    ndim, own = len(shape_of(full_shaped)), len(shape_of(x))
+    return tuple(range(1 + ndim - own, 1 + ndim))
+
+
+def logspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None
+) -> Array:
+    """Numbers spaced evenly on a logarithmic scale, ``base ** linspace(start, stop, num)``.
+
+    Examples
+    --------
+    >>> logspace(0, 2, 3)
+    array([  1.,  10., 100.])
+    """
+    out = ufuncs.power(base, linspace(start, stop, num, endpoint))
+    return out if dtype is None else convert(out, canonical_dtype(dtype))
+
+
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = float) -> Array:  # noqa: N803
+    """Ones on the k-th diagonal, zeros elsewhere.
+
+    Examples
+    --------
+    >>> eye(2)
+    array([[1., 0.],
+           [0., 1.]])
+    """
+    shape = (N, N if M is None else M)
+    rows = lax.broadcasted_iota(np.int64, shape, 0)
+    columns = lax.broadcasted_iota(np.int64, shape, 1)
+    return convert(ufuncs.equal(ufuncs.add(rows, k), columns), canonical_dtype(dtype or float))
+
+
+def identity(n: int, dtype: Any = float) -> Array:
+    """The identity matrix.
+
+    Examples
+    --------
+    >>> identity(1)
+    array([[1.]])
+    """
+    return eye(n, dtype=dtype)
+
+
+def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = float) -> Array:  # noqa: N803
+    """Ones at and below the k-th diagonal, zeros elsewhere.
+
+    Examples
+    --------
+    >>> tri(2)
+    array([[1., 0.],
+           [1., 1.]])
+    """
+    shape = (N, N if M is None else M)
+    return convert(_lower_triangle(shape, k), canonical_dtype(dtype or float))
+
+
+def _lower_triangle(shape: tuple[int, ...], k: int) -> Array:
+    rows = lax.broadcasted_iota(np.int64, shape, len(shape) - 2)
+    columns = lax.broadcasted_iota(np.int64, shape, len(shape) - 1)
+    return ufuncs.less_equal(columns, ufuncs.add(rows, k))
+
+
+def _matrix(m: Any, name: str) -> Array:
+    x = asarray(m)
+    if x.ndim == 1:
+        return lax.broadcast_in_dim(x, (x.shape[0], x.shape[0]), (1,))
+    if x.ndim == 0:
+        raise ValueError(f"{name}: a scalar has no triangle; pass an array of rank 1 or more")
+    return x
+
+
+def tril(m: Any, k: int = 0) -> Array:
+    """The matrix (or stack of matrices) with zeros above the k-th diagonal.
+
+    Examples
+    --------
+    >>> tril(np.ones((2, 2)))
+    array([[1., 0.],
+           [1., 1.]])
+    """
+    x = _matrix(m, "tril")
+    return ufuncs.parts.select(_lower_triangle(x.shape, k), x, x.dtype.type(0))
+
+
+def triu(m: Any, k: int = 0) -> Array:
+    """The matrix (or stack of matrices) with zeros below the k-th diagonal.
+
+    Examples
+    --------
+    >>> triu(np.ones((2, 2)))
+    array([[1., 1.],
+           [0., 1.]])
+    """
+    x = _matrix(m, "triu")
+    return ufuncs.parts.select(_lower_triangle(x.shape, k - 1), x.dtype.type(0), x)
+
+
+def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False) -> list[Array]:
+    """Coordinate arrays of the grid spanned by vectors.
+
+    Examples
+    --------
+    >>> meshgrid(np.array([1, 2]), np.array([3]))
+    [array([[1, 2]]), array([[3, 3]])]
+    """
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"meshgrid: indexing must be 'xy' or 'ij', got {indexing!r}")
+    xs = [asarray(x) for x in xi]
+    xs = [lax.reshape(x, (x.size,)) for x in xs]
+    axes = list(range(len(xs)))
+    if indexing == "xy" and len(xs) > 1:
+        axes[:2] = [1, 0]
+    lengths = [0] * len(xs)
+    for axis, x in zip(axes, xs):
+        lengths[axis] = x.shape[0]
+    outs = []
+    for axis, x in zip(axes, xs):
+        shape = [1] * len(xs)
+        shape[axis] = x.shape[0]
+        target = shape if sparse else lengths
+        outs.append(lax.broadcast_in_dim(x, tuple(target), (axis,)))
+    return outs
+
+
+def indices(dimensions: Sequence[int], dtype: Any = int) -> Array:
+    """The indices of a grid, stacked along a new first axis.
+
+    Examples
+    --------
+    >>> indices((2, 1))
+    array([[[0],
+            [1]],
+    <BLANKLINE>
+           [[0],
+            [0]]])
+    """
+    shape = _shape(dimensions)
+    grids = [
+        lax.broadcasted_iota(canonical_dtype(dtype), (1, *shape), axis + 1)
+        for axis in range(len(shape))
+    ]
+    return slicing.concatenate(grids, 0)
+
+
+def copy(a: Any) -> Array:
+    """A copy: traced arrays are immutable and stand for themselves.
+
+    Examples
+    --------
+    >>> copy(np.array([1, 2]))
+    array([1, 2])
+    """
+    x = as_operand(a)
+    return x if isinstance(x, Tracer) else np.array(x)

@@ -1,0 +1,305 @@
+"""What `fnad.numpy.ufuncs` computes where NumPy's ufunc is more than one primitive.
+
+All functions here take operands of equal dtype and equal shape (or scalars), as primitives do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from fnad.core.tracer import Tracer
+from fnad.numpy.operands import (
+    Array,
+    constant_like,
+    convert,
+    dtype_of,
+    is_weak,
+    shape_of,
+)
+from fnad.primitives import arithmetic, logic, transcendental
+from fnad.primitives.arithmetic import div, mul, neg, rem, sub
+from fnad.primitives.logic import (
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
+    convert_element_type,
+    eq,
+    ge,
+    gt,
+    lt,
+    ne,
+)
+
+
+def select(condition: Array, x: Array, y: Array) -> Array:
+    """``x`` where ``condition`` holds, else ``y``; scalars are broadcast to the array's shape."""
+    return logic.select(condition, x, y)
+
+
+def _kind(x: Array) -> str:
+    return dtype_of(x).kind
+
+
+def identity(x: Array) -> Array:
+    return x
+
+
+def _in_float32(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Compute a composition on float16 in float32 and round once, as NumPy's loops do."""
+
+    @wraps(function)
+    def rounded_once(*xs: Array) -> Array:
+        if dtype_of(xs[0]) != np.float16:
+            return function(*xs)
+        out = function(*[convert(x, np.dtype(np.float32)) for x in xs])
+        return convert(out, np.dtype(np.float16))
+
+    return rounded_once
+
+
+# -- arithmetic ---------------------------------------------------------------------------
+
+
+def add(x: Array, y: Array) -> Array:
+    return bitwise_or(x, y) if _kind(x) == "b" else arithmetic.add(x, y)
+
+
+def multiply(x: Array, y: Array) -> Array:
+    return bitwise_and(x, y) if _kind(x) == "b" else mul(x, y)
+
+
+def maximum(x: Array, y: Array) -> Array:
+    return bitwise_or(x, y) if _kind(x) == "b" else arithmetic.max(x, y)
+
+
+def minimum(x: Array, y: Array) -> Array:
+    return bitwise_and(x, y) if _kind(x) == "b" else arithmetic.min(x, y)
+
+
+def absolute(x: Array) -> Array:
+    return x if _kind(x) in "bu" else arithmetic.abs(x)
+
+
+def square(x: Array) -> Array:
+    return mul(x, x)
+
+
+def reciprocal(x: Array) -> Array:
+    return div(constant_like(x, 1), x)
+
+
+def _signs_differ(x: Array, y: Array) -> Array:
+    zero = constant_like(x, 0)
+    return ne(lt(x, zero), lt(y, zero))
+
+
+def _integer_floor_divide(x: Array, y: Array) -> Array:
+    quotient = div(x, y)
+    if _kind(x) == "u":
+        return quotient
+    inexact = ne(rem(x, y), constant_like(x, 0))
+    one_less = sub(quotient, constant_like(x, 1))
+    return select(bitwise_and(inexact, _signs_differ(x, y)), one_less, quotient)
+
+
+@_in_float32
+def _floating_floor_divide(x: Array, y: Array) -> Array:
+    # (x - mod) / y is an integer up to rounding: floor it, and repair what rounding spoilt.
+    zero, one = constant_like(x, 0), constant_like(x, 1)
+    mod = rem(x, y)
+    quotient = div(sub(x, mod), y)
+    repair = bitwise_and(ne(mod, zero), _signs_differ(mod, y))
+    quotient = select(repair, sub(quotient, one), quotient)
+    floored = arithmetic.floor(quotient)
+    half = gt(sub(quotient, floored), constant_like(x, 0.5))
+    floored = select(half, arithmetic.add(floored, one), floored)
+    plain = div(x, y)
+    signed_zero = copysign(zero, plain)
+    floored = select(eq(quotient, zero), signed_zero, floored)
+    return select(eq(y, zero), plain, floored)
+
+
+def floor_divide(x: Array, y: Array) -> Array:
+    if _kind(x) in "iu":
+        return _integer_floor_divide(x, y)
+    return _floating_floor_divide(x, y)
+
+
+@_in_float32
+def remainder(x: Array, y: Array) -> Array:
+    mod = rem(x, y)
+    if _kind(x) == "u":
+        return mod
+    zero = constant_like(x, 0)
+    repair = bitwise_and(ne(mod, zero), _signs_differ(mod, y))
+    repaired = select(repair, arithmetic.add(mod, y), mod)
+    if _kind(x) == "i":
+        return select(eq(y, zero), zero, repaired)
+    exact = bitwise_and(eq(mod, zero), ne(y, zero))
+    return select(exact, copysign(zero, y), repaired)
+
+
+def _static_exponent(y: Array) -> int | None:
+    """The exponent as an int where it is a known whole number of modest size."""
+    if isinstance(y, Tracer) or shape_of(y) != ():
+        return None
+    value = float(np.real(y))
+    if np.iscomplexobj(y) or not value.is_integer() or not -64 <= value <= 64:
+        return None
+    return int(value)
+
+
+def _integer_power(x: Array, y: Array) -> Array:
+    """Powers of integers by repeated squaring, modulo the range of the dtype."""
+    zero, one = constant_like(x, 0), constant_like(x, 1)
+    result, base = constant_like(x, 1), x
+    for bit in range(8 * dtype_of(x).itemsize - (_kind(x) == "i")):
+        chosen = ne(bitwise_and(y, constant_like(y, 1 << bit)), zero)
+        result = mul(result, select(chosen, base, one))
+        base = mul(base, base)
+    return result
+
+
+def power(x: Array, y: Array) -> Array:
+    known = not isinstance(y, Tracer)
+    integral = _kind(x) in "iu"
+    if known and integral and np.any(np.less(y, 0)):
+        raise ValueError("Integers to negative integer powers are not allowed.")
+    exponent = _static_exponent(y)
+    if exponent is not None:
+        return arithmetic.integer_pow(x, exponent)
+    return _integer_power(x, y) if integral else arithmetic.pow(x, y)
+
+
+def fmax(x: Array, y: Array) -> Array:
+    if _kind(x) not in "fc":
+        return maximum(x, y)
+    return select(ne(x, x), y, select(ne(y, y), x, arithmetic.max(x, y)))
+
+
+def fmin(x: Array, y: Array) -> Array:
+    if _kind(x) not in "fc":
+        return minimum(x, y)
+    return select(ne(x, x), y, select(ne(y, y), x, arithmetic.min(x, y)))
+
+
+def heaviside(x: Array, h: Array) -> Array:
+    zero, one = constant_like(x, 0), constant_like(x, 1)
+    step = select(lt(x, zero), zero, select(gt(x, zero), one, x))
+    return select(eq(x, zero), h, step)
+
+
+def signbit(x: Array) -> Array:
+    integer = np.dtype(f"i{dtype_of(x).itemsize}")
+    return lt(logic.bitcast_convert_type(x, integer), integer.type(0))
+
+
+def copysign(x: Array, y: Array) -> Array:
+    magnitude = arithmetic.abs(x)
+    return select(signbit(y), neg(magnitude), magnitude)
+
+
+def _rounding(primitive: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda x: primitive(x) if _kind(x) in "fc" else x
+
+
+floor = _rounding(arithmetic.floor)
+ceil = _rounding(arithmetic.ceil)
+trunc = _rounding(arithmetic.trunc)
+rint = _rounding(arithmetic.round)
+
+
+def fraction(x: Array, whole: Array) -> Array:
+    """``x - whole`` with the sign of ``x``; 0 for infinities."""
+    zero = constant_like(x, 0)
+    return copysign(select(isinf(x), zero, sub(x, whole)), x)
+
+
+# -- exponentials and angles --------------------------------------------------------------
+
+
+@_in_float32
+def logaddexp(x: Array, y: Array) -> Array:
+    # Equal infinities differ by NaN; the inner select keeps it out of the derivative.
+    difference = sub(x, y)
+    nan = ne(difference, difference)
+    distance = arithmetic.abs(select(nan, constant_like(x, 0), difference))
+    smooth = transcendental.log1p(transcendental.exp(neg(distance)))
+    return select(nan, arithmetic.add(x, y), arithmetic.add(arithmetic.max(x, y), smooth))
+
+
+@_in_float32
+def logaddexp2(x: Array, y: Array) -> Array:
+    ln2 = constant_like(x, math.log(2))
+    return div(logaddexp(mul(x, ln2), mul(y, ln2)), ln2)
+
+
+@_in_float32
+def hypot(x: Array, y: Array) -> Array:
+    x, y = arithmetic.abs(x), arithmetic.abs(y)
+    zero, one = constant_like(x, 0), constant_like(x, 1)
+    large, small = arithmetic.max(x, y), arithmetic.min(x, y)
+    ratio = div(small, select(eq(large, zero), one, large))
+    length = mul(large, arithmetic.sqrt(arithmetic.add(one, mul(ratio, ratio))))
+    infinite = bitwise_or(isinf(x), isinf(y))
+    return select(infinite, constant_like(x, math.inf), length)
+
+
+def deg2rad(x: Array) -> Array:
+    return mul(x, constant_like(x, math.pi / 180))
+
+
+def rad2deg(x: Array) -> Array:
+    return mul(x, constant_like(x, 180 / math.pi))
+
+
+# -- logic and bits -----------------------------------------------------------------------
+
+
+def _truth(x: Array) -> Array:
+    return x if _kind(x) == "b" else ne(x, constant_like(x, 0))
+
+
+def logical_and(x: Array, y: Array) -> Array:
+    return bitwise_and(_truth(x), _truth(y))
+
+
+def logical_or(x: Array, y: Array) -> Array:
+    return bitwise_or(_truth(x), _truth(y))
+
+
+def logical_xor(x: Array, y: Array) -> Array:
+    return bitwise_xor(_truth(x), _truth(y))
+
+
+def logical_not(x: Array) -> Array:
+    return bitwise_not(_truth(x))
+
+
+def right_shift(x: Array, y: Array) -> Array:
+    shift = logic.shift_right_logical if _kind(x) == "u" else logic.shift_right_arithmetic
+    return shift(x, y)
+
+
+def isnan(x: Array) -> Array:
+    return ne(x, x)
+
+
+def isinf(x: Array) -> Array:
+    if _kind(x) not in "fc":
+        return ne(x, x)
+    magnitude = arithmetic.abs(x)
+    return eq(magnitude, constant_like(magnitude, math.inf))
+
+
+def isfinite(x: Array) -> Array:
+    if _kind(x) not in "fc":
+        return eq(x, x)
+    magnitude = arithmetic.abs(x)
+    return lt(magnitude, constant_like(magnitude, math.inf))

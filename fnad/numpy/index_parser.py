@@ -1,0 +1,227 @@
+"""Reading index expressions: ``x[...]`` to a plan of slices, index arrays and axis places.
+
+Pure Python on shapes, except that index arrays and traced integers are carried along.
+"""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fnad.core.errors import NonConcreteBooleanIndexError
+from fnad.core.tracer import Tracer
+from fnad.numpy.operands import contains_tracer
+
+Axis = int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexPlan:
+    """What an index expression selects from an array.
+
+    Attributes
+    ----------
+    slices : tuple
+        For each axis of the array a ``(start, step, length)``; indexed axes have the whole axis.
+    advanced : tuple of (axis, index)
+        Axes with integer indices: Python ints, integer arrays, or tracers; if there is no
+        array among them and no tracer, they are all ints.
+    advanced_shape : tuple of int
+        The shape to which the integer indices broadcast.
+    position : int
+        Where in the result the axes of ``advanced_shape`` stand, not counting new axes.
+    new_axes : tuple of int
+        Axes of length 1 in the result, inserted last.
+    """
+
+    slices: tuple[tuple[int, int, int], ...]
+    advanced: tuple[tuple[Axis, Any], ...]
+    advanced_shape: tuple[int, ...]
+    position: int
+    new_axes: tuple[int, ...]
+
+    @property
+    def sliced_axes(self) -> tuple[Axis, ...]:
+        """The axes of the array that survive in the result, in order."""
+        indexed = {axis for axis, _ in self.advanced}
+        return tuple(a for a in range(len(self.slices)) if a not in indexed)
+
+    @property
+    def is_basic(self) -> bool:
+        """Whether all indices are Python ints and slices."""
+        return all(isinstance(i, int) for _, i in self.advanced)
+
+    @property
+    def core_shape(self) -> tuple[int, ...]:
+        """The shape of the result without new axes."""
+        rest = [self.slices[a][2] for a in self.sliced_axes]
+        return (*rest[: self.position], *self.advanced_shape, *rest[self.position :])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the result."""
+        shape = list(self.core_shape)
+        for axis in self.new_axes:
+            shape.insert(axis, 1)
+        return tuple(shape)
+
+
+def parse_index(index: Any, shape: tuple[int, ...], *, check_arrays: bool = True) -> IndexPlan:
+    """Read an index expression for an array of ``shape``, by NumPy's rules.
+
+    Raises
+    ------
+    IndexError
+        For too many indices, an int (or, with ``check_arrays``, an element of a concrete array)
+        out of bounds, a mask of the wrong shape, or something that is no index.
+    NonConcreteBooleanIndexError
+        For a traced mask whose value is not known: the shape of the result would not be either.
+    """
+    entries = _expand(index, shape)
+    slices = [(0, 1, n) for n in shape]
+    advanced: list[tuple[Axis, Any]] = []
+    places: list[int] = []  # of the advanced entries among all entries
+    axis = 0
+    for place, entry in enumerate(entries):
+        if entry is None:
+            continue
+        if isinstance(entry, slice):
+            slices[axis] = _read_slice(entry, shape[axis])
+        else:
+            advanced.append((axis, _read_integer(entry, axis, shape[axis], check_arrays)))
+            places.append(place)
+        axis += 1
+    return _placed(entries, tuple(slices), tuple(advanced), places)
+
+
+def _placed(
+    entries: list[Any],
+    slices: tuple[tuple[int, int, int], ...],
+    advanced: tuple[tuple[Axis, Any], ...],
+    places: list[int],
+) -> IndexPlan:
+    """Say where the axes of the integer indices go: in place if adjacent, else first."""
+    shapes = [np.shape(i) if not isinstance(i, Tracer) else i.shape for _, i in advanced]
+    try:
+        advanced_shape = np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise IndexError(
+            "shape mismatch: indexing arrays could not be broadcast together with shapes "
+            + " ".join(map(str, shapes))
+        ) from None
+    adjacent = not places or places[-1] - places[0] == len(places) - 1
+    # Of a result without index arrays (all ints) nothing is placed.
+    first = places[0] if places and adjacent else 0
+    position = sum(isinstance(e, slice) for e in entries[:first])
+    new_axes, result_axis = [], 0
+    if places and not adjacent:
+        result_axis = len(advanced_shape)
+    for place, entry in enumerate(entries):
+        if places and adjacent and place == first:
+            result_axis += len(advanced_shape)
+        if entry is None:
+            new_axes.append(result_axis)
+            result_axis += 1
+        elif isinstance(entry, slice):
+            result_axis += 1
+    return IndexPlan(slices, advanced, advanced_shape, position, tuple(new_axes))
+
+
+def _expand(index: Any, shape: tuple[int, ...]) -> list[Any]:
+    """Flatten an index to one entry an axis (and None for new axes), without masks and ``...``."""
+    items = list(index) if isinstance(index, tuple) else [index]
+    entries: list[Any] = []
+    for item in items:
+        entries.extend(_without_masks(item, entries, items, shape))
+    used = sum(e is not None and e is not Ellipsis for e in entries)
+    if used > len(shape):
+        raise IndexError(
+            f"too many indices for array: array is {len(shape)}-dimensional, but {used} were"
+            " indexed"
+        )
+    fill = [slice(None)] * (len(shape) - used)
+    ellipses = [i for i, e in enumerate(entries) if e is Ellipsis]
+    if len(ellipses) > 1:
+        raise IndexError("an index can only have a single ellipsis ('...')")
+    at = ellipses[0] if ellipses else len(entries)
+    return entries[:at] + fill + entries[at + 1 :]
+
+
+def _without_masks(item: Any, before: list[Any], items: list[Any], shape: Any) -> list[Any]:
+    if item is None or item is Ellipsis or isinstance(item, slice):
+        return [item]
+    if isinstance(item, (bool, np.bool_)):
+        raise IndexError(
+            "a boolean scalar is no index here: use None for a new axis, or fnp.where to choose"
+        )
+    if isinstance(item, (list, tuple)):
+        if contains_tracer(item):
+            raise TypeError("an index list holds traced integers: join them with fnp.stack")
+        item = np.asarray(item, None if len(item) else np.int64)
+    if isinstance(item, Tracer) and item.dtype == np.bool_:
+        item = item.concretize(NonConcreteBooleanIndexError)
+    if not isinstance(item, (np.ndarray, np.generic)) or item.dtype != np.bool_:
+        return [item]
+    if item.ndim == 0:
+        return _without_masks(bool(item), before, items, shape)
+    axis = _axis_of_mask(item, before, items, shape)
+    if item.shape != tuple(shape[axis : axis + item.ndim]):
+        raise IndexError(
+            f"boolean index did not match indexed array: the mask has shape {item.shape}, the"
+            f" axes it stands for have shape {tuple(shape[axis : axis + item.ndim])}"
+        )
+    return list(np.nonzero(item))
+
+
+def _axis_of_mask(mask: Any, before: list[Any], items: list[Any], shape: Any) -> int:
+    used = sum(e is not None and e is not Ellipsis for e in before)
+    if not any(e is Ellipsis for e in before):
+        return used
+    position = next(i for i, e in enumerate(items) if e is mask)
+    after = sum(_width(e) for e in items[position:])
+    return len(shape) - after
+
+
+def _width(item: Any) -> int:
+    """How many axes an entry of an index stands for."""
+    if item is None or item is Ellipsis:
+        return 0
+    if isinstance(item, (slice, int, Tracer)):
+        return 1
+    array = np.asarray(item)
+    return array.ndim if array.dtype == np.bool_ else 1
+
+
+def _read_slice(entry: slice, length: int) -> tuple[int, int, int]:
+    bounds = [None if b is None else operator.index(b) for b in (entry.start, entry.stop)]
+    step = None if entry.step is None else operator.index(entry.step)
+    start, stop, step = slice(*bounds, step).indices(length)
+    count = len(range(start, stop, step))
+    return (start if count else 0), (step if count > 1 else 1), count
+
+
+def _read_integer(entry: Any, axis: int, length: int, check_arrays: bool) -> Any:
+    if isinstance(entry, Tracer) and entry.dtype.kind in "iu":
+        return entry
+    if isinstance(entry, np.ndarray) and entry.ndim and entry.dtype.kind in "iu":
+        index = entry.astype(np.int64)
+        outside = (index < -length) | (index >= length)
+        if check_arrays and outside.any():
+            first = index[outside][0]
+            raise IndexError(
+                f"index {first} is out of bounds for axis {axis} with size {length}"
+            )
+        return np.where(index < 0, index + length, index)
+    try:
+        position = operator.index(entry)
+    except TypeError:
+        raise IndexError(
+            "only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or"
+            f" boolean arrays are valid indices, got {entry!r}"
+        ) from None
+    if not -length <= position < length:
+        raise IndexError(f"index {position} is out of bounds for axis {axis} with size {length}")
+    return position % length

@@ -1,0 +1,644 @@
+"""Changing shapes, joining, splitting, repeating, padding."""
+
+from __future__ import annotations
+
+import builtins
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fnad.core.tracer import Tracer
+from fnad.numpy.creation import asarray
+from fnad.numpy.operands import (
+    Array,
+    as_operand,
+    broadcast_shapes,
+    common_dtype,
+    convert,
+    expand,
+    normalize_axes,
+    normalize_axis,
+    shape_of,
+)
+from fnad.primitives import shape as lax
+from fnad.primitives import slicing
+
+
+def reshape(a: Any, shape: int | Sequence[int], order: str = "C") -> Array:
+    """The same elements in row-major order (``order="C"``) under another shape.
+
+    Parameters
+    ----------
+    a : array_like
+        Any shape.
+    shape : int or sequence of int
+        One entry may be -1: it is inferred.
+
+    Examples
+    --------
+    >>> reshape(np.arange(4), (2, -1))
+    array([[0, 1],
+           [2, 3]])
+    """
+    x = asarray(a)
+    sizes = _infer(lax.int_tuple(shape), x.size, x.shape)
+    if order == "F":
+        return transpose(lax.reshape(transpose(x), sizes[::-1]))
+    if order not in ("C", "A", "K"):
+        raise ValueError(f"reshape: order must be 'C' or 'F', got {order!r}")
+    return lax.reshape(x, sizes)
+
+
+def _infer(sizes: tuple[int, ...], total: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    if sizes.count(-1) > 1:
+        raise ValueError("can only specify one unknown dimension")
+    known = math.prod(n for n in sizes if n != -1)
+    if -1 in sizes and known and total % known == 0:
+        sizes = tuple(total // known if n == -1 else n for n in sizes)
+    if math.prod(sizes) != total or any(n < 0 for n in sizes):
+        raise ValueError(f"cannot reshape array of shape {shape} into shape {sizes}")
+    return sizes
+
+
+def ravel(a: Any, order: str = "C") -> Array:
+    """All elements along one axis.
+
+    Examples
+    --------
+    >>> ravel(np.ones((2, 1)))
+    array([1., 1.])
+    """
+    return reshape(a, (-1,) if math.prod(shape_of(asarray(a))) else (0,), order)
+
+
+def transpose(a: Any, axes: Sequence[int] | None = None) -> Array:
+    """Permute axes; reverse them by default.
+
+    Examples
+    --------
+    >>> transpose(np.ones((2, 3))).shape
+    (3, 2)
+    """
+    x = asarray(a)
+    order = range(x.ndim)[::-1] if axes is None else normalize_axes(tuple(axes), x.ndim)
+    if len(order) != x.ndim:
+        raise ValueError(f"axes {tuple(order)} don't match an array of shape {x.shape}")
+    return lax.transpose(x, tuple(order))
+
+
+permute_dims = transpose
+
+
+def matrix_transpose(x: Any, /) -> Array:
+    """Swap the last two axes.
+
+    Examples
+    --------
+    >>> matrix_transpose(np.ones((4, 2, 3))).shape
+    (4, 3, 2)
+    """
+    return swapaxes(x, -1, -2)
+
+
+def swapaxes(a: Any, axis1: int, axis2: int) -> Array:
+    """Exchange two axes.
+
+    Examples
+    --------
+    >>> swapaxes(np.ones((2, 3, 4)), 0, 2).shape
+    (4, 3, 2)
+    """
+    x = asarray(a)
+    i, j = normalize_axis(axis1, x.ndim), normalize_axis(axis2, x.ndim)
+    order = list(range(x.ndim))
+    order[i], order[j] = order[j], order[i]
+    return lax.transpose(x, tuple(order))
+
+
+def moveaxis(a: Any, source: Any, destination: Any) -> Array:
+    """Move axes to new places, the others keeping their order.
+
+    Examples
+    --------
+    >>> moveaxis(np.ones((2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
+    """
+    x = asarray(a)
+    sources, targets = normalize_axes(source, x.ndim), normalize_axes(destination, x.ndim)
+    if len(sources) != len(targets):
+        raise ValueError("`source` and `destination` arguments must have the same number of elements")
+    return lax.moveaxis(x, sources, targets)
+
+
+def rollaxis(a: Any, axis: int, start: int = 0) -> Array:
+    """Move one axis to the place before ``start``.
+
+    Examples
+    --------
+    >>> rollaxis(np.ones((2, 3, 4)), 2).shape
+    (4, 2, 3)
+    """
+    x = asarray(a)
+    axis = normalize_axis(axis, x.ndim)
+    start = start + x.ndim if start < 0 else start
+    return lax.moveaxis(x, axis, start - 1 if axis < start else start)
+
+
+def expand_dims(a: Any, axis: int | Sequence[int]) -> Array:
+    """Insert axes of length 1.
+
+    Examples
+    --------
+    >>> expand_dims(np.ones(2), 0).shape
+    (1, 2)
+    """
+    x = asarray(a)
+    count = len(axis) if isinstance(axis, (tuple, list)) else 1
+    return lax.expand_dims(x, normalize_axes(axis, x.ndim + count))
+
+
+def squeeze(a: Any, axis: Any = None) -> Array:
+    """Drop axes of length 1.
+
+    Examples
+    --------
+    >>> squeeze(np.ones((1, 2, 1))).shape
+    (2,)
+    """
+    x = asarray(a)
+    if axis is None:
+        axis = tuple(i for i, n in enumerate(x.shape) if n == 1)
+    return lax.squeeze(x, normalize_axes(axis, x.ndim))
+
+
+def broadcast_to(array: Any, shape: int | Sequence[int]) -> Array:
+    """Repeat an array along new and length-1 axes.
+
+    Examples
+    --------
+    >>> broadcast_to(np.array([1, 2]), (2, 2))
+    array([[1, 2],
+           [1, 2]])
+    """
+    return expand(asarray(array), lax.int_tuple(shape))
+
+
+def broadcast_arrays(*args: Any) -> tuple[Array, ...]:
+    """Broadcast arrays to their common shape.
+
+    Examples
+    --------
+    >>> [x.shape for x in broadcast_arrays(np.ones(2), np.ones((3, 1)))]
+    [(3, 2), (3, 2)]
+    """
+    xs = [asarray(a) for a in args]
+    if not xs:
+        return ()
+    shape = broadcast_shapes([x.shape for x in xs], "broadcast_arrays")
+    return tuple(expand(x, shape) for x in xs)
+
+
+# -- joining ------------------------------------------------------------------------------
+
+
+def _sequence(arrays: Any, name: str) -> list[Array]:
+    xs = [as_operand(a) for a in arrays]
+    if not xs:
+        raise ValueError(f"{name}: need at least one array")
+    return xs
+
+
+def _promoted(xs: Sequence[Array], dtype: Any = None) -> list[Array]:
+    common = common_dtype(*xs) if dtype is None else np.dtype(dtype)
+    return [convert(x, common) for x in xs]
+
+
+def concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> Array:
+    """Join arrays along an existing axis; None flattens them first.
+
+    Examples
+    --------
+    >>> concatenate([np.array([1]), np.array([2.5, 3])])
+    array([1. , 2.5, 3. ])
+    """
+    xs = _promoted(_sequence(arrays, "concatenate"), dtype)
+    if axis is None:
+        xs, axis = [ravel(x) for x in xs], 0
+    if any(shape_of(x) == () for x in xs):
+        raise ValueError("zero-dimensional arrays cannot be concatenated; use fnp.stack")
+    ndim = len(xs[0].shape)
+    axis = normalize_axis(axis, ndim)
+    for x in xs:
+        same = len(x.shape) == ndim and all(
+            m == n for i, (m, n) in enumerate(zip(x.shape, xs[0].shape)) if i != axis
+        )
+        if not same:
+            raise ValueError(
+                "concatenate: all axes except the one joined must agree, got shapes"
+                f" {', '.join(str(y.shape) for y in xs)} for axis {axis}"
+            )
+    return slicing.concatenate(xs, axis)
+
+
+concat = concatenate
+
+
+def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> Array:
+    """Join arrays of one shape along a new axis.
+
+    Examples
+    --------
+    >>> stack([np.array([1, 2]), np.array([3, 4])], axis=1)
+    array([[1, 3],
+           [2, 4]])
+    """
+    xs = _promoted(_sequence(arrays, "stack"), dtype)
+    shapes = {shape_of(x) for x in xs}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"all input arrays must have the same shape, got {', '.join(map(str, shapes))}"
+        )
+    axis = normalize_axis(axis, len(shape_of(xs[0])) + 1)
+    return slicing.concatenate([lax.expand_dims(x, (axis,)) for x in xs], axis)
+
+
+def vstack(tup: Any) -> Array:
+    """Join along the first axis, vectors being rows.
+
+    Examples
+    --------
+    >>> vstack([np.array([1, 2]), np.array([3, 4])])
+    array([[1, 2],
+           [3, 4]])
+    """
+    return concatenate([atleast_2d(x) for x in _sequence(tup, "vstack")], 0)
+
+
+def hstack(tup: Any) -> Array:
+    """Join along the second axis, vectors along their only one.
+
+    Examples
+    --------
+    >>> hstack([np.array([1, 2]), np.array([3])])
+    array([1, 2, 3])
+    """
+    xs = [atleast_1d(x) for x in _sequence(tup, "hstack")]
+    return concatenate(xs, 0 if xs[0].ndim == 1 else 1)
+
+
+def dstack(tup: Any) -> Array:
+    """Join along the third axis.
+
+    Examples
+    --------
+    >>> dstack([np.array([1, 2]), np.array([3, 4])]).shape
+    (1, 2, 2)
+    """
+    return concatenate([atleast_3d(x) for x in _sequence(tup, "dstack")], 2)
+
+
+def column_stack(tup: Any) -> Array:
+    """Join vectors as columns.
+
+    Examples
+    --------
+    >>> column_stack([np.array([1, 2]), np.array([3, 4])])
+    array([[1, 3],
+           [2, 4]])
+    """
+    xs = [asarray(x) for x in _sequence(tup, "column_stack")]
+    return concatenate([x if x.ndim > 1 else reshape(x, (-1, 1)) for x in xs], 1)
+
+
+def append(arr: Any, values: Any, axis: int | None = None) -> Array:
+    """Join ``values`` to the end of ``arr``, both flattened if ``axis`` is None.
+
+    Examples
+    --------
+    >>> append(np.array([1, 2]), 3)
+    array([1, 2, 3])
+    """
+    return concatenate([arr, values], axis)
+
+
+def _atleast(a: Any, rank: int) -> Array:
+    x = asarray(a)
+    if x.ndim >= rank:
+        return x
+    places = {(0, 1): (1,), (0, 2): (1, 1), (1, 2): (1, -1), (0, 3): (1, 1, 1)}
+    places |= {(1, 3): (1, -1, 1), (2, 3): (*x.shape, 1)}
+    return reshape(x, tuple(x.size if n == -1 else n for n in places[x.ndim, rank]))
+
+
+def _atleast_each(rank: int, args: tuple[Any, ...]) -> Any:
+    outs = tuple(_atleast(a, rank) for a in args)
+    return outs[0] if len(outs) == 1 else outs
+
+
+def atleast_1d(*arys: Any) -> Any:
+    """Turn scalars into arrays of rank 1.
+
+    Examples
+    --------
+    >>> atleast_1d(3)
+    array([3])
+    """
+    return _atleast_each(1, arys)
+
+
+def atleast_2d(*arys: Any) -> Any:
+    """Turn scalars and vectors into rows.
+
+    Examples
+    --------
+    >>> atleast_2d(np.array([1, 2]))
+    array([[1, 2]])
+    """
+    return _atleast_each(2, arys)
+
+
+def atleast_3d(*arys: Any) -> Any:
+    """Add axes up to rank 3.
+
+    Examples
+    --------
+    >>> atleast_3d(np.array([1, 2])).shape
+    (1, 2, 1)
+    """
+    return _atleast_each(3, arys)
+
+
+# -- splitting and repeating --------------------------------------------------------------
+
+
+def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array]:
+    """Cut an array at indices, or into nearly equal parts.
+
+    Examples
+    --------
+    >>> array_split(np.arange(5), 2)
+    [array([0, 1, 2]), array([3, 4])]
+    """
+    x = asarray(ary)
+    axis = normalize_axis(axis, x.ndim)
+    length = x.shape[axis]
+    if np.ndim(indices_or_sections) == 0:
+        sections = operator.index(indices_or_sections)
+        if sections <= 0:
+            raise ValueError("number sections must be larger than 0.")
+        size, extra = divmod(length, sections)
+        ends = np.cumsum([0] + extra * [size + 1] + (sections - extra) * [size]).tolist()
+    else:
+        ends = [0, *map(operator.index, indices_or_sections), length]
+    return [slicing.slice_in_dim(x, lo, hi, 1, axis) for lo, hi in zip(ends, ends[1:])]
+
+
+def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array]:
+    """Cut an array at indices, or into equal parts.
+
+    Examples
+    --------
+    >>> split(np.arange(4), 2)
+    [array([0, 1]), array([2, 3])]
+    """
+    x = asarray(ary)
+    length = x.shape[normalize_axis(axis, x.ndim)]
+    if np.ndim(indices_or_sections) == 0 and length % operator.index(indices_or_sections):
+        raise ValueError("array split does not result in an equal division")
+    return array_split(x, indices_or_sections, axis)
+
+
+def vsplit(ary: Any, indices_or_sections: Any) -> list[Array]:
+    """Cut along the first axis.
+
+    Examples
+    --------
+    >>> [x.shape for x in vsplit(np.ones((4, 2)), 2)]
+    [(2, 2), (2, 2)]
+    """
+    return split(ary, indices_or_sections, 0)
+
+
+def hsplit(ary: Any, indices_or_sections: Any) -> list[Array]:
+    """Cut along the second axis (the first of vectors).
+
+    Examples
+    --------
+    >>> [x.shape for x in hsplit(np.ones((4, 2)), 2)]
+    [(4, 1), (4, 1)]
+    """
+    return split(ary, indices_or_sections, 0 if len(shape_of(asarray(ary))) == 1 else 1)
+
+
+def repeat(a: Any, repeats: Any, axis: int | None = None) -> Array:
+    """Repeat each element; ``repeats`` must be known, since it fixes the shape.
+
+    Examples
+    --------
+    >>> repeat(np.array([1, 2]), 2)
+    array([1, 1, 2, 2])
+    """
+    from fnad.numpy.indexing import take
+
+    x = asarray(a)
+    if axis is None:
+        x, axis = ravel(x), 0
+    axis = normalize_axis(axis, x.ndim)
+    if isinstance(repeats, Tracer):
+        repeats = repeats.__index__()
+    if np.ndim(repeats) == 0:
+        count, shape = operator.index(repeats), x.shape
+        wide = (*shape[: axis + 1], count, *shape[axis + 1 :])
+        dims = tuple(i for i in range(len(wide)) if i != axis + 1)
+        out = lax.broadcast_in_dim(x, wide, dims)
+        return lax.reshape(out, (*shape[:axis], shape[axis] * count, *shape[axis + 1 :]))
+    return take(x, np.repeat(np.arange(x.shape[axis]), repeats), axis)
+
+
+def tile(A: Any, reps: int | Sequence[int]) -> Array:  # noqa: N803
+    """Repeat the whole array ``reps`` times along each axis.
+
+    Examples
+    --------
+    >>> tile(np.array([1, 2]), 2)
+    array([1, 2, 1, 2])
+    """
+    x, counts = asarray(A), lax.int_tuple(reps)
+    ndim = max(x.ndim, len(counts))
+    counts = (1,) * (ndim - len(counts)) + counts
+    shape = (1,) * (ndim - x.ndim) + x.shape
+    wide = tuple(n for pair in zip(counts, shape) for n in pair)
+    out = lax.broadcast_in_dim(lax.reshape(x, shape), wide, tuple(range(1, 2 * ndim, 2)))
+    return lax.reshape(out, tuple(c * n for c, n in zip(counts, shape)))
+
+
+def flip(m: Any, axis: Any = None) -> Array:
+    """Reverse the order of elements along axes (all by default).
+
+    Examples
+    --------
+    >>> flip(np.array([1, 2]))
+    array([2, 1])
+    """
+    x = asarray(m)
+    return lax.rev(x, normalize_axes(axis, x.ndim))
+
+
+def fliplr(m: Any) -> Array:
+    """Reverse the second axis.
+
+    Examples
+    --------
+    >>> fliplr(np.array([[1, 2]]))
+    array([[2, 1]])
+    """
+    return flip(m, 1)
+
+
+def flipud(m: Any) -> Array:
+    """Reverse the first axis.
+
+    Examples
+    --------
+    >>> flipud(np.array([1, 2]))
+    array([2, 1])
+    """
+    return flip(m, 0)
+
+
+def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
+    """Rotate by quarter turns in the plane of two axes.
+
+    Examples
+    --------
+    >>> rot90(np.array([[1, 2]]))
+    array([[2],
+           [1]])
+    """
+    x = asarray(m)
+    first, second = normalize_axes(tuple(axes), x.ndim)
+    k %= 4
+    if k == 0:
+        return x
+    if k == 2:
+        return flip(x, (first, second))
+    if k == 1:
+        return swapaxes(flip(x, second), first, second)
+    return flip(swapaxes(x, first, second), second)
+
+
+def roll(a: Any, shift: Any, axis: Any = None) -> Array:
+    """Rotate elements along axes; what leaves at the end comes in at the start.
+
+    Examples
+    --------
+    >>> roll(np.arange(3), 1)
+    array([2, 0, 1])
+    """
+    from fnad.numpy.indexing import take
+    from fnad.numpy.ufuncs import remainder, subtract
+
+    x = asarray(a)
+    if axis is None:
+        return reshape(roll(ravel(x), shift, 0), x.shape)
+    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
+    shifts = shift if isinstance(shift, (tuple, list)) else (shift,) * len(axes)
+    axes = tuple(axes) * (len(shifts) if len(axes) == 1 else 1)
+    for amount, ax in zip(shifts, axes, strict=True):
+        ax = normalize_axis(ax, x.ndim)
+        length = x.shape[ax]
+        if length == 0:
+            continue
+        if isinstance(amount, Tracer):
+            moved = remainder(subtract(lax.iota(np.int64, length), amount), length)
+            x = take(x, moved, ax)
+            continue
+        cut = -operator.index(amount) % length
+        pieces = [slicing.slice_in_dim(x, cut, length, 1, ax), slicing.slice_in_dim(x, 0, cut, 1, ax)]
+        x = slicing.concatenate(pieces, ax) if cut else x
+    return x
+
+
+# -- padding ------------------------------------------------------------------------------
+
+
+def _pairs(values: Any, ndim: int) -> list[tuple[Any, Any]]:
+    """Broadcast NumPy's pad_width (or constant_values) to one pair an axis."""
+    return [tuple(pair) for pair in np.broadcast_to(np.asarray(values), (ndim, 2)).tolist()]
+
+
+def pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Array:
+    """Extend an array at its edges.
+
+    Parameters
+    ----------
+    array : array_like
+        Any shape.
+    pad_width : int, pair, or sequence of pairs
+        How many elements to put before and after, for all axes or for each.
+    mode : {"constant", "edge", "reflect", "symmetric", "wrap"}
+        With what.
+    constant_values : scalar, pair, or sequence of pairs
+        The values for ``mode="constant"``; one scalar may be traced.
+
+    Examples
+    --------
+    >>> pad(np.array([1, 2]), 1), pad(np.array([1, 2]), (0, 2), "edge")
+    (array([0, 1, 2, 0]), array([1, 2, 2, 2]))
+    """
+    x = asarray(array)
+    widths = _pairs(pad_width, x.ndim)
+    if any(w < 0 for pair in widths for w in pair):
+        raise ValueError("index can't contain negative values")
+    if mode == "constant":
+        return _pad_constant(x, widths, constant_values)
+    if mode not in _PAD_INDICES:
+        known = ", ".join(["constant", *_PAD_INDICES])
+        raise ValueError(f"mode {mode!r} is not supported; fnp.pad knows {known}")
+    from fnad.numpy.indexing import take
+
+    for axis, (before, after) in builtins.enumerate(widths):
+        if before or after:
+            position = np.arange(-before, x.shape[axis] + after)
+            x = take(x, _PAD_INDICES[mode](position, x.shape[axis]), axis)
+    return x
+
+
+def _pad_constant(x: Array, widths: list[tuple[int, int]], values: Any) -> Array:
+    if isinstance(values, Tracer) or np.ndim(values) == 0:
+        value = convert(_cast(values, x), x.dtype)
+        return slicing.pad(x, value, [(before, after, 0) for before, after in widths])
+    for axis, ((before, after), pair) in enumerate(zip(widths, _pairs(values, x.ndim))):
+        for low, high, value in ((before, 0, pair[0]), (0, after, pair[1])):
+            config = [(0, 0, 0)] * x.ndim
+            config[axis] = (low, high, 0)
+            x = slicing.pad(x, convert(_cast(value, x), x.dtype), config)
+    return x
+
+
+def _cast(value: Any, x: Array) -> Any:
+    return value if isinstance(value, Tracer) else np.asarray(value).astype(x.dtype)[()]
+
+
+def _reflect(position: np.ndarray, length: int) -> np.ndarray:
+    if length == 1:
+        return np.zeros_like(position)
+    period = 2 * (length - 1)
+    folded = position % period
+    return np.where(folded < length, folded, period - folded)
+
+
+def _symmetric(position: np.ndarray, length: int) -> np.ndarray:
+    folded = position % (2 * length)
+    return np.where(folded < length, folded, 2 * length - 1 - folded)
+
+
+_PAD_INDICES = {
+    "edge": lambda position, length: np.clip(position, 0, length - 1),
+    "reflect": _reflect,
+    "symmetric": _symmetric,
+    "wrap": lambda position, length: position % length,
+}

@@ -1,0 +1,181 @@
+"""Operands of the vocabulary: what counts as an array, promotion, broadcasting.
+
+Everything in `fnad.numpy` passes its arguments through here before it binds a primitive, so
+that primitives only ever see equal dtypes and equal shapes (or scalars).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fnad.core.dtypes import promotion_operand, result_type
+from fnad.core.tracer import Tracer
+from fnad.core.types import aval_of
+from fnad.primitives.logic import convert_element_type
+from fnad.primitives.shape import broadcast_in_dim
+
+Array = Any
+DType = np.dtype[Any]
+
+_PYTHON_SCALARS = (bool, int, float, complex)
+
+
+def contains_tracer(value: Any) -> bool:
+    """Whether a nested list or tuple holds a traced array."""
+    if isinstance(value, (list, tuple)):
+        return any(contains_tracer(v) for v in value)
+    return isinstance(value, Tracer)
+
+
+def as_operand(value: Any) -> Array:
+    """Return an array, a scalar or a tracer as it is, and a nested list as a NumPy array.
+
+    Raises
+    ------
+    TypeError
+        If ``value`` is a list that holds traced arrays, or no array at all.
+    """
+    kind = type(value)
+    if kind is Tracer or kind is np.ndarray or kind in _PYTHON_SCALARS:
+        return value
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value
+    if isinstance(value, (list, tuple)):
+        if contains_tracer(value):
+            raise TypeError(
+                "a list or tuple of traced arrays is not an array: join them with"
+                " fnp.stack([...]) (a new axis) or fnp.concatenate([...]) (an existing one)"
+            )
+        return np.asarray(value)
+    aval_of(value)
+    return value
+
+
+def shape_of(x: Array) -> tuple[int, ...]:
+    """The shape of an operand."""
+    return () if type(x) in _PYTHON_SCALARS else x.shape
+
+
+def is_weak(x: Array) -> bool:
+    """Whether an operand takes the dtype of the arrays it meets (Python scalars do)."""
+    return type(x) in (int, float, complex) or (type(x) is Tracer and x.var.aval.weak_type)
+
+
+def dtype_of(x: Array) -> DType:
+    """The dtype of an operand when it stands alone: Python's int is int64, float is float64."""
+    return aval_of(x).dtype
+
+
+def promotion_key(x: Array) -> Any:
+    """How an operand takes part in promotion: a dtype, or int, float, complex if it is weak."""
+    return promotion_operand(x.var.aval if type(x) is Tracer else aval_of(x))
+
+
+@functools.lru_cache(maxsize=8192)
+def resolve_dtypes(ufunc: np.ufunc, *keys: Any) -> tuple[DType, ...]:
+    """The dtypes (operands, then results) of the loop NumPy chooses for these operands."""
+    return ufunc.resolve_dtypes((*keys, *(None,) * ufunc.nout))
+
+
+def common_dtype(*xs: Array) -> DType:
+    """NumPy's ``result_type`` of operands; Python scalars and weak tracers are weak."""
+    return result_type(*xs)
+
+
+def python_scalar(value: Any, dtype: DType) -> np.generic:
+    """A Python scalar in a dtype; as in NumPy, an int that does not fit is an OverflowError."""
+    with np.errstate(all="ignore"):
+        return dtype.type(value)
+
+
+def convert(x: Array, dtype: DType) -> Array:
+    """Convert an operand to a dtype; the result is never weak."""
+    kind = type(x)
+    if kind is Tracer:
+        aval = x.var.aval
+        if aval.dtype == dtype and not aval.weak_type:
+            return x
+        return convert_element_type(x, dtype)
+    if kind in _PYTHON_SCALARS:
+        return python_scalar(x, dtype)
+    if x.dtype == dtype and x.dtype.isnative:
+        return x
+    if x.ndim == 0 or not x.dtype.isnative:
+        with np.errstate(all="ignore"):
+            return np.asarray(x).astype(dtype)[()]
+    return convert_element_type(x, dtype)
+
+
+def strong(x: Array) -> Array:
+    """Give an operand its own dtype for good: Python scalars become NumPy scalars."""
+    return convert(x, dtype_of(x))
+
+
+def to_inexact(x: Array) -> Array:
+    """Convert integers and booleans to float64, as NumPy's ``mean`` and ``linalg`` do."""
+    dtype = dtype_of(x)
+    return convert(x, dtype if dtype.kind in "fc" else np.dtype(np.float64))
+
+
+def constant_like(x: Array, value: Any) -> Any:
+    """A scalar of the dtype of ``x``, weak if ``x`` is."""
+    if is_weak(x):
+        return type(promotion_key(x)(0))(value)
+    return python_scalar(value, dtype_of(x))
+
+
+def expand(x: Array, shape: tuple[int, ...]) -> Array:
+    """Broadcast an operand to ``shape`` by NumPy's rules."""
+    own = shape_of(x)
+    if own == shape:
+        return x
+    lead = len(shape) - len(own)
+    if lead < 0 or any(m not in (1, n) for m, n in zip(own, shape[lead:])):
+        raise ValueError(f"cannot broadcast an array of shape {own} to shape {shape}")
+    return broadcast_in_dim(x, shape, tuple(range(lead, len(shape))))
+
+
+def broadcast_shapes(shapes: Sequence[tuple[int, ...]], name: str) -> tuple[int, ...]:
+    """The common shape of operands, or an error that names the function and the shapes."""
+    first = shapes[0]
+    if all(s == first for s in shapes):
+        return first
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ValueError(
+            f"{name}: operands of shapes {', '.join(map(str, shapes))} cannot be broadcast"
+            " together (axes are aligned from the last; each pair must be equal or contain a 1)"
+        ) from None
+
+
+def broadcast_operands(xs: Sequence[Array], name: str) -> list[Array]:
+    """Broadcast operands to their common shape; scalars stay scalars."""
+    shapes = [shape_of(x) for x in xs]
+    shape = broadcast_shapes(shapes, name)
+    return [x if s == () or s == shape else expand(x, shape) for x, s in zip(xs, shapes)]
+
+
+def normalize_axis(axis: Any, ndim: int) -> int:
+    """A non-negative axis, or NumPy's AxisError."""
+    index = axis.__index__()
+    if not -ndim <= index < ndim:
+        raise np.exceptions.AxisError(index, ndim)
+    return index % ndim if ndim else index
+
+
+def normalize_axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    """All axes for None, else the non-negative axes of an int or a tuple, without repetition."""
+    if axis is None:
+        return tuple(range(ndim))
+    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
+    result = tuple(normalize_axis(a, ndim) for a in axes)
+    if len(set(result)) != len(result):
+        raise ValueError(f"repeated axis in {axis}")
+    return result
+
+

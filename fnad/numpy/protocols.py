@@ -1,0 +1,158 @@
+"""NumPy's protocols: ``np.sin(x)``, ``np.where(...)``, ``array + x`` with a traced ``x``.
+
+NumPy asks the tracer (``__array_ufunc__``, ``__array_function__``) before it computes; the call
+is answered by the function of `fnad.numpy` that has the same name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fnad.core.source import user_line
+from fnad.numpy import reductions
+from fnad.numpy.operands import as_operand, shape_of
+from fnad.numpy.ufuncs import OPERATIONS
+
+_REDUCTIONS: dict[str, Callable[..., Any]] = {
+    "add": reductions.sum,
+    "multiply": reductions.prod,
+    "maximum": reductions.max,
+    "minimum": reductions.min,
+    "logical_and": reductions.all,
+    "logical_or": reductions.any,
+}
+_ACCUMULATIONS: dict[str, Callable[..., Any]] = {
+    "add": reductions.cumsum,
+    "multiply": reductions.cumprod,
+}
+
+# Parameters of NumPy's functions that fnad's lack, with values that mean "as usual".
+_USUAL: dict[str, tuple[Any, ...]] = {
+    "out": (None,),
+    "where": (True, np._NoValue, None),
+    "initial": (np._NoValue, None),
+    "keepdims": (np._NoValue,),
+    "order": ("K", "C", None),
+    "subok": (True, False),
+    "casting": ("same_kind",),
+    "like": (None,),
+    "copy": (True,),
+    "device": (None,),
+    "kind": (None, "quicksort", "stable", "mergesort", "heapsort"),
+    "stable": (None, True, np._NoValue),
+    "overwrite_input": (False,),
+    "mode": ("raise",),
+}
+
+
+def _namespace() -> Any:
+    import fnad.numpy
+
+    return fnad.numpy
+
+
+def _refuse(what: str, way_out: str) -> TypeError:
+    return TypeError(f"{what} cannot be traced.\n  at: {user_line()}\n  way out: {way_out}")
+
+
+def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+    """Answer a NumPy ufunc that was called with a traced array."""
+    name = ufunc.__name__
+    if options.pop("out", None) is not None:
+        raise _refuse(
+            f"np.{name} with out= (or an in-place operator such as += on a NumPy array)",
+            f"bind the result to a name: x = fnp.{name}(...)",
+        )
+    if method == "__call__":
+        return _call_ufunc(ufunc, inputs, options)
+    if method == "reduce" and name in _REDUCTIONS:
+        options.setdefault("axis", 0)
+        return _REDUCTIONS[name](*inputs, **_without_usual(options))
+    if method == "accumulate" and name in _ACCUMULATIONS:
+        options.setdefault("axis", 0)
+        return _ACCUMULATIONS[name](*inputs, **_without_usual(options))
+    if method == "outer" and name in OPERATIONS:
+        left, right = (as_operand(x) for x in inputs)
+        shape = shape_of(left) + (1,) * len(shape_of(right))
+        return OPERATIONS[name](_namespace().reshape(left, shape), right)
+    if method == "at":
+        raise _refuse(f"np.{name}.at, which works in place,", "fnp.at(x)[index].add(values)")
+    raise _refuse(f"np.{name}.{method}", "compose it from functions of fnad.numpy")
+
+
+def _call_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    name = ufunc.__name__
+    dtype = options.pop("dtype", None)
+    options = _without_usual(options)
+    if options:
+        raise _refuse(f"np.{name} with {', '.join(options)}=", "fnp.where around the call")
+    namespace = _namespace()
+    function = OPERATIONS.get(name) or getattr(namespace, name, None)
+    if function is None:
+        raise _unknown(f"np.{name}", name)
+    if dtype is not None:
+        inputs = tuple(namespace.astype(x, dtype) for x in inputs)
+    return function(*inputs)
+
+
+def _without_usual(options: dict[str, Any]) -> dict[str, Any]:
+    """Drop the arguments that say what is the case anyway."""
+    return {
+        name: value
+        for name, value in options.items()
+        if not any(value is usual for usual in _USUAL.get(name, ()))
+    }
+
+
+def _unknown(what: str, name: str) -> TypeError:
+    namespace = _namespace()
+    near = difflib.get_close_matches(name, [n for n in dir(namespace) if n[0] != "_"], 3)
+    hint = f"near names are {', '.join('fnp.' + n for n in near)}" if near else "compose it"
+    return _refuse(what, f"fnad.numpy has no function {name}; {hint} from functions of fnad.numpy")
+
+
+def _find(function: Any) -> Any:
+    """The function of `fnad.numpy` with the qualified name of one of NumPy."""
+    target = _namespace()
+    module = getattr(function, "__module__", None) or "numpy"
+    for part in [p for p in module.split(".")[1:] if not p.startswith("_")]:
+        target = getattr(target, part, None)
+    return getattr(target, function.__name__, None)
+
+
+def array_function(
+    self: Any, function: Any, types: Any, args: tuple[Any, ...], options: dict[str, Any]
+) -> Any:
+    """Answer a NumPy function that was called with a traced array."""
+    found = _find(function)
+    qualified = f"{function.__module__}.{function.__name__}".replace("numpy.", "np.", 1)
+    if found is None:
+        raise _unknown(qualified, function.__name__)
+    parameters = inspect.signature(found).parameters
+    options = _without_usual(options)
+    unknown = [name for name in options if name not in parameters]
+    if unknown and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        if "out" in unknown:
+            raise _refuse(f"{qualified} with out=", f"x = {qualified}(...) without out=")
+        raise _refuse(
+            f"{qualified} with {', '.join(unknown)}=",
+            f"fnad's {function.__name__} takes {', '.join(parameters)}",
+        )
+    return found(*args, **options)
+
+
+def array_namespace(self: Any, *, api_version: str | None = None) -> Any:
+    """The module of functions for traced arrays: `fnad.numpy`."""
+    return _namespace()
+
+
+PROTOCOLS: dict[str, Any] = {
+    "__array_ufunc__": array_ufunc,
+    "__array_function__": array_function,
+    "__array_namespace__": array_namespace,
+}

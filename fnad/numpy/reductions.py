@@ -1,0 +1,527 @@
+"""Sums, extrema, means and their kin, along axes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fnad.core.dtypes import canonical_dtype
+from fnad.numpy import ufuncs
+from fnad.numpy.creation import asarray
+from fnad.numpy.elementwise_parts import select
+from fnad.numpy.manipulation import ravel
+from fnad.numpy.operands import (
+    Array,
+    as_operand,
+    convert,
+    expand,
+    normalize_axes,
+    normalize_axis,
+    shape_of,
+)
+from fnad.primitives import cumulative
+from fnad.primitives import reductions as lax
+from fnad.primitives.shape import reshape
+
+Axis = int | tuple[int, ...] | None
+
+
+def _keep(out: Array, shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> Array:
+    if not keepdims:
+        return out
+    return reshape(out, tuple(1 if i in axes else n for i, n in enumerate(shape)))
+
+
+def _masked(x: Array, where: Any, neutral: Any) -> Array:
+    """``x`` with the elements not chosen by ``where`` replaced by the neutral element."""
+    if where is None:
+        return x
+    mask = as_operand(where)
+    shape = np.broadcast_shapes(x.shape, shape_of(mask))
+    return select(expand(mask, shape), expand(x, shape), x.dtype.type(neutral))
+
+
+def _sum_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype in which NumPy adds: integers and booleans at least as wide as int64."""
+    if dtype.kind in "bi":
+        return np.dtype(np.int64)
+    return np.dtype(np.uint64) if dtype.kind == "u" else dtype
+
+
+def _accumulate(
+    reduce: Callable[..., Any], combine: Callable[..., Any], neutral: int
+) -> Callable[..., Array]:
+    def reduction(
+        a: Any, axis: Axis, dtype: Any, keepdims: bool, initial: Any, where: Any
+    ) -> Array:
+        x = asarray(a)
+        result = _sum_dtype(x.dtype) if dtype is None else canonical_dtype(dtype)
+        half = result == np.float16
+        x = _masked(convert(x, np.dtype(np.float32) if half else result), where, neutral)
+        axes = normalize_axes(axis, x.ndim)
+        out = _keep(reduce(x, axes), x.shape, axes, keepdims)
+        out = convert(out, result)
+        return out if initial is None else convert(combine(out, initial), result)
+
+    return reduction
+
+
+_sum = _accumulate(lax.reduce_sum, ufuncs.add, 0)
+_prod = _accumulate(lax.reduce_prod, ufuncs.multiply, 1)
+
+
+def sum(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
+) -> Array:
+    """Sum of elements along axes.
+
+    Parameters
+    ----------
+    a : array_like
+        Any shape.
+    axis : int, tuple of int, optional
+        All axes by default.
+    dtype : dtype, optional
+        Of the sum; integers and booleans are added in int64 (uint64) by default.
+    keepdims : bool
+        Keep the axes, with length 1.
+    initial : scalar, optional
+        Added to the sum.
+    where : array_like of bool, optional
+        Which elements take part.
+
+    Examples
+    --------
+    >>> sum(np.array([[1, 2], [3, 4]]), axis=0)
+    array([4, 6])
+    """
+    return _sum(a, axis, dtype, keepdims, initial, where)
+
+
+def prod(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
+) -> Array:
+    """Product of elements along axes; parameters as for `sum`.
+
+    Examples
+    --------
+    >>> prod(np.array([2, 3]))
+    np.int64(6)
+    """
+    return _prod(a, axis, dtype, keepdims, initial, where)
+
+
+def _lowest(dtype: np.dtype[Any]) -> Any:
+    if dtype.kind == "f":
+        return -np.inf
+    return False if dtype.kind == "b" else np.iinfo(dtype).min
+
+
+def _highest(dtype: np.dtype[Any]) -> Any:
+    if dtype.kind == "f":
+        return np.inf
+    return True if dtype.kind == "b" else np.iinfo(dtype).max
+
+
+def _extremum(
+    name: str, combine: Callable[..., Any], worst: Callable[..., Any]
+) -> Callable[..., Array]:
+    def reduction(a: Any, axis: Axis, keepdims: bool, initial: Any, where: Any) -> Array:
+        reduce = _reducer(name)
+        x = asarray(a)
+        if where is not None:
+            if initial is None:
+                raise ValueError(f"{name}: pass initial= together with where=")
+            x = _masked(x, where, worst(x.dtype))
+        axes = normalize_axes(axis, x.ndim)
+        if math.prod(x.shape[i] for i in axes) == 0:
+            if initial is None:
+                raise ValueError(
+                    f"{name}: an array of shape {x.shape} has no elements along axes {axes};"
+                    " pass initial="
+                )
+            kept = tuple(n for i, n in enumerate(x.shape) if i not in axes)
+            out = expand(convert(as_operand(initial), x.dtype), kept)
+            return _keep(out, x.shape, axes, keepdims)
+        out = _keep(reduce(x, axes), x.shape, axes, keepdims)
+        return out if initial is None else combine(out, initial)
+
+    return reduction
+
+
+def _reducer(name: str) -> Callable[..., Any]:
+    def reduce(x: Array, axes: tuple[int, ...]) -> Array:
+        if x.dtype.kind == "b":
+            return (lax.reduce_or if name == "max" else lax.reduce_and)(x, axes)
+        return (lax.reduce_max if name == "max" else lax.reduce_min)(x, axes)
+
+    return reduce
+
+
+_max = _extremum("max", ufuncs.maximum, _lowest)
+_min = _extremum("min", ufuncs.minimum, _highest)
+
+
+def max(
+    a: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Array:
+    """Largest element along axes; NaN if there is one.
+
+    Examples
+    --------
+    >>> max(np.array([1, 3, 2]))
+    np.int64(3)
+    """
+    return _max(a, axis, keepdims, initial, where)
+
+
+def min(
+    a: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Array:
+    """Smallest element along axes; NaN if there is one.
+
+    Examples
+    --------
+    >>> min(np.array([1, 3, 2]))
+    np.int64(1)
+    """
+    return _min(a, axis, keepdims, initial, where)
+
+
+amax, amin = max, min
+
+
+def ptp(a: Any, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Largest minus smallest element.
+
+    Examples
+    --------
+    >>> ptp(np.array([1, 3]))
+    np.int64(2)
+    """
+    return ufuncs.subtract(max(a, axis, keepdims), min(a, axis, keepdims))
+
+
+def _logical(a: Any, axis: Axis, keepdims: bool, where: Any, reduce: Any, neutral: bool) -> Array:
+    x = asarray(a)
+    x = _masked(x if x.dtype.kind == "b" else ufuncs.not_equal(x, x.dtype.type(0)), where, neutral)
+    axes = normalize_axes(axis, x.ndim)
+    return _keep(reduce(x, axes), x.shape, axes, keepdims)
+
+
+def any(a: Any, axis: Axis = None, keepdims: bool = False, where: Any = None) -> Array:
+    """Whether an element along the axes is nonzero.
+
+    Examples
+    --------
+    >>> any(np.array([0, 1]))
+    np.True_
+    """
+    return _logical(a, axis, keepdims, where, lax.reduce_or, False)
+
+
+def all(a: Any, axis: Axis = None, keepdims: bool = False, where: Any = None) -> Array:
+    """Whether all elements along the axes are nonzero.
+
+    Examples
+    --------
+    >>> all(np.array([0, 1]))
+    np.False_
+    """
+    return _logical(a, axis, keepdims, where, lax.reduce_and, True)
+
+
+def count_nonzero(a: Any, axis: Axis = None, keepdims: bool = False) -> Array:
+    """How many elements along the axes are nonzero.
+
+    Examples
+    --------
+    >>> count_nonzero(np.array([0, 1, 2]))
+    np.int64(2)
+    """
+    x = asarray(a)
+    return sum(ufuncs.not_equal(x, x.dtype.type(0)), axis, np.int64, keepdims)
+
+
+def _arg(a: Any, axis: int | None, keepdims: bool, reduce: Callable[..., Any], name: str) -> Array:
+    x = asarray(a)
+    shape = x.shape
+    axes = normalize_axes(axis, x.ndim)
+    x, along = (ravel(x), 0) if axis is None else (x, axes[0])
+    if x.shape[along] == 0:
+        raise ValueError(f"attempt to get {name} of an empty sequence")
+    if x.dtype.kind == "b":
+        x = convert(x, np.dtype(np.uint8))
+    return _keep(reduce(x, along, np.int64), shape, axes, keepdims)
+
+
+def argmax(a: Any, axis: int | None = None, keepdims: bool = False) -> Array:
+    """Index of the first largest element (of the first NaN if there is one).
+
+    Examples
+    --------
+    >>> argmax(np.array([1, 3, 3]))
+    np.int64(1)
+    """
+    return _arg(a, axis, keepdims, lax.argmax, "argmax")
+
+
+def argmin(a: Any, axis: int | None = None, keepdims: bool = False) -> Array:
+    """Index of the first smallest element (of the first NaN if there is one).
+
+    Examples
+    --------
+    >>> argmin(np.array([3, 1, 1]))
+    np.int64(1)
+    """
+    return _arg(a, axis, keepdims, lax.argmin, "argmin")
+
+
+# -- means --------------------------------------------------------------------------------
+
+
+def _mean_dtypes(x: Array, dtype: Any) -> tuple[np.dtype[Any], np.dtype[Any]]:
+    """The dtypes of a mean: in which it is computed, and of the result."""
+    if dtype is not None:
+        result = canonical_dtype(dtype)
+        return result, result
+    result = x.dtype if x.dtype.kind in "fc" else np.dtype(np.float64)
+    return (np.dtype(np.float32) if result == np.float16 else result), result
+
+
+def _count(x: Array, axes: tuple[int, ...], where: Any, keepdims: bool) -> Any:
+    if where is None:
+        return math.prod(x.shape[i] for i in axes)
+    return sum(expand(as_operand(where), x.shape), axes, np.int64, keepdims)
+
+
+def _divide_by_count(total: Array, count: Any) -> Array:
+    if not isinstance(count, int):
+        count = convert(count, total.dtype)
+    elif total.dtype.kind in "fc":
+        count = total.dtype.type(count)
+    return convert(ufuncs.true_divide(total, count), total.dtype)
+
+
+def mean(
+    a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Any = None
+) -> Array:
+    """Arithmetic mean along axes; float64 for integers, float16 is computed in float32.
+
+    Examples
+    --------
+    >>> mean(np.array([1, 2]))
+    np.float64(1.5)
+    """
+    x = asarray(a)
+    computed, result = _mean_dtypes(x, dtype)
+    axes = normalize_axes(axis, x.ndim)
+    total = sum(x, axes, computed, keepdims, where=where)
+    return convert(_divide_by_count(total, _count(x, axes, where, keepdims)), result)
+
+
+def average(a: Any, axis: Axis = None, weights: Any = None, keepdims: bool = False) -> Array:
+    """Weighted mean along axes.
+
+    Examples
+    --------
+    >>> average(np.array([1.0, 4.0]), weights=np.array([2.0, 1.0]))
+    np.float64(2.0)
+    """
+    x = asarray(a)
+    if weights is None:
+        return mean(x, axis, keepdims=keepdims)
+    w = asarray(weights)
+    axes = normalize_axes(axis, x.ndim)
+    if w.shape != x.shape:
+        if w.ndim != len(axes) or w.shape != tuple(x.shape[i] for i in axes):
+            raise ValueError(f"shape of weights {w.shape} must be consistent with {x.shape}")
+        w = reshape(w, tuple(n if i in axes else 1 for i, n in enumerate(x.shape)))
+        w = expand(w, x.shape)
+    weighted = ufuncs.multiply(x, w)
+    return ufuncs.true_divide(sum(weighted, axes, None, keepdims), sum(w, axes, None, keepdims))
+
+
+def var(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    where: Any = None,
+    correction: float | None = None,
+) -> Array:
+    """Variance along axes, the squared deviations being divided by ``count - ddof``.
+
+    Examples
+    --------
+    >>> var(np.array([1.0, 3.0])), var(np.array([1.0, 3.0]), ddof=1)
+    (np.float64(1.0), np.float64(2.0))
+    """
+    x = asarray(a)
+    ddof = ddof if correction is None else correction
+    computed, result = _mean_dtypes(x, dtype)
+    axes = normalize_axes(axis, x.ndim)
+    x = convert(x, computed)
+    center = mean(x, axes, keepdims=True, where=where)
+    deviation = ufuncs.subtract(x, center)
+    total = sum(ufuncs.multiply(deviation, deviation), axes, computed, keepdims, where=where)
+    count = _count(x, axes, where, keepdims)
+    if isinstance(count, int):
+        left = computed.type(count - ddof if count > ddof else 0)
+    else:
+        left = ufuncs.maximum(convert(ufuncs.subtract(count, ddof), computed), 0)
+    return convert(ufuncs.true_divide(total, left), result)
+
+
+def std(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    where: Any = None,
+    correction: float | None = None,
+) -> Array:
+    """Standard deviation along axes; parameters as for `var`.
+
+    Examples
+    --------
+    >>> std(np.array([1.0, 3.0]))
+    np.float64(1.0)
+    """
+    variance = var(a, axis, dtype, ddof, keepdims, where, correction)
+    return ufuncs.sqrt(variance)
+
+
+def _nan_mask(x: Array) -> Array | None:
+    return ufuncs.isnan(x) if x.dtype.kind in "fc" else None
+
+
+def nansum(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Array:
+    """Sum along axes, NaN counting as 0.
+
+    Examples
+    --------
+    >>> nansum(np.array([1.0, np.nan]))
+    np.float64(1.0)
+    """
+    x = asarray(a)
+    nan = _nan_mask(x)
+    return sum(x, axis, dtype, keepdims, where=None if nan is None else ufuncs.logical_not(nan))
+
+
+def nanmean(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Array:
+    """Mean along axes of the elements that are not NaN.
+
+    Examples
+    --------
+    >>> nanmean(np.array([1.0, np.nan]))
+    np.float64(1.0)
+    """
+    x = asarray(a)
+    nan = _nan_mask(x)
+    return mean(x, axis, dtype, keepdims, where=None if nan is None else ufuncs.logical_not(nan))
+
+
+def _nan_extremum(a: Any, axis: Axis, keepdims: bool, extremum: Any, worst: Any) -> Array:
+    x = asarray(a)
+    nan = _nan_mask(x)
+    if nan is None:
+        return extremum(x, axis, keepdims)
+    out = extremum(select(nan, x.dtype.type(worst), x), axis, keepdims)
+    return select(all(nan, axis, keepdims), x.dtype.type(np.nan), out)
+
+
+def nanmax(a: Any, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Largest element along axes that is not NaN.
+
+    Examples
+    --------
+    >>> nanmax(np.array([1.0, np.nan]))
+    np.float64(1.0)
+    """
+    return _nan_extremum(a, axis, keepdims, max, -np.inf)
+
+
+def nanmin(a: Any, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Smallest element along axes that is not NaN.
+
+    Examples
+    --------
+    >>> nanmin(np.array([1.0, np.nan]))
+    np.float64(1.0)
+    """
+    return _nan_extremum(a, axis, keepdims, min, np.inf)
+
+
+# -- running sums -------------------------------------------------------------------------
+
+
+def _running(a: Any, axis: int | None, dtype: Any, primitive: Callable[..., Any]) -> Array:
+    x = asarray(a)
+    if axis is None:
+        x, axis = ravel(x), 0
+    result = _sum_dtype(x.dtype) if dtype is None else canonical_dtype(dtype)
+    return primitive(convert(x, result), normalize_axis(axis, x.ndim))
+
+
+def cumsum(a: Any, axis: int | None = None, dtype: Any = None) -> Array:
+    """Running sum along an axis (of the flattened array by default).
+
+    Examples
+    --------
+    >>> cumsum(np.array([1, 2, 3]))
+    array([1, 3, 6])
+    """
+    return _running(a, axis, dtype, cumulative.cumsum)
+
+
+def cumprod(a: Any, axis: int | None = None, dtype: Any = None) -> Array:
+    """Running product along an axis (of the flattened array by default).
+
+    Examples
+    --------
+    >>> cumprod(np.array([1, 2, 3]))
+    array([1, 2, 6])
+    """
+    return _running(a, axis, dtype, cumulative.cumprod)
+
+
+def median(a: Any, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Middle element of the sorted ones, or the mean of the middle two; NaN if there is one.
+
+    Examples
+    --------
+    >>> median(np.array([3.0, 1.0, 2.0]))
+    np.float64(2.0)
+    """
+    from fnad.numpy.manipulation import moveaxis
+    from fnad.numpy.sorting import sort
+    from fnad.primitives.slicing import slice_in_dim
+
+    x = asarray(a)
+    axes = normalize_axes(axis, x.ndim)
+    last = tuple(range(x.ndim - len(axes), x.ndim))
+    moved = moveaxis(x, axes, last)
+    kept = moved.shape[: x.ndim - len(axes)]
+    count = math.prod(x.shape[i] for i in axes)
+    ordered = sort(reshape(moved, (*kept, count)), -1)
+    middle = slice_in_dim(ordered, (count - 1) // 2, count // 2 + 1, 1, len(kept))
+    out = mean(middle, -1)
+    if x.dtype.kind == "f":
+        out = select(any(ufuncs.isnan(ordered), -1), x.dtype.type(np.nan), out)
+    return _keep(out, x.shape, axes, keepdims)

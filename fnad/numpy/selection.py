@@ -1,0 +1,300 @@
+"""Choosing, clipping, rounding, comparing: elementwise functions that are no ufuncs."""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fnad.core.tracer import Tracer
+from fnad.numpy import ufuncs
+from fnad.numpy.creation import asarray
+from fnad.numpy.elementwise_parts import select as choose
+from fnad.numpy.indexing import nonzero
+from fnad.numpy.operands import (
+    Array,
+    as_operand,
+    broadcast_operands,
+    common_dtype,
+    convert,
+    dtype_of,
+    shape_of,
+    strong,
+    to_inexact,
+)
+from fnad.numpy.reductions import all as all_of
+from fnad.primitives.slicing import slice_in_dim
+
+
+def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
+    """``x`` where the condition holds, else ``y``, with broadcasting and promotion.
+
+    What is not chosen has no influence on derivatives, unless computing it gave NaN.
+
+    Raises
+    ------
+    TypeError
+        With the condition alone, if it is traced: the shape of the result would be unknown.
+
+    Examples
+    --------
+    >>> where(np.array([True, False]), 1.0, 2)
+    array([1., 2.])
+    """
+    if x is None and y is None:
+        return nonzero(condition)
+    if x is None or y is None:
+        raise ValueError("either both or neither of x and y should be given")
+    condition, x, y = as_operand(condition), as_operand(x), as_operand(y)
+    dtype = common_dtype(x, y)
+    if dtype_of(condition) != np.bool_:
+        condition = ufuncs.not_equal(condition, 0)
+    operands = [convert(condition, np.dtype(np.bool_)), convert(x, dtype), convert(y, dtype)]
+    return choose(*broadcast_operands(operands, "where"))
+
+
+def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Array:
+    """The choice that belongs to the first condition that holds.
+
+    Examples
+    --------
+    >>> x = np.arange(4)
+    >>> select([x < 1, x < 3], [x, 10 * x], -1)
+    array([ 0, 10, 20, -1])
+    """
+    if len(condlist) != len(choicelist) or not condlist:
+        raise ValueError("list of cases must be as long as list of conditions, and not empty")
+    dtype = common_dtype(*[as_operand(c) for c in (*choicelist, default)])
+    out = convert(as_operand(default), dtype)
+    for condition, choice in zip(condlist[::-1], choicelist[::-1]):
+        out = where(condition, convert(as_operand(choice), dtype), out)
+    return out
+
+
+def clip(
+    a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None
+) -> Array:
+    """Values limited to an interval; None leaves a side open.
+
+    Examples
+    --------
+    >>> clip(np.array([-1, 5]), 0, 3)
+    array([0, 3])
+    """
+    out = as_operand(a)
+    low, high = (a_min if min is None else min), (a_max if max is None else max)
+    low, high = _within_range(low, out, -1), _within_range(high, out, 1)
+    if low is not None:
+        out = ufuncs.maximum(out, low)
+    if high is not None:
+        out = ufuncs.minimum(out, high)
+    return strong(out)
+
+
+def _within_range(bound: Any, x: Array, side: int) -> Any:
+    """None for a Python int bound beyond the dtype on its own side: it limits nothing."""
+    dtype = dtype_of(x)
+    if type(bound) is not int or dtype.kind not in "iu":
+        return bound
+    info = np.iinfo(dtype)
+    open_side = bound > info.max if side > 0 else bound < info.min
+    return None if open_side else bound
+
+
+def round(a: Any, decimals: int = 0) -> Array:
+    """Rounded to a number of decimals, ties to even.
+
+    Examples
+    --------
+    >>> round(np.array([0.5, 1.25]), 1)
+    array([0.5, 1.2])
+    """
+    x = strong(as_operand(a))
+    if x.dtype.kind in "biu":
+        if x.dtype.kind == "b":
+            return convert(x, np.dtype(np.float16))
+        if decimals >= 0:
+            return x
+        scale = convert(10**-decimals, x.dtype)
+        return convert(ufuncs.multiply(ufuncs.rint(ufuncs.true_divide(x, scale)), scale), x.dtype)
+    if decimals == 0:
+        return ufuncs.rint(x)
+    scale = x.dtype.type(10.0 ** builtins.abs(decimals))
+    if decimals > 0:
+        return ufuncs.true_divide(ufuncs.rint(ufuncs.multiply(x, scale)), scale)
+    return ufuncs.multiply(ufuncs.rint(ufuncs.true_divide(x, scale)), scale)
+
+
+around = round
+
+
+def fix(x: Any) -> Array:
+    """Rounded towards zero.
+
+    Examples
+    --------
+    >>> fix(np.array([-1.5, 1.5]))
+    array([-1.,  1.])
+    """
+    return ufuncs.trunc(x)
+
+
+def nan_to_num(
+    x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None
+) -> Array:
+    """Values with NaN and infinities replaced (by 0 and the largest numbers by default).
+
+    Examples
+    --------
+    >>> nan_to_num(np.array([np.nan, 1.0]))
+    array([0., 1.])
+    """
+    a = strong(as_operand(x))
+    if a.dtype.kind != "f":
+        return a
+    info = np.finfo(a.dtype)
+    high = info.max if posinf is None else posinf
+    low = info.min if neginf is None else neginf
+    out = where(ufuncs.isnan(a), convert(nan, a.dtype), a)
+    out = where(ufuncs.equal(a, np.inf), convert(high, a.dtype), out)
+    return where(ufuncs.equal(a, -np.inf), convert(low, a.dtype), out)
+
+
+def sinc(x: Any) -> Array:
+    """sin(pi x) / (pi x), and 1 at 0.
+
+    Examples
+    --------
+    >>> sinc(np.array([0.0, 0.5]))
+    array([1.        , 0.63661977])
+    """
+    a = ufuncs.multiply(to_inexact(as_operand(x)), math.pi)
+    small = ufuncs.less(ufuncs.absolute(a), 1e-3)
+    safe = where(small, 1.0, a)
+    square = ufuncs.square(where(small, a, 0.0))
+    # Taylor's series near 0, where the quotient has no derivative.
+    series = 1 - square / 6 * (1 - square / 20)
+    return where(small, series, ufuncs.true_divide(ufuncs.sin(safe), safe))
+
+
+def isclose(
+    a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False
+) -> Array:
+    """Whether ``|a - b| <= atol + rtol * |b|`` elementwise.
+
+    Examples
+    --------
+    >>> isclose(np.array([1.0, 2.0]), 1.0)
+    array([ True, False])
+    """
+    x, y = as_operand(a), as_operand(b)
+    if dtype_of(y).kind in "biu":
+        y = convert(y, common_dtype(y, 1.0))
+    near = ufuncs.less_equal(
+        ufuncs.absolute(ufuncs.subtract(convert(x, common_dtype(x, y)), y)),
+        ufuncs.add(atol, ufuncs.multiply(rtol, ufuncs.absolute(y))),
+    )
+    close = ufuncs.logical_or(ufuncs.logical_and(near, ufuncs.isfinite(y)), ufuncs.equal(x, y))
+    if equal_nan:
+        close = ufuncs.logical_or(close, ufuncs.logical_and(ufuncs.isnan(x), ufuncs.isnan(y)))
+    return close
+
+
+def allclose(
+    a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False
+) -> Any:
+    """Whether all elements are close; see `isclose`.
+
+    Examples
+    --------
+    >>> bool(allclose(np.array([1.0]), 1.0))
+    True
+    """
+    return all_of(isclose(a, b, rtol, atol, equal_nan))
+
+
+def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
+    """Whether two arrays have the same shape and elements.
+
+    Examples
+    --------
+    >>> bool(array_equal(np.array([1, 2]), np.array([1, 2])))
+    True
+    """
+    x, y = as_operand(a1), as_operand(a2)
+    if shape_of(x) != shape_of(y):
+        return np.bool_(False)
+    same = ufuncs.equal(x, y)
+    if equal_nan:
+        same = ufuncs.logical_or(same, ufuncs.logical_and(ufuncs.isnan(x), ufuncs.isnan(y)))
+    return all_of(same)
+
+
+def diff(a: Any, n: int = 1, axis: int = -1) -> Array:
+    """Differences of neighbours along an axis, ``n`` times.
+
+    Examples
+    --------
+    >>> diff(np.array([1, 4, 9]))
+    array([3, 5])
+    """
+    x = asarray(a)
+    if x.ndim == 0:
+        raise ValueError("diff requires input that is at least one dimensional")
+    for _ in range(n):
+        upper, lower = slice_in_dim(x, 1, None, 1, axis), slice_in_dim(x, 0, -1, 1, axis)
+        subtract = ufuncs.not_equal if x.dtype.kind == "b" else ufuncs.subtract
+        x = subtract(upper, lower)
+    return x
+
+
+def real(val: Any) -> Array:
+    """The real part: the array itself, unless it is complex.
+
+    Examples
+    --------
+    >>> real(np.array([1.0]))
+    array([1.])
+    """
+    x = as_operand(val)
+    if not isinstance(x, Tracer):
+        return np.real(x)
+    return _only_real(x, "real")
+
+
+def imag(val: Any) -> Array:
+    """The imaginary part: zeros, unless the array is complex.
+
+    Examples
+    --------
+    >>> imag(np.array([1.0]))
+    array([0.])
+    """
+    x = as_operand(val)
+    if not isinstance(x, Tracer):
+        return np.imag(x)
+    return ufuncs.multiply(_only_real(x, "imag"), 0)
+
+
+def conjugate(x: Any, /) -> Array:
+    """The complex conjugate: the array itself, unless it is complex.
+
+    Examples
+    --------
+    >>> conjugate(np.array([1.0]))
+    array([1.])
+    """
+    x = as_operand(x)
+    return _only_real(x, "conjugate") if isinstance(x, Tracer) else np.conjugate(x)
+
+
+conj = conjugate
+
+
+def _only_real(x: Array, name: str) -> Array:
+    if x.dtype.kind == "c":
+        raise TypeError(f"{name} of a traced complex array is not available yet")
+    return x
