@@ -46,3 +46,8 @@ def axis_size(name: Any) -> int:
             f"unbound axis name: {name!r} (bound here: {bound}). Collectives such as lax.psum"
             f" must run inside vmap(..., axis_name={name!r})."
         ) from None
+
+
+def bound_axes() -> tuple[tuple[Any, int], ...]:
+    """The names bound here and their lengths, as a key for programs that may refer to them."""
+    return tuple(_axes.sizes.items())

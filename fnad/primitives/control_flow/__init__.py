@@ -1,0 +1,20 @@
+"""Loops and branches on values that are known only when the program runs."""
+
+from __future__ import annotations
+
+from fnad.primitives.control_flow.cond import cond, cond_p, switch
+from fnad.primitives.control_flow.loops import fori_loop, map
+from fnad.primitives.control_flow.scan import scan, scan_p
+from fnad.primitives.control_flow.while_loop import while_loop, while_p
+
+__all__ = [
+    "scan",
+    "while_loop",
+    "fori_loop",
+    "map",
+    "cond",
+    "switch",
+    "scan_p",
+    "while_p",
+    "cond_p",
+]

@@ -1,0 +1,394 @@
+"""``cond`` and ``switch``: run one of several branches, chosen when the program runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fnad.core import tree
+from fnad.core.flat_function import function_name
+from fnad.core.interpret import eval_jaxpr
+from fnad.core.ir import Atom, Equation, Jaxpr, Var, memoize
+from fnad.core.primitive import Linear, Primitive, Zero, instantiate
+from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
+from fnad.core.tracer import Tracer, apply_jaxpr, rewrite
+from fnad.core.types import ShapedArray, aval_of
+from fnad.primitives.arithmetic import maximum, minimum
+from fnad.primitives.control_flow.carry import cast_outputs, show_types
+from fnad.primitives.logic import convert_element_type, eq, ne, select
+from fnad.primitives.shape import broadcast_in_dim
+from fnad.primitives.subprograms import (
+    check_operands,
+    dce_keeping,
+    describe_difference,
+    either,
+    embed_inputs,
+    expand_zeros,
+    merge,
+    none,
+    nonzero_mask,
+    split,
+    trace_function,
+)
+
+cond_p = Primitive(
+    "cond",
+    "Run one of ``branches`` on the operands; an int32 index in front of them, clamped to the"
+    " range, says which.",
+    multiple_results=True,
+)
+
+
+@cond_p.type_rule
+def _(index: ShapedArray, *avals: ShapedArray, branches: tuple[Jaxpr, ...]) -> list[ShapedArray]:
+    if index.shape or index.dtype != np.int32:
+        raise TypeError(f"cond: the index must be an int32 scalar, got {index}")
+    check_operands("cond", avals, branches[0].in_avals)
+    weak = [all(kinds) for kinds in zip(*([a.weak_type for a in b.out_avals] for b in branches))]
+    return [a.update(weak_type=w) for a, w in zip(branches[0].out_avals, weak, strict=True)]
+
+
+@cond_p.evaluate
+def _(index: Any, *args: Any, branches: tuple[Jaxpr, ...]) -> list[Any]:
+    return eval_jaxpr(branches[min(max(int(index), 0), len(branches) - 1)], args)
+
+
+def _joined(masks: Sequence[Mask]) -> Mask:
+    """Mark what any of some masks marks."""
+    joined = masks[0]
+    for mask in masks[1:]:
+        joined = either(joined, mask)
+    return joined
+
+
+@cond_p.jvp
+def _(
+    primals: Sequence[Any], tangents: Sequence[Any], *, branches: tuple[Jaxpr, ...]
+) -> tuple[list[Any], list[Any]]:
+    nonzero = nonzero_mask(tangents)[1:]
+    count = len(branches[0].outvars)
+    jvp = get_rewrites().jvp
+    nonzero_out = _joined([jvp(b, nonzero, none(count))[1] for b in branches])
+    programs = tuple(jvp(b, nonzero, nonzero_out)[0] for b in branches)
+    given = split(nonzero, tangents[1:])[1]
+    results = cond_p.bind(*primals, *given, branches=programs)
+    outs = results[:count]
+    return outs, expand_zeros(nonzero_out, results[count:], [aval_of(o) for o in outs])
+
+
+# -- partial evaluation -------------------------------------------------------------------
+
+Slots = tuple[int, ...]
+
+
+def _assign_slots(
+    residuals: Sequence[Sequence[Var]],
+) -> tuple[tuple[ShapedArray, ...], list[Slots]]:
+    """Share room between branches: residuals of one type use one slot where they can."""
+    avals: list[ShapedArray] = []
+    assigned: list[Slots] = []
+    for variables in residuals:
+        free = list(range(len(avals)))
+        slots = []
+        for var in variables:
+            aval = var.aval.strong()
+            slot = next((s for s in free if avals[s] == aval), None)
+            if slot is None:
+                avals.append(aval)
+                slot = len(avals) - 1
+            else:
+                free.remove(slot)
+            slots.append(slot)
+        assigned.append(tuple(slots))
+    return tuple(avals), assigned
+
+
+@memoize
+def _pad_residuals(
+    known: Jaxpr, num_outs: int, picked: tuple[int, ...], slots: Slots, avals: tuple[Any, ...]
+) -> Jaxpr:
+    """The known part of a branch with residuals ``picked`` in their slots, zeros in others."""
+
+    def run(*args: Any) -> list[Any]:
+        outs = apply_jaxpr(known, args)
+        filled = {slot: outs[i] for i, slot in zip(picked, slots, strict=True)}
+        padded = [
+            filled[s] if s in filled else instantiate(Zero(aval)) for s, aval in enumerate(avals)
+        ]
+        return [*outs[:num_outs], *padded]
+
+    return rewrite(run, known.in_avals, "partial evaluation of cond")
+
+
+@cond_p.partial_eval
+def _(unknown: Sequence[bool], eqn: Equation) -> tuple[list[Equation], list[Equation], list[bool]]:
+    """Known: the branch's known part and its residuals. Staged: the same choice once more.
+
+    All branches return residuals for all; those that are operands are passed as they are.
+    """
+    branches, count = eqn.params["branches"], len(eqn.outvars)
+    if unknown[0]:
+        return [], [eqn], [True] * count
+    mask = tuple(unknown[1:])
+    partial_eval = get_rewrites().partial_eval
+    unknown_out = _joined([partial_eval(b, mask, none(count))[2] for b in branches])
+    pieces = [partial_eval(b, mask, unknown_out) for b in branches]
+    num_outs = count - sum(unknown_out)
+    known_in, unknown_in = split(mask, eqn.invars[1:])
+
+    computed: list[list[int]] = []  # positions among the outputs of the known program
+    operands: list[list[int]] = []  # positions among its inputs
+    for known, _, _, num_res in pieces:
+        input_at = {v: i for i, v in enumerate(known.invars)}
+        tail = range(num_outs, num_outs + num_res)
+        computed.append([i for i in tail if known.outvars[i] not in input_at])
+        operands.append(
+            [input_at[known.outvars[i]] for i in tail if known.outvars[i] in input_at]
+        )
+    forwarded = sorted({i for inputs in operands for i in inputs})
+    avals, slots = _assign_slots(
+        [[known.outvars[i] for i in at] for (known, *_), at in zip(pieces, computed)]
+    )
+    known_branches = tuple(
+        _pad_residuals(known, num_outs, tuple(at), slot, avals)
+        for (known, *_), at, slot in zip(pieces, computed, slots)
+    )
+    staged_branches = []
+    in_avals = (
+        *avals,
+        *(pieces[0][0].invars[i].aval for i in forwarded),
+        *(v.aval for v in split(mask, branches[0].invars)[1]),
+    )
+    for (known, staged, _, num_res), at, slot in zip(pieces, computed, slots):
+        input_at = {v: i for i, v in enumerate(known.invars)}
+        slot_of = dict(zip(at, slot, strict=True))
+        positions = [
+            slot_of[i]
+            if i in slot_of
+            else len(avals) + forwarded.index(input_at[known.outvars[i]])
+            for i in range(num_outs, num_outs + num_res)
+        ]
+        first = len(avals) + len(forwarded)
+        positions += range(first, first + len(unknown_in))
+        staged_branches.append(embed_inputs(staged, in_avals, tuple(positions)))
+
+    known_outs, unknown_outs = split(unknown_out, eqn.outvars)
+    residuals = [Var(a) for a in avals]
+    known_eqns = []
+    if known_outs or residuals:
+        known_eqns.append(
+            eqn.replace(
+                invars=(eqn.invars[0], *known_in),
+                outvars=(*known_outs, *residuals),
+                params={"branches": known_branches},
+            )
+        )
+    passed: list[Atom] = [known_in[i] for i in forwarded]
+    staged_eqn = eqn.replace(
+        invars=(eqn.invars[0], *residuals, *passed, *unknown_in),
+        outvars=tuple(unknown_outs),
+        params={"branches": tuple(staged_branches)},
+    )
+    return known_eqns, [staged_eqn], list(unknown_out)
+
+
+@cond_p.transpose
+def _(cts: Sequence[Any], index: Any, *operands: Any, branches: tuple[Jaxpr, ...]) -> list[Any]:
+    linear = tuple(isinstance(x, Linear) for x in operands)
+    others, unknowns = split(linear, operands)
+    nonzero = nonzero_mask(cts)
+    transpose = get_rewrites().transpose
+    nothing = none(len(unknowns))
+    nonzero_in = _joined([transpose(b, linear, nonzero, nothing)[1] for b in branches])
+    programs = tuple(transpose(b, linear, nonzero, nonzero_in)[0] for b in branches)
+    given = split(nonzero, cts)[1]
+    results = iter(cond_p.bind(index, *others, *map(instantiate, given), branches=programs))
+    found = [next(results) if nz else None for nz in nonzero_in]
+    return [None, *merge(linear, [None] * len(others), found)]
+
+
+@cond_p.batch
+def _(
+    args: Sequence[Any],
+    batched: Sequence[bool],
+    axis: BatchAxis,
+    *,
+    branches: tuple[Jaxpr, ...],
+) -> tuple[list[Any], Mask]:
+    index, operands, mask = args[0], args[1:], tuple(batched[1:])
+    count = len(branches[0].outvars)
+    batch = get_rewrites().batch
+    if not batched[0]:
+        batched_out = _joined([batch(b, axis, mask, none(count))[1] for b in branches])
+        programs = tuple(batch(b, axis, mask, batched_out)[0] for b in branches)
+        return cond_p.bind(index, *operands, branches=programs), batched_out
+    # Each element may take another branch: compute them all, and choose element by element.
+    everywhere = (True,) * count
+    results = [apply_jaxpr(batch(b, axis, mask, everywhere)[0], operands) for b in branches]
+    chosen = results[-1]
+    for k in reversed(range(len(branches) - 1)):
+        takes = eq(index, np.int32(k)) if k else index <= np.int32(0)
+        chosen = [
+            select(broadcast_in_dim(takes, aval_of(here).shape, (0,)), here, other)
+            for here, other in zip(results[k], chosen, strict=True)
+        ]
+    return chosen, everywhere
+
+
+@cond_p.dce
+def _(used: Sequence[bool], eqn: Equation) -> Equation | None:
+    branches, wanted = eqn.params["branches"], tuple(used)
+    dce = get_rewrites().dce
+    used_in = _joined([dce(b, wanted)[1] for b in branches])
+    programs = tuple(dce_keeping(b, wanted, used_in) for b in branches)
+    if all(new is old for new, old in zip(programs, branches)):
+        return eqn
+    return eqn.replace(
+        invars=(eqn.invars[0], *split(used_in, eqn.invars[1:])[1]),
+        outvars=tuple(split(wanted, eqn.outvars)[1]),
+        params={"branches": programs},
+    )
+
+
+# -- the functions for users ------------------------------------------------------------------
+
+
+def _common_types(outs: Sequence[Sequence[ShapedArray]]) -> tuple[ShapedArray, ...]:
+    """One type an output: weak results take the type of the others."""
+    common = []
+    for avals in zip(*outs, strict=True):
+        strong = [a for a in avals if not a.weak_type]
+        widest = max(avals, key=lambda a: "biufc".index(a.dtype.kind))
+        common.append(strong[0] if strong else widest)
+    return tuple(common)
+
+
+def _run_branches(what: str, index: Any, branches: Sequence[Callable[..., Any]], operands: Any) -> Any:
+    leaves, in_tree = tree.flatten((tuple(operands), {}))
+    avals = [aval_of(leaf) for leaf in leaves]
+    traced = [trace_function(b, in_tree, avals, f"a branch of {what}") for b in branches]
+    first = traced[0][2]
+    if all(flat.out_tree == first.out_tree for _, _, flat in traced):
+        common = _common_types([jaxpr.out_avals for jaxpr, _, _ in traced])
+        traced = [(cast_outputs(j, common), consts, flat) for j, consts, flat in traced]
+    for branch, (jaxpr, _, flat) in zip(branches, traced, strict=True):
+        difference = describe_difference(
+            flat.out_tree, jaxpr.out_avals, first.out_tree, traced[0][0].out_avals
+        )
+        if difference is not None:
+            raise TypeError(
+                f"{what}: all branches must return the same structure, shapes and dtypes, but for"
+                f" {function_name(branch)} and {function_name(branches[0])} {difference}.\n"
+                f"  {function_name(branches[0])}: {show_types(first.out_tree, traced[0][0].out_avals)}\n"
+                f"  {function_name(branch)}: {show_types(flat.out_tree, jaxpr.out_avals)}"
+            )
+    # What the branches close over becomes operands of all of them.
+    consts: dict[int, Any] = {}
+    for _, values, _ in traced:
+        consts.update((id(v.var if isinstance(v, Tracer) else v), v) for v in values)
+    place = {key: i for i, key in enumerate(consts)}
+    all_avals = (*(aval_of(v) for v in consts.values()), *avals)
+    programs = []
+    for jaxpr, values, _ in traced:
+        at = [place[id(v.var if isinstance(v, Tracer) else v)] for v in values]
+        at += range(len(consts), len(all_avals))
+        programs.append(embed_inputs(jaxpr, all_avals, tuple(at)))
+    results = cond_p.bind(index, *consts.values(), *leaves, branches=tuple(programs))
+    return tree.unflatten(first.out_tree, results)
+
+
+def cond(
+    pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any
+) -> Any:
+    """Run one of two functions, chosen by a boolean scalar.
+
+    It computes ``true_fun(*operands) if pred else false_fun(*operands)``; only the branch taken
+    is computed, except under `vmap` with different predicates, where both are.
+
+    Parameters
+    ----------
+    pred : bool or scalar
+        The choice; a number counts as true if it is not zero.
+    true_fun, false_fun : callable
+        Functions of the operands with results of equal structure, shapes and dtypes.
+    *operands : pytrees of arrays
+        Their arguments.
+
+    Returns
+    -------
+    pytree of arrays
+
+    Raises
+    ------
+    TypeError
+        If ``pred`` is no scalar, or the branches return different types.
+
+    Examples
+    --------
+    >>> from fnad import lax
+    >>> lax.cond(True, lambda x: x + 1.0, lambda x: x - 1.0, 2.0)
+    np.float64(3.0)
+    """
+    for branch in (true_fun, false_fun):
+        if not callable(branch):
+            raise TypeError(f"cond: true_fun and false_fun must be functions, got {branch!r}")
+    aval = aval_of(pred)
+    if aval.shape:
+        raise TypeError(
+            f"cond: the predicate must be a scalar, got {aval}; choose element by element with"
+            " fnp.where(pred, x, y)"
+        )
+    if not isinstance(pred, Tracer):
+        index: Any = np.int32(bool(pred))
+    else:
+        index = pred if aval.dtype == np.bool_ else ne(pred, aval.dtype.type(0))
+        index = convert_element_type(index, np.int32)
+    return _run_branches("cond", index, (false_fun, true_fun), operands)
+
+
+def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
+    """Run one of several functions, chosen by an integer.
+
+    Parameters
+    ----------
+    index : int or integer scalar
+        Position of the branch; it is clamped to the range.
+    branches : sequence of callables
+        Functions of the operands with results of equal structure, shapes and dtypes.
+    *operands : pytrees of arrays
+        Their arguments.
+
+    Returns
+    -------
+    pytree of arrays
+
+    Raises
+    ------
+    TypeError
+        If ``index`` is no integer scalar, or the branches return different types.
+    ValueError
+        If there are no branches.
+
+    Examples
+    --------
+    >>> from fnad import lax
+    >>> lax.switch(7, [lambda x: x, lambda x: 10 * x], 2.0)
+    np.float64(20.0)
+    """
+    if not branches:
+        raise ValueError("switch: there must be at least one branch")
+    aval = aval_of(index)
+    if aval.shape or aval.dtype.kind not in "iu":
+        raise TypeError(f"switch: the index must be an integer scalar, got {aval}")
+    if len(branches) == 1:
+        return branches[0](*operands)
+    last = len(branches) - 1
+    if not isinstance(index, Tracer):
+        clamped: Any = np.int32(min(max(int(index), 0), last))
+    else:
+        strong = convert_element_type(index, aval.dtype)
+        low, high = aval.dtype.type(0), aval.dtype.type(min(last, np.iinfo(aval.dtype).max))
+        clamped = convert_element_type(minimum(maximum(strong, low), high), np.int32)
+    return _run_branches("switch", clamped, tuple(branches), operands)

@@ -1,0 +1,351 @@
+"""``while_loop``: repeat a step as long as a condition on the state holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fnad.core import tree
+from fnad.core.errors import MissingRuleError
+from fnad.core.flat_function import function_name
+from fnad.core.interpret import eval_jaxpr
+from fnad.core.ir import Equation, Jaxpr, Var, memoize
+from fnad.core.primitive import Primitive
+from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
+from fnad.core.tracer import apply_jaxpr, rewrite
+from fnad.core.types import ShapedArray, aval_of
+from fnad.primitives.control_flow.carry import cast_outputs, check_carry, settle_carry
+from fnad.primitives.logic import select
+from fnad.primitives.reductions import reduce_or
+from fnad.primitives.shape import broadcast_in_dim
+from fnad.primitives.subprograms import (
+    broadcast_batch,
+    cast,
+    check_operands,
+    dce_keeping,
+    either,
+    embed_inputs,
+    every,
+    expand_zeros,
+    instantiate_marked,
+    none,
+    nonzero_mask,
+    parts,
+    permute,
+    split,
+    trace_function,
+)
+
+while_p = Primitive(
+    "while",
+    "Repeat ``body_jaxpr`` on the carry while ``cond_jaxpr`` of it is true. Operands: constants of"
+    " the condition, constants of the body, the initial carry; results: the final carry.",
+    multiple_results=True,
+)
+
+
+@while_p.type_rule
+def _(
+    *avals: ShapedArray,
+    cond_jaxpr: Jaxpr,
+    body_jaxpr: Jaxpr,
+    cond_nconsts: int,
+    body_nconsts: int,
+) -> list[ShapedArray]:
+    carry = body_jaxpr.in_avals[body_nconsts:]
+    expected = [*cond_jaxpr.in_avals[:cond_nconsts], *body_jaxpr.in_avals[:body_nconsts], *carry]
+    check_operands("while_loop", avals, expected)
+    return carry
+
+
+@while_p.evaluate
+def _(
+    *args: Any, cond_jaxpr: Jaxpr, body_jaxpr: Jaxpr, cond_nconsts: int, body_nconsts: int
+) -> list[Any]:
+    cond_consts, body_consts, carry = parts(args, cond_nconsts, body_nconsts)
+    while eval_jaxpr(cond_jaxpr, [*cond_consts, *carry])[0]:
+        carry = eval_jaxpr(body_jaxpr, [*body_consts, *carry])
+    avals = body_jaxpr.in_avals[body_nconsts:]
+    return [np.asarray(c, a.dtype) for c, a in zip(carry, avals, strict=True)]
+
+
+@while_p.jvp
+def _(
+    primals: Sequence[Any],
+    tangents: Sequence[Any],
+    *,
+    cond_jaxpr: Jaxpr,
+    body_jaxpr: Jaxpr,
+    cond_nconsts: int,
+    body_nconsts: int,
+) -> tuple[list[Any], list[Any]]:
+    _, const_nz, carry_nz = map(tuple, parts(nonzero_mask(tangents), cond_nconsts, body_nconsts))
+    num_carry = len(carry_nz)
+    while True:
+        body, nonzero_out = get_rewrites().jvp(body_jaxpr, (*const_nz, *carry_nz), carry_nz)
+        if nonzero_out == carry_nz:
+            break
+        carry_nz = either(carry_nz, nonzero_out)
+    # From (consts, carry, const dots, carry dots) to (consts, const dots, carry, carry dots).
+    at = range(len(body.invars))
+    consts_at, carry_at, const_dots_at, carry_dots_at = parts(
+        at, body_nconsts, num_carry, sum(const_nz)
+    )
+    order = (*consts_at, *const_dots_at, *carry_at, *carry_dots_at)
+    body = permute(body, order, tuple(range(len(body.outvars))))
+    dots = tuple(a.strong() for a in split(carry_nz, cond_jaxpr.in_avals[cond_nconsts:])[1])
+    cond = embed_inputs(
+        cond_jaxpr, (*cond_jaxpr.in_avals, *dots), tuple(range(len(cond_jaxpr.invars)))
+    )
+    cond_consts, body_consts, carry = parts(primals, cond_nconsts, body_nconsts)
+    _, const_dots, carry_dots = parts(tangents, cond_nconsts, body_nconsts)
+    results = while_p.bind(
+        *cond_consts,
+        *body_consts,
+        *instantiate_marked(const_nz, const_dots),
+        *carry,
+        *instantiate_marked(carry_nz, carry_dots),
+        cond_jaxpr=cond,
+        body_jaxpr=body,
+        cond_nconsts=cond_nconsts,
+        body_nconsts=body_nconsts + sum(const_nz),
+    )
+    outs, out_dots = parts(results, num_carry)
+    return outs, expand_zeros(carry_nz, out_dots, [aval_of(o) for o in outs])
+
+
+@while_p.partial_eval
+def _(unknown: Sequence[bool], eqn: Equation) -> tuple[list[Equation], list[Equation], list[bool]]:
+    """Run the loop of the known carries now, if it decides alone when to stop.
+
+    The number of steps is unknown beforehand, so there is no room to keep residuals of each
+    step: the staged loop computes the known carries again.
+    """
+    params = eqn.params
+    cond, body = params["cond_jaxpr"], params["body_jaxpr"]
+    cond_nconsts, body_nconsts = params["cond_nconsts"], params["body_nconsts"]
+    cond_unk, const_unk, carry_unk = map(tuple, parts(unknown, cond_nconsts, body_nconsts))
+    while True:
+        known, _, unknown_out, _ = get_rewrites().partial_eval(
+            body, (*const_unk, *carry_unk), carry_unk
+        )
+        if unknown_out == carry_unk:
+            break
+        carry_unk = either(carry_unk, unknown_out)
+    _, cond_reads = get_rewrites().dce(cond, (True,))
+    stops_unknown = any(
+        reads and unk for reads, unk in zip(cond_reads, (*cond_unk, *carry_unk), strict=True)
+    )
+    if stops_unknown or all(carry_unk):
+        return [], [eqn], [True] * len(carry_unk)
+
+    known_carry = tuple(not u for u in carry_unk)
+    cond_kept = (*(not u for u in cond_unk), *known_carry)
+    known_cond = dce_keeping(cond, (True,), cond_kept)
+    known_body = dce_keeping(
+        known,
+        (*every(sum(known_carry)), *none(len(known.outvars) - sum(known_carry))),
+        every(len(known.invars)),
+    )
+    cond_consts, body_consts, init = parts(eqn.invars, cond_nconsts, body_nconsts)
+    known_cond_consts = split(cond_unk, cond_consts)[0]
+    known_body_consts = split(const_unk, body_consts)[0]
+    known_eqn = eqn.replace(
+        invars=(*known_cond_consts, *known_body_consts, *split(carry_unk, init)[0]),
+        outvars=tuple(split(carry_unk, eqn.outvars)[0]),
+        params={
+            "cond_jaxpr": known_cond,
+            "body_jaxpr": known_body,
+            "cond_nconsts": len(known_cond_consts),
+            "body_nconsts": len(known_body_consts),
+        },
+    )
+    outvars = tuple(v if u else Var(v.aval) for v, u in zip(eqn.outvars, carry_unk))
+    return [known_eqn], [eqn.replace(outvars=outvars)], list(carry_unk)
+
+
+@while_p.transpose
+def _(cts: Sequence[Any], *operands: Any, **params: Any) -> list[Any]:
+    raise MissingRuleError(
+        "reverse-mode differentiation does not go through while_loop, nor through fori_loop with"
+        " bounds that are traced arrays: the number of steps is not known beforehand, so there is"
+        " no room to keep the values that the backward pass needs. Use lax.scan, or"
+        " lax.fori_loop with bounds that are Python integers; or use forward mode (jvp, jacfwd)."
+    )
+
+
+@memoize
+def _any_lane(cond: Jaxpr) -> Jaxpr:
+    """Whether the condition holds for any element of the batch."""
+    return rewrite(
+        lambda *args: [reduce_or(apply_jaxpr(cond, args)[0], (0,))], cond.in_avals, "vmap"
+    )
+
+
+@memoize
+def _masked_body(body: Jaxpr, cond: Jaxpr, body_nconsts: int, cond_nconsts: int) -> Jaxpr:
+    """Step only the elements of the batch whose condition holds; the others stay.
+
+    Maps (constants of the condition, constants of the body, carry) to the new carry.
+    """
+
+    def run(*args: Any) -> list[Any]:
+        cond_consts, body_consts, carry = parts(args, cond_nconsts, body_nconsts)
+        active = apply_jaxpr(cond, [*cond_consts, *carry])[0]
+        new = apply_jaxpr(body, [*body_consts, *carry])
+        return [
+            select(broadcast_in_dim(active, aval_of(c).shape, (0,)), n, c)
+            for n, c in zip(new, carry, strict=True)
+        ]
+
+    avals = [*cond.in_avals[:cond_nconsts], *body.in_avals]
+    return rewrite(run, avals, "vmap")
+
+
+@while_p.batch
+def _(
+    args: Sequence[Any],
+    batched: Sequence[bool],
+    axis: BatchAxis,
+    *,
+    cond_jaxpr: Jaxpr,
+    body_jaxpr: Jaxpr,
+    cond_nconsts: int,
+    body_nconsts: int,
+) -> tuple[list[Any], Mask]:
+    cond_b, const_b, init_b = map(tuple, parts(batched, cond_nconsts, body_nconsts))
+    carry_b = init_b
+    while True:
+        body, body_out = get_rewrites().batch(body_jaxpr, axis, (*const_b, *carry_b), carry_b)
+        cond, (pred_b,) = get_rewrites().batch(cond_jaxpr, axis, (*cond_b, *carry_b), (False,))
+        wanted = every(len(carry_b)) if pred_b else either(carry_b, body_out)
+        if wanted == carry_b:
+            break
+        carry_b = wanted
+    cond_consts, body_consts, init = parts(args, cond_nconsts, body_nconsts)
+    init = [
+        broadcast_batch(c, axis.size) if now and not was else c
+        for c, was, now in zip(init, init_b, carry_b, strict=True)
+    ]
+    if pred_b:
+        body = _masked_body(body, cond, body_nconsts, cond_nconsts)
+        body_consts = [*cond_consts, *body_consts]
+        cond = _any_lane(cond)
+    results = while_p.bind(
+        *cond_consts,
+        *body_consts,
+        *init,
+        cond_jaxpr=cond,
+        body_jaxpr=body,
+        cond_nconsts=cond_nconsts,
+        body_nconsts=len(body_consts),
+    )
+    return results, carry_b
+
+
+@while_p.dce
+def _(used: Sequence[bool], eqn: Equation) -> Equation | None:
+    params = eqn.params
+    cond, body = params["cond_jaxpr"], params["body_jaxpr"]
+    cond_nconsts, body_nconsts = params["cond_nconsts"], params["body_nconsts"]
+    _, cond_reads = get_rewrites().dce(cond, (True,))
+    used_cond_consts, cond_carry = map(tuple, parts(cond_reads, cond_nconsts))
+    kept = either(used, cond_carry)
+    while True:
+        _, used_in = get_rewrites().dce(body, kept)
+        used_consts, reads = map(tuple, parts(used_in, body_nconsts))
+        if either(kept, reads) == kept:
+            break
+        kept = either(kept, reads)
+    new_cond = dce_keeping(cond, (True,), (*used_cond_consts, *kept))
+    new_body = dce_keeping(body, kept, (*used_consts, *kept))
+    if new_cond is cond and new_body is body:
+        return eqn
+    mask = (*used_cond_consts, *used_consts, *kept)
+    return eqn.replace(
+        invars=tuple(split(mask, eqn.invars)[1]),
+        outvars=tuple(split(kept, eqn.outvars)[1]),
+        params={
+            "cond_jaxpr": new_cond,
+            "body_jaxpr": new_body,
+            "cond_nconsts": sum(used_cond_consts),
+            "body_nconsts": sum(used_consts),
+        },
+    )
+
+
+def while_loop(
+    cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any
+) -> Any:
+    """Repeat a step while a condition holds.
+
+    It computes what this Python loop does, as one equation of the program::
+
+        while cond_fun(val):
+            val = body_fun(val)
+        return val
+
+    Forward mode goes through it; reverse mode does not (use `scan` or `fori_loop` with static
+    bounds). Under `vmap` with conditions that differ the loop runs until all have stopped.
+
+    Parameters
+    ----------
+    cond_fun : callable
+        Maps the value to a boolean scalar.
+    body_fun : callable
+        Maps the value to the next one, of the same structure, shapes and dtypes.
+    init_val : pytree of arrays
+        The first value. A Python scalar takes the dtype that ``body_fun`` returns.
+
+    Returns
+    -------
+    pytree of arrays
+        The first value for which the condition is false.
+
+    Raises
+    ------
+    TypeError
+        If ``body_fun`` changes the type of the value, or the condition is no boolean scalar.
+
+    Examples
+    --------
+    >>> from fnad import lax
+    >>> lax.while_loop(lambda x: x < 100.0, lambda x: 2 * x, 1.0)
+    np.float64(128.0)
+    """
+    init_leaves, in_tree = tree.flatten(init_val)
+    args_tree = tree.structure(((init_val,), {}))
+    avals = [aval_of(leaf) for leaf in init_leaves]
+    while True:
+        body, body_consts, flat = trace_function(
+            body_fun, args_tree, avals, "the body of while_loop"
+        )
+        promoted = settle_carry(avals, flat.out_tree, in_tree, body.out_avals)
+        if promoted is None:
+            break
+        avals = promoted
+    if flat.out_tree == in_tree:
+        body = cast_outputs(body, tuple(avals))
+    check_carry("while_loop", in_tree, avals, flat.out_tree, body.out_avals)
+    cond, cond_consts, _ = trace_function(
+        cond_fun, args_tree, avals, "the condition of while_loop"
+    )
+    got = cond.out_avals
+    if len(got) != 1 or got[0].shape != () or got[0].dtype != np.bool_:
+        shown = ", ".join(map(str, got))
+        raise TypeError(
+            f"while_loop: the condition {function_name(cond_fun)} must return one boolean scalar,"
+            f" got {shown or 'nothing'}"
+        )
+    results = while_p.bind(
+        *cond_consts,
+        *body_consts,
+        *(cast(x, a) for x, a in zip(init_leaves, avals, strict=True)),
+        cond_jaxpr=cond,
+        body_jaxpr=body,
+        cond_nconsts=len(cond_consts),
+        body_nconsts=len(body_consts),
+    )
+    return tree.unflatten(in_tree, results)
