@@ -179,7 +179,9 @@ def _as_matrices(p: Any, x: Any, groups: tuple[Axes, Axes, Axes]) -> Any:
     if all(len(group) <= 1 for group in runs):
         source = {position[group[0]]: which for which, group in enumerate(runs) if group}
         return p.compute(
-            matrix, x.dtype, lambda index: joined.at(tuple(index[source[i]] for i in range(len(order))))
+            matrix,
+            x.dtype,
+            lambda index: joined.at(tuple(index[source[i]] for i in range(len(order)))),
         )
     inverse = invert_permutation(order)
     permuted = p.compute(
@@ -242,9 +244,7 @@ def dot_general(
     preferred = None if preferred_element_type is None else np.dtype(preferred_element_type)
     if preferred == aval_of(lhs).dtype:
         preferred = None
-    return dot_general_p.bind(
-        lhs, rhs, dimension_numbers=numbers, preferred_element_type=preferred
-    )
+    return dot_general_p.bind(lhs, rhs, dimension_numbers=numbers, preferred_element_type=preferred)
 
 
 def dot(lhs: Any, rhs: Any, precision: Any = None, preferred_element_type: Any = None) -> Any:

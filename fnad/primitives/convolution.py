@@ -371,7 +371,9 @@ def conv_general_dilated(
     sizes = [dilated(n, d) for n, d in zip(_spatial(shapes[0], numbers.lhs_spec), lhs_dilation)]
     spans = [dilated(n, d) for n, d in zip(_spatial(shapes[1], numbers.rhs_spec), rhs_dilation)]
     if batch_group_count > 1:
-        lhs = _batch_groups_as_features(lhs, shapes, numbers, feature_group_count, batch_group_count)
+        lhs = _batch_groups_as_features(
+            lhs, shapes, numbers, feature_group_count, batch_group_count
+        )
         feature_group_count = batch_group_count
     return conv_general_dilated_p.bind(
         lhs,

@@ -103,9 +103,7 @@ def _(p, x, *, window_dimensions, window_strides, window_dilation):
 
     def element(index):
         t, k = index[lead : lead + num], index[lead + num :]
-        inside = (
-            ti * s + ki * d for ti, ki, s, d in zip(t, k, window_strides, window_dilation)
-        )
+        inside = (ti * s + ki * d for ti, ki, s, d in zip(t, k, window_strides, window_dilation))
         return x.at((*index[:lead], *inside))
 
     return p.compute((*x.shape[:lead], *counts, *window_dimensions), x.dtype, element)
@@ -176,9 +174,7 @@ def _(y, *, shape, window_strides, window_dilation):
     if 0 in counts:
         return out.astype(y.dtype)
     for k in product(*map(range, sizes)):
-        target = tuple(
-            slice(ki * d, ki * d + (n - 1) * s + 1, s) for ki, (n, s, d) in zip(k, axes)
-        )
+        target = tuple(slice(ki * d, ki * d + (n - 1) * s + 1, s) for ki, (n, s, d) in zip(k, axes))
         out[(..., *target)] += y[(..., *k)]
     return out.astype(y.dtype, copy=False)
 
@@ -241,9 +237,7 @@ def _(p, y, *, shape, window_strides, window_dilation):
     if 0 in counts:
         return p.compute(out_shape, y.dtype, lambda index: b.constant(0, y.dtype))
     if not overlapping:
-        return p.compute(
-            out_shape, y.dtype, lambda index: b.convert(element(index, ()), y.dtype)
-        )
+        return p.compute(out_shape, y.dtype, lambda index: b.convert(element(index, ()), y.dtype))
     extents = tuple(sizes[i] for i in overlapping)
     out = p.reduce(out_shape, wide, extents, "add", element)
     if wide == y.dtype:
@@ -291,7 +285,9 @@ def resolve_padding(
     if not isinstance(padding, str):
         pairs = tuple((as_int(lo), as_int(hi)) for lo, hi in padding)
         if len(pairs) != len(sizes):
-            raise ValueError(f"padding {padding} must have one (low, high) for each of {len(sizes)} axes")
+            raise ValueError(
+                f"padding {padding} must have one (low, high) for each of {len(sizes)} axes"
+            )
         return pairs
     kind = padding.upper()
     if kind == "VALID":
@@ -336,7 +332,9 @@ def reduce_window(
     """
     name = computation if isinstance(computation, str) else computation.__name__
     if name not in _REDUCTIONS:
-        raise ValueError(f"reduce_window: computation must be one of {list(_REDUCTIONS)}, got {name}")
+        raise ValueError(
+            f"reduce_window: computation must be one of {list(_REDUCTIONS)}, got {name}"
+        )
     shape = aval_of(operand).shape
     window, strides = int_tuple(window_dimensions), int_tuple(window_strides)
     ones = (1,) * len(shape)

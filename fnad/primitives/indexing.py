@@ -1,0 +1,566 @@
+"""Indexing with arrays, and slices whose place is known only when the program runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import index as as_int
+from typing import Any
+
+import numpy as np
+
+from fnad.core.primitive import Linear, Primitive, Zero, instantiate
+from fnad.core.types import ShapedArray, aval_of
+from fnad.primitives.arithmetic import clamp
+from fnad.primitives.logic import bitwise_and, convert_element_type, eq, ge, lt, select
+from fnad.primitives.shape import (
+    broadcast_in_dim,
+    broadcasted_iota,
+    canonicalize_axis,
+    full,
+    full_like,
+    int_tuple,
+    iota,
+    leading_axis_full,
+    moveaxis,
+    reshape,
+)
+
+MODES = ("clip", "fill", "promise_in_bounds")
+KINDS = ("set", "add", "multiply", "min", "max")
+_INT64 = np.dtype(np.int64)
+
+
+def _check_indices(name: str, x: Any, indices: Sequence[Any], mode: str) -> None:
+    if mode not in MODES:
+        raise ValueError(f"{name}: mode must be one of {MODES}, got {mode!r}")
+    if not 1 <= len(indices) <= x.ndim:
+        raise TypeError(
+            f"{name}: takes 1 to {x.ndim} index arrays for an operand of shape {x.shape}, got"
+            f" {len(indices)}"
+        )
+    if any(i.dtype.kind not in "iu" for i in indices):
+        raise TypeError(f"{name}: indices must be integers, got {', '.join(map(str, indices))}")
+    if len({i.shape for i in indices}) > 1:
+        raise TypeError(
+            f"{name}: index arrays must have one shape, got {[i.shape for i in indices]}"
+        )
+    if mode != "fill" and indices[0].size and 0 in x.shape[: len(indices)]:
+        raise IndexError(f"{name}: an operand of shape {x.shape} has no elements to index")
+
+
+def _fill_value(dtype: np.dtype[Any]) -> Any:
+    """What reads out of bounds give: NaN, the smallest signed or the largest unsigned integer."""
+    if dtype.kind in "fc":
+        return dtype.type(np.nan)
+    if dtype.kind == "b":
+        return np.True_
+    return dtype.type(np.iinfo(dtype).min if dtype.kind == "i" else np.iinfo(dtype).max)
+
+
+def _evaluate_indices(indices: Sequence[Any], sizes: Sequence[int]) -> tuple[Any, Any]:
+    """Indices clipped into bounds, and which of them all are in bounds."""
+    inside: Any = np.True_
+    clipped = []
+    for index, n in zip(indices, sizes):
+        index = np.asarray(index)
+        inside = inside & (index >= 0) & (index < n)
+        clipped.append(np.clip(index, 0, max(n - 1, 0)).astype(_INT64))
+    return tuple(clipped), inside
+
+
+def _lower_indices(p: Any, indices: Sequence[Any], at: Any, sizes: Sequence[int]) -> Any:
+    """The same for the expressions of one element."""
+    b, inside, clipped = p.b, None, []
+    for tensor, n in zip(indices, sizes):
+        i = tensor.at(at)
+        if i.dtype == np.uint64:  # what does not fit into int64 must not become negative
+            i = b.minimum(i, b.constant(np.iinfo(np.int64).max, i.dtype))
+        i = b.convert(i, _INT64)
+        ok = b.bitwise_and(i >= 0, i < n)
+        inside = ok if inside is None else b.bitwise_and(inside, ok)
+        clipped.append(b.minimum(b.maximum(i, b.constant(0, _INT64)), b.constant(n - 1, _INT64)))
+    return tuple(clipped), inside
+
+
+def _in_bounds(shape: Sequence[int], indices: Sequence[Any]) -> Any:
+    """Which index tuples lie within an array of ``shape``, as a boolean array."""
+    inside: Any = None
+    for i, n in zip(indices, shape):
+        aval = aval_of(i)
+        top = np.iinfo(aval.dtype).max
+        ok = full(aval.shape, True) if n > top else lt(i, aval.dtype.type(n))
+        if aval.dtype.kind == "i":
+            ok = bitwise_and(ok, ge(i, aval.dtype.type(0)))
+        inside = ok if inside is None else bitwise_and(inside, ok)
+    return inside
+
+
+def _along_leading(mask: Any, shape: Sequence[int]) -> Any:
+    """Repeat a mask over the trailing axes of ``shape``."""
+    return broadcast_in_dim(mask, shape, range(aval_of(mask).ndim))
+
+
+# -- gather --------------------------------------------------------------------------------
+
+gather_p = Primitive(
+    "gather",
+    "``x[i0, ..., ik-1]`` over the k leading axes of ``x``: indices are integer arrays of one"
+    " shape; the result has shape indices.shape + x.shape[k:]. Indices out of bounds are clipped"
+    " (mode clip, promise_in_bounds) or give NaN or the extreme integer (mode fill).",
+)
+
+
+@gather_p.type_rule
+def _(x, *indices, mode):
+    _check_indices("gather", x, indices, mode)
+    return ShapedArray((*indices[0].shape, *x.shape[len(indices) :]), x.dtype)
+
+
+@gather_p.evaluate
+def _(x, *indices, mode):
+    x = np.asarray(x)
+    k = len(indices)
+    clipped, inside = _evaluate_indices(indices, x.shape)
+    rest = x.shape[k:]
+    if 0 in x.shape[:k]:
+        return np.full((*clipped[0].shape, *rest), _fill_value(x.dtype), x.dtype)
+    out = np.array(x[clipped])
+    if mode == "fill":
+        outside = ~np.broadcast_to(inside, clipped[0].shape)
+        out[outside] = _fill_value(x.dtype)
+    return out
+
+
+def gather_or_zero(x: Any, indices: Sequence[Any], mode: str) -> Any:
+    """`gather` that reads zero out of bounds in mode fill: its linear part."""
+    if mode != "fill":
+        return gather_p.bind(x, *indices, mode=mode)
+    out = gather_p.bind(x, *indices, mode="fill")
+    inside = _in_bounds(aval_of(x).shape, indices)
+    return select(_along_leading(inside, aval_of(out).shape), out, full_like(out, 0))
+
+
+@gather_p.jvp
+def _(primals, tangents, *, mode):
+    x, *indices = primals
+    ans = gather_p.bind(x, *indices, mode=mode)
+    if isinstance(tangents[0], Zero):
+        return ans, Zero(ans.aval.strong())
+    return ans, gather_or_zero(tangents[0], indices, mode)
+
+
+@gather_p.transpose
+def _(ct, x, *indices, mode):
+    zeros = full(x.aval.shape, 0, x.aval.dtype)
+    return [scatter_p.bind(zeros, ct, *indices, kind="add", mode=mode), *[None] * len(indices)]
+
+
+@gather_p.batch
+def _(args, batched, axis, *, mode):
+    x, *indices = args
+    k = len(indices)
+    if not any(batched[1:]):
+        out = gather_p.bind(moveaxis(x, 0, k), *indices, mode=mode)
+        return moveaxis(out, aval_of(indices[0]).ndim, 0), True
+    indices = [leading_axis_full(i, b, axis.size) for i, b in zip(indices, batched[1:])]
+    if batched[0]:
+        indices.insert(0, broadcasted_iota(_INT64, aval_of(indices[0]).shape, 0))
+    return gather_p.bind(x, *indices, mode=mode), True
+
+
+@gather_p.lower
+def _(p, x, *indices, mode):
+    k, num = len(indices), len(indices[0].shape)
+    shape = (*indices[0].shape, *x.shape[k:])
+    fill = _fill_value(x.dtype)
+    if 0 in x.shape[:k]:
+        return p.compute(shape, x.dtype, lambda index: p.b.constant(fill, x.dtype))
+
+    def element(index):
+        clipped, inside = _lower_indices(p, indices, tuple(index[:num]), x.shape)
+        value = x.at((*clipped, *index[num:]))
+        return p.b.where(inside, value, p.b.constant(fill, x.dtype)) if mode == "fill" else value
+
+    return p.compute(shape, x.dtype, element)
+
+
+def gather(x: Any, *indices: Any, mode: str = "fill") -> Any:
+    """``x[i0, ..., ik-1]`` for integer arrays of one shape over the leading axes of ``x``.
+
+    Examples
+    --------
+    >>> gather(np.array([10.0, 20.0, 30.0]), np.array([2, 0, 5]))
+    array([30., 10., nan])
+    """
+    return gather_p.bind(x, *indices, mode=mode)
+
+
+def take_along_axis(x: Any, indices: Any, axis: int) -> Any:
+    """For each position, the element of ``x`` at ``indices`` along ``axis``; shapes are equal."""
+    shape = aval_of(indices).shape
+    grid = [indices if d == axis else broadcasted_iota(_INT64, shape, d) for d in range(len(shape))]
+    return gather_p.bind(x, *grid, mode="promise_in_bounds")
+
+
+# -- scatter -------------------------------------------------------------------------------
+
+scatter_p = Primitive(
+    "scatter",
+    "``x`` with ``updates`` (shape indices.shape + x.shape[k:]) written, or combined by ``kind``"
+    " (set, add, multiply, min, max), at the indices of its k leading axes. Where indices repeat,"
+    " set keeps the last update and the other kinds combine all of them. Indices out of bounds"
+    " are dropped in mode fill and clipped in the others.",
+)
+
+_UFUNCS = {"add": np.add, "multiply": np.multiply, "min": np.minimum, "max": np.maximum}
+
+
+@scatter_p.type_rule
+def _(x, updates, *indices, kind, mode):
+    _check_indices("scatter", x, indices, mode)
+    if kind not in KINDS:
+        raise ValueError(f"scatter: kind must be one of {KINDS}, got {kind!r}")
+    shape = (*indices[0].shape, *x.shape[len(indices) :])
+    if updates.shape != shape or updates.dtype != x.dtype:
+        raise TypeError(
+            f"scatter: updates must be of type {ShapedArray(shape, x.dtype)} for an operand {x}"
+            f" and indices of shape {indices[0].shape}, got {updates}"
+        )
+    return x.strong()
+
+
+@scatter_p.evaluate
+def _(x, updates, *indices, kind, mode):
+    x, updates = np.asarray(x), np.asarray(updates)
+    clipped, inside = _evaluate_indices(indices, x.shape)
+    num = clipped[0].ndim
+    count = clipped[0].size
+    updates = updates.reshape(count, *updates.shape[num:])
+    clipped = tuple(i.reshape(count) for i in clipped)
+    if mode == "fill":
+        keep = np.broadcast_to(inside, indices[0].shape if num else ()).reshape(count)
+        updates, clipped = updates[keep], tuple(i[keep] for i in clipped)
+    out = x.astype(np.float32) if x.dtype == np.float16 else x.copy()
+    if kind == "set":
+        out[clipped] = updates
+    else:
+        _UFUNCS[kind].at(out, clipped, updates.astype(out.dtype, copy=False))
+    return out.astype(x.dtype, copy=False)
+
+
+@scatter_p.jvp
+def _(primals, tangents, *, kind, mode):
+    x, updates, *indices = primals
+    ans = scatter_p.bind(*primals, kind=kind, mode=mode)
+    if isinstance(tangents[0], Zero) and isinstance(tangents[1], Zero):
+        return ans, Zero(ans.aval.strong())
+    dx, du = map(instantiate, tangents[:2])
+    combine = lambda a, b, kind: scatter_p.bind(a, b, *indices, kind=kind, mode=mode)  # noqa: E731
+    if kind in ("set", "add"):
+        return ans, combine(dx, du, kind)
+    if kind == "multiply":
+        # Exact where no index repeats; repeated ones would need the product of the others.
+        return ans, combine(
+            combine(dx, updates, kind), du * gather_or_zero(x, indices, mode), "add"
+        )
+    # The tangents of all that attain the extremum, the old value included, share it evenly.
+    one = full_like(ans, 1)
+    stays = eq(x, ans)
+    wins = eq(updates, gather_p.bind(ans, *indices, mode=mode))
+    zero_x, zero_u = full_like(ans, 0), full_like(updates, 0)
+    count = combine(select(stays, one, zero_x), select(wins, full_like(updates, 1), zero_u), "add")
+    total = combine(select(stays, dx, zero_x), select(wins, du, zero_u), "add")
+    return ans, total / count
+
+
+@scatter_p.transpose
+def _(ct, x, updates, *indices, kind, mode):
+    if kind not in ("set", "add") and isinstance(updates, Linear):
+        raise TypeError(f"scatter: kind {kind!r} is not linear in the updates")
+    x_ct = updates_ct = None
+    update_aval = aval_of(updates)
+    if isinstance(x, Linear):
+        x_ct = ct
+        if kind == "set":
+            zeros = full(update_aval.shape, 0, update_aval.dtype)
+            x_ct = scatter_p.bind(ct, zeros, *indices, kind="set", mode=mode)
+        elif kind == "multiply":
+            x_ct = scatter_p.bind(ct, updates, *indices, kind=kind, mode=mode)
+    if isinstance(updates, Linear):
+        updates_ct = gather_or_zero(ct, indices, mode)
+        if kind == "set" and aval_of(indices[0]).size > 1:
+            last = _along_leading(_is_last(aval_of(ct).shape, indices, mode), update_aval.shape)
+            updates_ct = select(last, updates_ct, full_like(updates_ct, 0))
+    return [x_ct, updates_ct, *[None] * len(indices)]
+
+
+def _is_last(shape: Sequence[int], indices: Sequence[Any], mode: str) -> Any:
+    """Which updates of a scatter survive: each writes its number, and looks whether it stayed."""
+    index_shape = aval_of(indices[0]).shape
+    numbers = reshape(iota(_INT64, aval_of(indices[0]).size), index_shape)
+    board = full(shape[: len(indices)], -1, _INT64)
+    board = scatter_p.bind(board, numbers, *indices, kind="set", mode=mode)
+    return eq(gather_p.bind(board, *indices, mode=mode), numbers)
+
+
+@scatter_p.batch
+def _(args, batched, axis, *, kind, mode):
+    x, updates, *indices = args
+    k = len(indices)
+    x = leading_axis_full(x, batched[0], axis.size)
+    updates = leading_axis_full(updates, batched[1], axis.size)
+    if not any(batched[2:]):
+        x, updates = moveaxis(x, 0, k), moveaxis(updates, 0, aval_of(indices[0]).ndim)
+        return moveaxis(scatter_p.bind(x, updates, *indices, kind=kind, mode=mode), k, 0), True
+    indices = [leading_axis_full(i, b, axis.size) for i, b in zip(indices, batched[2:])]
+    example = broadcasted_iota(_INT64, aval_of(indices[0]).shape, 0)
+    return scatter_p.bind(x, updates, example, *indices, kind=kind, mode=mode), True
+
+
+@scatter_p.lower
+def _(p, x, updates, *indices, kind, mode):
+    return p.scatter(x, updates, indices, kind, mode)
+
+
+def scatter(x: Any, updates: Any, *indices: Any, kind: str = "set", mode: str = "fill") -> Any:
+    """``x`` with ``updates`` written or combined at integer-array indices of its leading axes.
+
+    Examples
+    --------
+    >>> scatter(np.zeros(3), np.array([1.0, 2.0, 4.0]), np.array([0, 2, 2]), kind="add")
+    array([1., 0., 6.])
+    """
+    return scatter_p.bind(x, updates, *indices, kind=kind, mode=mode)
+
+
+# -- dynamic_slice -------------------------------------------------------------------------
+
+dynamic_slice_p = Primitive(
+    "dynamic_slice",
+    "``x[start : start + size, ...]`` with one integer scalar ``start`` an axis, moved so that"
+    " the slice lies within ``x``. Any dtype.",
+)
+
+
+def _check_starts(name: str, x: Any, starts: Sequence[Any], sizes: Sequence[int]) -> None:
+    if len(starts) != x.ndim or len(sizes) != x.ndim:
+        raise TypeError(
+            f"{name}: needs one start and one size for each axis of the operand of shape"
+            f" {x.shape}, got {len(starts)} starts and sizes {tuple(sizes)}"
+        )
+    if any(s.shape != () or s.dtype.kind not in "iu" for s in starts):
+        raise TypeError(
+            f"{name}: starts must be integer scalars, got {', '.join(map(str, starts))}"
+        )
+    if any(not 0 <= size <= n for size, n in zip(sizes, x.shape)):
+        raise TypeError(f"{name}: a slice of {tuple(sizes)} does not fit into shape {x.shape}")
+
+
+def _evaluate_place(starts: Sequence[Any], shape: Sequence[int], sizes: Sequence[int]) -> Any:
+    begins = [min(max(int(s), 0), n - size) for s, n, size in zip(starts, shape, sizes)]
+    return tuple(slice(b, b + size) for b, size in zip(begins, sizes))
+
+
+@dynamic_slice_p.type_rule
+def _(x, *starts, slice_sizes):
+    _check_starts("dynamic_slice", x, starts, slice_sizes)
+    return ShapedArray(slice_sizes, x.dtype)
+
+
+@dynamic_slice_p.evaluate
+def _(x, *starts, slice_sizes):
+    return np.asarray(x)[_evaluate_place(starts, np.shape(x), slice_sizes)].copy()
+
+
+dynamic_slice_p.linear(0)
+
+
+@dynamic_slice_p.transpose
+def _(ct, x, *starts, slice_sizes):
+    zeros = full(x.aval.shape, 0, x.aval.dtype)
+    return [dynamic_update_slice_p.bind(zeros, ct, *starts), *[None] * len(starts)]
+
+
+def _window_indices(starts: Any, batched: Any, shape: Any, sizes: Any, batch: int) -> list[Any]:
+    """Index arrays of shape (batch, *sizes) of the windows that begin at ``starts``."""
+    full_shape = (batch, *sizes)
+    out = []
+    for d, (start, has_axis, n, size) in enumerate(zip(starts, batched, shape, sizes)):
+        begin = _clamp_start(start, n - size)
+        begin = broadcast_in_dim(begin, full_shape, (0,) if has_axis else ())
+        out.append(begin + broadcasted_iota(_INT64, full_shape, d + 1))
+    return out
+
+
+def _clamp_start(start: Any, top: int) -> Any:
+    dtype = aval_of(start).dtype
+    top = min(top, np.iinfo(dtype).max)
+    return convert_element_type(clamp(dtype.type(0), start, dtype.type(top)), _INT64)
+
+
+@dynamic_slice_p.batch
+def _(args, batched, axis, *, slice_sizes):
+    x, *starts = args
+    if not any(batched[1:]):
+        zero = np.int64(0)
+        return dynamic_slice_p.bind(x, zero, *starts, slice_sizes=(axis.size, *slice_sizes)), True
+    shape = aval_of(x).shape[batched[0] :]
+    indices = _window_indices(starts, batched[1:], shape, slice_sizes, axis.size)
+    if batched[0]:
+        indices.insert(0, broadcasted_iota(_INT64, (axis.size, *slice_sizes), 0))
+    return gather_p.bind(x, *indices, mode="promise_in_bounds"), True
+
+
+@dynamic_slice_p.lower
+def _(p, x, *starts, slice_sizes):
+    def element(index):
+        zeros = [n - size for n, size in zip(x.shape, slice_sizes)]
+        begins, _ = _lower_indices(p, starts, (), [top + 1 for top in zeros])
+        return x.at(tuple(b + i for b, i in zip(begins, index)))
+
+    return p.compute(slice_sizes, x.dtype, element)
+
+
+def _wrapped_starts(starts: Any, shape: Sequence[int]) -> list[Any]:
+    """Negative starts count from the end."""
+    starts = list(starts) if isinstance(starts, (list, tuple)) else _unstack(starts)
+    if len(starts) != len(shape):
+        raise TypeError(
+            f"dynamic slices need one start for each axis of shape {tuple(shape)}, got {len(starts)}"
+        )
+    out = []
+    for start, n in zip(starts, shape):
+        aval = aval_of(start)
+        if isinstance(start, (int, np.integer)):
+            out.append(np.int64(start + n if start < 0 else start))
+        elif aval.dtype.kind == "i":
+            start = convert_element_type(start, _INT64)
+            out.append(select(lt(start, np.int64(0)), start + np.int64(n), start))
+        else:
+            out.append(start)
+    return out
+
+
+def _unstack(starts: Any) -> list[Any]:
+    from fnad.primitives.slicing import index_in_dim
+
+    return [index_in_dim(starts, i, 0, keepdims=False) for i in range(aval_of(starts).shape[0])]
+
+
+def dynamic_slice(operand: Any, start_indices: Any, slice_sizes: Sequence[int]) -> Any:
+    """A slice of static size at a place known when the program runs, kept within the operand.
+
+    Examples
+    --------
+    >>> dynamic_slice(np.arange(5), (3,), (3,))
+    array([2, 3, 4])
+    """
+    starts = _wrapped_starts(start_indices, aval_of(operand).shape)
+    return dynamic_slice_p.bind(operand, *starts, slice_sizes=int_tuple(slice_sizes))
+
+
+def _starts_along(x: Any, start: Any, axis: int) -> list[Any]:
+    starts: list[Any] = [0] * aval_of(x).ndim
+    starts[axis] = start
+    return starts
+
+
+def dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: int, axis: int = 0) -> Any:
+    """`dynamic_slice` along one axis."""
+    axis = canonicalize_axis(axis, aval_of(operand).ndim)
+    sizes = list(aval_of(operand).shape)
+    sizes[axis] = as_int(slice_size)
+    return dynamic_slice(operand, _starts_along(operand, start_index, axis), sizes)
+
+
+def dynamic_index_in_dim(operand: Any, index: Any, axis: int = 0, keepdims: bool = True) -> Any:
+    """One index, known when the program runs, along one axis."""
+    axis = canonicalize_axis(axis, aval_of(operand).ndim)
+    out = dynamic_slice_in_dim(operand, index, 1, axis)
+    shape = aval_of(out).shape
+    return out if keepdims else reshape(out, (*shape[:axis], *shape[axis + 1 :]))
+
+
+# -- dynamic_update_slice ------------------------------------------------------------------
+
+dynamic_update_slice_p = Primitive(
+    "dynamic_update_slice",
+    "``x`` with ``update`` written at the integer scalars ``starts``, moved so that it lies"
+    " within ``x``. Any dtype.",
+)
+
+
+@dynamic_update_slice_p.type_rule
+def _(x, update, *starts):
+    _check_starts("dynamic_update_slice", x, starts, update.shape)
+    if update.dtype != x.dtype:
+        raise TypeError(f"dynamic_update_slice: dtypes differ: {x} and {update}")
+    return x.strong()
+
+
+@dynamic_update_slice_p.evaluate
+def _(x, update, *starts):
+    out = np.array(x)
+    out[_evaluate_place(starts, out.shape, np.shape(update))] = update
+    return out
+
+
+dynamic_update_slice_p.linear(0, 1)
+
+
+@dynamic_update_slice_p.transpose
+def _(ct, x, update, *starts):
+    aval = aval_of(update)
+    x_ct = update_ct = None
+    if isinstance(x, Linear):
+        zeros = full(aval.shape, 0, aval.dtype)
+        x_ct = dynamic_update_slice_p.bind(ct, zeros, *starts)
+    if isinstance(update, Linear):
+        update_ct = dynamic_slice_p.bind(ct, *starts, slice_sizes=aval.shape)
+    return [x_ct, update_ct, *[None] * len(starts)]
+
+
+@dynamic_update_slice_p.batch
+def _(args, batched, axis):
+    x, update, *starts = args
+    x = leading_axis_full(x, batched[0], axis.size)
+    update = leading_axis_full(update, batched[1], axis.size)
+    if not any(batched[2:]):
+        return dynamic_update_slice_p.bind(x, update, np.int64(0), *starts), True
+    shape, sizes = aval_of(x).shape[1:], aval_of(update).shape[1:]
+    indices = _window_indices(starts, batched[2:], shape, sizes, axis.size)
+    example = broadcasted_iota(_INT64, (axis.size, *sizes), 0)
+    mode = "promise_in_bounds"
+    return scatter_p.bind(x, update, example, *indices, kind="set", mode=mode), True
+
+
+@dynamic_update_slice_p.lower
+def _(p, x, update, *starts):
+    return p.update_slice(x, update, starts)
+
+
+def dynamic_update_slice(operand: Any, update: Any, start_indices: Any) -> Any:
+    """``operand`` with ``update`` written at a place known when the program runs.
+
+    Examples
+    --------
+    >>> dynamic_update_slice(np.zeros(4), np.ones(2), (1,))
+    array([0., 1., 1., 0.])
+    """
+    starts = _wrapped_starts(start_indices, aval_of(operand).shape)
+    return dynamic_update_slice_p.bind(operand, update, *starts)
+
+
+def dynamic_update_slice_in_dim(operand: Any, update: Any, start_index: Any, axis: int) -> Any:
+    """`dynamic_update_slice` along one axis."""
+    axis = canonicalize_axis(axis, aval_of(operand).ndim)
+    return dynamic_update_slice(operand, update, _starts_along(operand, start_index, axis))
+
+
+def dynamic_update_index_in_dim(operand: Any, update: Any, index: Any, axis: int) -> Any:
+    """Write at one index along one axis; ``update`` may lack that axis."""
+    axis = canonicalize_axis(axis, aval_of(operand).ndim)
+    shape = aval_of(update).shape
+    if len(shape) < aval_of(operand).ndim:
+        update = reshape(update, (*shape[:axis], 1, *shape[axis:]))
+    return dynamic_update_slice_in_dim(operand, update, index, axis)

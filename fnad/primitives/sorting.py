@@ -1,0 +1,135 @@
+"""Sorting, along one axis, of several arrays at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fnad.core.primitive import Primitive, Zero
+from fnad.core.types import ShapedArray, aval_of
+from fnad.primitives.indexing import take_along_axis
+from fnad.primitives.shape import (
+    broadcasted_iota,
+    canonicalize_axis,
+    check_axes,
+    leading_axis_full,
+    rev,
+)
+from fnad.primitives.slicing import slice_in_dim
+
+sort_p = Primitive(
+    "sort",
+    "Sort arrays of one shape along ``dimension`` by the first ``num_keys`` of them (the first is"
+    " the primary key), moving the others along. Ascending, NaN last, always stable. bool,"
+    " integer and floating keys; any dtype for the others.",
+    multiple_results=True,
+)
+
+
+@sort_p.type_rule
+def _(*xs, dimension, num_keys, is_stable):
+    if not 1 <= num_keys <= len(xs):
+        raise ValueError(f"sort: num_keys must be from 1 to {len(xs)}, got {num_keys}")
+    if len({x.shape for x in xs}) > 1:
+        raise TypeError(f"sort: arrays must have one shape, got {[x.shape for x in xs]}")
+    check_axes("sort", "dimension", (dimension,), xs[0].ndim)
+    if any(x.dtype.kind not in "biuf" for x in xs[:num_keys]):
+        raise TypeError(f"sort: keys must be real, got {', '.join(map(str, xs[:num_keys]))}")
+    return [ShapedArray(x.shape, x.dtype) for x in xs]
+
+
+@sort_p.evaluate
+def _(*xs, dimension, num_keys, is_stable):
+    # lexsort takes the primary key last; it is stable, and puts NaN last.
+    order = np.lexsort(xs[:num_keys][::-1], axis=dimension)
+    return [np.take_along_axis(np.asarray(x), order, dimension) for x in xs]
+
+
+@sort_p.jvp
+def _(primals, tangents, *, dimension, num_keys, is_stable):
+    options = {"dimension": dimension, "num_keys": num_keys, "is_stable": is_stable}
+    if all(isinstance(t, Zero) for t in tangents):
+        outs = sort_p.bind(*primals, **options)
+        return outs, [Zero(out.aval.strong()) for out in outs]
+    places = broadcasted_iota(np.int64, aval_of(primals[0]).shape, dimension)
+    *outs, order = sort_p.bind(*primals, places, **options)
+    moved = [
+        Zero(out.aval.strong()) if isinstance(t, Zero) else take_along_axis(t, order, dimension)
+        for out, t in zip(outs, tangents)
+    ]
+    return outs, moved
+
+
+@sort_p.batch
+def _(args, batched, axis, *, dimension, num_keys, is_stable):
+    xs = [leading_axis_full(x, b, axis.size) for x, b in zip(args, batched)]
+    outs = sort_p.bind(*xs, dimension=dimension + 1, num_keys=num_keys, is_stable=is_stable)
+    return outs, [True] * len(outs)
+
+
+@sort_p.lower
+def _(p, *xs, dimension, num_keys, is_stable):
+    return p.sort(xs, dimension, num_keys)
+
+
+def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: int = 1) -> Any:
+    """Sort one array, or a sequence of arrays by the first ``num_keys`` of them.
+
+    Parameters
+    ----------
+    operand : array or sequence of arrays
+        Of one shape.
+    dimension : int
+        The axis along which to sort.
+    is_stable : bool
+        Taken for compatibility with JAX; sorting is always stable.
+    num_keys : int
+        How many of the arrays are keys, the first being the primary one.
+
+    Returns
+    -------
+    array or tuple of arrays
+        As ``operand``; NaN stands last.
+
+    Examples
+    --------
+    >>> keys, values = sort((np.array([3, 1, 2]), np.array([30.0, 10.0, 20.0])))
+    >>> values
+    array([10., 20., 30.])
+    """
+    operands = tuple(operand) if isinstance(operand, (tuple, list)) else (operand,)
+    if not operands:
+        raise TypeError("sort: needs at least one array")
+    dimension = canonicalize_axis(dimension, aval_of(operands[0]).ndim)
+    outs = sort_p.bind(*operands, dimension=dimension, num_keys=num_keys, is_stable=bool(is_stable))
+    return tuple(outs) if isinstance(operand, (tuple, list)) else outs[0]
+
+
+def sort_key_val(
+    keys: Any, values: Any, dimension: int = -1, is_stable: bool = True
+) -> tuple[Any, Any]:
+    """Sort ``keys`` along ``dimension`` and move ``values`` along."""
+    return sort((keys, values), dimension, is_stable)
+
+
+def top_k(operand: Any, k: int, *, axis: int = -1) -> tuple[Any, Any]:
+    """The ``k`` largest elements along ``axis`` in descending order, and their indices (int64).
+
+    Among equal elements the one of lower index comes first; NaN counts as largest.
+
+    Examples
+    --------
+    >>> top_k(np.array([3.0, 1.0, 3.0, 2.0]), 2)
+    (array([3., 3.]), array([0, 2]))
+    """
+    shape = aval_of(operand).shape
+    axis = canonicalize_axis(axis, len(shape))
+    if not 0 <= k <= shape[axis]:
+        raise ValueError(f"top_k: k must be from 0 to {shape[axis]} (axis {axis}), got {k}")
+    # Reversed, an ascending stable sort becomes a descending one that is stable as well.
+    places = broadcasted_iota(np.int64, shape, axis)
+    outs: Sequence[Any] = sort((rev(operand, (axis,)), rev(places, (axis,))), axis)
+    values, indices = (slice_in_dim(rev(x, (axis,)), 0, k, 1, axis) for x in outs)
+    return values, indices
