@@ -19,7 +19,7 @@ SPECIAL_CASES = {
     "checkpoint": "tests/test_transforms.py",
     "custom_jvp_call": "tests/test_transforms.py",
     "custom_vjp_call": "tests/test_transforms.py",
-    "custom_vjp_linear": "tests/test_transforms.py",
+    "custom_lin": "tests/test_transforms.py",
     "psum": "tests/test_transforms.py",
     "pmax": "tests/test_transforms.py",
     "pmin": "tests/test_transforms.py",
