@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from fnad.lowering.llvm.emitter import ARRAY_DATA_OFFSET, ENTRY, emit_plan
 from fnad.lowering.llvm.target import CompiledModule, assembly
 from fnad.lowering.plan import Plan
 
-_C_CONTIGUOUS_AND_ALIGNED = 0x1 | 0x100  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
+_READABLE = 0x1 | 0x100  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
 _ALIGNMENT = 64
 
 
@@ -55,13 +56,13 @@ class Executable:
         self._entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(address)
         buffers = {b.number: b for b in plan.buffers}
         types = [(buffers[n].shape, buffers[n].dtype) for n in plan.inputs]
-        self._consts = tuple(self._prepare(c, *t) for c, t in zip(consts, types, strict=False))
+        self._consts = tuple(_prepare(c, *t) for c, t in zip(consts, types, strict=False))
         self._in_types = types[len(self._consts) :]
         self._out_types = [(buffers[n].shape, buffers[n].dtype) for n in plan.outputs]
         self._scalar_outputs = [i for i, (shape, _) in enumerate(self._out_types) if shape == ()]
-        self._table = ctypes.c_void_p * (len(plan.inputs) + len(plan.outputs))
+        self._pack = struct.Struct(f"{len(plan.inputs) + len(plan.outputs)}P").pack
         self._arena_size = emitted.arena_size
-        self._arenas: list[np.ndarray] = []  # list.append and list.pop are atomic
+        self._arenas: list[tuple[np.ndarray, int]] = []  # append and pop are atomic
 
     def __call__(self, args: Sequence[Any]) -> list[Any]:
         """Run the program.
@@ -75,37 +76,27 @@ class Executable:
             raise InternalError(
                 f"a compiled program of {len(self._in_types)} inputs was called with {len(args)}"
             )
-        arrays = [self._prepare(a, *t) for a, t in zip(args, self._in_types)]
+        arrays = [
+            a
+            if type(a) is np.ndarray
+            and a.dtype is dtype
+            and a.shape == shape
+            and a.flags.num & _READABLE == _READABLE
+            else _prepare(a, shape, dtype)
+            for a, (shape, dtype) in zip(args, self._in_types)
+        ]
         outs: list[Any] = [np.empty(shape, dtype) for shape, dtype in self._out_types]
         # `arrays` and `outs` keep the objects alive whose addresses the table holds.
-        table = self._table(*map(id, self._consts), *map(id, arrays), *map(id, outs))
+        table = self._pack(*map(id, self._consts), *map(id, arrays), *map(id, outs))
         try:
             arena = self._arenas.pop()
         except IndexError:
             arena = _aligned_bytes(self._arena_size)
-        self._entry(table, arena.ctypes.data)
+        self._entry(table, arena[1])
         self._arenas.append(arena)
         for i in self._scalar_outputs:
             outs[i] = outs[i][()]
         return outs
-
-    @staticmethod
-    def _prepare(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
-        """An array that compiled code can read in place."""
-        if not isinstance(value, np.ndarray):
-            if isinstance(value, np.generic) and value.dtype != dtype:
-                raise InternalError(f"expected {dtype}{list(shape)}, got a {value.dtype}")
-            value = np.asarray(value, dtype)
-        if value.shape != shape or (value.dtype is not dtype and value.dtype != dtype):
-            if value.shape != shape or value.dtype.newbyteorder("=") != dtype:
-                raise InternalError(
-                    f"a compiled program expected {dtype}{list(shape)}, got"
-                    f" {value.dtype}{list(value.shape)}"
-                )
-            value = value.astype(dtype)
-        if value.flags.num & _C_CONTIGUOUS_AND_ALIGNED != _C_CONTIGUOUS_AND_ALIGNED:
-            value = np.array(value, dtype, order="C")
-        return value
 
     def as_llvm_text(self) -> str:
         """The LLVM IR, with the equations and the user's lines as comments."""
@@ -116,7 +107,23 @@ class Executable:
         return assembly(self._text)
 
 
-def _aligned_bytes(size: int) -> np.ndarray:
-    raw = np.empty(size + _ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % _ALIGNMENT
-    return raw[start : start + size]
+def _prepare(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+    """An array of this type that compiled code can read in place."""
+    if not isinstance(value, (np.ndarray, np.generic)):
+        value = np.asarray(value, dtype)
+    if value.shape != shape or value.dtype.newbyteorder("=") != dtype:
+        raise InternalError(
+            f"a compiled program expected {dtype}{list(shape)}, got"
+            f" {value.dtype}{list(value.shape)}"
+        )
+    value = np.asarray(value, dtype)
+    if value.flags.num & _READABLE != _READABLE:
+        value = np.array(value, order="C")
+    return value
+
+
+def _aligned_bytes(size: int) -> tuple[np.ndarray, int]:
+    """Memory and the first aligned address in it."""
+    memory = np.empty(size + _ALIGNMENT, np.uint8)
+    address = memory.ctypes.data
+    return memory, address + -address % _ALIGNMENT
