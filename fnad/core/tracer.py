@@ -94,9 +94,9 @@ class Trace:
     def atom(self, value: Any) -> Atom:
         """Return the variable or literal of this trace that stands for ``value``."""
         if isinstance(value, Tracer):
-            if value.trace is self:
+            if value.recorder is self:
                 return value.var
-            if not value.trace.alive:
+            if not value.recorder.alive:
                 raise_leaked(value)
             return self._closed_over(value, value.aval)
         aval = aval_of(value)
@@ -307,7 +307,7 @@ def add_source_note(error: BaseException, source: SourceLine | None) -> None:
 def raise_leaked(tracer: Tracer) -> NoReturn:
     """Raise the error for a tracer that outlived its trace."""
     raise UnexpectedTracerError(
-        f"a traced array ({tracer.aval}) is used after the tracing of {tracer.trace.kind} has"
+        f"a traced array ({tracer.aval}) is used after the tracing of {tracer.recorder.kind} has"
         f" ended. It was made at {tracer.source}. A transformed function must hand out"
         " its results by returning them, not through global variables, attributes, default"
         " arguments or closures."
@@ -341,11 +341,11 @@ class Tracer:
     this class are installed by `fnad.numpy` (see `install_array_methods`).
     """
 
-    __slots__ = ("__weakref__", "source", "trace", "var")
+    __slots__ = ("__weakref__", "recorder", "source", "var")
     __array_priority__ = 1000
 
     def __init__(self, trace: Trace, var: Var, source: SourceLine | None) -> None:
-        self.trace = trace
+        self.recorder = trace
         self.var = var
         self.source = source
 
@@ -386,9 +386,9 @@ class Tracer:
         _NotConcrete
             Internally; `concretize` turns it into the user's error.
         """
-        if not self.trace.alive:
+        if not self.recorder.alive:
             raise_leaked(self)
-        return self.trace.value_of(self.var, self)
+        return self.recorder.value_of(self.var, self)
 
     def concretize(self, error: type[ConcretizationTypeError]) -> Any:
         """Return the concrete value for Python's use, or raise ``error`` with the ways out."""
@@ -430,7 +430,7 @@ class Tracer:
     def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
         raise TracerArrayConversionError(
             f"NumPy tried to turn a traced array ({self.aval}, made at {self.source}) into a"
-            f" numpy.ndarray while {self.trace.kind} is being traced, which would cut it out of"
+            f" numpy.ndarray while {self.recorder.kind} is being traced, which would cut it out of"
             f" the program.\n  at: {user_line()}\n  ways out: call the function of fnad.numpy"
             " with the same name, use fnp.at(x)[i].set(v) in place of x[i] = v, or fnp.stack in"
             " place of np.array([...])."
@@ -449,7 +449,7 @@ class Tracer:
         )
 
     def __repr__(self) -> str:
-        return f"Traced<{self.aval}> in {self.trace.kind}"
+        return f"Traced<{self.aval}> in {self.recorder.kind}"
 
     def __format__(self, spec: str) -> str:
         if not spec:
