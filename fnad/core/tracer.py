@@ -95,7 +95,7 @@ class Trace:
         """Return the variable or literal of this trace that stands for ``value``."""
         if isinstance(value, Tracer):
             if value.recorder is self:
-                return value.var
+                return value.variable
             if not value.recorder.alive:
                 raise_leaked(value)
             return self._closed_over(value, value.aval)
@@ -105,11 +105,11 @@ class Trace:
         return self._closed_over(value, aval)
 
     def _closed_over(self, value: Any, aval: ShapedArray) -> Var:
-        found = self.consts.get(id(value.var if isinstance(value, Tracer) else value))
+        found = self.consts.get(id(value.variable if isinstance(value, Tracer) else value))
         if found is not None:
             return found[0]
         var = Var(aval)
-        key = value.var if isinstance(value, Tracer) else value
+        key = value.variable if isinstance(value, Tracer) else value
         self.consts[id(key)] = (var, value)
         self.values[var] = value
         return var
@@ -341,37 +341,37 @@ class Tracer:
     this class are installed by `fnad.numpy` (see `install_array_methods`).
     """
 
-    __slots__ = ("__weakref__", "recorder", "source", "var")
+    __slots__ = ("__weakref__", "recorder", "source", "variable")
     __array_priority__ = 1000
 
     def __init__(self, trace: Trace, var: Var, source: SourceLine | None) -> None:
         self.recorder = trace
-        self.var = var
+        self.variable = var
         self.source = source
 
     @property
     def aval(self) -> ShapedArray:
-        return self.var.aval
+        return self.variable.aval
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.var.aval.shape
+        return self.variable.aval.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return self.var.aval.dtype
+        return self.variable.aval.dtype
 
     @property
     def ndim(self) -> int:
-        return len(self.var.aval.shape)
+        return len(self.variable.aval.shape)
 
     @property
     def size(self) -> int:
-        return self.var.aval.size
+        return self.variable.aval.size
 
     @property
     def weak_type(self) -> bool:
-        return self.var.aval.weak_type
+        return self.variable.aval.weak_type
 
     def __len__(self) -> int:
         if not self.shape:
@@ -388,7 +388,7 @@ class Tracer:
         """
         if not self.recorder.alive:
             raise_leaked(self)
-        return self.recorder.value_of(self.var, self)
+        return self.recorder.value_of(self.variable, self)
 
     def concretize(self, error: type[ConcretizationTypeError]) -> Any:
         """Return the concrete value for Python's use, or raise ``error`` with the ways out."""

@@ -62,7 +62,7 @@ def shape_of(x: Array) -> tuple[int, ...]:
 
 def is_weak(x: Array) -> bool:
     """Whether an operand takes the dtype of the arrays it meets (Python scalars do)."""
-    return type(x) in (int, float, complex) or (type(x) is Tracer and x.var.aval.weak_type)
+    return type(x) in (int, float, complex) or (type(x) is Tracer and x.variable.aval.weak_type)
 
 
 def dtype_of(x: Array) -> DType:
@@ -72,7 +72,7 @@ def dtype_of(x: Array) -> DType:
 
 def promotion_key(x: Array) -> Any:
     """How an operand takes part in promotion: a dtype, or int, float, complex if it is weak."""
-    return promotion_operand(x.var.aval if type(x) is Tracer else aval_of(x))
+    return promotion_operand(x.variable.aval if type(x) is Tracer else aval_of(x))
 
 
 @functools.lru_cache(maxsize=8192)
@@ -96,7 +96,7 @@ def convert(x: Array, dtype: DType) -> Array:
     """Convert an operand to a dtype; the result is never weak."""
     kind = type(x)
     if kind is Tracer:
-        aval = x.var.aval
+        aval = x.variable.aval
         if aval.dtype == dtype and not aval.weak_type:
             return x
         return convert_element_type(x, dtype)
