@@ -153,6 +153,15 @@ class Primitive:
         """``rule(*args, **params) -> out``: lowering as a composition of other primitives."""
         return self._attach("lower_as", rule)
 
+    def simplify(self, rule: Rule) -> Rule:
+        """``rule(eqn, definition) -> atom, equation or None``: an exact algebraic identity.
+
+        Returns what may stand for the equation: one of its operands or a literal, another
+        equation with the same outvars, or None. ``definition(atom)`` is the equation that
+        defines an operand, or None. Results must keep shape, dtype and every bit.
+        """
+        return self._attach("simplify", rule, 2)
+
     def partial_eval(self, rule: Rule) -> Rule:
         """``rule(unknown, eqn) -> (known_eqns, staged_eqns, unknown_out)``.
 

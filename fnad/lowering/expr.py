@@ -47,13 +47,14 @@ class Reduce:
 class Expr:
     """One scalar operation; made by `Builder` and by operators only."""
 
-    __slots__ = ("__weakref__", "args", "attr", "bounds", "dtype", "op", "serial")
+    __slots__ = ("__weakref__", "args", "attr", "bounds", "dtype", "op", "reduces", "serial")
 
     op: str
     args: tuple[Expr, ...]
     dtype: np.dtype[Any]
     attr: Any
     bounds: Bounds
+    reduces: bool
     serial: int
 
     def __add__(self, other: Any) -> Expr:
@@ -122,6 +123,7 @@ def make(
     expr = Expr.__new__(Expr)
     expr.op, expr.args, expr.dtype, expr.attr = op, args, dtype, attr
     expr.bounds, expr.serial = bounds, next(_serial)
+    expr.reduces = op == "reduce" or any(a.reduces for a in args)
     _interned[key] = expr
     return expr
 
@@ -275,8 +277,6 @@ class Builder:
         return make("remainder", (x, integer(divisor)), INT64, None, bounds)
 
     def minimum(self, x: Expr, y: Expr) -> Expr:
-        if x.bounds is not None and x.bounds == y.bounds and x.bounds[0] == x.bounds[1]:
-            return x
         if x.bounds is not None and y.bounds is not None:
             if x.bounds[1] <= y.bounds[0]:
                 return x

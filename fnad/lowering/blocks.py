@@ -1,0 +1,123 @@
+"""Loops and branches: nodes that hold schedules of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fnad.core.ir import Jaxpr
+from fnad.lowering import nodes
+from fnad.lowering.expr import counter, integer
+from fnad.lowering.plan import Branch, For, Node, While
+from fnad.lowering.tensors import Tensor
+
+if TYPE_CHECKING:
+    from fnad.lowering.planner import Planner
+
+
+def _settled(p: Planner, ts: Sequence[Tensor]) -> list[Tensor]:
+    """Store what an inner schedule reads, so that it is not computed there again and again."""
+    for t in ts:
+        if t.shape or t.at(()).op != "constant":
+            p.materialize(t)
+    return list(ts)
+
+
+def _write_carry(p: Planner, carry: Sequence[Tensor], new: Sequence[Tensor]) -> None:
+    """Overwrite the carry at the end of a turn.
+
+    All new values are computed before any old one is overwritten.
+    """
+    pending = []
+    for old, value in zip(carry, new, strict=True):
+        if value.buffer is not None and value.buffer == old.buffer:
+            continue
+        p.materialize(value)
+        pending.append((old, value))
+    numbers = {old.buffer for old in carry}
+    for i, (old, value) in enumerate(pending):
+        if value.buffer in numbers:  # the old value of another carry, which is overwritten too
+            pending[i] = (old, nodes.copied(p, value))
+    for old, value in pending:
+        assert old.buffer is not None
+        p.store(value, old.buffer, integer(0))
+
+
+def scan(
+    p: Planner,
+    body: Jaxpr,
+    consts: Sequence[Tensor],
+    init: Sequence[Tensor],
+    xs: Sequence[Tensor],
+    length: int,
+    reverse: bool,
+) -> list[Tensor]:
+    """See `Planner.scan`."""
+    consts, xs = _settled(p, consts), list(xs)
+    carry = [nodes.copied(p, t) for t in init]
+    num_carry = len(carry)
+    ys = [p.stored((length, *a.shape), a.dtype) for a in body.out_avals[num_carry:]]
+    if length == 0:
+        return [*carry, *ys]
+    for x in xs:
+        p.materialize(x)
+    number = p.new_counter()
+    turn = counter(number, length)
+    place = length - 1 - turn if reverse else turn
+    inner: list[Node] = []
+    with p.nested(inner):
+        slices = [
+            Tensor(p, x.shape[1:], x.dtype, buffer=x.buffer, base=x.base + place * (x.size // length))
+            for x in xs
+        ]
+        outs = p.run(body, [*consts, *carry, *slices])
+        for y, out in zip(ys, outs[num_carry:], strict=True):
+            assert y.buffer is not None
+            p.store(out, y.buffer, place * (y.size // length))
+        _write_carry(p, carry, outs[:num_carry])
+    p.emit(For(number, length, tuple(inner), p.origin))
+    return [*carry, *ys]
+
+
+def while_loop(
+    p: Planner,
+    cond: Jaxpr,
+    body: Jaxpr,
+    cond_consts: Sequence[Tensor],
+    body_consts: Sequence[Tensor],
+    init: Sequence[Tensor],
+) -> list[Tensor]:
+    """See `Planner.while_loop`."""
+    cond_consts, body_consts = _settled(p, cond_consts), _settled(p, body_consts)
+    carry = [nodes.copied(p, t) for t in init]
+    predicate = p.new_buffer((), np.bool_)
+    test: list[Node] = []
+    with p.nested(test):
+        p.store(p.run(cond, [*cond_consts, *carry])[0], predicate, integer(0))
+    inner: list[Node] = []
+    with p.nested(inner):
+        _write_carry(p, carry, p.run(body, [*body_consts, *carry]))
+    p.emit(While(tuple(test), predicate, tuple(inner), p.origin))
+    return carry
+
+
+def switch(
+    p: Planner, index: Tensor, branches: Sequence[Jaxpr], operands: Sequence[Tensor]
+) -> list[Tensor]:
+    """See `Planner.switch`."""
+    operands = _settled(p, operands)
+    chosen = p.materialize(p.compute((), np.int32, lambda _: p.b.convert(index.at(()), np.int32)))
+    outs = [p.stored(a.shape, a.dtype) for a in branches[0].out_avals]
+    bodies = []
+    for branch in branches:
+        inner: list[Node] = []
+        with p.nested(inner):
+            for out, value in zip(outs, p.run(branch, operands), strict=True):
+                assert out.buffer is not None
+                p.store(value, out.buffer, integer(0))
+        bodies.append(tuple(inner))
+    assert chosen.buffer is not None
+    p.emit(Branch(chosen.buffer, tuple(bodies), p.origin))
+    return outs

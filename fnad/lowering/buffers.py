@@ -1,0 +1,157 @@
+"""Lifetimes of buffers, and their places in one arena."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from fnad.lowering.expr import Expr, postorder
+from fnad.lowering.plan import (
+    Accumulate,
+    Branch,
+    Buffer,
+    Contraction,
+    Copy,
+    For,
+    Kernel,
+    Node,
+    Sort,
+    While,
+)
+
+ALIGNMENT = 64
+
+
+def _loads(exprs: Sequence[Expr]) -> Iterator[int]:
+    return (e.attr for e in postorder(exprs) if e.op == "load")
+
+
+def node_buffers(node: Node) -> set[int]:
+    """The buffers that a node itself uses, not those of schedules inside it."""
+    if isinstance(node, Kernel):
+        exprs = [r.value for r in node.reductions]
+        for s in node.stores:
+            exprs += [s.offset, s.value] + ([s.when] if s.when is not None else [])
+        return {*_loads(exprs), *(s.buffer for s in node.stores)}
+    if isinstance(node, Contraction):
+        sides = (node.left, node.right, node.out)
+        return {*(m.buffer for m in sides), *_loads([m.offset for m in sides])}
+    if isinstance(node, Accumulate):
+        return {node.source, node.out}
+    if isinstance(node, Sort):
+        return {*node.sources, *node.outs}
+    if isinstance(node, Copy):
+        return {node.source, node.out, *_loads([node.source_offset, node.out_offset])}
+    if isinstance(node, While):
+        return {node.predicate}
+    return {node.index} if isinstance(node, Branch) else set()
+
+
+def node_bodies(node: Node) -> tuple[tuple[Node, ...], ...]:
+    """The schedules inside a node."""
+    if isinstance(node, For):
+        return (node.body,)
+    if isinstance(node, While):
+        return (node.condition, node.body)
+    return node.branches if isinstance(node, Branch) else ()
+
+
+@dataclass(slots=True)
+class _Use:
+    """Where a buffer is used: the interval, and the loops that hold every use so far."""
+
+    first: int
+    last: int
+    loops: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class _Lifetimes:
+    position: int = 0
+    uses: dict[int, _Use] = field(default_factory=dict)
+    loops: dict[int, tuple[int, int]] = field(default_factory=dict)
+    outside: dict[int, set[int]] = field(default_factory=dict)
+
+    def walk(self, body: Sequence[Node], loops: tuple[int, ...]) -> None:
+        for node in body:
+            start = self.position
+            self.position += 1
+            inside = loops
+            if isinstance(node, (For, While)):
+                inside = (*loops, start)
+            # The predicate of a loop is read on every turn: it is used inside.
+            for number in node_buffers(node):
+                self.note(number, start, inside)
+            for inner in node_bodies(node):
+                self.walk(inner, inside)
+            if isinstance(node, (For, While)):
+                self.loops[start] = (start, self.position)
+                self.position += 1
+
+    def note(self, number: int, position: int, loops: tuple[int, ...]) -> None:
+        use = self.uses.get(number)
+        if use is None:
+            self.uses[number] = _Use(position, position, loops)
+            self.outside[number] = set()
+            return
+        use.last = position
+        common = 0
+        while common < min(len(loops), len(use.loops)) and loops[common] == use.loops[common]:
+            common += 1
+        # A loop that holds some uses but not all: the value must survive the whole loop.
+        self.outside[number] |= {*loops[common:], *use.loops[common:]}
+        use.loops = use.loops[:common]
+
+    def intervals(self) -> dict[int, tuple[int, int]]:
+        result = {}
+        for number, use in self.uses.items():
+            first, last = use.first, use.last
+            for loop in self.outside[number]:
+                first = min(first, self.loops[loop][0])
+                last = max(last, self.loops[loop][1])
+            result[number] = (first, last)
+        return result
+
+
+def place(buffers: Sequence[Buffer], body: Sequence[Node]) -> tuple[tuple[Buffer, ...], int]:
+    """Give every temporary a lifetime and an offset; return the buffers and the arena's size.
+
+    The largest buffers are placed first, each into the tightest gap between those that live at
+    the same time (Pisarchyk and Lee, 2020, "greedy by size").
+    """
+    lifetimes = _Lifetimes()
+    lifetimes.walk(body, ())
+    intervals = lifetimes.intervals()
+    temps = [b for b in buffers if b.role == "temp" and b.number in intervals]
+    placed: list[tuple[int, int, tuple[int, int]]] = []
+    offsets: dict[int, int] = {}
+    for b in sorted(temps, key=lambda b: (-b.nbytes, b.number)):
+        size = -(-b.nbytes // ALIGNMENT) * ALIGNMENT
+        life = intervals[b.number]
+        offset = _tightest_gap(size, sorted(
+            (start, end) for start, end, other in placed if _overlap(life, other)
+        ))
+        placed.append((offset, offset + size, life))
+        offsets[b.number] = offset
+    arena = max((end for _, end, _ in placed), default=0)
+    used = [b for b in buffers if b.role != "temp" or b.number in intervals]
+    return tuple(
+        replace(b, offset=offsets[b.number], lifetime=intervals[b.number])
+        if b.number in offsets
+        else b
+        for b in used
+    ), arena
+
+
+def _overlap(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    return a[0] <= b[1] and b[0] <= a[1]
+
+
+def _tightest_gap(size: int, taken: list[tuple[int, int]]) -> int:
+    best: tuple[int, int] | None = None
+    end = 0
+    for start, stop in taken:
+        if start - end >= size and (best is None or start - end < best[0]):
+            best = (start - end, end)
+        end = max(end, stop)
+    return end if best is None else best[1]

@@ -1,0 +1,30 @@
+"""What computing an expression once costs, against storing and reading it back."""
+
+from __future__ import annotations
+
+import math
+
+from fnad.lowering.expr import Expr, postorder
+
+# Above this an element is stored rather than computed twice.
+CHEAP = 6
+# Above this many operations a kernel is cut.
+MAX_EXPRESSIONS = 160
+
+_COSTS = dict.fromkeys(
+    """exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan arctan2 sinh cosh
+    tanh arcsinh arccosh arctanh power erf erfc erfinv lgamma digamma cbrt""".split(),
+    20,
+) | {"constant": 0, "axis": 0, "counter": 0, "affine": 0, "divide": 4, "remainder": 4, "sqrt": 4}
+
+
+def cost(expr: Expr, count_only: bool = False) -> int:
+    """The cost of an expression in the order of additions, or just how many operations it has."""
+    if count_only:
+        return sum(_COSTS.get(e.op, 1) > 0 for e in postorder([expr]))
+    total = sum(_COSTS.get(e.op, 1) for e in postorder([expr], lambda e: e.op == "reduce"))
+    for e in postorder([expr], lambda e: not e.reduces):
+        if e.op == "reduce":
+            total += (1 + cost(e.args[0])) * max(math.prod(n for _, n in e.attr.axes), 8)
+    return total
+

@@ -1,0 +1,149 @@
+"""From element expressions to kernels: reductions set apart, loops merged and numbered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from fnad.lowering.expr import Expr, affine_parts, axis, integer, make, postorder, rebuild
+from fnad.lowering.plan import Kernel, Origin, Reduction, Store
+
+Axes = tuple[tuple[int, int], ...]
+
+
+def build_kernel(
+    axes: Axes, stores: Sequence[Store], origin: Origin | None, sequential: bool = False
+) -> Kernel:
+    """Make the kernel that runs ``stores`` for every point of ``axes``."""
+    roots = [e for s in stores for e in _parts(s)]
+    reduces = [e for e in postorder(roots, lambda e: not e.reduces) if e.op == "reduce"]
+    numbers = {e: k for k, e in enumerate(reduces)}
+    roots = rebuild(
+        roots,
+        lambda e: make("reduced", (), e.dtype, numbers[e]) if e in numbers else None,
+    )
+    values = [e.args[0] for e in reduces]
+    axes, roots, values = _merge(axes, roots, values)
+    reductions = []
+    for number, (expr, value) in enumerate(zip(reduces, values)):
+        inner, _, [value] = _merge(expr.attr.axes, [], [value])
+        values[number] = value
+        reductions.append(
+            Reduction(expr.attr.kind, inner, value, expr.attr.accumulator, expr.dtype)
+        )
+    kernel = Kernel(
+        axes,
+        tuple(reductions),
+        tuple(_with_parts(stores, roots)),
+        _parallel_inner(axes, reductions),
+        sequential,
+        origin,
+    )
+    return _renumber(kernel)
+
+
+def _parts(store: Store) -> list[Expr]:
+    return [store.offset, store.value] + ([store.when] if store.when is not None else [])
+
+
+def _with_parts(stores: Sequence[Store], parts: Iterable[Expr]) -> list[Store]:
+    items = iter(parts)
+    return [
+        Store(s.buffer, next(items), next(items), s.combine, next(items) if s.when is not None else None)
+        for s in stores
+    ]
+
+
+# -- merging of loops --------------------------------------------------------------------------
+
+
+def _merge(
+    axes: Axes, roots: list[Expr], values: list[Expr]
+) -> tuple[Axes, list[Expr], list[Expr]]:
+    """Run neighbouring loops as one wherever every index depends on them as on one.
+
+    Before ``[i0<64, i1<8]: %1[8*i0 + i1] = %0[8*i0 + i1]``, after ``[i1<512]: %1[i1] = %0[i1]``.
+    """
+    count = len(roots)
+    merged = [(n, extent) for n, extent in axes if extent != 1]
+    position = len(merged) - 2
+    while position >= 0:
+        (outer, outer_extent), (inner, inner_extent) = merged[position : position + 2]
+        a, b = axis(outer, outer_extent), axis(inner, inner_extent)
+        if _runs_as_one([*roots, *values], a, b, inner_extent):
+            whole = axis(inner, outer_extent * inner_extent)
+            replacement = {a: integer(0), b: whole}
+            new = rebuild([*roots, *values], replacement.get)
+            roots, values = new[:count], new[count:]
+            merged[position : position + 2] = [whole.attr]
+        position -= 1
+    return tuple(merged), roots, values
+
+
+def _runs_as_one(exprs: list[Expr], outer: Expr, inner: Expr, extent: int) -> bool:
+    for form in index_forms(exprs):
+        terms, _ = affine_parts(form)
+        if terms.get(outer, 0) != terms.get(inner, 0) * extent:
+            return False
+    return True
+
+
+def index_forms(exprs: Sequence[Expr]) -> Iterable[Expr]:
+    """The maximal affine forms in expressions."""
+    forms = [e for e in exprs if e.op in ("affine", "axis")]
+    for expr in postorder(exprs):
+        if expr.op == "affine":
+            # A term that is no leaf may hold forms of its own, which postorder finds.
+            continue
+        forms.extend(a for a in expr.args if a.op in ("affine", "axis"))
+    return dict.fromkeys(forms)
+
+
+# -- order and numbers -------------------------------------------------------------------------
+
+
+def _parallel_inner(axes: Axes, reductions: Sequence[Reduction]) -> bool:
+    """Whether unit strides run along the innermost parallel axis, not along reduced ones."""
+    if not axes or not reductions:
+        return False
+    innermost = axis(*axes[-1])
+    votes = 0
+    for r in reductions:
+        reduced = {axis(*a) for a in r.axes}
+        for expr in postorder([r.value]):
+            if expr.op != "load":
+                continue
+            terms, _ = affine_parts(expr.args[0])
+            if terms.get(innermost) == 1:
+                votes += 1
+            elif any(terms.get(a) == 1 for a in reduced):
+                votes -= 1
+    return votes > 0
+
+
+def _renumber(kernel: Kernel) -> Kernel:
+    """Number the axes 0, 1, ... in the order of the text."""
+    mapping: dict[Expr, Expr] = {}
+    fresh = 0
+    axes = []
+    for a in kernel.axes:
+        mapping[axis(*a)] = axis(fresh, a[1])
+        axes.append((fresh, a[1]))
+        fresh += 1
+    reductions = []
+    for r in kernel.reductions:
+        inner, mine = [], dict(mapping)
+        for a in r.axes:
+            mine[axis(*a)] = axis(fresh, a[1])
+            inner.append((fresh, a[1]))
+            fresh += 1
+        [value] = rebuild([r.value], mine.get)
+        reductions.append(Reduction(r.kind, tuple(inner), value, r.accumulator, r.dtype))
+    parts = rebuild([e for s in kernel.stores for e in _parts(s)], mapping.get)
+    return Kernel(
+        tuple(axes),
+        tuple(reductions),
+        tuple(_with_parts(kernel.stores, parts)),
+        kernel.parallel_inner,
+        kernel.sequential,
+        kernel.origin,
+    )

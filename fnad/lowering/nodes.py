@@ -1,0 +1,187 @@
+"""Nodes other than plain kernels: matrix products, running sums, sorts, scattered writes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fnad.lowering.expr import B, Expr, affine, affine_parts, integer
+from fnad.lowering.kernels import build_kernel
+from fnad.lowering.plan import Accumulate, Contraction, Copy, Matrix, Origin, Sort, Store
+from fnad.lowering.tensors import Tensor, generic_index, linear, row_major
+
+if TYPE_CHECKING:
+    from fnad.lowering.planner import Planner
+
+
+def neutral(kind: str, dtype: np.dtype[Any]) -> Any:
+    """What a reduction over nothing gives."""
+    if kind in ("add", "multiply", "and", "or"):
+        return kind in ("multiply", "and")
+    if dtype.kind == "b":
+        return kind == "min"
+    if dtype.kind == "f":
+        return -np.inf if kind == "max" else np.inf
+    info = np.iinfo(dtype)
+    return info.min if kind == "max" else info.max
+
+
+def copy(t: Tensor, buffer: int, base: Expr, origin: Origin | None) -> Copy:
+    """The node that copies a stored tensor."""
+    assert t.buffer is not None
+    return Copy(t.buffer, buffer, t.base, base, t.size, origin)
+
+
+def copied(p: Planner, t: Tensor) -> Tensor:
+    """A fresh buffer with a tensor's elements, to be written into."""
+    out = p.stored(t.shape, t.dtype)
+    assert out.buffer is not None
+    p.store(t, out.buffer, integer(0))
+    return out
+
+
+# -- matrix products ---------------------------------------------------------------------------
+
+
+def contract(p: Planner, a: Tensor, b: Tensor) -> Tensor:
+    """See `Planner.contract`."""
+    (batch, m, k), n = a.shape, b.shape[2]
+    if 0 in (batch, m, n, k):
+        return p.compute((batch, m, n), a.dtype, lambda index: B.constant(0, a.dtype))
+    left, right = matrix(p, a), matrix(p, b)
+    out = p.stored((batch, m, n), a.dtype)
+    assert out.buffer is not None
+    place = Matrix(out.buffer, integer(0), row_major(out.shape))
+    p.emit(Contraction(left, right, place, batch, m, n, k, a.dtype, p.origin))
+    return out
+
+
+def matrix(p: Planner, t: Tensor) -> Matrix:
+    """Read a (batch, rows, columns) tensor in place through strides, or store it first."""
+    index = generic_index(t.shape)
+    value = t.at(index)
+    if value.op == "load" and value.dtype == t.dtype:
+        strides = _strides(value.args[0], index)
+        if strides is not None and _unit_stride(strides, t.shape):
+            terms, constant = affine_parts(value.args[0])
+            rest = {term: c for term, c in terms.items() if term not in index}
+            return Matrix(value.attr, affine(rest, constant), strides)
+    p.materialize(t)
+    assert t.buffer is not None
+    return Matrix(t.buffer, t.base, row_major(t.shape))
+
+
+def _strides(offset: Expr, index: Sequence[Expr]) -> tuple[int, int, int] | None:
+    """The strides of an offset that is affine in the index, else None."""
+    terms, _ = affine_parts(offset)
+    if any(term not in index and term.op != "counter" for term in terms):
+        return None
+    # An axis of length 1 has no variable; any stride will do.
+    b, i, j = (terms.get(x, 0) for x in index)
+    return b, i, j
+
+
+def _unit_stride(strides: tuple[int, int, int], shape: tuple[int, ...]) -> bool:
+    (_, rows, columns), (_, m, n) = strides, shape
+    if columns == 1 or n == 1:
+        return rows >= n or m == 1 or (n == 1 and rows >= 1)
+    return (rows == 1 or m == 1) and columns >= m
+
+
+# -- along one axis ----------------------------------------------------------------------------
+
+
+def _around(shape: tuple[int, ...], dimension: int) -> tuple[int, int, int]:
+    return math.prod(shape[:dimension]), shape[dimension], math.prod(shape[dimension + 1 :])
+
+
+def _dense(p: Planner, t: Tensor) -> int:
+    """The buffer of a tensor, from its first element on."""
+    p.materialize(t)
+    if t.base is not integer(0):
+        t = copied(p, t)
+    assert t.buffer is not None
+    return t.buffer
+
+
+def accumulate(p: Planner, t: Tensor, dimension: int, kind: str, reverse: bool) -> Tensor:
+    """See `Planner.accumulate`."""
+    if t.size == 0:
+        return t
+    source = _dense(p, t)
+    out = p.stored(t.shape, t.dtype)
+    assert out.buffer is not None
+    wide = np.dtype(np.float32) if t.dtype == np.float16 else t.dtype
+    extents = _around(t.shape, dimension)
+    p.emit(Accumulate(source, out.buffer, extents, kind, reverse, t.dtype, wide, p.origin))
+    return out
+
+
+def sort(p: Planner, ts: Sequence[Tensor], dimension: int, num_keys: int) -> list[Tensor]:
+    """See `Planner.sort`."""
+    if ts[0].size == 0:
+        return list(ts)
+    sources = tuple(_dense(p, t) for t in ts)
+    outs = [p.stored(t.shape, t.dtype) for t in ts]
+    numbers = tuple(out.buffer for out in outs if out.buffer is not None)
+    p.emit(Sort(sources, numbers, _around(ts[0].shape, dimension), num_keys, p.origin))
+    return outs
+
+
+# -- writes at computed places -----------------------------------------------------------------
+
+
+def scatter(
+    p: Planner, x: Tensor, updates: Tensor, indices: Sequence[Tensor], kind: str, mode: str
+) -> Tensor:
+    """See `Planner.scatter`."""
+    out = copied(p, x)
+    if updates.size == 0 or x.size == 0:
+        return out
+    assert out.buffer is not None
+    for t in indices:
+        p.materialize(t)
+    rank = updates.ndim - (x.ndim - len(indices))
+    index = generic_index(updates.shape)
+    target: list[Expr] = []
+    inside: Expr | None = None
+    for t, extent in zip(indices, x.shape):
+        i = B.convert(t.at(index[:rank] if t.shape else ()), np.int64)
+        clipped = B.minimum(B.maximum(i, integer(0)), integer(extent - 1))
+        if mode == "fill":
+            check = B.equal(i, clipped)
+            inside = check if inside is None else B.bitwise_and(inside, check)
+        target.append(clipped)
+    offset = linear((*target, *index[rank:]), x.shape)
+    value = updates.at(index)
+    if value.reduces:
+        value = p.materialize(updates).at(index)
+    combine = None if kind == "set" else kind
+    if inside is not None and inside.op == "constant":
+        inside = None if inside.attr else inside
+    store = Store(out.buffer, offset, value, combine, inside)
+    axes = tuple((k, n) for k, n in enumerate(updates.shape) if n != 1)
+    p.emit(build_kernel(axes, (store,), p.origin, sequential=True))
+    return out
+
+
+def update_slice(p: Planner, x: Tensor, update: Tensor, starts: Sequence[Tensor]) -> Tensor:
+    """See `Planner.update_slice`."""
+    out = copied(p, x)
+    if update.size == 0:
+        return out
+    assert out.buffer is not None
+    index = generic_index(update.shape)
+    target = []
+    for t, i, extent, length in zip(starts, index, x.shape, update.shape, strict=True):
+        start = B.convert(t.at(()), np.int64)
+        target.append(B.minimum(B.maximum(start, integer(0)), integer(extent - length)) + i)
+    store = Store(out.buffer, linear(tuple(target), x.shape), update.at(index))
+    axes = tuple((k, n) for k, n in enumerate(update.shape) if n != 1)
+    p.emit(build_kernel(axes, (store,), p.origin))
+    return out
+
+

@@ -1,0 +1,358 @@
+"""From a simplified program to a plan: what is inlined, what gets a buffer, what runs when.
+
+Pull model: the lower rule of an equation makes lazy tensors, which are inlined into the kernel
+of whoever reads them. The planner gives a tensor a buffer if it must (outputs, operands of
+matrix products, sorts, loops) or if it would be computed more than once at some cost.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from fnad.core.errors import InternalError
+from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var
+from fnad.core.types import ShapedArray
+from fnad.lowering import blocks, nodes
+from fnad.lowering.buffers import place
+from fnad.lowering.costs import CHEAP, MAX_EXPRESSIONS, cost
+from fnad.lowering.expr import B, Expr, Reduce, integer, reduce
+from fnad.lowering.kernels import build_kernel
+from fnad.lowering.plan import Buffer, Kernel, Node, Origin, Plan, Store
+from fnad.lowering.tensors import Index, Tensor, generic_index, linear, unravel
+
+# Numbers of reduced axes start here while kernels are being built; kernels are renumbered.
+_FIRST_REDUCED_AXIS = 1000
+FLOAT32 = np.dtype(np.float32)
+
+
+class Planner:
+    """What the lower rules of primitives call; collects buffers and the schedule."""
+
+    b = B
+
+    def __init__(self) -> None:
+        self.buffers: list[Buffer] = []
+        self.body: list[Node] = []
+        self.origin: Origin | None = None
+        self.generation = 0
+        self.reducing: tuple[int, ...] = ()
+        self._reads: dict[Tensor, dict[Index, int]] | None = None
+        self._next_axis = _FIRST_REDUCED_AXIS
+        self._next_counter = 0
+
+    # -- buffers and schedule -----------------------------------------------------------------
+
+    def new_buffer(self, shape: Sequence[int], dtype: Any, role: str = "temp") -> int:
+        """Add a dense buffer and return its number."""
+        number = len(self.buffers)
+        self.buffers.append(Buffer(number, tuple(shape), np.dtype(dtype), role))
+        return number
+
+    def stored(self, shape: Sequence[int], dtype: Any, role: str = "temp") -> Tensor:
+        """A tensor in a buffer of its own."""
+        return Tensor(self, tuple(shape), dtype, buffer=self.new_buffer(shape, dtype, role))
+
+    def emit(self, node: Node) -> None:
+        self.body.append(node)
+
+    @contextmanager
+    def nested(self, body: list[Node]) -> Any:
+        """Collect what is emitted in another schedule."""
+        saved, self.body = self.body, body
+        try:
+            yield
+        finally:
+            self.body = saved
+
+    def new_counter(self) -> int:
+        self._next_counter += 1
+        return self._next_counter - 1
+
+    # -- the language of lower rules ----------------------------------------------------------
+
+    def compute(
+        self, shape: Sequence[int], dtype: Any, element: Callable[[Index], Expr]
+    ) -> Tensor:
+        """A lazy tensor, ``element(index)`` at each index."""
+        return Tensor(self, tuple(shape), dtype, element)
+
+    def reduce(
+        self,
+        shape: Sequence[int],
+        dtype: Any,
+        extents: Sequence[int],
+        kind: str,
+        element: Callable[[Index, Index], Expr],
+    ) -> Tensor:
+        """``kind`` over all ``rindex`` in ``extents`` of ``element(index, rindex)``; lazy."""
+        dtype = np.dtype(dtype)
+        accumulator = FLOAT32 if dtype == np.float16 else dtype
+        if math.prod(extents) == 0:
+            neutral = nodes.neutral(kind, dtype)
+            return self.compute(shape, dtype, lambda index: B.constant(neutral, dtype))
+        return self._reduction(shape, dtype, extents, kind, accumulator, element)
+
+    def arg_reduce(
+        self,
+        shape: Sequence[int],
+        dtype: Any,
+        extent: int,
+        kind: str,
+        element: Callable[[Index, Expr], Expr],
+    ) -> Tensor:
+        """The position ``k`` of the first maximum or minimum of ``element(index, k)``; lazy."""
+        if extent == 0:
+            return self.compute(shape, dtype, lambda index: B.constant(0, dtype))
+        kind = kind if kind.startswith("arg") else f"arg{kind}"
+        return self._reduction(
+            shape, dtype, (extent,), kind, None, lambda index, rindex: element(index, rindex[0])
+        )
+
+    def _reduction(
+        self,
+        shape: Sequence[int],
+        dtype: Any,
+        extents: Sequence[int],
+        kind: str,
+        accumulator: np.dtype[Any] | None,
+        element: Callable[..., Expr],
+    ) -> Tensor:
+        first = self._next_axis
+        self._next_axis += len(extents)
+        rindex = generic_index(tuple(extents), first)
+        axes = tuple((first + k, n) for k, n in enumerate(extents) if n != 1)
+        if not axes and accumulator is not None:
+            return self.compute(shape, dtype, lambda index: element(index, rindex))
+
+        def value(index: Index) -> Expr:
+            self.reducing = (*self.reducing, math.prod(extents))
+            try:
+                body = element(index, rindex)
+            finally:
+                self.reducing = self.reducing[:-1]
+            spec = Reduce(kind, axes, body.dtype if accumulator is None else accumulator)
+            return reduce(spec, body, np.dtype(dtype))
+
+        return self.compute(shape, dtype, value)
+
+    def materialize(self, t: Tensor) -> Tensor:
+        """Give a tensor a buffer, if it has none."""
+        if not t.stored:
+            buffer = self.new_buffer(t.shape, t.dtype)
+            self.store(t, buffer, integer(0))
+            t.store_at(buffer, integer(0))
+            self.generation += 1
+        return t
+
+    def store(self, t: Tensor, buffer: int, base: Expr) -> None:
+        """Emit the kernel that writes a tensor to a buffer, from element ``base`` on."""
+        if t.size == 0:
+            return
+        if t.stored:
+            self.emit(nodes.copy(t, buffer, base, self.origin))
+            return
+        with self._outside_reductions():
+            index = generic_index(t.shape)
+            value = t.at(index)
+        axes = tuple((k, n) for k, n in enumerate(t.shape) if n != 1)
+        target = Store(buffer, base + linear(index, t.shape), value)
+        self.emit(build_kernel(axes, (target,), self.origin))
+
+    @contextmanager
+    def _outside_reductions(self) -> Any:
+        saved, self.reducing = self.reducing, ()
+        reads, self._reads = self._reads, None
+        try:
+            yield
+        finally:
+            self.reducing, self._reads = saved, reads
+
+    def reshape(self, t: Tensor, shape: Sequence[int]) -> Tensor:
+        """The same elements in row-major order under another shape; never a copy."""
+        shape = tuple(shape)
+        if shape == t.shape:
+            return t
+        if t.stored:
+            return Tensor(self, shape, t.dtype, buffer=t.buffer, base=t.base)
+        return self.compute(shape, t.dtype, lambda index: t.at(unravel(linear(index, shape), t.shape)))
+
+    def contract(self, a: Tensor, b: Tensor) -> Tensor:
+        """``(batch, m, k) x (batch, k, n) -> (batch, m, n)``."""
+        return nodes.contract(self, a, b)
+
+    def accumulate(self, t: Tensor, axis: int, kind: str, reverse: bool = False) -> Tensor:
+        """Running ``kind`` along an axis."""
+        return nodes.accumulate(self, t, axis, kind, reverse)
+
+    def sort(self, ts: Sequence[Tensor], dimension: int, num_keys: int = 1) -> list[Tensor]:
+        """Sort tensors of one shape along an axis by the first ``num_keys`` of them."""
+        return nodes.sort(self, ts, dimension, num_keys)
+
+    def scatter(
+        self, x: Tensor, updates: Tensor, indices: Sequence[Tensor], kind: str, mode: str
+    ) -> Tensor:
+        """``x`` with ``updates`` combined into its elements at ``indices``."""
+        return nodes.scatter(self, x, updates, indices, kind, mode)
+
+    def update_slice(self, x: Tensor, update: Tensor, starts: Sequence[Tensor]) -> Tensor:
+        """``x`` with a block replaced, its start clamped so that the block lies inside."""
+        return nodes.update_slice(self, x, update, starts)
+
+    def while_loop(
+        self,
+        cond: Jaxpr,
+        body: Jaxpr,
+        cond_consts: Sequence[Tensor],
+        body_consts: Sequence[Tensor],
+        init: Sequence[Tensor],
+    ) -> list[Tensor]:
+        """Run ``body(*body_consts, *carry)`` as long as ``cond(*cond_consts, *carry)``."""
+        return blocks.while_loop(self, cond, body, cond_consts, body_consts, init)
+
+    def scan(
+        self,
+        body: Jaxpr,
+        consts: Sequence[Tensor],
+        init: Sequence[Tensor],
+        xs: Sequence[Tensor],
+        length: int,
+        reverse: bool = False,
+    ) -> list[Tensor]:
+        """``body(*consts, *carry, *x_slices) -> (*carry, *y_slices)``, ``length`` times."""
+        return blocks.scan(self, body, consts, init, xs, length, reverse)
+
+    def switch(
+        self, index: Tensor, branches: Sequence[Jaxpr], operands: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """The results of the branch that ``index`` names, clamped to those there are."""
+        return blocks.switch(self, index, branches, operands)
+
+    # -- programs -----------------------------------------------------------------------------
+
+    def run(self, jaxpr: Jaxpr, args: Sequence[Tensor]) -> list[Tensor]:
+        """Plan a program's equations; returns its results, which may be lazy."""
+        env: dict[Atom, Tensor] = dict(zip(jaxpr.invars, args, strict=True))
+        shared = shared_variables(jaxpr)
+        saved = self.origin
+
+        def read(atom: Atom) -> Tensor:
+            return self.literal(atom) if isinstance(atom, Literal) else env[atom]
+
+        for eqn in jaxpr.eqns:
+            self.origin = Origin(eqn.primitive.name, eqn.source)
+            rule = eqn.primitive.rule("lower")
+            outs = rule(self, *[read(a) for a in eqn.invars], **eqn.params)
+            outs = list(outs) if eqn.primitive.multiple_results else [outs]
+            for var, out in zip(eqn.outvars, outs, strict=True):
+                if (out.shape, out.dtype) != (var.aval.shape, var.aval.dtype):
+                    raise InternalError(
+                        f"the lower rule of primitive {eqn.primitive.name!r} returned"
+                        f" {out.dtype}{list(out.shape)}, its type rule says {var.aval}, in {eqn}"
+                    )
+                self._settle(out, var in shared)
+                env[var] = out
+        results = [read(a) for a in jaxpr.outvars]
+        self.origin = saved
+        return results
+
+    def literal(self, literal: Literal) -> Tensor:
+        """The tensor of a scalar constant."""
+        value = B.constant(literal.val, literal.aval.dtype)
+        return self.compute((), literal.aval.dtype, lambda index: value)
+
+    # -- what gets a buffer -------------------------------------------------------------------
+
+    def note_read(self, t: Tensor, index: Index) -> None:
+        """Called by lazy tensors when an element of theirs is read."""
+        if self._reads is not None:
+            self._reads.setdefault(t, {})[index] = math.prod(self.reducing)
+
+    def _settle(self, t: Tensor, shared: bool) -> None:
+        """Give buffers to ``t``, or to what it reads, where computing in place would repeat work."""
+        if t.stored or t.size == 0:
+            return
+        for _ in range(8):  # each buffer given may change what is read how often
+            value, reads = self._probe(t)
+            repeated = [
+                q
+                for q, indices in reads.items()
+                if q is not t
+                and not q.stored
+                and t.size * sum(indices.values()) > q.size
+                and cost(q.at(generic_index(q.shape))) > CHEAP
+            ]
+            if not repeated:
+                break
+            # The smallest first: what reads it may be cheap afterwards.
+            self.materialize(min(repeated, key=lambda q: q.size))
+        if shared and cost(value) > CHEAP or cost(value, count_only=True) > MAX_EXPRESSIONS:
+            self.materialize(t)
+
+    def _probe(self, t: Tensor) -> tuple[Expr, dict[Tensor, dict[Index, int]]]:
+        self._reads = reads = {}
+        saved, self.reducing = self.reducing, ()
+        self.generation += 1
+        try:
+            return t.at(generic_index(t.shape)), reads
+        finally:
+            self._reads, self.reducing = None, saved
+
+
+def shared_variables(jaxpr: Jaxpr) -> set[Var]:
+    """Variables whose values would end up in more than one kernel, were they not stored.
+
+    A variable read by several equations may still flow into one kernel only, through equations
+    that keep the shape of their operands (most of them elementwise). What an equation flows
+    into is itself, unless it keeps the shape and flows into one kernel alone.
+    """
+    into: dict[Atom, set[Any]] = {v: {v} for v in jaxpr.outvars if isinstance(v, Var)}
+    shared: set[Var] = set()
+    outputs = set(jaxpr.outvars)
+    for eqn in reversed(jaxpr.eqns):
+        goals: set[Any] = set()
+        for v in eqn.outvars:
+            reached = into.get(v, set())
+            if len(reached) > 1 or v in outputs:
+                shared.add(v)
+                reached = {v}
+            goals |= reached
+        shape = eqn.outvars[0].aval.shape if eqn.outvars else ()
+        for a in eqn.invars:
+            if isinstance(a, Var):
+                into.setdefault(a, set()).update(goals if a.aval.shape == shape else {eqn})
+    return shared
+
+
+def plan_jaxpr(jaxpr: Jaxpr) -> Plan:
+    """Plan a program (simplified: without ``lower_as`` primitives and calls)."""
+    p = Planner()
+    args = [p.stored(v.aval.shape, v.aval.dtype, "input") for v in jaxpr.invars]
+    inputs = tuple(t.buffer for t in args)
+    results = p.run(jaxpr, args)
+    outputs = tuple(
+        _output(p, t, aval) for t, aval in zip(results, jaxpr.out_avals, strict=True)
+    )
+    body = tuple(p.body)
+    buffers, arena = place(p.buffers, body)
+    return Plan(buffers, inputs, outputs, body, arena)  # type: ignore[arg-type]
+
+
+def _output(p: Planner, t: Tensor, aval: ShapedArray) -> int:
+    """The buffer of an output: the result's own one if it is free for it, else a fresh one."""
+    if t.stored and t.base is integer(0):
+        assert t.buffer is not None
+        own = p.buffers[t.buffer]
+        if own.role == "temp" and own.size == t.size:
+            p.buffers[t.buffer] = Buffer(own.number, aval.shape, own.dtype, "output")
+            return own.number
+    buffer = p.new_buffer(aval.shape, aval.dtype, "output")
+    p.store(t, buffer, integer(0))
+    if not t.stored:
+        t.store_at(buffer, integer(0))
+        p.generation += 1
+    return buffer

@@ -1,0 +1,89 @@
+"""Expansion of calls, and of primitives that are compositions of others (``lower_as``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var, avals_of, sub_jaxprs
+from fnad.core.tracer import rewrite
+
+
+def inline(jaxpr: Jaxpr) -> Jaxpr:
+    """Replace each equation that has a ``lower_as`` rule by what the rule is composed of.
+
+    Before ``{ lambda ; a. let b = jit[jaxpr={ lambda ; a. let b = sin a in (b,) }] a in (b,) }``,
+    after ``{ lambda ; a. let b = sin a in (b,) }``. Programs inside other equations (loops,
+    branches) are simplified.
+    """
+    env: dict[Atom, Atom] = {}
+    eqns: list[Equation] = []
+    changed = False
+    for eqn in jaxpr.eqns:
+        invars = tuple(env.get(a, a) for a in eqn.invars)
+        if "lower_as" in eqn.primitive.rules and "lower" not in eqn.primitive.rules:
+            outs = _splice(_expansion(eqn), invars, eqns, eqn)
+            env.update(zip(eqn.outvars, outs, strict=True))
+            changed = True
+            continue
+        new = _with_simple_programs(eqn)
+        if invars != eqn.invars:
+            new = new.replace(invars=invars)
+        changed |= new is not eqn
+        eqns.append(new)
+    if not changed:
+        return jaxpr
+    return Jaxpr(jaxpr.invars, tuple(eqns), tuple(env.get(a, a) for a in jaxpr.outvars))
+
+
+def _expansion(eqn: Equation) -> Jaxpr:
+    """What the ``lower_as`` rule composes, fully simplified."""
+    from fnad.lowering.simplify import simplify  # the passes call each other
+
+    rule = eqn.primitive.rule("lower_as")
+
+    def body(*args: Any) -> Sequence[Any]:
+        outs = rule(*args, **eqn.params)
+        return outs if eqn.primitive.multiple_results else [outs]
+
+    return simplify(rewrite(body, avals_of(eqn.invars), f"lowering {eqn.primitive.name}"))
+
+
+def _splice(
+    program: Jaxpr, args: Sequence[Atom], eqns: list[Equation], caller: Equation
+) -> list[Atom]:
+    """Append a program's equations under fresh variables; returns its results."""
+    env: dict[Atom, Atom] = dict(zip(program.invars, args, strict=True))
+
+    def read(atom: Atom) -> Atom:
+        return atom if isinstance(atom, Literal) else env[atom]
+
+    for eqn in program.eqns:
+        outvars = tuple(Var(v.aval) for v in eqn.outvars)
+        source = eqn.source or caller.source
+        eqns.append(
+            eqn.replace(
+                invars=tuple(read(a) for a in eqn.invars), outvars=outvars, source=source
+            )
+        )
+        env.update(zip(eqn.outvars, outvars, strict=True))
+    return [read(a) for a in program.outvars]
+
+
+def _with_simple_programs(eqn: Equation) -> Equation:
+    from fnad.lowering.simplify import simplify  # the passes call each other
+
+    if not any(True for _ in sub_jaxprs(eqn)):
+        return eqn
+
+    def simple(value: Any) -> Any:
+        if isinstance(value, Jaxpr):
+            return simplify(value)
+        if isinstance(value, tuple):
+            return tuple(simple(v) for v in value)
+        return value
+
+    params = {name: simple(value) for name, value in eqn.params.items()}
+    if all(params[name] is value for name, value in eqn.params.items()):
+        return eqn
+    return eqn.replace(params=params)
