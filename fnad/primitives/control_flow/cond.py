@@ -237,6 +237,11 @@ def _(
     return chosen, everywhere
 
 
+@cond_p.lower
+def _(p: Any, index: Any, *operands: Any, branches: tuple[Jaxpr, ...]) -> list[Any]:
+    return p.switch(index, branches, operands)
+
+
 @cond_p.dce
 def _(used: Sequence[bool], eqn: Equation) -> Equation | None:
     branches, wanted = eqn.params["branches"], tuple(used)
@@ -287,12 +292,12 @@ def _run_branches(what: str, index: Any, branches: Sequence[Callable[..., Any]],
     # What the branches close over becomes operands of all of them.
     consts: dict[int, Any] = {}
     for _, values, _ in traced:
-        consts.update((id(v.var if isinstance(v, Tracer) else v), v) for v in values)
+        consts.update((id(v.variable if isinstance(v, Tracer) else v), v) for v in values)
     place = {key: i for i, key in enumerate(consts)}
     all_avals = (*(aval_of(v) for v in consts.values()), *avals)
     programs = []
     for jaxpr, values, _ in traced:
-        at = [place[id(v.var if isinstance(v, Tracer) else v)] for v in values]
+        at = [place[id(v.variable if isinstance(v, Tracer) else v)] for v in values]
         at += range(len(consts), len(all_avals))
         programs.append(embed_inputs(jaxpr, all_avals, tuple(at)))
     results = cond_p.bind(index, *consts.values(), *leaves, branches=tuple(programs))

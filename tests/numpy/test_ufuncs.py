@@ -1,0 +1,112 @@
+"""Elementwise functions against NumPy: dtypes and values, eager and traced."""
+
+import numpy as np
+import pytest
+from helpers import assert_same, quiet, run_traced
+
+import fnad.numpy as fnp
+from fnad.numpy.ufuncs import OPERATIONS
+
+DTYPES = [np.bool_, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32]
+DTYPES += [np.uint64, np.float16, np.float32, np.float64]
+UNARY = [n for n, op in OPERATIONS.items() if op.ufunc.nin == 1]
+BINARY = [n for n, op in OPERATIONS.items() if op.ufunc.nin == 2]
+
+
+def sample(dtype, values):
+    if np.dtype(dtype).kind in "bu":
+        values = np.abs(np.nan_to_num(values, posinf=3, neginf=2))
+    elif np.dtype(dtype).kind == "i":
+        values = np.nan_to_num(values, posinf=3, neginf=2)
+    return np.asarray(values).astype(dtype)
+
+
+X = np.array([0.0, 1, -1, 2.5, -2.5, 3, -7, 0.5, 5, np.inf, -np.inf, np.nan])
+Y = np.array([2.0, 1, 2, -2, 3, -1, 2, 0, -3, 2, 1, np.nan])
+
+
+def check(name, *args):
+    function, reference = getattr(fnp, name), getattr(np, name)
+    try:
+        expected = quiet(reference, *args)
+    except (TypeError, ValueError, OverflowError) as error:
+        with pytest.raises(type(error)):
+            function(*args)
+        return
+    assert_same(function(*args), expected)
+    assert_same(run_traced(function, *args), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
+@pytest.mark.parametrize("name", UNARY)
+def test_unary(name, dtype):
+    check(name, sample(dtype, X))
+
+
+NO_ZERO = {"floor_divide", "remainder", "fmod"}
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
+@pytest.mark.parametrize("name", BINARY)
+def test_binary(name, dtype):
+    y = sample(dtype, Y)
+    if name in {"power", "left_shift", "right_shift"} and y.dtype.kind == "i":
+        y = np.abs(y)
+    check(name, sample(dtype, X), y)
+
+
+@pytest.mark.parametrize("right", [np.int8, np.uint8, np.int64, np.float16, np.float32, np.bool_])
+@pytest.mark.parametrize("left", [np.bool_, np.uint8, np.int32, np.float16, np.float32])
+@pytest.mark.parametrize("name", ["add", "true_divide", "maximum", "less", "floor_divide"])
+def test_mixed_dtypes(name, left, right):
+    check(name, sample(left, X[:4]), sample(right, Y[:4]))
+
+
+@pytest.mark.parametrize("scalar", [2, -1, 300, 2.5, True, 10**20], ids=str)
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
+@pytest.mark.parametrize("name", ["add", "multiply", "true_divide", "power", "less", "equal"])
+def test_python_scalars_are_weak(name, dtype, scalar):
+    x = sample(dtype, np.array([0, 1, 2, 3]))
+    try:
+        expected = quiet(getattr(np, name), x, scalar)
+    except (TypeError, ValueError, OverflowError) as error:
+        with pytest.raises(type(error)):
+            getattr(fnp, name)(x, scalar)
+        return
+    if expected.dtype == object or abs(scalar) == 10**20:
+        return
+    assert_same(getattr(fnp, name)(x, scalar), expected)
+    assert_same(run_traced(lambda a: getattr(fnp, name)(a, scalar), x), expected)
+
+
+def test_broadcasting_names_the_function_and_shapes():
+    with pytest.raises(ValueError, match=r"add: operands of shapes \(2,\), \(3,\)"):
+        fnp.add(np.ones(2), np.ones(3))
+    assert_same(fnp.add(np.ones((2, 1)), np.ones(3)), np.full((2, 3), 2.0))
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        lambda x: x + 1, lambda x: 1 - x, lambda x: x * 2.5, lambda x: x / 3, lambda x: 7 // x,
+        lambda x: x % 2, lambda x: x**2, lambda x: 2.0**x, lambda x: -x, lambda x: abs(x),
+        lambda x: +x, lambda x: x < 2, lambda x: x == 1, lambda x: 2 >= x, lambda x: x != x,
+        lambda x: divmod(x, 2)[0], lambda x: divmod(7, x)[1], lambda x: x @ x, lambda x: round(x, 1),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("dtype", [np.int32, np.float16, np.float32, np.float64])
+def test_operators(expression, dtype):
+    x = np.array([1, 2, 3], dtype)
+    expected = np.round(x, 1) if expression.__code__.co_names == ("round",) else expression(x)
+    assert_same(run_traced(expression, x), expected)
+
+
+def test_operators_on_weak_operands_stay_weak():
+    from fnad.core.tracer import trace_to_jaxpr
+    from fnad.core.types import aval_of
+
+    def program(x):
+        return [x * 2, x / 2, fnp.sin(x), x + np.float32(1)]
+
+    jaxpr, _ = trace_to_jaxpr(program, [aval_of(1)], "the test")
+    assert [str(a) for a in jaxpr.out_avals] == ["i64*[]", "f64*[]", "f64[]", "f32[]"]
