@@ -1,4 +1,4 @@
-"""Promotion of dtypes: NumPy 2's own answers, with Python scalars and weak tracers weak (NEP 50)."""
+"""Promotion of dtypes: NumPy 2's own answers; Python scalars and weak tracers are weak (NEP 50)."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def canonical_dtype(dtype: Any) -> np.dtype[Any]:
     dtype('float64')
     """
     canonical = np.dtype(dtype)
-    if canonical.kind not in SUPPORTED_KINDS or canonical in (np.longdouble, np.clongdouble):
-        if canonical != np.dtype(np.float64) and canonical != np.dtype(np.complex128):
-            raise TypeError(
-                f"dtype {canonical} is not supported: use bool, int8 to int64, uint8 to uint64,"
-                " float16, float32, float64, complex64 or complex128"
-            )
+    too_wide = canonical.itemsize > {"f": 8, "c": 16}.get(canonical.kind, 8)
+    if canonical.kind not in SUPPORTED_KINDS or too_wide:
+        raise TypeError(
+            f"dtype {canonical} is not supported: use bool, int8 to int64, uint8 to uint64,"
+            " float16, float32, float64, complex64 or complex128"
+        )
     return canonical.newbyteorder("=")
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fnad.core.types import aval_of
 from fnad.primitives.elementwise import elementwise, matched
 from fnad.primitives.logic import eq, gt, lt, select
@@ -27,6 +25,7 @@ def neg(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> neg(np.array([1.0, -2.0]))
     array([-1.,  2.])
     """
@@ -51,6 +50,7 @@ def add(x: Any, y: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> add(np.array([1.0, 2.0]), 1)
     array([2., 3.])
     """
@@ -72,6 +72,7 @@ def sub(x: Any, y: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> sub(np.array([1.0, 2.0]), 1)
     array([0., 1.])
     """
@@ -92,6 +93,7 @@ def mul(x: Any, y: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> mul(np.array([1.0, 2.0]), 3)
     array([3., 6.])
     """
@@ -116,6 +118,7 @@ def div(x: Any, y: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> div(np.array([1.0, 2.0]), 4), div(np.array([7, -7, 1]), np.array([2, 2, 0]))
     (array([0.25, 0.5 ]), array([ 3, -3,  0]))
     """
@@ -139,6 +142,7 @@ def rem(x: Any, y: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> rem(np.array([7.0, -7.0]), 3)
     array([ 1., -1.])
     """
@@ -198,6 +202,7 @@ def pow(x: Any, y: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> pow(np.array([2.0, 3.0]), 0.5)
     array([1.41421356, 1.73205081])
     """
@@ -244,6 +249,7 @@ def integer_pow(x: Any, y: int) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> integer_pow(np.array([2.0, 3.0]), -2)
     array([0.25      , 0.11111111])
     """
@@ -266,6 +272,7 @@ def square(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> square(np.array([2.0, -3.0]))
     array([4., 9.])
     """
@@ -286,6 +293,7 @@ def sqrt(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> sqrt(np.array([4.0, 9.0]))
     array([2., 3.])
     """
@@ -306,6 +314,7 @@ def rsqrt(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> rsqrt(np.array([4.0, 16.0]))
     array([0.5 , 0.25])
     """
@@ -326,6 +335,7 @@ def cbrt(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> cbrt(np.array([8.0, -27.0]))
     array([ 2., -3.])
     """
@@ -358,6 +368,7 @@ def max(x: Any, y: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> max(np.array([1.0, 3.0]), 2)
     array([2., 3.])
     """
@@ -381,6 +392,7 @@ def min(x: Any, y: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> min(np.array([1.0, 3.0]), 2)
     array([1., 2.])
     """
@@ -409,6 +421,7 @@ def clamp(lower: Any, x: Any, upper: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> clamp(0.0, np.array([-1.0, 0.5, 2.0]), 1.0)
     array([0. , 0.5, 1. ])
     """
@@ -429,6 +442,7 @@ def abs(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> abs(np.array([1.0, -2.0]))
     array([1., 2.])
     """
@@ -451,6 +465,7 @@ def sign(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> sign(np.array([1.5, 0.0, -2.0]))
     array([ 1.,  0., -1.])
     """
@@ -467,6 +482,7 @@ def floor(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> floor(np.array([1.5, -1.5]))
     array([ 1., -2.])
     """
@@ -483,6 +499,7 @@ def ceil(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> ceil(np.array([1.5, -1.5]))
     array([ 2., -1.])
     """
@@ -499,6 +516,7 @@ def trunc(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> trunc(np.array([1.5, -1.5]))
     array([ 1., -1.])
     """
@@ -519,6 +537,7 @@ def round(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> round(np.array([0.5, 1.5, -1.2]))
     array([ 0.,  2., -1.])
     """

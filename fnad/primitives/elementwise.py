@@ -254,9 +254,7 @@ def _widen(b: Any, x: Any) -> Any:
 # -- differentiation and batching ---------------------------------------------------------------
 
 
-def attach_derivatives(
-    primitive: Primitive, rules: Sequence[Callable[..., Any] | None]
-) -> None:
+def attach_derivatives(primitive: Primitive, rules: Sequence[Callable[..., Any] | None]) -> None:
     """Attach the jvp: the sum of what each operand's tangent contributes."""
 
     @primitive.jvp
@@ -289,9 +287,7 @@ def attach_transpose(primitive: Primitive, rules: Sequence[Callable[..., Any] | 
 
 
 def _batch_rule(primitive: Primitive) -> Callable[..., Any]:
-    def batch(
-        args: Sequence[Any], batched: Sequence[bool], axis: BatchAxis, **params: Any
-    ) -> Any:
+    def batch(args: Sequence[Any], batched: Sequence[bool], axis: BatchAxis, **params: Any) -> Any:
         from fnad.primitives.shape import broadcast_in_dim  # shape uses this module's helpers
 
         shapes = [aval_of(x).shape[1 if b else 0 :] for x, b in zip(args, batched, strict=True)]

@@ -274,7 +274,7 @@ def _zero(aval: ShapedArray) -> Any:
 
 @select_p.jvp
 def _(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-    pred, *branches = primals
+    pred = primals[0]
     ans = select_p.bind(*primals)
     aval = aval_of(ans).strong()
     if all(isinstance(t, Zero) for t in tangents[1:]):
@@ -440,6 +440,4 @@ def stop_gradient(x: Any) -> Any:
     >>> float(fnad.grad(lambda x: x * stop_gradient(x))(3.0))
     3.0
     """
-    from fnad.core import tree
-
     return tree.map(stop_gradient_p.bind, x)

@@ -114,7 +114,7 @@ class NumpyBuilder:
         return np.where(condition, x, y)
 
     def convert(self, x: Any, dtype: Any) -> Any:
-        """Convert values; float to integer saturates, NaN becomes 0, complex drops its imaginary part."""
+        """Convert: float to integer saturates, NaN becomes 0, complex drops its imaginary part."""
         dtype = np.dtype(dtype)
         if x.dtype.kind == "c" and dtype.kind not in "cb":
             x = x.real

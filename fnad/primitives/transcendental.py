@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from fnad.primitives.arithmetic import add, div, integer_pow, mul, neg, rsqrt, sqrt, square, sub
+from fnad.primitives.arithmetic import add, div, mul, neg, rsqrt, square, sub
 from fnad.primitives.elementwise import elementwise, matched
 
 # -- exponentials and logarithms ----------------------------------------------------------------
@@ -27,6 +25,7 @@ def exp(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> exp(np.array([0.0, 1.0]))
     array([1.        , 2.71828183])
     """
@@ -47,6 +46,7 @@ def exp2(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> exp2(np.array([1.0, 3.0]))
     array([2., 8.])
     """
@@ -67,6 +67,7 @@ def expm1(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> expm1(np.array([0.0, 1e-10]))
     array([0.e+00, 1.e-10])
     """
@@ -87,6 +88,7 @@ def log(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> log(np.array([1.0, 2.0]))
     array([0.        , 0.69314718])
     """
@@ -107,6 +109,7 @@ def log2(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> log2(np.array([1.0, 8.0]))
     array([0., 3.])
     """
@@ -127,6 +130,7 @@ def log10(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> log10(np.array([1.0, 100.0]))
     array([0., 2.])
     """
@@ -147,6 +151,7 @@ def log1p(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> log1p(np.array([0.0, 1e-10]))
     array([0.e+00, 1.e-10])
     """
@@ -174,6 +179,7 @@ def logistic(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> logistic(np.array([0.0, 2.0]))
     array([0.5       , 0.88079708])
     """
@@ -202,6 +208,7 @@ def sin(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> sin(np.array([0.0, 1.0]))
     array([0.        , 0.84147098])
     """
@@ -222,6 +229,7 @@ def cos(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> cos(np.array([0.0, 1.0]))
     array([1.        , 0.54030231])
     """
@@ -242,6 +250,7 @@ def tan(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> tan(np.array([0.0, 1.0]))
     array([0.        , 1.55740772])
     """
@@ -262,6 +271,7 @@ def asin(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> asin(np.array([0.0, 1.0]))
     array([0.        , 1.57079633])
     """
@@ -282,6 +292,7 @@ def acos(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> acos(np.array([1.0, 0.0]))
     array([0.        , 1.57079633])
     """
@@ -302,6 +313,7 @@ def atan(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> atan(np.array([0.0, 1.0]))
     array([0.        , 0.78539816])
     """
@@ -325,6 +337,7 @@ def atan2(y: Any, x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> atan2(np.array([0.0, 1.0]), np.array([-1.0, 0.0]))
     array([3.14159265, 1.57079633])
     """
@@ -348,6 +361,7 @@ def sinh(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> sinh(np.array([0.0, 1.0]))
     array([0.        , 1.17520119])
     """
@@ -368,6 +382,7 @@ def cosh(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> cosh(np.array([0.0, 1.0]))
     array([1.        , 1.54308063])
     """
@@ -388,6 +403,7 @@ def tanh(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> tanh(np.array([0.0, 1.0]))
     array([0.        , 0.76159416])
     """
@@ -408,6 +424,7 @@ def asinh(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> asinh(np.array([0.0, 1.0]))
     array([0.        , 0.88137359])
     """
@@ -428,6 +445,7 @@ def acosh(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> acosh(np.array([1.0, 2.0]))
     array([0.       , 1.3169579])
     """
@@ -448,8 +466,8 @@ def atanh(x: Any) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> atanh(np.array([0.0, 0.5]))
     array([0.        , 0.54930614])
     """
     return atanh_p.bind(x)
-

@@ -1,8 +1,7 @@
-"""Continuous distributions, and the categorical one: transformations of uniform numbers."""
+"""Continuous distributions: transformations of uniform numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,9 @@ from fnad.primitives.logic import (
     convert_element_type,
     eq,
     ge,
-    gt,
     select,
     stop_gradient,
 )
-from fnad.primitives.reductions import argmax
 from fnad.primitives.shape import int_tuple
 from fnad.primitives.slicing import index_in_dim
 from fnad.primitives.special import erf, erf_inv
@@ -46,6 +43,7 @@ def normal(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:
 
     Examples
     --------
+    >>> from fnad.random import PRNGKey
     >>> normal(PRNGKey(0), (2,))
     array([1.6226422, 2.0252647], dtype=float32)
     """
@@ -59,9 +57,7 @@ def normal(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:
             )
             for i in range(2)
         ]
-        return ar.div(
-            ar.add(parts[0], ar.mul(dtype.type(1j), parts[1])), dtype.type(np.sqrt(2))
-        )
+        return ar.div(ar.add(parts[0], ar.mul(dtype.type(1j), parts[1])), dtype.type(np.sqrt(2)))
     dtype = floating_dtype("normal", dtype)
     # -1 itself is left out: erf_inv would be infinite.
     above = np.nextafter(dtype.type(-1), dtype.type(0))
@@ -103,8 +99,9 @@ def truncated_normal(
 
     Examples
     --------
+    >>> from fnad.random import PRNGKey
     >>> truncated_normal(PRNGKey(0), -2.0, 2.0, (2,))
-    array([1.4622609, 1.6892071], dtype=float32)
+    array([1.455959 , 1.7147484], dtype=float32)
     """
     dtype = floating_dtype("truncated_normal", dtype)
     if shape is None:
@@ -125,8 +122,9 @@ def exponential(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:
 
     Examples
     --------
+    >>> from fnad.random import PRNGKey
     >>> exponential(PRNGKey(0), (2,))
-    array([2.9501406, 3.8435044], dtype=float32)
+    array([2.950128 , 3.8434246], dtype=float32)
     """
     draws = uniform(key, shape, floating_dtype("exponential", dtype))
     return ar.neg(log1p(ar.neg(draws)))
@@ -137,8 +135,9 @@ def laplace(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:
 
     Examples
     --------
+    >>> from fnad.random import PRNGKey
     >>> laplace(PRNGKey(0), (2,))
-    array([2.256942 , 3.1503055], dtype=float32)
+    array([-2.2569816, -3.1502788], dtype=float32)
     """
     dtype = floating_dtype("laplace", dtype)
     above = dtype.type(-1 + np.finfo(dtype).epsneg)
@@ -151,17 +150,16 @@ def logistic(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:
 
     Examples
     --------
+    >>> from fnad.random import PRNGKey
     >>> logistic(PRNGKey(0), (2,))
-    array([2.896373 , 3.8218484], dtype=float32)
+    array([2.8963761, 3.8217716], dtype=float32)
     """
     dtype = floating_dtype("logistic", dtype)
     draws = uniform(key, shape, dtype, np.finfo(dtype).tiny, dtype.type(1))
     return log(ar.div(draws, ar.sub(dtype.type(1), draws)))
 
 
-def gumbel(
-    key: Any, shape: Shape = (), dtype: Any = np.float32, mode: str | None = None
-) -> Any:
+def gumbel(key: Any, shape: Shape = (), dtype: Any = np.float32, mode: str | None = None) -> Any:
     """Numbers of the Gumbel distribution, ``exp(-(x + exp(-x)))``.
 
     Parameters
@@ -173,8 +171,9 @@ def gumbel(
 
     Examples
     --------
+    >>> from fnad.random import PRNGKey
     >>> gumbel(PRNGKey(0), (2,))
-    array([2.9228976, 3.8327262], dtype=float32)
+    array([2.9233725, 3.8326178], dtype=float32)
     """
     dtype = floating_dtype("gumbel", dtype)
     if mode not in (None, "low", "high"):
