@@ -259,10 +259,8 @@ def _(primals, tangents, *, kind, mode):
     if kind in ("set", "add"):
         return ans, combine(dx, du, kind)
     if kind == "multiply":
-        # Exact where no index repeats; repeated ones would need the product of the others.
-        return ans, combine(
-            combine(dx, updates, kind), du * gather_or_zero(x, indices, mode), "add"
-        )
+        others = _product_of_others(x, updates, indices, mode)
+        return ans, combine(combine(dx, updates, kind), du * others, "add")
     # The tangents of all that attain the extremum, the old value included, share it evenly.
     one = full_like(ans, 1)
     stays = eq(x, ans)
@@ -271,6 +269,23 @@ def _(primals, tangents, *, kind, mode):
     count = combine(select(stays, one, zero_x), select(wins, full_like(updates, 1), zero_u), "add")
     total = combine(select(stays, dx, zero_x), select(wins, du, zero_u), "add")
     return ans, total / count
+
+
+def _product_of_others(x: Any, updates: Any, indices: Sequence[Any], mode: str) -> Any:
+    """For each update, its element of ``x`` times all other updates of that element.
+
+    The product is divided by the update; where an update is 0, the zeros are counted instead.
+    """
+    zero, one = full_like(updates, 0), full_like(updates, 1)
+    is_zero = eq(updates, zero)
+    nonzero = select(is_zero, one, updates)
+    product = scatter_p.bind(x, nonzero, *indices, kind="multiply", mode=mode)
+    zeros = scatter_p.bind(
+        full_like(x, 0), select(is_zero, one, zero), *indices, kind="add", mode=mode
+    )
+    other_zeros = gather_p.bind(zeros, *indices, mode="clip") - select(is_zero, one, zero)
+    quotient = gather_or_zero(product, indices, mode) / nonzero
+    return select(eq(other_zeros, zero), quotient, zero)
 
 
 @scatter_p.transpose
@@ -426,7 +441,8 @@ def _wrapped_starts(starts: Any, shape: Sequence[int]) -> list[Any]:
     starts = list(starts) if isinstance(starts, (list, tuple)) else _unstack(starts)
     if len(starts) != len(shape):
         raise TypeError(
-            f"dynamic slices need one start for each axis of shape {tuple(shape)}, got {len(starts)}"
+            f"dynamic slices need one start for each axis of shape {tuple(shape)}, got"
+            f" {len(starts)}"
         )
     out = []
     for start, n in zip(starts, shape):

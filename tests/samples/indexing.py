@@ -118,6 +118,9 @@ SAMPLES = {
             for indices, mode in [([0, 1, 1, 3, 1], "fill"), ([-1, 3, 4, 0, 9], "fill")]
         ),
         scatter(VALUES, UPDATES, OUTSIDE, kind="add", mode="clip"),
+        scatter(
+            VALUES[:, 0], np.array([0.0, 2.0, 0.0, 0.0]), [1, 1, 2, 2], kind="multiply", order=1
+        ),
         scatter(VALUES, UPDATES[:0], np.zeros(0, np.int64), kind="add"),
         *(
             scatter(INTS, INTS[:3] * 2, np.array([1, 1, 5]), kind=kind)
