@@ -154,14 +154,14 @@ class Planner:
         if t.size == 0:
             return
         if t.stored:
-            self.emit(nodes.copy(t, buffer, base, self.origin))
+            self.emit(nodes.copy(t, buffer, base, t.origin))
             return
         with self._outside_reductions():
             index = generic_index(t.shape)
             value = t.at(index)
         axes = tuple((k, n) for k, n in enumerate(t.shape) if n != 1)
         target = Store(buffer, base + linear(index, t.shape), value)
-        self.emit(build_kernel(axes, (target,), self.origin))
+        self.emit(build_kernel(axes, (target,), t.origin))
 
     @contextmanager
     def _outside_reductions(self) -> Any:

@@ -24,7 +24,17 @@ class Tensor:
     a stored one when the planner decides that it be computed once.
     """
 
-    __slots__ = ("_cache", "_generation", "base", "buffer", "dtype", "element", "planner", "shape")
+    __slots__ = (
+        "_cache",
+        "_generation",
+        "base",
+        "buffer",
+        "dtype",
+        "element",
+        "origin",
+        "planner",
+        "shape",
+    )
 
     def __init__(
         self,
@@ -36,6 +46,7 @@ class Tensor:
         base: Expr | None = None,
     ) -> None:
         self.planner = planner
+        self.origin = planner.origin
         self.shape = tuple(shape)
         self.dtype = np.dtype(dtype)
         self.element = element

@@ -15,7 +15,7 @@ from fnad.core.primitive import Linear, Primitive, Zero, instantiate
 from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
 from fnad.core.tracer import Tracer, apply_jaxpr, rewrite
 from fnad.core.types import ShapedArray, aval_of
-from fnad.primitives.arithmetic import maximum, minimum
+from fnad.primitives.arithmetic import clamp
 from fnad.primitives.control_flow.carry import cast_outputs, show_types
 from fnad.primitives.logic import convert_element_type, eq, ne, select
 from fnad.primitives.shape import broadcast_in_dim
@@ -395,5 +395,5 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     else:
         strong = convert_element_type(index, aval.dtype)
         low, high = aval.dtype.type(0), aval.dtype.type(min(last, np.iinfo(aval.dtype).max))
-        clamped = convert_element_type(minimum(maximum(strong, low), high), np.int32)
+        clamped = convert_element_type(clamp(low, strong, high), np.int32)
     return _run_branches("switch", clamped, tuple(branches), operands)

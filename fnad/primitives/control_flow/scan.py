@@ -417,6 +417,21 @@ def _(
     return [*carry, *ys], batched_out
 
 
+@scan_p.lower
+def _(
+    p: Any,
+    *tensors: Any,
+    jaxpr: Jaxpr,
+    length: int,
+    reverse: bool,
+    num_consts: int,
+    num_carry: int,
+    **params: Any,
+) -> list[Any]:
+    consts, carry, xs = parts(tensors, num_consts, num_carry)
+    return p.scan(jaxpr, consts, carry, xs, length, reverse)
+
+
 @scan_p.dce
 def _(used: Sequence[bool], eqn: Equation) -> Equation | None:
     params = eqn.params

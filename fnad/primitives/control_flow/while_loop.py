@@ -245,6 +245,19 @@ def _(
     return results, carry_b
 
 
+@while_p.lower
+def _(
+    p: Any,
+    *tensors: Any,
+    cond_jaxpr: Jaxpr,
+    body_jaxpr: Jaxpr,
+    cond_nconsts: int,
+    body_nconsts: int,
+) -> list[Any]:
+    cond_consts, body_consts, carry = parts(tensors, cond_nconsts, body_nconsts)
+    return p.while_loop(cond_jaxpr, body_jaxpr, cond_consts, body_consts, carry)
+
+
 @while_p.dce
 def _(used: Sequence[bool], eqn: Equation) -> Equation | None:
     params = eqn.params

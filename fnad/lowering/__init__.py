@@ -1,0 +1,51 @@
+"""Lowering: ``Jaxpr -> simplified Jaxpr -> plan -> LLVM IR -> machine code``.
+
+Reading order: ``simplify``, ``expr``, ``plan``, ``tensors``, ``planner``, ``kernels``,
+``buffers``; then ``llvm``, and ``executable`` for how a compiled plan is called.
+"""
+
+from __future__ import annotations
+
+from fnad.core.ir import Jaxpr, memoize
+from fnad.lowering.executable import Executable
+from fnad.lowering.plan import Plan
+from fnad.lowering.planner import plan_jaxpr
+from fnad.lowering.simplify import simplify
+
+STAGES = ("jaxpr", "simplified", "plan", "llvm", "asm")
+
+
+@memoize
+def lower_jaxpr(jaxpr: Jaxpr) -> Plan:
+    """The plan of a program, which is simplified first."""
+    return plan_jaxpr(simplify(jaxpr))
+
+
+@memoize
+def compile_jaxpr(jaxpr: Jaxpr) -> Executable:
+    """Compile a program for this machine; the result takes and returns lists of arrays."""
+    return Executable(lower_jaxpr(jaxpr))
+
+
+def lowered_text(jaxpr: Jaxpr, stage: str) -> str:
+    """A program as text, at one of the stages ``jaxpr simplified plan llvm asm``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such stage.
+    """
+    if stage == "jaxpr":
+        return str(jaxpr)
+    if stage == "simplified":
+        return str(simplify(jaxpr))
+    if stage == "plan":
+        return str(lower_jaxpr(jaxpr))
+    if stage == "llvm":
+        return compile_jaxpr(jaxpr).as_llvm_text()
+    if stage == "asm":
+        return compile_jaxpr(jaxpr).as_asm()
+    raise ValueError(f"there is no stage {stage!r}: choose one of {', '.join(STAGES)}")
+
+
+__all__ = ["STAGES", "Executable", "Plan", "compile_jaxpr", "lower_jaxpr", "lowered_text", "simplify"]
