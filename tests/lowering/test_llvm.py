@@ -194,6 +194,12 @@ def test_accumulate(kind, reverse):
     np.testing.assert_array_equal(got, want[:, ::-1] if reverse else want)
 
 
+def test_running_logsumexp_of_infinities():
+    x = np.array([-np.inf, -np.inf, 0.0, 3.0, np.inf, 1.0])
+    (got,) = run([x], [((6,), F64)], [Accumulate(0, 1, (1, 6, 1), "logaddexp", False, F64, F64)])
+    np.testing.assert_allclose(got, np.logaddexp.accumulate(x))
+
+
 @pytest.mark.parametrize("dtype", ["?", "i1", "u4", "i8", "f2", "f4", "f8"])
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 7, 3), (1, 16, 1), (1, 17, 1), (3, 500, 2)])
 def test_sort_is_stable_with_nan_last(dtype, shape):

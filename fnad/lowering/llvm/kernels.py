@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from fnad.core.errors import InternalError
 from fnad.lowering.llvm.expressions import ExpressionPrinter
 from fnad.lowering.llvm.writer import INT64, DType, Function, Value, memory_type
 from fnad.lowering.plan import Accumulate, Kernel, Reduction, Store
+
+if TYPE_CHECKING:
+    from fnad.lowering.llvm.scalars import ScalarBuilder
 
 # Elements of a row of accumulators that are kept on the stack at a time.
 _TILE = 512
@@ -26,7 +30,7 @@ def neutral(kind: str, dtype: DType) -> object:
         return 1
     if kind == "and":
         return True if dtype.kind == "b" else -1
-    low = kind in ("max", "argmax")
+    low = kind in ("max", "argmax", "logaddexp")
     if dtype.kind == "f":
         return -np.inf if low else np.inf
     if dtype.kind == "b":
@@ -207,15 +211,35 @@ class _Rows:
 # -- running reductions -------------------------------------------------------------------------
 
 
+def _running(b: ScalarBuilder, kind: str) -> Callable[[Value, Value], Value]:
+    """What joins the total so far and the next element."""
+    combine = {
+        "add": b.add,
+        "multiply": b.multiply,
+        "max": b.maximum,
+        "min": b.minimum,
+        "logaddexp": lambda x, y: _logaddexp(b, x, y),
+    }.get(kind)
+    if combine is None:
+        raise InternalError(f"the LLVM backend has no running {kind}")
+    return combine
+
+
+def _logaddexp(b: ScalarBuilder, x: Value, y: Value) -> Value:
+    """log(e**x + e**y) = max(x, y) + log(1 + e**-abs(x - y)), also of equal infinities."""
+    distance = b.negative(b.absolute(b.subtract(x, y)))
+    result = b.add(b.maximum(x, y), b.log1p(b.exp(distance)))
+    doubled = b.add(x, b.constant(np.log(2.0), x.dtype))
+    return b.where(b.equal(x, y), doubled, result)
+
+
 def emit_accumulate(f: Function, node: Accumulate, source: str, out: str) -> None:
     """Emit running sums and their kin; the loop over a lane carries the total."""
     outer, length, inner = node.extents
     if 0 in node.extents:
         return
-    if node.kind not in ("add", "multiply", "max", "min"):
-        raise InternalError(f"the LLVM backend has no running {node.kind}")
+    combine = _running(f.b, node.kind)
     b = f.b
-    combine = getattr(b, {"max": "maximum", "min": "minimum"}.get(node.kind, node.kind))
     start = b.constant(neutral(node.kind, node.accumulator), node.accumulator)
 
     def place(i: Value, k: Value, j: Value) -> Value:
