@@ -1,0 +1,5 @@
+"""What training loops have in common."""
+
+from fnad.train.metrics import accuracy
+
+__all__ = ["accuracy"]
