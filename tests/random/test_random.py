@@ -152,7 +152,7 @@ def test_default_dtypes():
     assert random.permutation(KEY, 4).dtype == np.int64
 
 
-@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.int64, np.uint64])
+@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.int64, np.uint32])
 def test_randint_over_the_full_range(dtype):
     info = np.iinfo(dtype)
     draws = random.randint(KEY, (2000,), info.min, info.max + 1, dtype)
