@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -174,7 +175,7 @@ def _in_each_dtype(sample: Sample) -> Iterator[tuple[Any, ...]]:
             yield _cast(sample.args, dtype)
 
 
-def _limits(sample: Sample, args: Sequence[Any]) -> dict[str, float | None]:
+def _limits(sample: Sample, args: Sequence[Any]) -> dict[str, Any]:
     """The sample's tolerances, scaled from double precision to that of the operands."""
     sizes = [np.finfo(np.asarray(a).dtype).eps for a in args if np.asarray(a).dtype.kind in "fc"]
     factor = float(max(sizes, default=np.finfo(np.float64).eps) / np.finfo(np.float64).eps)
@@ -274,7 +275,7 @@ def _check_jvp(primitive: Primitive, sample: Sample) -> None:
             for positions in _operand_groups(sample, args):
                 f, point = _restrict(apply, args, positions)
                 if double:
-                    check_jvp(f, lambda p, t, f=f: fnad.jvp(f, p, t), point)
+                    check_jvp(f, partial(fnad.jvp, f), point)
                 else:  # too coarse for differences, but the dtypes of tangents are checked
                     fnad.jvp(f, point, random_tangent(np.random.default_rng(0), point))
 
@@ -335,7 +336,7 @@ def _check_second(primitive: Primitive, sample: Sample) -> None:
         try:
             check_jvp(
                 pulled,
-                lambda p, t: fnad.jvp(pulled, p, t),
+                partial(fnad.jvp, pulled),
                 point,
                 err_msg="is wrong in second order (jvp of vjp)",
             )
