@@ -78,6 +78,8 @@ def promotion_key(x: Array) -> Any:
 @functools.lru_cache(maxsize=8192)
 def resolve_dtypes(ufunc: np.ufunc, *keys: Any) -> tuple[DType, ...]:
     """The dtypes (operands, then results) of the loop NumPy chooses for these operands."""
+    if all(key is int for key in keys):  # comparisons of Python ints resolve to objects
+        keys = (np.dtype(np.int64),) * len(keys)
     return ufunc.resolve_dtypes((*keys, *(None,) * ufunc.nout))
 
 
