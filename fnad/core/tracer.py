@@ -20,6 +20,7 @@ import numpy as np
 
 from fnad.core.errors import (
     ConcretizationTypeError,
+    NonConcreteBooleanIndexError,
     RuleError,
     TracerArrayConversionError,
     TracerBoolConversionError,
@@ -315,6 +316,11 @@ def raise_leaked(tracer: Tracer) -> NoReturn:
 
 
 _WAYS_OUT = {
+    NonConcreteBooleanIndexError: (
+        "NumPy needs the values of a boolean index here (x[mask]), since they fix the shape",
+        "choose with fnp.where(mask, x, y), reduce with where=mask, assign with"
+        " fnp.where(mask, value, x), or index with integers (fnp.argsort, fnp.take)",
+    ),
     TracerBoolConversionError: (
         "Python needs True or False here (if, while, and, or, not, assert)",
         "choose between values with fnp.where(condition, x, y), between computations with"

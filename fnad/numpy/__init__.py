@@ -5,27 +5,23 @@ Tracing, `fnad.grad`, `fnad.vmap` and `fnad.jit` work through all of them.
 
 from numpy import (
     bool_,
-    int8,
-    int16,
-    int32,
-    int64,
-    uint8,
-    uint16,
-    uint32,
-    uint64,
-    float16,
-    float32,
-    float64,
     complex64,
     complex128,
     dtype,
     e,
     euler_gamma,
     finfo,
+    float16,
+    float32,
+    float64,
     floating,
     iinfo,
     inexact,
     inf,
+    int8,
+    int16,
+    int32,
+    int64,
     integer,
     issubdtype,
     nan,
@@ -35,6 +31,10 @@ from numpy import (
     pi,
     promote_types,
     signedinteger,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
     unsignedinteger,
 )
 
@@ -84,6 +84,7 @@ from fnad.numpy.indexing import (
     take_along_axis,
     trace,
 )
+from fnad.numpy.inspection import astype, ndim, result_type, shape, size
 from fnad.numpy.manipulation import (
     append,
     array_split,
@@ -121,6 +122,7 @@ from fnad.numpy.manipulation import (
     vsplit,
     vstack,
 )
+from fnad.numpy.protocols import PROTOCOLS
 from fnad.numpy.reductions import (
     all,
     amax,
@@ -169,6 +171,7 @@ from fnad.numpy.sorting import (
     searchsorted,
     sort,
 )
+from fnad.numpy.tracer_methods import array_methods
 from fnad.numpy.ufuncs import (
     abs,
     absolute,
@@ -226,9 +229,9 @@ from fnad.numpy.ufuncs import (
     less,
     less_equal,
     log,
-    log10,
     log1p,
     log2,
+    log10,
     logaddexp,
     logaddexp2,
     logical_and,
@@ -263,9 +266,6 @@ from fnad.numpy.ufuncs import (
     true_divide,
     trunc,
 )
-from fnad.numpy.inspection import astype, ndim, result_type, shape, size
-from fnad.numpy.protocols import PROTOCOLS
-from fnad.numpy.tracer_methods import array_methods
 
 install_array_methods({**array_methods(), **PROTOCOLS})
 

@@ -312,9 +312,7 @@ def _sum_out(x: Array, term: str, kept: set[str]) -> tuple[Array, str]:
     return sum_of(x, gone, x.dtype), "".join(c for c in term if c in kept)
 
 
-def _contract_pair(
-    a: tuple[Array, str], b: tuple[Array, str], kept: set[str]
-) -> tuple[Array, str]:
+def _contract_pair(a: tuple[Array, str], b: tuple[Array, str], kept: set[str]) -> tuple[Array, str]:
     x, left = _sum_out(*a, kept | set(b[1]))
     y, right = _sum_out(*b, kept | set(left))
     shared = [c for c in left if c in right]

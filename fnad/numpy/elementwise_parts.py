@@ -18,7 +18,6 @@ from fnad.numpy.operands import (
     constant_like,
     convert,
     dtype_of,
-    is_weak,
     shape_of,
 )
 from fnad.primitives import arithmetic, logic, transcendental
@@ -28,9 +27,7 @@ from fnad.primitives.logic import (
     bitwise_not,
     bitwise_or,
     bitwise_xor,
-    convert_element_type,
     eq,
-    ge,
     gt,
     lt,
     ne,

@@ -211,9 +211,7 @@ def _read_integer(entry: Any, axis: int, length: int, check_arrays: bool) -> Any
         outside = (index < -length) | (index >= length)
         if check_arrays and outside.any():
             first = index[outside][0]
-            raise IndexError(
-                f"index {first} is out of bounds for axis {axis} with size {length}"
-            )
+            raise IndexError(f"index {first} is out of bounds for axis {axis} with size {length}")
         return np.where(index < 0, index + length, index)
     try:
         position = operator.index(entry)

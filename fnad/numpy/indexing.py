@@ -240,8 +240,13 @@ class IndexedRef:
     def divide(self, values: Any, *, mode: str | None = None) -> Array:
         """The array with the elements divided by ``values``."""
         ones = ufuncs.true_divide(1, values)
-        scale = _write(lax.full(self.array.shape, 1, ones.dtype), self._plan(), ones, "multiply",
-                       _mode(mode, "fill"))
+        scale = _write(
+            lax.full(self.array.shape, 1, ones.dtype),
+            self._plan(),
+            ones,
+            "multiply",
+            _mode(mode, "fill"),
+        )
         return convert(ufuncs.multiply(self.array, scale), self.array.dtype)
 
     def min(self, values: Any, *, mode: str | None = None) -> Array:
@@ -334,7 +339,9 @@ def take(
         index = ufuncs.minimum(ufuncs.maximum(index, 0), x.shape[axis] - 1)
     how = "fill" if mode == "fill" else "clip"
     full = (slice(None),) * axis + (index,)
-    return _read(x, parse_index(full, x.shape, check_arrays=mode in (None, "raise")), how, fill_value)
+    return _read(
+        x, parse_index(full, x.shape, check_arrays=mode in (None, "raise")), how, fill_value
+    )
 
 
 def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Array:
@@ -352,11 +359,11 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Array:
     axis = normalize_axis(axis, x.ndim)
     if index.ndim != x.ndim:
         raise ValueError("`indices` and `arr` must have the same number of dimensions")
-    grid = [
-        index if i == axis else _axis_range(n, i, x.ndim) for i, n in enumerate(x.shape)
-    ]
-    return getitem(x, tuple(grid)) if isinstance(x, Tracer) else _read(
-        x, parse_index(tuple(grid), x.shape), "clip", None
+    grid = [index if i == axis else _axis_range(n, i, x.ndim) for i, n in enumerate(x.shape)]
+    return (
+        getitem(x, tuple(grid))
+        if isinstance(x, Tracer)
+        else _read(x, parse_index(tuple(grid), x.shape), "clip", None)
     )
 
 

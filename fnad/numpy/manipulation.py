@@ -129,7 +129,9 @@ def moveaxis(a: Any, source: Any, destination: Any) -> Array:
     x = asarray(a)
     sources, targets = normalize_axes(source, x.ndim), normalize_axes(destination, x.ndim)
     if len(sources) != len(targets):
-        raise ValueError("`source` and `destination` arguments must have the same number of elements")
+        raise ValueError(
+            "`source` and `destination` arguments must have the same number of elements"
+        )
     return lax.moveaxis(x, sources, targets)
 
 
@@ -557,7 +559,10 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Array:
             x = take(x, moved, ax)
             continue
         cut = -operator.index(amount) % length
-        pieces = [slicing.slice_in_dim(x, cut, length, 1, ax), slicing.slice_in_dim(x, 0, cut, 1, ax)]
+        pieces = [
+            slicing.slice_in_dim(x, cut, length, 1, ax),
+            slicing.slice_in_dim(x, 0, cut, 1, ax),
+        ]
         x = slicing.concatenate(pieces, ax) if cut else x
     return x
 

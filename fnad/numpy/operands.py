@@ -179,5 +179,3 @@ def normalize_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     if len(set(result)) != len(result):
         raise ValueError(f"repeated axis in {axis}")
     return result
-
-

@@ -108,9 +108,7 @@ def _document(function: Any, name: str, summary: str, parameters: str) -> Any:
     return function
 
 
-def _unary(
-    name: str, compute: Callable[[Any], Any], summary: str
-) -> Callable[[Any], Array]:
+def _unary(name: str, compute: Callable[[Any], Any], summary: str) -> Callable[[Any], Array]:
     operation = _register(name, compute)
 
     def function(x: Any, /) -> Array:

@@ -40,10 +40,10 @@ def check(name, *args):
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
 @pytest.mark.parametrize("name", UNARY)
 def test_unary(name, dtype):
-    check(name, sample(dtype, X))
-
-
-NO_ZERO = {"floor_divide", "remainder", "fmod"}
+    # What NumPy gives for the reciprocal of the integer 0 depends on the processor.
+    start = 1 if name == "reciprocal" and np.dtype(dtype).kind in "iu" else 0
+    x = sample(dtype, X)[start:]
+    check(name, x[x != 0] if start else x)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
@@ -62,7 +62,7 @@ def test_mixed_dtypes(name, left, right):
     check(name, sample(left, X[:4]), sample(right, Y[:4]))
 
 
-@pytest.mark.parametrize("scalar", [2, -1, 300, 2.5, True, 10**20], ids=str)
+@pytest.mark.parametrize("scalar", [2, -1, 300, 2.5, True], ids=str)
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
 @pytest.mark.parametrize("name", ["add", "multiply", "true_divide", "power", "less", "equal"])
 def test_python_scalars_are_weak(name, dtype, scalar):
@@ -72,8 +72,6 @@ def test_python_scalars_are_weak(name, dtype, scalar):
     except (TypeError, ValueError, OverflowError) as error:
         with pytest.raises(type(error)):
             getattr(fnp, name)(x, scalar)
-        return
-    if expected.dtype == object or abs(scalar) == 10**20:
         return
     assert_same(getattr(fnp, name)(x, scalar), expected)
     assert_same(run_traced(lambda a: getattr(fnp, name)(a, scalar), x), expected)
@@ -90,7 +88,7 @@ def test_broadcasting_names_the_function_and_shapes():
     [
         lambda x: x + 1, lambda x: 1 - x, lambda x: x * 2.5, lambda x: x / 3, lambda x: 7 // x,
         lambda x: x % 2, lambda x: x**2, lambda x: 2.0**x, lambda x: -x, lambda x: abs(x),
-        lambda x: +x, lambda x: x < 2, lambda x: x == 1, lambda x: 2 >= x, lambda x: x != x,
+        lambda x: +x, lambda x: x < 2, lambda x: x == 1, lambda x: x <= 2, lambda x: x != x,
         lambda x: divmod(x, 2)[0], lambda x: divmod(7, x)[1], lambda x: x @ x, lambda x: round(x, 1),
     ],
 )  # fmt: skip
