@@ -1,1 +1,65 @@
-"""fnad (public names are installed when all parts exist)."""
+"""fnad: functional transformations of plain NumPy programs.
+
+Pure functions of NumPy arrays are traced into one readable IR; ``grad``, ``vjp``, ``jvp`` and
+``vmap`` rewrite it; ``jit`` compiles it through LLVM. Arrays stay ``numpy.ndarray``.
+
+Examples
+--------
+>>> import numpy as np, fnad
+>>> @fnad.jit
+... def energy(x):
+...     return np.sum(np.sin(x) ** 2)
+>>> fnad.grad(energy)(np.zeros(2))
+array([0., 0.])
+"""
+
+from fnad import errors, extend, lax, nn, numpy, optim, random, tree
+from fnad.core.ir import ClosedJaxpr, Jaxpr
+from fnad.core.types import ShapeDtypeStruct, float0
+from fnad.primitives.checkpoint import checkpoint, checkpoint_name, checkpoint_policies
+from fnad.primitives.custom import custom_jvp, custom_vjp
+from fnad.primitives.logic import stop_gradient
+from fnad.transforms.autodiff import grad, jvp, linear_transpose, linearize, value_and_grad, vjp
+from fnad.transforms.jacobians import hessian, jacfwd, jacrev
+from fnad.transforms.jit import jit
+from fnad.transforms.tracing import eval_shape, make_jaxpr
+from fnad.transforms.vmap import vmap
+
+remat = checkpoint
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "jit",
+    "grad",
+    "value_and_grad",
+    "vjp",
+    "jvp",
+    "linearize",
+    "linear_transpose",
+    "vmap",
+    "jacfwd",
+    "jacrev",
+    "hessian",
+    "checkpoint",
+    "checkpoint_name",
+    "checkpoint_policies",
+    "remat",
+    "custom_jvp",
+    "custom_vjp",
+    "stop_gradient",
+    "make_jaxpr",
+    "eval_shape",
+    "ShapeDtypeStruct",
+    "ClosedJaxpr",
+    "Jaxpr",
+    "float0",
+    "errors",
+    "extend",
+    "lax",
+    "nn",
+    "numpy",
+    "optim",
+    "random",
+    "tree",
+]

@@ -1,0 +1,27 @@
+"""The errors that fnad raises, by the names that JAX gives them where it has the thing."""
+
+from fnad.core.errors import (
+    ConcretizationTypeError,
+    FnadError,
+    InternalError,
+    MissingRuleError,
+    NonConcreteBooleanIndexError,
+    RuleError,
+    TracerArrayConversionError,
+    TracerBoolConversionError,
+    TracerIntegerConversionError,
+    UnexpectedTracerError,
+)
+
+__all__ = [
+    "FnadError",
+    "InternalError",
+    "ConcretizationTypeError",
+    "TracerBoolConversionError",
+    "TracerIntegerConversionError",
+    "TracerArrayConversionError",
+    "NonConcreteBooleanIndexError",
+    "UnexpectedTracerError",
+    "MissingRuleError",
+    "RuleError",
+]
