@@ -368,6 +368,11 @@ def conv_general_dilated(
             f" {rhs_dilation} must have one entry for each of the {len(ones)} spatial axes of"
             f" operands of shapes {shapes[0]} and {shapes[1]}"
         )
+    if isinstance(padding, str) and lhs_dilation != ones and padding.upper() != "VALID":
+        raise ValueError(
+            f"conv: padding {padding!r} says nothing for a transposed convolution (lhs_dilation"
+            f" {lhs_dilation}); give pairs (low, high), or use conv_transpose"
+        )
     sizes = [dilated(n, d) for n, d in zip(_spatial(shapes[0], numbers.lhs_spec), lhs_dilation)]
     spans = [dilated(n, d) for n, d in zip(_spatial(shapes[1], numbers.rhs_spec), rhs_dilation)]
     if batch_group_count > 1:
