@@ -18,7 +18,7 @@ from fnad.core.ir import Jaxpr
 from fnad.core.rewrites import get_rewrites
 from fnad.core.tracer import Tracer, current_trace, trace_to_jaxpr
 from fnad.core.types import ShapedArray, aval_of
-from fnad.lowering import lower_jaxpr
+from fnad.lowering import lowered_text
 from fnad.primitives.calls import jit_p
 
 
@@ -79,7 +79,7 @@ class Lowered:
 
     def as_text(self, stage: str = "llvm") -> str:
         """The program at a stage: ``jaxpr``, ``simplified``, ``plan``, ``llvm`` or ``asm``."""
-        return lower_jaxpr(self._program.jaxpr).as_text(stage)
+        return lowered_text(self._program.jaxpr, stage)
 
     def compile(self) -> Compiled:
         """Compile for the signature that was lowered."""
