@@ -7,6 +7,7 @@ import ctypes.util
 import functools
 import re
 import threading
+import weakref
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -54,14 +55,21 @@ class CompiledModule:
             module = llvm.parse_assembly(text, context)
             module.verify()
             _optimize(module, machine)
-            # The engine owns machine and module, the module needs its context: all live together.
             self._engine = llvm.create_mcjit_compiler(module, machine)
             self._engine.finalize_object()
-            self._context = context
+        # The engine owns machine and module, and the module needs its context. The collector may
+        # dispose of a cycle's members in any order, so the finalizer keeps both, for this order.
+        weakref.finalize(self, _dispose, self._engine, context).atexit = False
 
     def address(self, name: str) -> int:
         """The address of a function."""
         return int(self._engine.get_function_address(name))
+
+
+def _dispose(engine: Any, context: Any) -> None:
+    with _lock:
+        engine.close()
+        context.close()
 
 
 def _optimize(module: Any, machine: Any) -> None:
