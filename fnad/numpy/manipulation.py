@@ -6,6 +6,7 @@ import builtins
 import math
 import operator
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -395,7 +396,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array
         ends = np.cumsum([0] + extra * [size + 1] + (sections - extra) * [size]).tolist()
     else:
         ends = [0, *map(operator.index, indices_or_sections), length]
-    return [slicing.slice_in_dim(x, lo, hi, 1, axis) for lo, hi in zip(ends, ends[1:])]
+    return [slicing.slice_in_dim(x, lo, hi, 1, axis) for lo, hi in pairwise(ends)]
 
 
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array]:

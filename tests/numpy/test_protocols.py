@@ -14,7 +14,8 @@ X = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], np.float32)
     "function",
     [
         np.sin, lambda x: np.float32(2) * x, lambda x: X + x, lambda x: X @ x.T, lambda x: x @ X.T,
-        lambda x: [1, 2, 3] + x, lambda x: np.add.reduce(x), lambda x: np.add.outer(x[0], x[1]),
+        lambda x: [1, 2, 3] + x,  # noqa: RUF005
+        lambda x: np.add.reduce(x), lambda x: np.add.outer(x[0], x[1]),
         lambda x: np.multiply.accumulate(x, axis=1), lambda x: np.where(x > 2, x, 0),
         lambda x: np.concatenate([x, X]), lambda x: np.stack([x, x]), lambda x: np.sum(x, axis=0),
         lambda x: np.linalg.norm(x, axis=1), lambda x: np.einsum("ij->j", x), lambda x: x.T,

@@ -89,7 +89,8 @@ def test_broadcasting_names_the_function_and_shapes():
         lambda x: x + 1, lambda x: 1 - x, lambda x: x * 2.5, lambda x: x / 3, lambda x: 7 // x,
         lambda x: x % 2, lambda x: x**2, lambda x: 2.0**x, lambda x: -x, lambda x: abs(x),
         lambda x: +x, lambda x: x < 2, lambda x: x == 1, lambda x: x <= 2, lambda x: x != x,
-        lambda x: divmod(x, 2)[0], lambda x: divmod(7, x)[1], lambda x: x @ x, lambda x: round(x, 1),
+        lambda x: divmod(x, 2)[0], lambda x: divmod(7, x)[1], lambda x: x @ x,
+        lambda x: round(x, 1),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("dtype", [np.int32, np.float16, np.float32, np.float64])
