@@ -38,8 +38,6 @@ class Executable:
     ----------
     plan : Plan
         What to compile.
-    consts : sequence of array
-        Values of the plan's leading inputs, held here instead of being passed to every call.
 
     Notes
     -----
@@ -47,7 +45,7 @@ class Executable:
     are C-contiguous, and copied if they are not.
     """
 
-    def __init__(self, plan: Plan, consts: Sequence[Any] = ()) -> None:
+    def __init__(self, plan: Plan) -> None:
         emitted = emit_plan(plan)
         self.plan = plan
         self._text = emitted.text
@@ -55,9 +53,7 @@ class Executable:
         address = self._module.address(ENTRY)
         self._entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(address)
         buffers = {b.number: b for b in plan.buffers}
-        types = [(buffers[n].shape, buffers[n].dtype) for n in plan.inputs]
-        self._consts = tuple(_prepare(c, *t) for c, t in zip(consts, types, strict=False))
-        self._in_types = types[len(self._consts) :]
+        self._in_types = [(buffers[n].shape, buffers[n].dtype) for n in plan.inputs]
         self._out_types = [(buffers[n].shape, buffers[n].dtype) for n in plan.outputs]
         self._scalar_outputs = [i for i, (shape, _) in enumerate(self._out_types) if shape == ()]
         self._pack = struct.Struct(f"{len(plan.inputs) + len(plan.outputs)}P").pack
@@ -87,7 +83,7 @@ class Executable:
         ]
         outs: list[Any] = [np.empty(shape, dtype) for shape, dtype in self._out_types]
         # `arrays` and `outs` keep the objects alive whose addresses the table holds.
-        table = self._pack(*map(id, self._consts), *map(id, arrays), *map(id, outs))
+        table = self._pack(*map(id, arrays), *map(id, outs))
         try:
             arena = self._arenas.pop()
         except IndexError:

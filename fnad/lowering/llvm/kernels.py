@@ -228,7 +228,7 @@ def _running(b: ScalarBuilder, kind: str) -> Callable[[Value, Value], Value]:
 def _logaddexp(b: ScalarBuilder, x: Value, y: Value) -> Value:
     """log(e**x + e**y) = max(x, y) + log(1 + e**-abs(x - y)), also of equal infinities."""
     distance = b.negative(b.absolute(b.subtract(x, y)))
-    result = b.add(b.maximum(x, y), b.log1p(b.exp(distance)))
+    result = b.add(b.maximum(x, y), b.elementary("log1p", b.elementary("exp", distance)))
     doubled = b.add(x, b.constant(np.log(2.0), x.dtype))
     return b.where(b.equal(x, y), doubled, result)
 

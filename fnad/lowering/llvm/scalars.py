@@ -396,12 +396,12 @@ class ScalarBuilder:
 
     def power(self, x: Value, y: Value) -> Value:
         dtype = self._same("power", x, y)
-        return self._math("power" if dtype.kind == "f" else "integer_power", x, y)
+        return self.elementary("power" if dtype.kind == "f" else "integer_power", x, y)
 
-    def _math(self, name: str, *args: Value) -> Value:
+    def elementary(self, name: str, *args: Value) -> Value:
         dtype = self._same(name, *args)
         if dtype == FLOAT16:
-            return self._widened(lambda *wide: self._math(name, *wide), *args)
+            return self._widened(lambda *wide: self.elementary(name, *wide), *args)
         symbol = maths.require(self.f.module, name, dtype)
         operands = ", ".join(a.typed for a in args)
         return self.f.value(f"call {llvm_type(dtype)} @{symbol}({operands})", dtype)
@@ -409,7 +409,7 @@ class ScalarBuilder:
 
 def _elementary(name: str) -> Callable[..., Value]:
     def method(self: ScalarBuilder, *args: Value) -> Value:
-        return self._math(name, *args)
+        return self.elementary(name, *args)
 
     method.__name__ = name
     return method
