@@ -103,7 +103,7 @@ SAMPLES = {
         gather(INTS, OUTSIDE),
         gather(INTS.astype(np.uint8), OUTSIDE),
         gather(BOOLS, OUTSIDE),
-        gather(normal_complex(3), np.array([2, 0])),
+        gather(normal_complex(3), np.array([2, 0]), compiled=False),
     ],
     "scatter": [
         scatter(VALUES, UPDATES[:2], np.array([2, 0])),
@@ -126,7 +126,7 @@ SAMPLES = {
             scatter(INTS, INTS[:3] * 2, np.array([1, 1, 5]), kind=kind)
             for kind in ("set", "add", "multiply", "min", "max")
         ),
-        scatter(normal_complex(3), normal_complex(2), np.array([1, 1]), kind="add"),
+        scatter(normal_complex(3), normal_complex(2), [1, 1], kind="add", compiled=False),
     ],
     "dynamic_slice": [
         dynamic_slice(X, (np.int64(1), np.int64(0)), (2, 2)),

@@ -138,7 +138,7 @@ SAMPLES = {
         dot("b,b->b", normal(4), normal(4, seed=1)),
         dot("ij,jk->ik", np.zeros((3, 0)), np.zeros((0, 2))),
         dot("ij,jk->ik", INTS[:6].reshape(2, 3), INTS[:3].reshape(3, 1)),
-        dot("ij,jk->ik", normal_complex(2, 3), normal_complex(3, 2)),
+        dot("ij,jk->ik", normal_complex(2, 3), normal_complex(3, 2), compiled=False),
         dot(
             "ij,jk->ik",
             normal(3, 4),

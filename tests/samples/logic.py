@@ -26,7 +26,7 @@ def comparison(reference, *, complex_too=False):
     rows = [*binary(reference, X, Y), edge_pairs(reference), *integers(reference)]
     rows.append(Sample((BOOLS, BOOLS[::-1].copy()), reference=reference))
     if complex_too:
-        rows.append(Sample((Z, np.where([1, 0, 1, 0], Z, 0)), reference=reference))
+        rows.append(Sample((Z, np.where([1, 0, 1, 0], Z, 0)), reference=reference, compiled=False))
     return rows
 
 
@@ -82,13 +82,13 @@ SAMPLES = {
         Sample((PRED, X[0, 0], Y[0, 0]), reference=np.where),
         Sample((PRED, INTS[:6].reshape(2, 3), -INTS[:6].reshape(2, 3)), reference=np.where),
         Sample((BOOLS, BOOLS, ~BOOLS), reference=np.where),
-        Sample((BOOLS, Z[:3], 2 * Z[:3]), reference=np.where),
+        Sample((BOOLS, Z[:3], 2 * Z[:3]), reference=np.where, compiled=False),
     ],
     "convert_element_type": [
         convert(X, np.float64),
         convert(X, np.float32),
         convert(EDGES, np.float16, order=0),
-        convert(X, np.complex128),
+        convert(X, np.complex128, compiled=False),
         convert(X * 10, np.int64),
         convert(X * 10, np.bool_),
         convert(INTS, np.float32),

@@ -57,7 +57,7 @@ SAMPLES = {
     "reduce_sum": [
         *over_axes(np.sum, X, **SUM),
         *over_axes(np.sum, INTS.reshape(7, 1), ((0,), (0, 1))),
-        *over_axes(np.sum, Z, ((0,), (0, 1)), **SUM),
+        *over_axes(np.sum, Z, ((0,), (0, 1)), **SUM, compiled=False),
         *over_axes(np.sum, np.zeros((0, 3)), ((0,), (1,))),
         *over_axes(np.sum, NANS, ((0,), (1,)), order=0),
     ],
