@@ -48,4 +48,12 @@ def lowered_text(jaxpr: Jaxpr, stage: str) -> str:
     raise ValueError(f"there is no stage {stage!r}: choose one of {', '.join(STAGES)}")
 
 
-__all__ = ["STAGES", "Executable", "Plan", "compile_jaxpr", "lower_jaxpr", "lowered_text", "simplify"]
+__all__ = [
+    "STAGES",
+    "Executable",
+    "Plan",
+    "compile_jaxpr",
+    "lower_jaxpr",
+    "lowered_text",
+    "simplify",
+]

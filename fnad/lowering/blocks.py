@@ -9,40 +9,65 @@ import numpy as np
 
 from fnad.core.ir import Jaxpr
 from fnad.lowering import nodes
-from fnad.lowering.expr import counter, integer
+from fnad.lowering.expr import counter, integer, postorder
 from fnad.lowering.plan import Branch, For, Node, While
-from fnad.lowering.tensors import Tensor
+from fnad.lowering.tensors import Tensor, generic_index, linear
 
 if TYPE_CHECKING:
     from fnad.lowering.planner import Planner
 
 
 def _settled(p: Planner, ts: Sequence[Tensor]) -> list[Tensor]:
-    """Store what an inner schedule reads, so that it is not computed there again and again."""
+    """Store what an inner schedule reads, so that it is not computed there again and again.
+
+    Scalar constants stay lazy, as new tensors: if one gets a buffer inside the schedule, no
+    other schedule may read that.
+    """
+    settled = []
     for t in ts:
-        if t.shape or t.at(()).op != "constant":
-            p.materialize(t)
-    return list(ts)
+        constant = t.at(()) if t.shape == () and not t.stored else None
+        if constant is not None and constant.op == "constant":
+            settled.append(p.compute((), t.dtype, lambda index, value=constant: value))
+        else:
+            settled.append(p.materialize(t))
+    return settled
 
 
 def _write_carry(p: Planner, carry: Sequence[Tensor], new: Sequence[Tensor]) -> None:
     """Overwrite the carry at the end of a turn.
 
-    All new values are computed before any old one is overwritten.
+    No old value is overwritten before all that is computed from it is there. Where nothing but
+    the new value itself reads the old one, element for element, it is updated in place.
     """
-    pending = []
-    for old, value in zip(carry, new, strict=True):
-        if value.buffer is not None and value.buffer == old.buffer:
-            continue
-        p.materialize(value)
-        pending.append((old, value))
-    numbers = {old.buffer for old in carry}
+    pending = [
+        (old, value)
+        for old, value in zip(carry, new, strict=True)
+        if not value.stored or value.buffer != old.buffer
+    ]
+    in_place = []
     for i, (old, value) in enumerate(pending):
-        if value.buffer in numbers:  # the old value of another carry, which is overwritten too
-            pending[i] = (old, nodes.copied(p, value))
-    for old, value in pending:
+        others = [v for _, v in pending[:i] + pending[i + 1 :] if not v.stored]
+        if not value.stored and _updates_in_place(old, value, others):
+            in_place.append((old, value))
+            continue
+        # A carry may hand its old value to another one; both are overwritten.
+        is_carry = any(value.stored and value.buffer == c.buffer for c in carry)
+        pending[i] = (old, nodes.copied(p, value) if is_carry else p.materialize(value))
+    for old, value in [*in_place, *(pair for pair in pending if pair not in in_place)]:
         assert old.buffer is not None
         p.store(value, old.buffer, integer(0))
+
+
+def _updates_in_place(old: Tensor, value: Tensor, others: Sequence[Tensor]) -> bool:
+    index = generic_index(old.shape)
+    target = linear(index, old.shape)
+    for expr in postorder([value.at(index)]):
+        if expr.reduces or (
+            expr.op == "load" and expr.attr == old.buffer and expr.args[0] is not target
+        ):
+            return False
+    elsewhere = postorder([v.at(generic_index(v.shape)) for v in others])
+    return not any(e.op == "load" and e.attr == old.buffer for e in elsewhere)
 
 
 def scan(
@@ -69,13 +94,15 @@ def scan(
     inner: list[Node] = []
     with p.nested(inner):
         slices = [
-            Tensor(p, x.shape[1:], x.dtype, buffer=x.buffer, base=x.base + place * (x.size // length))
+            Tensor(
+                p, x.shape[1:], x.dtype, buffer=x.buffer, base=x.base + place * (x.size // length)
+            )
             for x in xs
         ]
         outs = p.run(body, [*consts, *carry, *slices])
         for y, out in zip(ys, outs[num_carry:], strict=True):
             assert y.buffer is not None
-            p.store(out, y.buffer, place * (y.size // length))
+            p.place(out, y.buffer, place * (y.size // length))
         _write_carry(p, carry, outs[:num_carry])
     p.emit(For(number, length, tuple(inner), p.origin))
     return [*carry, *ys]
@@ -114,9 +141,9 @@ def switch(
     for branch in branches:
         inner: list[Node] = []
         with p.nested(inner):
-            for out, value in zip(outs, p.run(branch, operands), strict=True):
+            for out, value in zip(outs, p.run(branch, _settled(p, operands)), strict=True):
                 assert out.buffer is not None
-                p.store(value, out.buffer, integer(0))
+                p.place(value, out.buffer, integer(0))
         bodies.append(tuple(inner))
     assert chosen.buffer is not None
     p.emit(Branch(chosen.buffer, tuple(bodies), p.origin))

@@ -128,9 +128,9 @@ def place(buffers: Sequence[Buffer], body: Sequence[Node]) -> tuple[tuple[Buffer
     for b in sorted(temps, key=lambda b: (-b.nbytes, b.number)):
         size = -(-b.nbytes // ALIGNMENT) * ALIGNMENT
         life = intervals[b.number]
-        offset = _tightest_gap(size, sorted(
-            (start, end) for start, end, other in placed if _overlap(life, other)
-        ))
+        offset = _tightest_gap(
+            size, sorted((start, end) for start, end, other in placed if _overlap(life, other))
+        )
         placed.append((offset, offset + size, life))
         offsets[b.number] = offset
     arena = max((end for _, end, _ in placed), default=0)

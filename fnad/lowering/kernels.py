@@ -48,7 +48,13 @@ def _parts(store: Store) -> list[Expr]:
 def _with_parts(stores: Sequence[Store], parts: Iterable[Expr]) -> list[Store]:
     items = iter(parts)
     return [
-        Store(s.buffer, next(items), next(items), s.combine, next(items) if s.when is not None else None)
+        Store(
+            s.buffer,
+            next(items),
+            next(items),
+            s.combine,
+            next(items) if s.when is not None else None,
+        )
         for s in stores
     ]
 

@@ -183,5 +183,3 @@ def update_slice(p: Planner, x: Tensor, update: Tensor, starts: Sequence[Tensor]
     axes = tuple((k, n) for k, n in enumerate(update.shape) if n != 1)
     p.emit(build_kernel(axes, (store,), p.origin))
     return out
-
-

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 
 from fnad.core.errors import InternalError
-from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var
+from fnad.core.ir import Atom, Jaxpr, Literal, Var
 from fnad.core.types import ShapedArray
 from fnad.lowering import blocks, nodes
 from fnad.lowering.buffers import place
 from fnad.lowering.costs import CHEAP, MAX_EXPRESSIONS, cost
 from fnad.lowering.expr import B, Expr, Reduce, integer, reduce
 from fnad.lowering.kernels import build_kernel
-from fnad.lowering.plan import Buffer, Kernel, Node, Origin, Plan, Store
+from fnad.lowering.plan import Buffer, Node, Origin, Plan, Store
 from fnad.lowering.tensors import Index, Tensor, generic_index, linear, unravel
 
 # Numbers of reduced axes start here while kernels are being built; kernels are renumbered.
@@ -75,9 +75,7 @@ class Planner:
 
     # -- the language of lower rules ----------------------------------------------------------
 
-    def compute(
-        self, shape: Sequence[int], dtype: Any, element: Callable[[Index], Expr]
-    ) -> Tensor:
+    def compute(self, shape: Sequence[int], dtype: Any, element: Callable[[Index], Expr]) -> Tensor:
         """A lazy tensor, ``element(index)`` at each index."""
         return Tensor(self, tuple(shape), dtype, element)
 
@@ -143,10 +141,7 @@ class Planner:
     def materialize(self, t: Tensor) -> Tensor:
         """Give a tensor a buffer, if it has none."""
         if not t.stored:
-            buffer = self.new_buffer(t.shape, t.dtype)
-            self.store(t, buffer, integer(0))
-            t.store_at(buffer, integer(0))
-            self.generation += 1
+            self.place(t, self.new_buffer(t.shape, t.dtype), integer(0))
         return t
 
     def store(self, t: Tensor, buffer: int, base: Expr) -> None:
@@ -162,6 +157,13 @@ class Planner:
         axes = tuple((k, n) for k, n in enumerate(t.shape) if n != 1)
         target = Store(buffer, base + linear(index, t.shape), value)
         self.emit(build_kernel(axes, (target,), t.origin))
+
+    def place(self, t: Tensor, buffer: int, base: Expr) -> None:
+        """Store a tensor in a given place, from where it is read from now on."""
+        self.store(t, buffer, base)
+        if not t.stored:
+            t.store_at(buffer, base)
+            self.generation += 1
 
     @contextmanager
     def _outside_reductions(self) -> Any:
@@ -179,7 +181,9 @@ class Planner:
             return t
         if t.stored:
             return Tensor(self, shape, t.dtype, buffer=t.buffer, base=t.base)
-        return self.compute(shape, t.dtype, lambda index: t.at(unravel(linear(index, shape), t.shape)))
+        return self.compute(
+            shape, t.dtype, lambda index: t.at(unravel(linear(index, shape), t.shape))
+        )
 
     def contract(self, a: Tensor, b: Tensor) -> Tensor:
         """``(batch, m, k) x (batch, k, n) -> (batch, m, n)``."""
@@ -290,7 +294,7 @@ class Planner:
                 break
             # The smallest first: what reads it may be cheap afterwards.
             self.materialize(min(repeated, key=lambda q: q.size))
-        if shared and cost(value) > CHEAP or cost(value, count_only=True) > MAX_EXPRESSIONS:
+        if (shared and cost(value) > CHEAP) or cost(value, count_only=True) > MAX_EXPRESSIONS:
             self.materialize(t)
 
     def _probe(self, t: Tensor) -> tuple[Expr, dict[Tensor, dict[Index, int]]]:
@@ -312,12 +316,11 @@ def shared_variables(jaxpr: Jaxpr) -> set[Var]:
     """
     into: dict[Atom, set[Any]] = {v: {v} for v in jaxpr.outvars if isinstance(v, Var)}
     shared: set[Var] = set()
-    outputs = set(jaxpr.outvars)
     for eqn in reversed(jaxpr.eqns):
         goals: set[Any] = set()
         for v in eqn.outvars:
             reached = into.get(v, set())
-            if len(reached) > 1 or v in outputs:
+            if len(reached) > 1:
                 shared.add(v)
                 reached = {v}
             goals |= reached
@@ -334,9 +337,7 @@ def plan_jaxpr(jaxpr: Jaxpr) -> Plan:
     args = [p.stored(v.aval.shape, v.aval.dtype, "input") for v in jaxpr.invars]
     inputs = tuple(t.buffer for t in args)
     results = p.run(jaxpr, args)
-    outputs = tuple(
-        _output(p, t, aval) for t, aval in zip(results, jaxpr.out_avals, strict=True)
-    )
+    outputs = tuple(_output(p, t, aval) for t, aval in zip(results, jaxpr.out_avals, strict=True))
     body = tuple(p.body)
     buffers, arena = place(p.buffers, body)
     return Plan(buffers, inputs, outputs, body, arena)  # type: ignore[arg-type]
@@ -351,8 +352,5 @@ def _output(p: Planner, t: Tensor, aval: ShapedArray) -> int:
             p.buffers[t.buffer] = Buffer(own.number, aval.shape, own.dtype, "output")
             return own.number
     buffer = p.new_buffer(aval.shape, aval.dtype, "output")
-    p.store(t, buffer, integer(0))
-    if not t.stored:
-        t.store_at(buffer, integer(0))
-        p.generation += 1
+    p.place(t, buffer, integer(0))
     return buffer

@@ -4,7 +4,6 @@ import itertools
 
 import numpy as np
 
-from fnad.lowering import plan as P
 from fnad.lowering.buffers import ALIGNMENT
 from fnad.primitives.numpy_builder import NUMPY
 
@@ -83,9 +82,7 @@ class Machine:
                 assert offset >= 0
                 value = self.value(s.value, point, reduced)
                 memory = self.memory[s.buffer]
-                memory[offset] = (
-                    COMBINE[s.combine](memory[offset], value) if s.combine else value
-                )
+                memory[offset] = COMBINE[s.combine](memory[offset], value) if s.combine else value
 
     def reduction(self, r, point):
         values = np.array([self.value(r.value, {**point, **p}) for p in points(r.axes)])

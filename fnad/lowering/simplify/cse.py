@@ -39,7 +39,10 @@ def _key(eqn: Equation) -> Any:
         tuple((a.val.tobytes(), a.aval) if isinstance(a, Literal) else a for a in eqn.invars),
         tuple(v.aval for v in eqn.outvars),
         # repr tells apart what == does not: 0.0 and -0.0, 1 and True.
-        tuple((k, v, repr(v) if isinstance(v, float) else type(v)) for k, v in sorted(eqn.params.items())),
+        tuple(
+            (k, v, repr(v) if isinstance(v, float) else type(v))
+            for k, v in sorted(eqn.params.items())
+        ),
     )
     try:
         hash(key)

@@ -41,9 +41,7 @@ def _constant(eqn: Equation) -> Literal | None:
     return Literal(value, eqn.outvars[0].aval)
 
 
-def _simplified(
-    eqn: Equation, definitions: dict[Atom, Equation]
-) -> tuple[Equation, Atom | None]:
+def _simplified(eqn: Equation, definitions: dict[Atom, Equation]) -> tuple[Equation, Atom | None]:
     """Apply the primitive's ``simplify`` rule until it has nothing more to say."""
     while (rule := eqn.primitive.rules.get("simplify")) is not None:
         new = rule(eqn, definitions.get)

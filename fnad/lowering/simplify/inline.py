@@ -62,9 +62,7 @@ def _splice(
         outvars = tuple(Var(v.aval) for v in eqn.outvars)
         source = eqn.source or caller.source
         eqns.append(
-            eqn.replace(
-                invars=tuple(read(a) for a in eqn.invars), outvars=outvars, source=source
-            )
+            eqn.replace(invars=tuple(read(a) for a in eqn.invars), outvars=outvars, source=source)
         )
         env.update(zip(eqn.outvars, outvars, strict=True))
     return [read(a) for a in program.outvars]
