@@ -11,6 +11,8 @@ value needs are evaluated; otherwise an error names the user's line and the ways
 
 from __future__ import annotations
 
+import dis
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -413,10 +415,22 @@ class Tracer:
     def __bool__(self) -> bool:
         return bool(self.concretize(TracerBoolConversionError))
 
+    def refuse_assignment(self) -> None:
+        """Raise if a number is wanted for ``array[i] = tracer``, which would cut derivatives.
+
+        NumPy asks for a float or an int then, as ``float(x)`` does; the bytecode of the caller
+        tells the two apart.
+        """
+        frame = sys._getframe(2)
+        if frame.f_code.co_code[frame.f_lasti] == dis.opmap["STORE_SUBSCR"]:
+            self.__array__()
+
     def __float__(self) -> float:
+        self.refuse_assignment()
         return float(self.concretize(ConcretizationTypeError))
 
     def __int__(self) -> int:
+        self.refuse_assignment()
         return int(self.concretize(ConcretizationTypeError))
 
     def __complex__(self) -> complex:

@@ -62,10 +62,7 @@ def _apply_slices(x: Array, slices: Any) -> Array:
 
 
 def _basic(x: Array, plan: IndexPlan) -> Array:
-    slices = list(plan.slices)
-    for axis, position in plan.advanced:
-        slices[axis] = (position, 1, 1)
-    return _apply_slices(x, slices)
+    return _apply_slices(x, _block_slices(plan))
 
 
 def _normalized(index: Any, length: int, shape: tuple[int, ...]) -> Array:
@@ -129,20 +126,41 @@ def _write(x: Array, plan: IndexPlan, value: Any, kind: str, mode: str) -> Array
     update = _update_core(plan, value, x.dtype)
     if kind == "set" and plan.is_basic and all(step == 1 for _, step, _ in plan.slices):
         return _write_block(x, plan, update)
+    if kind == "add" and plan.is_basic:
+        return _add_block(x, plan, update)
     return _scatter(x, plan, update, kind, mode)
 
 
-def _write_block(x: Array, plan: IndexPlan, update: Array) -> Array:
-    starts = [start for start, _, _ in plan.slices]
-    shape = [length for _, _, length in plan.slices]
+def _block_slices(plan: IndexPlan) -> list[tuple[int, int, int]]:
+    """One (start, step, length) an axis for an index without arrays: ints are slices of one."""
+    slices = list(plan.slices)
     for axis, position in plan.advanced:
-        starts[axis], shape[axis] = position, 1
+        slices[axis] = (position, 1, 1)
+    return slices
+
+
+def _write_block(x: Array, plan: IndexPlan, update: Array) -> Array:
+    slices = _block_slices(plan)
+    shape = tuple(length for _, _, length in slices)
     if 0 in shape:
         return x
-    block = lax.reshape(update, tuple(shape))
+    block = lax.reshape(update, shape)
     if block.shape == x.shape:
         return block
-    return dynamic_update_slice_p.bind(x, block, *(np.int64(s) for s in starts))
+    return dynamic_update_slice_p.bind(x, block, *(np.int64(s) for s, _, _ in slices))
+
+
+def _add_block(x: Array, plan: IndexPlan, update: Array) -> Array:
+    """Add to a strided block: the update is spread out among zeros and added to the whole."""
+    slices = _block_slices(plan)
+    block = lax.reshape(update, tuple(length for _, _, length in slices))
+    reversed_axes = tuple(axis for axis, (_, step, _) in enumerate(slices) if step < 0)
+    bounds = [_slice_bounds(*s) for s in slices]
+    if 0 in block.shape:
+        return x
+    config = [(low, n - high, step - 1) for (low, high, step), n in zip(bounds, x.shape)]
+    spread = slicing.pad(lax.rev(block, reversed_axes), x.dtype.type(0), config)
+    return ufuncs.add(x, spread)
 
 
 def _scatter(x: Array, plan: IndexPlan, update: Array, kind: str, mode: str) -> Array:
@@ -160,7 +178,7 @@ def _scatter(x: Array, plan: IndexPlan, update: Array, kind: str, mode: str) -> 
     ]
     for place, a in enumerate(partial):
         start, step, length = plan.slices[a]
-        positions = start + step * np.arange(length)
+        positions = ufuncs.add(ufuncs.multiply(lax.iota(_INT64, length), step), start)
         indices.append(_spread(positions, shape, (count + place,)))
     if not axes:
         # Everything is selected: a length-1 leading axis gives scatter something to index.

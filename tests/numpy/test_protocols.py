@@ -56,7 +56,7 @@ def assign(x):
     [
         (lambda x: np.array([x[0], x[1]]), TracerArrayConversionError, "fnp.stack"),
         (np.asarray, TracerArrayConversionError, "fnad.numpy"),
-        (assign, TracerArrayConversionError, "fnp.at"),
+        (assign, ValueError, "setting an array element"),
         (lambda x: np.add(X, x, out=np.zeros_like(X)), TypeError, "out="),
         (lambda x: np.add.at(x, 0, 1), TypeError, "fnp.at"),
         (lambda x: np.linalg.svd(x), TypeError, "fnad.numpy has no function svd"),
@@ -70,3 +70,16 @@ def assign(x):
 def test_what_cannot_be_traced_says_so(function, error, words):
     with pytest.raises(error, match=words):
         run_traced(function, X)
+
+
+def test_assigning_a_known_traced_value_to_an_array_does_not_cut_the_gradient():
+    import fnad
+
+    def function(x):
+        array = np.zeros(2)
+        array[0] = x
+        return float(x) * x
+
+    with pytest.raises(ValueError, match="setting an array element") as raised:
+        fnad.grad(function)(2.0)
+    assert "fnp.at" in str(raised.value.__cause__)
