@@ -12,7 +12,35 @@ CHEAP = 6
 MAX_EXPRESSIONS = 160
 
 _COSTS = dict.fromkeys(
-    ["exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "arctan2", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "power", "erf", "erfc", "erfinv", "lgamma", "digamma", "cbrt"],
+    [
+        "exp",
+        "exp2",
+        "expm1",
+        "log",
+        "log2",
+        "log10",
+        "log1p",
+        "sin",
+        "cos",
+        "tan",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "arctan2",
+        "sinh",
+        "cosh",
+        "tanh",
+        "arcsinh",
+        "arccosh",
+        "arctanh",
+        "power",
+        "erf",
+        "erfc",
+        "erfinv",
+        "lgamma",
+        "digamma",
+        "cbrt",
+    ],
     20,
 ) | {"constant": 0, "axis": 0, "counter": 0, "affine": 0, "divide": 4, "remainder": 4, "sqrt": 4}
 

@@ -398,7 +398,48 @@ def _plain(name: str) -> Callable[..., Expr]:
     return method
 
 
-PLAIN_OPERATIONS = ["absolute", "sign", "floor", "ceil", "trunc", "rint", "sqrt", "cbrt", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "arctan2", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "power", "copysign", "erf", "erfc", "erfinv", "lgamma", "digamma", "bitwise_xor", "bitwise_not", "left_shift", "right_shift_arithmetic", "right_shift_logical"]
+PLAIN_OPERATIONS = [
+    "absolute",
+    "sign",
+    "floor",
+    "ceil",
+    "trunc",
+    "rint",
+    "sqrt",
+    "cbrt",
+    "exp",
+    "exp2",
+    "expm1",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "sin",
+    "cos",
+    "tan",
+    "arcsin",
+    "arccos",
+    "arctan",
+    "arctan2",
+    "sinh",
+    "cosh",
+    "tanh",
+    "arcsinh",
+    "arccosh",
+    "arctanh",
+    "power",
+    "copysign",
+    "erf",
+    "erfc",
+    "erfinv",
+    "lgamma",
+    "digamma",
+    "bitwise_xor",
+    "bitwise_not",
+    "left_shift",
+    "right_shift_arithmetic",
+    "right_shift_logical",
+]
 for _name in PLAIN_OPERATIONS:
     setattr(Builder, _name, _plain(_name))
 

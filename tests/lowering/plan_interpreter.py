@@ -38,7 +38,7 @@ class Machine:
 
     def body(self, nodes):
         for node in nodes:
-            getattr(self, type(node).__name__)(node)
+            getattr(self, f"run_{type(node).__name__.lower()}")(node)
 
     def value(self, root, axes, reduced=()):
         """Evaluate an expression for one point."""
@@ -72,7 +72,7 @@ class Machine:
         assert out.dtype == e.dtype, (e.op, out.dtype, e.dtype)
         return out
 
-    def Kernel(self, k):
+    def run_kernel(self, k):
         for point in points(k.axes):
             reduced = [self.reduction(r, point) for r in k.reductions]
             for s in k.stores:
@@ -102,40 +102,40 @@ class Machine:
         )
         return index
 
-    def Contraction(self, c):
+    def run_contraction(self, c):
         left = self.memory[c.left.buffer][self.matrix(c.left, c.m, c.k, c.batch)]
         right = self.memory[c.right.buffer][self.matrix(c.right, c.k, c.n, c.batch)]
         self.memory[c.out.buffer][self.matrix(c.out, c.m, c.n, c.batch)] = left @ right
 
-    def Accumulate(self, a):
+    def run_accumulate(self, a):
         x = self.memory[a.source].reshape(a.extents)
         x = x[:, ::-1] if a.reverse else x
         out = COMBINE[a.kind].accumulate(x.astype(a.accumulator), axis=1).astype(a.dtype)
         self.memory[a.out][:] = (out[:, ::-1] if a.reverse else out).ravel()
 
-    def Sort(self, s):
+    def run_sort(self, s):
         xs = [self.memory[n].reshape(s.extents) for n in s.sources]
         order = np.lexsort(tuple(x for x in reversed(xs[: s.num_keys])), axis=1)
         for n, x in zip(s.outs, xs):
             self.memory[n][:] = np.take_along_axis(x, order, 1).ravel()
 
-    def Copy(self, c):
+    def run_copy(self, c):
         source, out = int(self.value(c.source_offset, {})), int(self.value(c.out_offset, {}))
         self.memory[c.out][out : out + c.size] = self.memory[c.source][source : source + c.size]
 
-    def For(self, f):
+    def run_for(self, f):
         for turn in range(f.extent):
             self.counters[f.counter] = turn
             self.body(f.body)
 
-    def While(self, w):
+    def run_while(self, w):
         while True:
             self.body(w.condition)
             if not self.memory[w.predicate][0]:
                 return
             self.body(w.body)
 
-    def Branch(self, b):
+    def run_branch(self, b):
         self.body(b.branches[min(max(int(self.memory[b.index][0]), 0), len(b.branches) - 1)])
 
 

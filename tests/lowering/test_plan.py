@@ -19,7 +19,7 @@ from fnad.primitives.control_flow.while_loop import while_loop
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((3, 4, 5))
 Y = RNG.standard_normal((4, 5))
-I = np.array([2, 0, 1, 1])
+ROWS = np.array([2, 0, 1, 1])
 
 
 def plan_of(function, *args):
@@ -66,13 +66,13 @@ PROGRAMS = {
     "matmul": lambda a: fnp.tanh(a @ Y.T) @ Y,
     "einsum": lambda a: fnp.einsum("ijk,lk->jil", a, Y),
     "batched": lambda a: fnp.einsum("bij,bkj->bik", a, a * 2.0),
-    "take": lambda a: a[I % 3, 1:, ::2],
-    "take two": lambda a: a[:, I, I],
+    "take": lambda a: a[ROWS % 3, 1:, ::2],
+    "take two": lambda a: a[:, ROWS, ROWS],
     "sort": lambda a: (fnp.sort(a, axis=1), fnp.argsort(a, axis=2)),
     "cumsum": lambda a: (fnp.cumsum(a, axis=1), fnp.cumsum(a[:, ::-1], axis=0)),
     "where": lambda a: fnp.where(a > 0, a, 0.0),
-    "set": lambda a: fnp.at(a)[0, I].set(7.0),
-    "scatter add": lambda a: fnp.at(a)[I % 3].add(1.5),
+    "set": lambda a: fnp.at(a)[0, ROWS].set(7.0),
+    "scatter add": lambda a: fnp.at(a)[ROWS % 3].add(1.5),
     "constants": lambda a: fnp.eye(4) + fnp.arange(4.0),
     "inputs and duplicates": lambda a: (a, a, a.reshape(60), 1.0, a + 1.0),
     "float16": lambda a: fnp.exp(a.astype(np.float16)).sum(0),
