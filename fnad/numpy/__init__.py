@@ -85,27 +85,30 @@ from fnad.numpy.indexing import (
     trace,
 )
 from fnad.numpy.inspection import astype, ndim, result_type, shape, size
-from fnad.numpy.manipulation import (
+from fnad.numpy.joining import (
     append,
-    array_split,
     atleast_1d,
     atleast_2d,
     atleast_3d,
-    broadcast_arrays,
-    broadcast_to,
     column_stack,
     concat,
     concatenate,
     dstack,
+    hstack,
+    stack,
+    vstack,
+)
+from fnad.numpy.manipulation import (
+    array_split,
+    broadcast_arrays,
+    broadcast_to,
     expand_dims,
     flip,
     fliplr,
     flipud,
     hsplit,
-    hstack,
     matrix_transpose,
     moveaxis,
-    pad,
     permute_dims,
     ravel,
     repeat,
@@ -115,12 +118,13 @@ from fnad.numpy.manipulation import (
     rot90,
     split,
     squeeze,
-    stack,
     swapaxes,
     tile,
     transpose,
     vsplit,
-    vstack,
+)
+from fnad.numpy.padding import (
+    pad,
 )
 from fnad.numpy.protocols import PROTOCOLS
 from fnad.numpy.reductions import (

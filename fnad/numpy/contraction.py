@@ -13,7 +13,8 @@ from fnad.core.dtypes import canonical_dtype
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray
 from fnad.numpy.einsum_parser import parse_einsum
-from fnad.numpy.manipulation import concatenate, expand_dims, moveaxis, ravel, reshape
+from fnad.numpy.joining import concatenate
+from fnad.numpy.manipulation import expand_dims, moveaxis, ravel, reshape
 from fnad.numpy.operands import (
     Array,
     broadcast_shapes,

@@ -159,7 +159,8 @@ def _add_block(x: Array, plan: IndexPlan, update: Array) -> Array:
     if 0 in block.shape:
         return x
     config = [(low, n - high, step - 1) for (low, high, step), n in zip(bounds, x.shape)]
-    spread = slicing.pad(lax.rev(block, reversed_axes), x.dtype.type(0), config)
+    block = lax.rev(block, reversed_axes) if reversed_axes else block
+    spread = slicing.pad(block, x.dtype.type(0), config)
     return ufuncs.add(x, spread)
 
 
