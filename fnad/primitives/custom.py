@@ -338,9 +338,7 @@ class custom_jvp:  # noqa: N801 - JAX's name; used as a decorator
 
         def jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
             out = self(*primals)
-            terms = [
-                rule(t, out, *primals) for rule, t in zip(jvps, tangents, strict=True) if rule
-            ]
+            terms = [rule(t, out, *primals) for rule, t in zip(jvps, tangents, strict=True) if rule]
             if not terms:
                 return out, tree.map(lambda o: o * 0, out)
             total = terms[0]
@@ -399,9 +397,7 @@ class custom_jvp:  # noqa: N801 - JAX's name; used as a decorator
         place = _place_of(jvp)
         name = function_name(self.fun)
 
-        def trace(
-            nonzero: Mask, values: Sequence[Any] | None
-        ) -> tuple[Jaxpr, list[Any], Mask]:
+        def trace(nonzero: Mask, values: Sequence[Any] | None) -> tuple[Jaxpr, list[Any], Mask]:
             nonzero_out: list[bool] = []
 
             def run(*flat: Any) -> list[Any]:
@@ -484,9 +480,7 @@ def _check_jvp_result(
             " shapes and dtypes must be equal"
         )
 
-    outs = [
-        _fit(o, a, complain("primal output", a)) for o, a in zip(checked[0], out_avals)
-    ]
+    outs = [_fit(o, a, complain("primal output", a)) for o, a in zip(checked[0], out_avals)]
     dots = [
         Zero(a.strong())
         if not is_differentiable(a) or isinstance(t, Zero)
@@ -522,16 +516,12 @@ def _vjp_args(args: Sequence[Any], num_consts: tuple[int, int, int]) -> list[Any
 
 
 @custom_vjp_call_p.evaluate
-def _(
-    *args: Any, call_jaxpr: Jaxpr, num_consts: tuple[int, int, int], **params: Any
-) -> list[Any]:
+def _(*args: Any, call_jaxpr: Jaxpr, num_consts: tuple[int, int, int], **params: Any) -> list[Any]:
     return eval_jaxpr(call_jaxpr, _vjp_args(args, num_consts))
 
 
 @custom_vjp_call_p.lower_as
-def _(
-    *args: Any, call_jaxpr: Jaxpr, num_consts: tuple[int, int, int], **params: Any
-) -> list[Any]:
+def _(*args: Any, call_jaxpr: Jaxpr, num_consts: tuple[int, int, int], **params: Any) -> list[Any]:
     return apply_jaxpr(call_jaxpr, _vjp_args(args, num_consts))
 
 
@@ -564,9 +554,7 @@ def _(
     tangents = tangents[sum(num_consts) :]
     perturbed = nonzero_mask(tangents)
     if not symbolic_zeros:
-        perturbed = tuple(
-            is_differentiable(a) for a in call_jaxpr.in_avals[num_consts[0] :]
-        )
+        perturbed = tuple(is_differentiable(a) for a in call_jaxpr.in_avals[num_consts[0] :])
     _, fwd_consts, bwd_consts, args = parts(primals, *num_consts)
     program, residual_type = fwd_jaxpr_fun(perturbed)
     results = apply_jaxpr(program, [*fwd_consts, *args])
@@ -864,9 +852,7 @@ class _VjpRules:
         key = perturbed, residual_type
         if key not in self._backward:
 
-            def trace(
-                nonzero: Mask, values: Sequence[Any] | None
-            ) -> tuple[Jaxpr, list[Any], Mask]:
+            def trace(nonzero: Mask, values: Sequence[Any] | None) -> tuple[Jaxpr, list[Any], Mask]:
                 return self._trace_backward(perturbed, residual_type, nonzero)
 
             rule = _TracedRule(_place_of(self.bwd), trace)

@@ -86,9 +86,7 @@ def permute(jaxpr: Jaxpr, in_order: tuple[int, ...], out_order: tuple[int, ...])
 
 
 @memoize
-def embed_inputs(
-    jaxpr: Jaxpr, avals: tuple[ShapedArray, ...], positions: tuple[int, ...]
-) -> Jaxpr:
+def embed_inputs(jaxpr: Jaxpr, avals: tuple[ShapedArray, ...], positions: tuple[int, ...]) -> Jaxpr:
     """A program with inputs of types ``avals``, whose input ``positions[i]`` is input i."""
     invars = [Var(a) for a in avals]
     for old, position in zip(jaxpr.invars, positions, strict=True):
@@ -244,9 +242,7 @@ def call_rules(primitive: Primitive) -> None:
         linear = tuple(isinstance(x, Linear) for x in operands)
         others, unknowns = split(linear, operands)
         nonzero = nonzero_mask(cts)
-        program, nonzero_in = get_rewrites().transpose(
-            jaxpr, linear, nonzero, none(len(unknowns))
-        )
+        program, nonzero_in = get_rewrites().transpose(jaxpr, linear, nonzero, none(len(unknowns)))
         given = split(nonzero, cts)[1]
         results = iter(primitive.bind(*others, *given, jaxpr=program, **params))
         found = [next(results) if nz else None for nz in nonzero_in]
@@ -254,7 +250,12 @@ def call_rules(primitive: Primitive) -> None:
 
     @primitive.batch
     def _(
-        args: Sequence[Any], batched: Sequence[bool], axis: BatchAxis, *, jaxpr: Jaxpr, **params: Any
+        args: Sequence[Any],
+        batched: Sequence[bool],
+        axis: BatchAxis,
+        *,
+        jaxpr: Jaxpr,
+        **params: Any,
     ) -> tuple[list[Any], Mask]:
         program, batched_out = get_rewrites().batch(
             jaxpr, axis, tuple(batched), none(len(jaxpr.outvars))

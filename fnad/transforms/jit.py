@@ -134,9 +134,7 @@ class JitFunction:
     def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
         static = {i + len(args) if i < 0 else i for i in self._static_argnums}
         static_args = tuple((i, a) for i, a in enumerate(args) if i in static)
-        static_kwargs = tuple(
-            (k, kwargs[k]) for k in sorted(kwargs) if k in self._static_argnames
-        )
+        static_kwargs = tuple((k, kwargs[k]) for k in sorted(kwargs) if k in self._static_argnames)
         for where, value in (*static_args, *static_kwargs):
             self._check_hashable(where, value)
         dynamic = tuple(a for i, a in enumerate(args) if i not in static)

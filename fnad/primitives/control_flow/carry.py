@@ -12,16 +12,17 @@ from fnad.core.types import ShapedArray
 from fnad.primitives.subprograms import cast, describe_difference, same_type, weakly_fits
 
 
-def promote_carry(
-    carry: Sequence[ShapedArray], result: Sequence[ShapedArray]
-) -> list[ShapedArray]:
+def promote_carry(carry: Sequence[ShapedArray], result: Sequence[ShapedArray]) -> list[ShapedArray]:
     """Types for the initial carry: a Python scalar takes the type that the body returns."""
     promoted = []
     for have, out in zip(carry, result, strict=True):
         if have.weak_type and not out.weak_type and weakly_fits(have, out):
             promoted.append(out)
-        elif have.weak_type and out.weak_type and have.dtype != out.dtype and (
-            weakly_fits(have, out)
+        elif (
+            have.weak_type
+            and out.weak_type
+            and have.dtype != out.dtype
+            and (weakly_fits(have, out))
         ):
             promoted.append(out)
         else:

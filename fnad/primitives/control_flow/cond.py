@@ -144,9 +144,7 @@ def _(unknown: Sequence[bool], eqn: Equation) -> tuple[list[Equation], list[Equa
         input_at = {v: i for i, v in enumerate(known.invars)}
         tail = range(num_outs, num_outs + num_res)
         computed.append([i for i in tail if known.outvars[i] not in input_at])
-        operands.append(
-            [input_at[known.outvars[i]] for i in tail if known.outvars[i] in input_at]
-        )
+        operands.append([input_at[known.outvars[i]] for i in tail if known.outvars[i] in input_at])
     forwarded = sorted({i for inputs in operands for i in inputs})
     avals, slots = _assign_slots(
         [[known.outvars[i] for i in at] for (known, *_), at in zip(pieces, computed)]
@@ -165,9 +163,7 @@ def _(unknown: Sequence[bool], eqn: Equation) -> tuple[list[Equation], list[Equa
         input_at = {v: i for i, v in enumerate(known.invars)}
         slot_of = dict(zip(at, slot, strict=True))
         positions = [
-            slot_of[i]
-            if i in slot_of
-            else len(avals) + forwarded.index(input_at[known.outvars[i]])
+            slot_of[i] if i in slot_of else len(avals) + forwarded.index(input_at[known.outvars[i]])
             for i in range(num_outs, num_outs + num_res)
         ]
         first = len(avals) + len(forwarded)
@@ -270,7 +266,9 @@ def _common_types(outs: Sequence[Sequence[ShapedArray]]) -> tuple[ShapedArray, .
     return tuple(common)
 
 
-def _run_branches(what: str, index: Any, branches: Sequence[Callable[..., Any]], operands: Any) -> Any:
+def _run_branches(
+    what: str, index: Any, branches: Sequence[Callable[..., Any]], operands: Any
+) -> Any:
     leaves, in_tree = tree.flatten((tuple(operands), {}))
     avals = [aval_of(leaf) for leaf in leaves]
     traced = [trace_function(b, in_tree, avals, f"a branch of {what}") for b in branches]

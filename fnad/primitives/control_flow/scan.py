@@ -106,9 +106,7 @@ def _(
     **params: Any,
 ) -> tuple[list[Any], list[Any]]:
     num_ys = len(jaxpr.outvars) - num_carry
-    const_nz, carry_nz, xs_nz = map(
-        tuple, parts(nonzero_mask(tangents), num_consts, num_carry)
-    )
+    const_nz, carry_nz, xs_nz = map(tuple, parts(nonzero_mask(tangents), num_consts, num_carry))
     while True:
         program, nonzero_out = get_rewrites().jvp(
             jaxpr, (*const_nz, *carry_nz, *xs_nz), (*carry_nz, *none(num_ys))
@@ -191,9 +189,7 @@ def _(unknown: Sequence[bool], eqn: Equation) -> tuple[list[Equation], list[Equa
     known_outs, unknown_outs = split(unknown_out, eqn.outvars)
     num_kc, num_kcarry, num_kout = len(known_consts), len(known_init), len(known_outs)
 
-    varying = _depends_on(
-        known, (*none(num_kc), *every(num_kcarry + len(known_xs)))
-    )
+    varying = _depends_on(known, (*none(num_kc), *every(num_kcarry + len(known_xs))))
     residuals = known.outvars[num_kout:]
     invariant = tuple(not (isinstance(r, Var) and r in varying) for r in residuals)
     hoisted_eqns, fixed = _hoist(known, num_kc, num_kout, invariant, known_consts)
@@ -341,9 +337,7 @@ def _(
     ]
 
 
-def _linear_carries(
-    jaxpr: Jaxpr, linear: Mask, num_consts: int, num_carry: int
-) -> Mask:
+def _linear_carries(jaxpr: Jaxpr, linear: Mask, num_consts: int, num_carry: int) -> Mask:
     """Which carries are linear: those that start linear or become so in the body."""
     const_lin, carry_lin, xs_lin = map(tuple, parts(linear, num_consts, num_carry))
     while True:

@@ -342,9 +342,7 @@ def while_loop(
     if flat.out_tree == in_tree:
         body = cast_outputs(body, tuple(avals))
     check_carry("while_loop", in_tree, avals, flat.out_tree, body.out_avals)
-    cond, cond_consts, _ = trace_function(
-        cond_fun, args_tree, avals, "the condition of while_loop"
-    )
+    cond, cond_consts, _ = trace_function(cond_fun, args_tree, avals, "the condition of while_loop")
     got = cond.out_avals
     if len(got) != 1 or got[0].shape != () or got[0].dtype != np.bool_:
         shown = ", ".join(map(str, got))
