@@ -277,7 +277,7 @@ class Planner:
             self._reads.setdefault(t, {})[index] = math.prod(self.reducing)
 
     def _settle(self, t: Tensor, shared: bool) -> None:
-        """Give buffers to ``t``, or to what it reads, where computing in place would repeat work."""
+        """Store ``t``, or what it reads, where inlining would repeat work."""
         if t.stored or t.size == 0:
             return
         for _ in range(8):  # each buffer given may change what is read how often
