@@ -12,7 +12,7 @@ named alike, and these leaves and forms:
 ``counter``   ``attr`` is ``(number, extent)``: the turn of an enclosing `plan.For`
 ``load``      ``attr`` is the number of a buffer, ``args`` the offset in elements
 ``affine``    ``attr`` is ``(coefficients, constant)``: the constant plus coefficient times argument
-``axis``      ``attr`` is ``(number, extent)``: a loop variable of the kernel or of a reduction
+``reduce``    ``attr`` is a `Reduce`, ``args`` what is reduced (in plans ``reduced`` stands for it)
 ``reduced``   ``attr`` is the number of a reduction of the kernel
 """
 
