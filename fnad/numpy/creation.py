@@ -176,7 +176,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Ar
         _known(v) for v in ((0, start, step) if stop is None else (start, stop, step))
     )
     _concrete("arange", start, stop, step)
-    result = np.arange(start, stop, step, dtype)
+    result: np.ndarray = np.arange(start, stop, step, dtype=dtype)
     if result.dtype.kind in "iu" and start == 0 and step == 1:
         return lax.iota(result.dtype, result.size)
     return result

@@ -196,9 +196,10 @@ def _width(item: Any) -> int:
 
 
 def _read_slice(entry: slice, length: int) -> tuple[int, int, int]:
-    bounds = [None if b is None else operator.index(b) for b in (entry.start, entry.stop)]
-    step = None if entry.step is None else operator.index(entry.step)
-    start, stop, step = slice(*bounds, step).indices(length)
+    known = [
+        None if b is None else operator.index(b) for b in (entry.start, entry.stop, entry.step)
+    ]
+    start, stop, step = slice(known[0], known[1], known[2]).indices(length)
     count = len(range(start, stop, step))
     return (start if count else 0), (step if count > 1 else 1), count
 
