@@ -142,7 +142,7 @@ def test_map():
 
 
 def test_errors():
-    with pytest.raises(TypeError, match="carry.*differ"):
+    with pytest.raises(TypeError, match=r"carry.*differ"):
         scan(lambda c, x: ((c, c), x), 0.0, XS)
     with pytest.raises(TypeError, match=r"f64\[2\].* against f64\[\]"):
         scan(lambda c, x: (np.ones(2), x), np.float64(0), XS)

@@ -16,9 +16,7 @@ def promote_carry(carry: Sequence[ShapedArray], result: Sequence[ShapedArray]) -
     """Types for the initial carry: a Python scalar takes the type that the body returns."""
     promoted = []
     for have, out in zip(carry, result, strict=True):
-        if have.weak_type and not out.weak_type and weakly_fits(have, out):
-            promoted.append(out)
-        elif (
+        if (have.weak_type and not out.weak_type and weakly_fits(have, out)) or (
             have.weak_type
             and out.weak_type
             and have.dtype != out.dtype

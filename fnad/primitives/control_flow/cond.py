@@ -284,7 +284,8 @@ def _run_branches(
             raise TypeError(
                 f"{what}: all branches must return the same structure, shapes and dtypes, but for"
                 f" {function_name(branch)} and {function_name(branches[0])} {difference}.\n"
-                f"  {function_name(branches[0])}: {show_types(first.out_tree, traced[0][0].out_avals)}\n"
+                f"  {function_name(branches[0])}:"
+                f" {show_types(first.out_tree, traced[0][0].out_avals)}\n"
                 f"  {function_name(branch)}: {show_types(flat.out_tree, jaxpr.out_avals)}"
             )
     # What the branches close over becomes operands of all of them.

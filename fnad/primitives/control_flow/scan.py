@@ -308,16 +308,16 @@ def _(
     linear = tuple(isinstance(x, Linear) for x in operands)
     _, carry_lin, xs_lin = parts(linear, num_consts, num_carry)
     params = {"length": length, "reverse": reverse, "unroll": unroll}
-    body_linear = tuple([*linear[:num_consts], *every(num_carry), *xs_lin])
+    body_linear = (*linear[:num_consts], *every(num_carry), *xs_lin)
     if not all(_linear_carries(jaxpr, linear, num_consts, num_carry)):
         split_params = dict(params, jaxpr=jaxpr, num_consts=num_consts, num_carry=num_carry)
         return _transpose_linear_part(cts, operands, linear, split_params)
     ct_carry, ct_ys = parts(cts, num_carry)
     ys_nz = nonzero_mask(ct_ys)
     body = _transposed_body(jaxpr, num_consts, num_carry, body_linear, ys_nz)
-    consts, carry, xs = parts(operands, num_consts, num_carry)
+    consts, _, xs = parts(operands, num_consts, num_carry)
     res_consts, lin_consts = split(linear[:num_consts], consts)
-    res_xs, lin_xs = split(xs_lin, xs)
+    res_xs = split(xs_lin, xs)[0]
     results = scan_p.bind(
         *res_consts,
         *(instantiate(Zero(x.aval.strong())) for x in lin_consts),
