@@ -16,6 +16,7 @@ from fnad.numpy.manipulation import ravel, reshape
 from fnad.numpy.operands import (
     Array,
     as_operand,
+    common_dtype,
     convert,
     expand,
     normalize_axis,
@@ -232,7 +233,9 @@ class IndexedRef:
         return parse_index(self.index, self.array.shape, check_arrays=False)
 
     def _update(self, values: Any, kind: str, mode: str | None) -> Array:
-        return _write(self.array, self._plan(), values, kind, _mode(mode, "fill"))
+        out = _write(self.array, self._plan(), values, kind, _mode(mode, "fill"))
+        # An update of everything, or of nothing, may hand back an operand itself.
+        return out.copy() if isinstance(out, np.ndarray) else out
 
     def get(self, *, mode: str | None = None, fill_value: Any = None) -> Array:
         """The elements; out of bounds ``mode`` says ``"clip"`` (default) or ``"fill"``."""
@@ -258,15 +261,10 @@ class IndexedRef:
 
     def divide(self, values: Any, *, mode: str | None = None) -> Array:
         """The array with the elements divided by ``values``."""
-        ones = ufuncs.true_divide(1, values)
-        scale = _write(
-            lax.full(self.array.shape, 1, ones.dtype),
-            self._plan(),
-            ones,
-            "multiply",
-            _mode(mode, "fill"),
-        )
-        return convert(ufuncs.multiply(self.array, scale), self.array.dtype)
+        dtype = common_dtype(self.array, as_operand(values), 1.0)
+        ones = lax.full(self.array.shape, 1, dtype)
+        divisor = _write(ones, self._plan(), values, "multiply", _mode(mode, "fill"))
+        return convert(ufuncs.true_divide(self.array, divisor), self.array.dtype)
 
     def min(self, values: Any, *, mode: str | None = None) -> Array:
         """The array with the elements replaced by ``values`` where those are smaller."""

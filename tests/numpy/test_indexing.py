@@ -110,3 +110,13 @@ def test_take():
     assert_same(fnp.take_along_axis(x, order, 0), np.take_along_axis(x, order, 0))
     with pytest.raises(IndexError):
         fnp.take(x, np.array([5]), 0)
+
+
+def test_updates_never_alias_their_operands():
+    x, values = np.zeros(2), np.ones(2)
+    for out in (fnp.at(x)[:].set(values), fnp.at(x)[2:].set(0.0), fnp.at(x)[2:].add(0.0)):
+        assert not np.shares_memory(out, values) and not np.shares_memory(out, x)
+
+
+def test_dividing_integers_is_exact():
+    assert_same(fnp.at(np.array([49, 7]))[0].divide(49), np.array([1, 7]))
