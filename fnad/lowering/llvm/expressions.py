@@ -74,6 +74,8 @@ class ExpressionPrinter:
         if leaf is not None:
             return leaf(self, expr)
         args = [self._argument(a) for a in expr.args]
+        if expr.op in ("divide", "remainder") and _is_index_division(expr):
+            return self._divide_index(expr.op, *args)
         if expr.op in ("convert", "bitcast"):
             return getattr(self.f.b, expr.op)(args[0], expr.dtype)
         method = getattr(self.f.b, expr.op, None)
@@ -117,6 +119,13 @@ class ExpressionPrinter:
         assert total is not None
         return Value(total, INT64)
 
+    def _divide_index(self, op: str, x: Value, y: Value) -> Value:
+        """Division in 32 bits, which vectorises where 64 bits do not."""
+        f = self.f
+        small = f.raw(f"trunc nuw nsw i64 {x.ref} to i32")
+        name = {"divide": "udiv", "remainder": "urem"}[op]
+        return f.value(f"zext nneg i32 {f.raw(f'{name} i32 {small}, {y.ref}')} to i64", INT64)
+
     @staticmethod
     def _cannot_wrap(expr: Expr) -> bool:
         size = abs(expr.attr[1])
@@ -129,6 +138,13 @@ class ExpressionPrinter:
     def _depth(self, expr: Expr) -> int:
         axes = (e.attr[0] for e in postorder([expr]) if e.op == "axis")
         return max((self._depths[n] for n in axes), default=0)
+
+
+def _is_index_division(expr: Expr) -> bool:
+    """Whether a small natural number is divided by a constant."""
+    x, y = expr.args
+    small = x.bounds is not None and x.bounds[0] >= 0 and x.bounds[1] < 2**31
+    return expr.dtype == INT64 and small and y.op == "constant" and 0 < y.attr < 2**31
 
 
 _LEAVES = {
