@@ -292,8 +292,14 @@ class Planner:
             ]
             if not repeated:
                 break
-            # The smallest first: what reads it may be cheap afterwards.
-            self.materialize(min(repeated, key=lambda q: q.size))
+            # The smallest first: what reads it may be cheap afterwards. Of equals (a tensor and
+            # its transpose) the innermost, which lies in the order in which it was made.
+            self.materialize(
+                min(
+                    reversed(repeated),
+                    key=lambda q: (q.size, -cost(q.at(generic_index(q.shape)))),
+                )
+            )
         if (shared and cost(value) > CHEAP) or cost(value, count_only=True) > MAX_EXPRESSIONS:
             self.materialize(t)
 

@@ -167,29 +167,25 @@ def _converted(p: Any, x: Any, dtype: np.dtype[Any]) -> Any:
 def _as_matrices(p: Any, x: Any, groups: tuple[Axes, Axes, Axes]) -> Any:
     """Arrange a tensor as (batch, rows, columns), each a group of its axes.
 
-    Axes that are neighbours in memory and in the result are joined first, so that what is left
-    is most often a plain permutation of axes, which a matrix product reads through strides.
+    If the axes of each group are neighbours in memory, they are joined there and the result is
+    read through strides. Otherwise a kernel over all axes puts them in order: unlike one over
+    rows and columns it needs no division to find its element.
     """
     runs = [_runs(group) for group in groups]
-    in_memory = sorted((run for group in runs for run in group), key=lambda run: run[0])
-    position = {run: i for i, run in enumerate(in_memory)}
-    joined = p.reshape(x, tuple(math.prod(_sizes(x.shape, run)) for run in in_memory))
     matrix = tuple(math.prod(_sizes(x.shape, group)) for group in groups)
-    order = tuple(position[run] for group in runs for run in group)
-    if all(len(group) <= 1 for group in runs):
-        source = {position[group[0]]: which for which, group in enumerate(runs) if group}
-        return p.compute(
-            matrix,
-            x.dtype,
-            lambda index: joined.at(tuple(index[source[i]] for i in range(len(order)))),
-        )
-    inverse = invert_permutation(order)
-    permuted = p.compute(
-        tuple(joined.shape[i] for i in order),
-        x.dtype,
-        lambda index: joined.at(tuple(index[i] for i in inverse)),
+    if any(len(group) > 1 for group in runs):
+        order = tuple(axis for group in groups for axis in group)
+        inverse = invert_permutation(order)
+        shape = _sizes(x.shape, order)
+        ordered = p.compute(shape, x.dtype, lambda index: x.at(tuple(index[i] for i in inverse)))
+        return p.reshape(p.materialize(ordered), matrix)
+    if any(len(run) > 1 for group in runs for run in group):
+        x = p.materialize(x)
+    in_memory = sorted((run, which) for which, group in enumerate(runs) for run in group)
+    joined = p.reshape(x, tuple(math.prod(_sizes(x.shape, run)) for run, _ in in_memory))
+    return p.compute(
+        matrix, x.dtype, lambda index: joined.at(tuple(index[which] for _, which in in_memory))
     )
-    return p.reshape(permuted, matrix)
 
 
 def _runs(axes: Axes) -> list[Axes]:

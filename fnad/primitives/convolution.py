@@ -160,39 +160,19 @@ def _swap_groups(rhs: Any, spec: Sequence[int], groups: int) -> Any:
 
 
 def _transpose_rhs(ct: Any, lhs: Any, shapes: Any, params: dict[str, Any]) -> Any:
-    """Each filter element gathers what it met: a convolution of lhs with the cotangent.
-
-    Batch and features change places, so that the sum runs over examples and positions.
-    """
-    lhs_spec, rhs_spec, out_spec = params["dimension_numbers"]
-    groups = params["feature_group_count"]
-    sizes = _sizes(*shapes, params)
-    padding = []
-    for n, k, t, stride, (low, _), lhs_d, rhs_d in zip(
-        *sizes,
-        params["window_strides"],
-        params["padding"],
-        params["lhs_dilation"],
-        params["rhs_dilation"],
-    ):
-        high = dilated(t, stride) + dilated(k, rhs_d) - 1 - dilated(n, lhs_d) - low
-        padding.append((low, high))
-    if groups > 1:  # batch (N) and features (G, I) become batch (I) and features (G, N)
-        lhs = _join_axis(_split_axis(lhs, lhs_spec[1], groups), lhs_spec[0])
-    return conv_general_dilated_p.bind(
-        lhs,
-        ct,
-        window_strides=params["rhs_dilation"],
-        padding=tuple(padding),
-        lhs_dilation=params["lhs_dilation"],
-        rhs_dilation=params["window_strides"],
-        dimension_numbers=ConvDimensionNumbers(
-            (lhs_spec[1], lhs_spec[0], *lhs_spec[2:]),
-            (out_spec[1], out_spec[0], *out_spec[2:]),
-            (rhs_spec[1], rhs_spec[0], *rhs_spec[2:]),
-        ),
-        feature_group_count=groups,
-    )
+    """Each filter element gathers what it met: the patches that the forward product reads, times
+    the cotangent, summed over examples and positions."""
+    _, rhs_spec, out_spec = params["dimension_numbers"]
+    groups, grouped = params["feature_group_count"], params["feature_group_count"] > 1
+    patches = _patches(lhs, shapes[1], params)
+    num = len(rhs_spec) - 2
+    ct = transpose(ct, (out_spec[0], *out_spec[2:], out_spec[1]))
+    if grouped:
+        ct = _split_axis(ct, num + 1, groups)
+    summed = tuple(range(grouped, grouped + num + 1))
+    batch = ((0,), (0,)) if grouped else ((), ())
+    out = moveaxis(dot_general(patches, ct, ((summed, summed), batch)), -1, rhs_spec[0] + grouped)
+    return _join_axis(out, rhs_spec[0]) if grouped else out
 
 
 def _split_axis(x: Any, axis: int, count: int) -> Any:
@@ -230,39 +210,17 @@ def _(args, batched, axis, **params):
     return _join_axis(moveaxis(out, 0, 1), out_spec[1] + 1), True
 
 
-def _as_matrix_product(
-    lhs: Any,
-    rhs: Any,
-    *,
-    window_strides: tuple[int, ...],
-    padding: tuple[tuple[int, int], ...],
-    lhs_dilation: tuple[int, ...],
-    rhs_dilation: tuple[int, ...],
-    dimension_numbers: ConvDimensionNumbers,
-    feature_group_count: int,
-) -> Any:
-    """Convolution as one large matrix product a group: (batch, positions) x (window) x (out).
-
-    The windows of lhs are a view with an affine access map, which the planner packs once.
-    """
-    lhs_spec, rhs_spec, out_spec = dimension_numbers
-    groups, num = feature_group_count, len(window_strides)
-    config = [(0, 0, 0)] * (num + 2)
-    for axis, (low, high), gap in zip(lhs_spec[2:], padding, lhs_dilation):
-        config[axis] = (low, high, gap - 1)
-    lhs = pad(lhs, np.zeros((), aval_of(lhs).dtype)[()], config)
-    grouped = groups > 1  # then axis 0 of both operands is the group
+def _as_matrix_product(lhs: Any, rhs: Any, **params: Any) -> Any:
+    """Convolution as one large matrix product a group: (batch, positions) x (window) x (out)."""
+    _, rhs_spec, out_spec = params["dimension_numbers"]
+    groups, grouped = params["feature_group_count"], params["feature_group_count"] > 1
+    patches = _patches(lhs, aval_of(rhs).shape, params)
     if grouped:
-        lhs = _split_axis(lhs, lhs_spec[1], groups)
         rhs = _split_axis(rhs, rhs_spec[0], groups)
-    lhs = transpose(lhs, (*range(grouped), *(i + grouped for i in lhs_spec)))
-    window = _spatial(aval_of(rhs).shape[grouped:], rhs_spec)
-    patches = windows(lhs, window, window_strides, rhs_dilation)
-    # Contract in the order that the filters have in memory, so that they need no copy.
-    in_patches = {rhs_spec[1]: 1, **{rhs_spec[2 + i]: 2 + num + i for i in range(num)}}
+    num = len(rhs_spec) - 2
     contract = (
-        tuple(in_patches[i] + grouped for i in sorted(in_patches)),
-        tuple(i + grouped for i in sorted(in_patches)),
+        tuple(range(grouped + num + 1, grouped + 2 * num + 2)),
+        tuple(i + grouped for i in _window_axes(rhs_spec)),
     )
     batch = ((0,), (0,)) if grouped else ((), ())
     out = dot_general(patches, rhs, (contract, batch))  # (group,) batch, positions, feature
@@ -272,6 +230,36 @@ def _as_matrix_product(
     for axis, source in zip(out_spec, (0, num + 1, *range(1, num + 1))):
         order[axis] = source
     return transpose(out, order)
+
+
+def _window_axes(rhs_spec: Sequence[int]) -> tuple[int, ...]:
+    """The axes of the filters that are summed over, in the order that they have in memory."""
+    return tuple(sorted(rhs_spec[1:]))
+
+
+def _patches(lhs: Any, rhs_shape: Sequence[int], params: dict[str, Any]) -> Any:
+    """What each window of lhs sees, of shape ((group,) batch, positions, axes of the window).
+
+    The axes of the window (features and spatial) stand in the order of the filters' memory.
+    The forward product and the gradient of the filters read the same patches.
+    """
+    lhs_spec, rhs_spec, _ = params["dimension_numbers"]
+    groups, num = params["feature_group_count"], len(rhs_spec) - 2
+    config = [(0, 0, 0)] * (num + 2)
+    for axis, (low, high), gap in zip(lhs_spec[2:], params["padding"], params["lhs_dilation"]):
+        config[axis] = (low, high, gap - 1)
+    lhs = pad(lhs, np.zeros((), aval_of(lhs).dtype)[()], config)
+    grouped = groups > 1
+    if grouped:
+        lhs = _split_axis(lhs, lhs_spec[1], groups)
+    lhs = transpose(lhs, (*range(grouped), *(i + grouped for i in lhs_spec)))
+    window = _spatial(rhs_shape, rhs_spec)
+    views = windows(lhs, window, params["window_strides"], params["rhs_dilation"])
+    # views: (group,) batch, feature, positions, window
+    place = {axis: grouped + (1 if i == 0 else 1 + num + i) for i, axis in enumerate(rhs_spec[1:])}
+    positions = range(grouped + 2, grouped + 2 + num)
+    order = (*range(grouped + 1), *positions, *(place[i] for i in _window_axes(rhs_spec)))
+    return transpose(views, order)
 
 
 conv_general_dilated_p.lower_as(_as_matrix_product)
