@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 # Elements of a row of accumulators that are kept on the stack at a time.
 _TILE = 512
+
+# Reductions of at most so many terms are written out instead of looped over.
+_WRITTEN_OUT = 9
 
 Axes = Sequence[tuple[int, int]]
 
@@ -126,10 +130,19 @@ def _reduce(f: Function, p: ExpressionPrinter, r: Reduction) -> Value:
     if any(extent == 0 for _, extent in r.axes):
         return _result(f, r, _initial(f, r))
 
+    # A few terms (a pooling window, say) are written out, so that outer loops can vectorise.
+    written_out = math.prod(extent for _, extent in r.axes) <= _WRITTEN_OUT
+
     def nest(axes: Axes, carried: list[Value]) -> list[Value]:
         if not axes:
             return _step(f, p, r, carried)
         (number, extent), *inner = axes
+        if written_out:
+            for i in range(extent):
+                with p.scope():
+                    p.bind_axis(number, f.b.constant(i, INT64))
+                    carried = nest(inner, carried)
+            return carried
         with f.loop(extent, carried) as loop, p.scope():
             p.bind_axis(number, loop.index)
             loop.carried = nest(inner, loop.carried)
