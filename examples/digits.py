@@ -19,20 +19,21 @@ from fnad import data, nn, optim, random, train, tree
 BATCH_SIZE = 64
 
 
-def make_model(image_size):
+def make_model(image_size, channels):
     """Two convolutions, each followed by pooling, and two dense layers."""
     pooled = image_size // 4
     return nn.Sequential(
-        nn.Conv(1, 16, (3, 3)),
+        nn.Conv(1, channels, (3, 3)),
         nn.Activation(nn.relu),
         nn.MaxPool((2, 2)),
-        nn.Conv(16, 32, (3, 3)),
+        nn.Conv(channels, 2 * channels, (3, 3)),
         nn.Activation(nn.relu),
         nn.MaxPool((2, 2)),
         nn.Flatten(),
-        nn.Dense(pooled * pooled * 32, 128),
+        nn.Dropout(0.5),
+        nn.Dense(pooled * pooled * 2 * channels, 128),
         nn.Activation(nn.relu),
-        nn.Dropout(0.25),
+        nn.Dropout(0.5),
         nn.Dense(128, 10),
     )
 
@@ -142,10 +143,12 @@ def parse(argv):
 def main(argv=None):
     """Run the example; returns the final accuracy."""
     args = parse(argv)
-    splits = (train_images, train_labels), (images, labels) = load(args.mnist)
-    epochs = args.epochs or (30 if args.mnist is None else 8)
-    model = make_model(images.shape[1])
-    steps = epochs * (len(train_labels) // BATCH_SIZE)
+    splits = load(args.mnist)
+    images, labels = splits[1]
+    train_size = len(splits[0][1])
+    epochs = args.epochs or (30 if args.mnist is None else 6)
+    model = make_model(images.shape[1], channels=32 if args.mnist is None else 16)
+    steps = epochs * (train_size // BATCH_SIZE)
     optimizer = optim.adamw(
         optim.warmup_cosine_decay_schedule(0.0, 3e-3, steps // 10, steps), weight_decay=1e-3
     )
@@ -153,7 +156,7 @@ def main(argv=None):
     params = model.init(init_key)
     step, evaluate, gradient_norms = make_functions(model, optimizer)
     size = sum(leaf.size for leaf in tree.leaves(params))
-    print(f"{len(train_labels)} images to train on, {len(labels)} to test; {size} parameters")
+    print(f"{train_size} images to train on, {len(labels)} to test; {size} parameters")
 
     start = time.perf_counter()
     params, losses, accuracies = fit(

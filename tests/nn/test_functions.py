@@ -52,7 +52,7 @@ def test_dtype_is_kept(name, dtype):
 def test_derivative(name):
     function, x = getattr(nn, name), X + 0.01
     weights = np.linspace(-1.0, 2.0, np.size(function(x)))
-    total = lambda x: (function(x).reshape(-1) * weights).sum()  # noqa: E731
+    total = lambda x: (function(x).reshape(-1) * weights).sum()
     h = 1e-6
     steps = h * np.eye(len(x))
     numeric = [(total(x + s) - total(x - s)) / (2 * h) for s in steps]

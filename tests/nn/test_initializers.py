@@ -52,7 +52,7 @@ def test_dtype(name, dtype):
 @pytest.mark.parametrize("name", MADE)
 def test_jax_agrees(name):
     jax = pytest.importorskip("jax")
-    expected = getattr(jax.nn.initializers, name)(*MADE[name])(jax.random.key(3), SHAPE)
+    expected = getattr(jax.nn.initializers, name)(*MADE[name])(jax.random.key(3), SHAPE, np.float32)
     found = getattr(initializers, name)(*MADE[name])(KEY, SHAPE)
     np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-6)
 

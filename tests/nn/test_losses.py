@@ -37,7 +37,7 @@ def test_softmax_cross_entropy_of_distributions():
 
 
 def test_softmax_cross_entropy_gradient():
-    loss = lambda z: nn.softmax_cross_entropy(z, LABELS).sum()  # noqa: E731
+    loss = lambda z: nn.softmax_cross_entropy(z, LABELS).sum()
     expected = scipy.special.softmax(LOGITS, axis=-1) - np.eye(4)[LABELS]
     np.testing.assert_allclose(fnad.grad(loss)(LOGITS), expected, atol=1e-6)
     per_example = fnad.vmap(fnad.grad(nn.softmax_cross_entropy))(LOGITS, LABELS)
