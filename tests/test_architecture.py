@@ -16,6 +16,7 @@ RANKS = {
     "lowering": 2,
     "transforms": 3,
     "tree": 3,
+    "errors": 3,
     "extend": 3,
     "numpy": 4,
     "lax": 4,

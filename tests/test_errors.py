@@ -239,15 +239,19 @@ class TestTracing:
             fnad.jit(lambda x: {x: 1}[x])(1.0)
 
     def test_iteration_over_scalar(self):
-        with raises(TypeError, "0"):
+        with raises(TypeError, "iteration over a traced scalar: it has no axes"):
             fnad.jit(lambda x: list(x))(1.0)
 
-    def test_shape_errors_name_the_users_line(self):
-        with raises(ValueError, "(3,)", "(2,)", this_line(+1)):
+    def test_shapes_that_do_not_broadcast(self):
+        with raises(ValueError, "add: operands of shapes (3,), (2,) cannot be broadcast together"):
             fnad.jit(lambda x: x + np.ones(2))(X)
 
+    def test_errors_of_primitives_name_the_users_line(self):
+        with raises(TypeError, "equal shapes", "f64[3], f64[2]", this_line(+1)):
+            fnad.jit(lambda x: lax.add(x, np.ones(2)))(X)
+
     def test_numpy_function_that_cannot_be_traced(self):
-        with raises(TypeError, "numpy.", "fnad"):
+        with raises(TypeError, "np.busday_count cannot be traced", this_line(+1), "fnad.numpy"):
             fnad.jit(lambda x: np.busday_count(x, x))(1.0)
 
     def test_result_is_no_array(self):
@@ -308,7 +312,7 @@ class TestVocabulary:
 
 class TestControlFlow:
     def test_carry_changes_type(self):
-        with raises(TypeError, "scan", "carry", "f64[]", "f64[3]"):
+        with raises(TypeError, "scan: the carry", "taken:    f64", "returned: f64[3]"):
             lax.scan(lambda c, x: (c * X, x), 1.0, X)
 
     def test_carry_changes_structure(self):
@@ -361,7 +365,7 @@ class TestCustomRules:
         def f(x):
             return x
 
-        with raises(errors.MissingRuleError, "f", "defjvp"):
+        with raises(AttributeError, "no rule is defined for the custom_jvp function f", "defjvp"):
             fnad.grad(f)(1.0)
 
     def test_custom_vjp_without_rules(self):
@@ -369,7 +373,7 @@ class TestCustomRules:
         def f(x):
             return x
 
-        with raises(errors.MissingRuleError, "f", "defvjp"):
+        with raises(AttributeError, "no rules are defined for the custom_vjp function f", "defvjp"):
             fnad.grad(f)(1.0)
 
     def custom_vjp(self, fwd, bwd):
@@ -382,22 +386,22 @@ class TestCustomRules:
 
     def test_bwd_returns_too_few(self):
         f = self.custom_vjp(lambda x, y: (x * y, (x, y)), lambda res, g: (g,))
-        with raises(errors.RuleError, "f", "bwd", "2"):
+        with raises(TypeError, "the backward rule", "of f must return a tuple with one cotangent"):
             fnad.grad(f)(1.0, 2.0)
 
     def test_bwd_returns_wrong_shape(self):
         f = self.custom_vjp(lambda x, y: (x * y, None), lambda res, g: (X, g))
-        with raises(errors.RuleError, "f", "bwd", "f64[3]", "f64[]"):
+        with raises(TypeError, "the backward rule", "type f64[3] for the argument at [0]"):
             fnad.grad(f)(1.0, 2.0)
 
     def test_fwd_returns_no_pair(self):
         f = self.custom_vjp(lambda x, y: x * y, lambda res, g: (g, g))
-        with raises(errors.RuleError, "f", "fwd", "pair"):
+        with raises(TypeError, "the forward rule", "must return a pair (out, residuals)"):
             fnad.grad(f)(1.0, 2.0)
 
     def test_fwd_returns_another_type(self):
         f = self.custom_vjp(lambda x, y: (X, None), lambda res, g: (g, g))
-        with raises(errors.RuleError, "f", "fwd", "f64[3]", "f64[]"):
+        with raises(TypeError, "the forward rule", "an output of type f64[3], but f returns f64"):
             fnad.grad(f)(1.0, 2.0)
 
     def test_jvp_rule_returns_wrong_tangent(self):
@@ -406,7 +410,7 @@ class TestCustomRules:
             return x * 2
 
         f.defjvp(lambda primals, tangents: (f(*primals), X))
-        with raises(errors.RuleError, "f", "f64[3]", "f64[]"):
+        with raises(TypeError, "the jvp rule", "tangent output of type f64[3], but f returns f64"):
             fnad.grad(f)(1.0)
 
 
@@ -475,7 +479,9 @@ class TestPrimitives:
 
     def test_evaluate_breaks_the_type_rule(self):
         p = self.twice(evaluate=lambda x: X)
-        with raises(errors.RuleError, "the evaluate rule of primitive 'twice'", "f64[]"):
+        with raises(
+            errors.RuleError, "the evaluate rule of primitive 'twice'", "type_rule says f64"
+        ):
             fnad.grad(lambda x: p.bind(fnad.stop_gradient(x)) * x)(1.0)
 
     def test_wrong_number_of_derivatives(self):
@@ -521,9 +527,10 @@ class TestChecks:
             self.check(self.cube(), reference=lambda x: x * x)
 
     def test_wrong_type(self):
-        p = self.cube()
+        p = Primitive("same", "x")
         p.type_rule(lambda x: ShapedArray(x.shape, np.dtype(np.float64)))
-        with raises(AssertionError, "the type_rule rule of primitive 'cube' says f64[3]"):
+        p.evaluate(lambda x: x)
+        with raises(AssertionError, "type_rule rule of primitive 'same' says f64[3]", "f16[3]"):
             self.check(p)
 
     def test_wrong_batch(self):

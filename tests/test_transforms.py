@@ -72,7 +72,7 @@ class TestGrad:
 
     def test_aux_of_another_trace_is_usable_outside(self):
         outer = fnad.grad(lambda x: fnad.grad(lambda y: (y * y * x, y * x), has_aux=True)(x)[1])
-        equal(outer(3.0), np.float64(3.0))
+        equal(outer(3.0), np.float64(6.0))
 
     def test_keyword_arguments_are_passed_on(self):
         equal(fnad.grad(lambda x, *, power: x**power)(2.0, power=3.0), np.float64(12.0))
@@ -103,10 +103,6 @@ class TestGrad:
     def test_holomorphic(self):
         z = np.complex128(1 + 2j)
         equal(fnad.grad(lambda z: z * z * z, holomorphic=True)(z), 3 * z**2)
-
-    def test_complex_argument_real_loss(self):
-        z = np.array([1 + 2j, -0.5 + 1j])
-        equal(fnad.grad(lambda z: fnp.sum(fnp.real(z * fnp.conj(z))))(z), 2 * np.conj(z))
 
     def test_closed_over_outer_tracer(self):
         f = lambda x: fnad.grad(lambda y: x * y**2)(x)  # 2 x^2 with the inner derivative

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from plan_interpreter import run_plan
+from tests.lowering.plan_interpreter import run_plan
 
 import fnad.numpy as fnp
 from fnad.core import tree

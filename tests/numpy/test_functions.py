@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from helpers import assert_same, quiet, run_traced
+from tests.numpy.helpers import assert_same, quiet, run_traced
 
 import fnad.numpy as fnp
 

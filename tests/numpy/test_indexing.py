@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import assert_same, run_traced
+from tests.numpy.helpers import assert_same, run_traced
 
 import fnad.numpy as fnp
 from fnad.core.errors import NonConcreteBooleanIndexError, TracerIntegerConversionError

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import run_traced
+from tests.numpy.helpers import run_traced
 
 import fnad.numpy as fnp
 from fnad.core.errors import TracerArrayConversionError
