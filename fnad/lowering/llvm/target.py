@@ -100,10 +100,16 @@ def optimized(text: str) -> str:
 
 
 @functools.cache
+def _libm() -> ctypes.CDLL:
+    """The C mathematics library; where the interpreter is linked to it, no search is needed."""
+    process = ctypes.CDLL(None)
+    return process if hasattr(process, "erff") else ctypes.CDLL(ctypes.util.find_library("m"))
+
+
+@functools.cache
 def bind_libm_symbol(name: str) -> None:
     """Make a function of the C mathematics library callable from compiled code."""
-    library = ctypes.CDLL(ctypes.util.find_library("m") or None)
-    address = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
+    address = ctypes.cast(getattr(_libm(), name), ctypes.c_void_p).value
     assert address is not None
     llvm.add_symbol(name, address)
 
