@@ -49,7 +49,7 @@ def test_bad_files(tmp_path):
     with pytest.raises(ValueError, match="not an IDX file: it starts with 50 4e 47 21"):
         data.read_idx(path)
     path.write_bytes(idx(IMAGES)[:-1])
-    with pytest.raises(ValueError, match="promises 76 bytes .* but it has 75"):
+    with pytest.raises(ValueError, match=r"promises 76 bytes .* but it has 75"):
         data.read_idx(path)
     (tmp_path / "t10k-images-idx3-ubyte").write_bytes(idx(IMAGES))
     with pytest.raises(FileNotFoundError, match="t10k-labels-idx1-ubyte"):
