@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from fnad.core.errors import MissingRuleError
 from fnad.lowering.executable import Executable
 from fnad.lowering.expr import B, axis, counter, integer, load, make
 from fnad.lowering.plan import (
@@ -253,3 +254,10 @@ def test_empty_arrays():
     kernel = Kernel(((0, 0),), (), (Store(1, axis(0, 0), load(0, axis(0, 0), F32)),))
     (got,) = run([np.empty(0, F32)], [((0,), F32)], [kernel])
     assert got.shape == (0,)
+
+
+def test_complex_numbers_are_refused():
+    c = np.dtype("c8")
+    kernel = Kernel(((0, 2),), (), (Store(1, axis(0, 2), load(0, axis(0, 2), c)),))
+    with pytest.raises(MissingRuleError, match="real and imaginary parts in two arrays"):
+        run([np.ones(2, c)], [((2,), c)], [kernel])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fnad.core.errors import InternalError
+from fnad.core.errors import InternalError, MissingRuleError
 
 if TYPE_CHECKING:
     from fnad.lowering.llvm.scalars import ScalarBuilder
@@ -35,7 +35,10 @@ def llvm_type(dtype: DType) -> str:
         return f"i{dtype.itemsize * 8}"
     if dtype.kind == "f" and dtype.itemsize in _FLOAT_TYPES:
         return _FLOAT_TYPES[dtype.itemsize]
-    raise InternalError(f"the LLVM backend has no values of dtype {dtype}")
+    raise MissingRuleError(
+        f"jit cannot compile arrays of dtype {dtype}. Keep complex numbers outside of jit, or hold"
+        " real and imaginary parts in two arrays."
+    )
 
 
 def memory_type(dtype: DType) -> str:
