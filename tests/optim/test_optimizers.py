@@ -130,6 +130,7 @@ OPTAX = {
 }
 
 
+# Optax takes 1 - b2**count in float32, which has a relative error of 6e-5 in the first step.
 @pytest.mark.parametrize("name", OPTAX)
 def test_optax_agrees(name):
     optax = pytest.importorskip("optax")
@@ -141,7 +142,7 @@ def test_optax_agrees(name):
         updates, state = theirs.update(gradients(expected, i), state, expected)
         expected = tree.map(np.asarray, optax.apply_updates(expected, updates))
     found = run(getattr(optim, function)(*args, **kwargs), params)
-    tree.map(lambda f, e: np.testing.assert_allclose(f, e, rtol=2e-5, atol=1e-6), found, expected)
+    tree.map(lambda f, e: np.testing.assert_allclose(f, e, rtol=2e-4, atol=1e-5), found, expected)
 
 
 def test_schedule_as_learning_rate():
