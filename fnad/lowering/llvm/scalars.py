@@ -361,8 +361,18 @@ class ScalarBuilder:
         return self.bitcast(bits, FLOAT32)
 
     def _to_int(self, x: Value, dtype: DType) -> Value:
+        """float to integer: fractions are cut off, what does not fit saturates, NaN gives 0."""
         if x.dtype == FLOAT16:
             return self._to_int(self.convert(x, FLOAT32), dtype)
+        least, most = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+        number = self._fitting_to_int(x, dtype)
+        too_large = self.greater_equal(x, self.constant(float(most + 1), x.dtype))
+        number = self.where(too_large, self.constant(most, dtype), number)
+        too_small = self.less_equal(x, self.constant(float(least), x.dtype))
+        number = self.where(too_small, self.constant(least, dtype), number)
+        return self.where(self.equal(x, x), number, self.constant(0, dtype))
+
+    def _fitting_to_int(self, x: Value, dtype: DType) -> Value:
         if dtype.kind == "u" and dtype.itemsize == 8:
             limit = self.constant(2.0**63, x.dtype)
             low = self.bitcast(self._truncate(x, _INT64), dtype)
@@ -376,8 +386,7 @@ class ScalarBuilder:
     def _truncate(self, x: Value, dtype: DType) -> Value:
         """float to a signed integer; NaN and what does not fit give the smallest integer.
 
-        That is what the processor's own instruction gives, and so NumPy; the conversion of
-        IR has no defined value there, hence the select.
+        The conversion of IR has no defined value there, hence the select.
         """
         bits = dtype.itemsize * 8 - 1
         fits = self.bitwise_and(
