@@ -194,7 +194,8 @@ def array_methods() -> dict[str, Any]:
         "sort": _sort,
     }
     methods |= {name: _as_method(f) for name, f in _METHODS.items()}
-    methods |= {name: property(f) for name, f in _PROPERTIES.items()}
+    # The examples in the docstrings are those of the functions.
+    methods |= {n: property(f, doc=f"See `{f.__name__}`.") for n, f in _PROPERTIES.items()}
     return methods
 
 

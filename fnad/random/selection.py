@@ -12,6 +12,7 @@ import numpy as np
 from fnad import lax
 from fnad import numpy as fnp
 from fnad.core.types import aval_of
+from fnad.primitives.shape import canonicalize_axis, int_tuple
 from fnad.random.distributions import gumbel
 from fnad.random.keys import bits, split
 from fnad.random.uniform import Shape, randint, uniform
@@ -58,7 +59,7 @@ def permutation(key: Any, x: Any, axis: int = 0, independent: bool = False) -> A
         if aval.dtype.kind not in "iu":
             raise TypeError(f"permutation: x must be an array or an integer, got {aval}")
         return _shuffle(key, fnp.arange(as_int(x)), 0)
-    axis = lax.canonicalize_axis(axis, aval.ndim)
+    axis = canonicalize_axis(axis, aval.ndim)
     if independent or aval.ndim == 1:
         return _shuffle(key, x, axis)
     order = _shuffle(key, fnp.arange(aval.shape[axis]), 0)
@@ -104,10 +105,10 @@ def choice(
     >>> choice(PRNGKey(0), 5, (3,), replace=False)
     array([0, 1, 4])
     """
-    shape = lax.int_tuple(shape)
+    shape = int_tuple(shape)
     aval = aval_of(a)
     count = math.prod(shape)
-    axis = lax.canonicalize_axis(axis, aval.ndim) if aval.ndim else 0
+    axis = canonicalize_axis(axis, aval.ndim) if aval.ndim else 0
     size = aval.shape[axis] if aval.ndim else as_int(a)
     if count and size <= 0:
         raise ValueError("choice: there is nothing to draw from")
@@ -178,9 +179,9 @@ def categorical(
     array([1, 1, 1, 1])
     """
     logits = fnp.asarray(logits)
-    axis = lax.canonicalize_axis(axis, logits.ndim)
+    axis = canonicalize_axis(axis, logits.ndim)
     batch = (*logits.shape[:axis], *logits.shape[axis + 1 :])
-    shape = batch if shape is None else lax.int_tuple(shape)
+    shape = batch if shape is None else int_tuple(shape)
     prefix = shape[: len(shape) - len(batch)]
     if np.broadcast_shapes(shape, batch) != shape:
         raise ValueError(f"categorical: shape {shape} does not end in the batch shape {batch}")
