@@ -59,7 +59,7 @@ def test_derivative(name):
     np.testing.assert_allclose(fnad.grad(total)(x), numeric, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("name", set(FORMULAS) - {"glu", "standardize"})
+@pytest.mark.parametrize("name", sorted(set(FORMULAS) - {"glu", "standardize"}))
 def test_derivative_is_finite_far_out(name):
     x = np.array([-1e4, -50.0, 0.0, 50.0, 1e4], np.float32)
     gradient = fnad.grad(lambda x: getattr(nn, name)(x).sum())(x)
