@@ -96,7 +96,7 @@ class Jaxpr:
 
     def replace(self, **changes: Any) -> Jaxpr:
         """Return a Jaxpr with some fields replaced and an empty memo."""
-        fields = {"invars": self.invars, "eqns": self.eqns, "outvars": self.outvars}
+        fields: dict[str, Any] = {"invars": self.invars, "eqns": self.eqns, "outvars": self.outvars}
         fields.update(changes)
         return Jaxpr(**fields)
 

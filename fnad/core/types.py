@@ -131,10 +131,8 @@ def aval_of(value: Any) -> ShapedArray:
     if python is not None:
         return python
     if isinstance(value, (np.ndarray, np.generic)):
-        if (
-            value.dtype.kind not in SUPPORTED_KINDS
-            or (value.dtype.itemsize == 16
-            and (value.dtype.kind == "f"))
+        if value.dtype.kind not in SUPPORTED_KINDS or (
+            value.dtype.itemsize == 16 and (value.dtype.kind == "f")
         ):
             raise TypeError(
                 f"arrays of dtype {value.dtype} cannot be traced: fnad works on bool, integer,"

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fnad.core.ir import Jaxpr
 from fnad.lowering import nodes
-from fnad.lowering.expr import counter, integer, postorder
+from fnad.lowering.expr import Expr, counter, integer, postorder
 from fnad.lowering.plan import Branch, For, Node, While
 from fnad.lowering.tensors import Tensor, generic_index, linear
 
 if TYPE_CHECKING:
     from fnad.lowering.planner import Planner
+
+
+def _always(value: Expr) -> Callable[..., Expr]:
+    return lambda index: value
 
 
 def _settled(p: Planner, ts: Sequence[Tensor]) -> list[Tensor]:
@@ -27,7 +31,7 @@ def _settled(p: Planner, ts: Sequence[Tensor]) -> list[Tensor]:
     for t in ts:
         constant = t.at(()) if t.shape == () and not t.stored else None
         if constant is not None and constant.op == "constant":
-            settled.append(p.compute((), t.dtype, lambda index, value=constant: value))
+            settled.append(p.compute((), t.dtype, _always(constant)))
         else:
             settled.append(p.materialize(t))
     return settled

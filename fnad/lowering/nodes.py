@@ -11,7 +11,7 @@ import numpy as np
 from fnad.lowering.expr import B, Expr, affine, affine_parts, integer
 from fnad.lowering.kernels import build_kernel
 from fnad.lowering.plan import Accumulate, Contraction, Copy, Matrix, Origin, Sort, Store
-from fnad.lowering.tensors import Tensor, generic_index, linear, row_major
+from fnad.lowering.tensors import Tensor, generic_index, linear
 
 if TYPE_CHECKING:
     from fnad.lowering.planner import Planner
@@ -54,7 +54,7 @@ def contract(p: Planner, a: Tensor, b: Tensor) -> Tensor:
     left, right = matrix(p, a), matrix(p, b)
     out = p.stored((batch, m, n), a.dtype)
     assert out.buffer is not None
-    place = Matrix(out.buffer, integer(0), row_major(out.shape))
+    place = Matrix(out.buffer, integer(0), _matrix_strides(out.shape))
     p.emit(Contraction(left, right, place, batch, m, n, k, a.dtype, p.origin))
     return out
 
@@ -71,7 +71,12 @@ def matrix(p: Planner, t: Tensor) -> Matrix:
             return Matrix(value.attr, affine(rest, constant), strides)
     p.materialize(t)
     assert t.buffer is not None
-    return Matrix(t.buffer, t.base, row_major(t.shape))
+    return Matrix(t.buffer, t.base, _matrix_strides(t.shape))
+
+
+def _matrix_strides(shape: Sequence[int]) -> tuple[int, int, int]:
+    _, rows, columns = shape
+    return rows * columns, columns, 1
 
 
 def _strides(offset: Expr, index: Sequence[Expr]) -> tuple[int, int, int] | None:

@@ -304,7 +304,8 @@ class Planner:
             self.materialize(t)
 
     def _probe(self, t: Tensor) -> tuple[Expr, dict[Tensor, dict[Index, int]]]:
-        self._reads = reads = {}
+        reads: dict[Tensor, dict[Index, int]] = {}
+        self._reads = reads
         saved, self.reducing = self.reducing, ()
         self.generation += 1
         try:

@@ -6,7 +6,6 @@ All keep the dtype of floating inputs.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 import fnad.numpy as fnp
 from fnad import lax
 
-Axis = int | Sequence[int] | None
+Axis = int | tuple[int, ...] | None
 
 
 def relu(x: Any) -> Any:
@@ -141,7 +140,7 @@ def logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return total if keepdims else fnp.squeeze(total, axis)
 
 
-def softmax(x: Any, axis: int | Sequence[int] = -1, where: Any = None) -> Any:
+def softmax(x: Any, axis: int | tuple[int, ...] = -1, where: Any = None) -> Any:
     """``exp(x) / sum(exp(x))`` over ``axis``.
 
     Parameters
@@ -162,7 +161,7 @@ def softmax(x: Any, axis: int | Sequence[int] = -1, where: Any = None) -> Any:
     return unnormalized / fnp.sum(unnormalized, axis=axis, keepdims=True)
 
 
-def log_softmax(x: Any, axis: int | Sequence[int] = -1, where: Any = None) -> Any:
+def log_softmax(x: Any, axis: int | tuple[int, ...] = -1, where: Any = None) -> Any:
     """The logarithm of `softmax`, accurate where that is close to 0 or 1; excluded elements
     give -inf.
     """
@@ -174,7 +173,7 @@ def log_softmax(x: Any, axis: int | Sequence[int] = -1, where: Any = None) -> An
 
 def standardize(
     x: Any,
-    axis: int | Sequence[int] = -1,
+    axis: int | tuple[int, ...] = -1,
     mean: Any = None,
     variance: Any = None,
     epsilon: float = 1e-5,

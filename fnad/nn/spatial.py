@@ -119,9 +119,9 @@ class Conv:
         y = lax.conv_general_dilated(
             x.astype(dtype),
             kernel.astype(dtype),
-            window_strides=self.strides,
+            window_strides=_per_axis("Conv: strides", self.strides, rank),
             padding=self.padding,
-            rhs_dilation=self.kernel_dilation,
+            rhs_dilation=_per_axis("Conv: kernel_dilation", self.kernel_dilation, rank),
             dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C"),
             feature_group_count=self.feature_group_count,
         )

@@ -205,7 +205,8 @@ def linspace(
     """
     start, stop = as_operand(start), as_operand(stop)
     if not isinstance(start, Tracer) and not isinstance(stop, Tracer):
-        return np.linspace(start, stop, num, endpoint, retstep, dtype, axis)
+        plain: Any = np.linspace  # its overloads cannot take a bool that is not literal
+        return plain(start, stop, num, endpoint, retstep, dtype, axis)
     computed = common_dtype(start, stop, float(num))
     divisions = num - 1 if endpoint else num
     start, stop = convert(start, computed), convert(stop, computed)

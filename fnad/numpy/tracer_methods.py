@@ -102,7 +102,7 @@ def _transpose(self: Tracer, *axes: Any) -> Any:
 def _reshape(self: Tracer, *shape: Any, order: str = "C") -> Any:
     """The same elements under another shape."""
     if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
-        shape = shape[0]
+        shape = tuple(shape[0])
     return manipulation.reshape(self, shape, order)
 
 

@@ -45,8 +45,8 @@ def _(unknown: Sequence[bool], eqn: Equation) -> tuple[list[Equation], list[Equa
     new: list[Var] = []
     for i, residual in enumerate(residuals):
         if residual not in where:
-            where[residual] = Var(residual.aval)
-            new.append(where[residual])
+            where[residual] = fresh = Var(residual.aval)
+            new.append(fresh)
             order.append(num_known + i)
     program = permute(known, tuple(range(len(known.invars))), tuple(order))
 

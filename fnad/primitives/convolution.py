@@ -125,7 +125,8 @@ def _transpose_lhs(ct: Any, rhs: Any, shapes: Any, params: dict[str, Any]) -> An
     """Each element of lhs gathers what it went into: a convolution with the reversed filters."""
     lhs_spec, rhs_spec, out_spec = params["dimension_numbers"]
     groups = params["feature_group_count"]
-    sizes = _sizes(*shapes, params)
+    lhs_shape, rhs_shape = shapes
+    sizes = _sizes(lhs_shape, rhs_shape, params)
     padding = []
     for n, k, t, stride, (low, _), lhs_d, rhs_d in zip(
         *sizes,

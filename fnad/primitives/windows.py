@@ -294,12 +294,12 @@ def resolve_padding(
         return ((0, 0),) * len(sizes)
     if kind not in ("SAME", "SAME_LOWER"):
         raise ValueError(f"padding must be 'SAME', 'SAME_LOWER', 'VALID' or pairs, got {padding!r}")
-    pairs = []
+    same: list[tuple[int, int]] = []
     for size, width, stride in zip(sizes, window, strides, strict=True):
         total = max(0, (-(-size // stride) - 1) * stride + width - size)
         low = total // 2 if kind == "SAME" else total - total // 2
-        pairs.append((low, total - low))
-    return tuple(pairs)
+        same.append((low, total - low))
+    return tuple(same)
 
 
 def reduce_window(

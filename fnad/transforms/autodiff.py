@@ -463,7 +463,7 @@ def _check_grad_inputs(
 
 def _check_grad_output(name: str, out: Any, out_avals: list[ShapedArray], holomorphic: bool) -> Any:
     """Check that the result is a scalar and return the cotangent 1 of its type."""
-    leaves, structure = tree.flatten(out)
+    structure = tree.structure(out)
     if structure != tree.structure(0):
         raise TypeError(
             f"grad of {name} needs a function with one scalar result, got the pytree"

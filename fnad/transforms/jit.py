@@ -172,7 +172,7 @@ class JitFunction:
                 )
         return error
 
-    def _check_hashable(self, where: int | str, value: Any) -> None:
+    def _check_hashable(self, where: object, value: Any) -> None:
         try:
             hash(value)
         except TypeError:

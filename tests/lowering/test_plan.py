@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from tests.lowering.plan_interpreter import run_plan
 
 import fnad.numpy as fnp
 from fnad.core import tree
@@ -15,6 +14,7 @@ from fnad.lowering.plan import Branch, Contraction, Copy, For, Kernel, While
 from fnad.primitives.control_flow.cond import cond, switch
 from fnad.primitives.control_flow.scan import scan
 from fnad.primitives.control_flow.while_loop import while_loop
+from tests.lowering.plan_interpreter import run_plan
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((3, 4, 5))

@@ -4,9 +4,9 @@ from functools import partial
 
 import numpy as np
 import pytest
-from tests.numpy.helpers import assert_same, quiet, run_traced
 
 import fnad.numpy as fnp
+from tests.numpy.helpers import assert_same, quiet, run_traced
 
 F = np.random.default_rng(0).normal(size=(3, 4, 2)).astype(np.float32)
 H = F.astype(np.float16)

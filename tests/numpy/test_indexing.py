@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from tests.numpy.helpers import assert_same, run_traced
 
 import fnad.numpy as fnp
 from fnad.core.errors import NonConcreteBooleanIndexError, TracerIntegerConversionError
+from tests.numpy.helpers import assert_same, run_traced
 
 A = np.arange(2 * 3 * 4 * 5, dtype=np.float32).reshape(2, 3, 4, 5)
 I1, I2 = np.array([0, 2, 1]), np.array([[1], [-1]])

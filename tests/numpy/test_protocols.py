@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from tests.numpy.helpers import run_traced
 
 import fnad.numpy as fnp
 from fnad.core.errors import TracerArrayConversionError
+from tests.numpy.helpers import run_traced
 
 X = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], np.float32)
 

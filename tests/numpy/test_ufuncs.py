@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from tests.numpy.helpers import assert_same, quiet, run_traced
 
 import fnad.numpy as fnp
 from fnad.numpy.ufuncs import OPERATIONS
+from tests.numpy.helpers import assert_same, quiet, run_traced
 
 DTYPES = [np.bool_, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32]
 DTYPES += [np.uint64, np.float16, np.float32, np.float64]

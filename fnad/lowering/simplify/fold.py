@@ -19,7 +19,7 @@ def fold(jaxpr: Jaxpr) -> Jaxpr:
         invars = tuple(env.get(a, a) for a in eqn.invars)
         if invars != eqn.invars:
             eqn = eqn.replace(invars=invars)
-        new = _constant(eqn)
+        new: Atom | None = _constant(eqn)
         if new is None:
             eqn, new = _simplified(eqn, definitions)
         if new is not None:

@@ -84,7 +84,7 @@ Slots = tuple[int, ...]
 
 
 def _assign_slots(
-    residuals: Sequence[Sequence[Var]],
+    residuals: Sequence[Sequence[Atom]],
 ) -> tuple[tuple[ShapedArray, ...], list[Slots]]:
     """Share room between branches: residuals of one type use one slot where they can."""
     avals: list[ShapedArray] = []
@@ -141,7 +141,7 @@ def _(unknown: Sequence[bool], eqn: Equation) -> tuple[list[Equation], list[Equa
     computed: list[list[int]] = []  # positions among the outputs of the known program
     operands: list[list[int]] = []  # positions among its inputs
     for known, _, _, num_res in pieces:
-        input_at = {v: i for i, v in enumerate(known.invars)}
+        input_at: dict[Atom, int] = {v: i for i, v in enumerate(known.invars)}
         tail = range(num_outs, num_outs + num_res)
         computed.append([i for i in tail if known.outvars[i] not in input_at])
         operands.append([input_at[known.outvars[i]] for i in tail if known.outvars[i] in input_at])

@@ -202,8 +202,8 @@ def _(unknown: Sequence[bool], eqn: Equation) -> tuple[list[Equation], list[Equa
     order = list(range(num_kout))
     for i, residual in enumerate(residuals):
         if not invariant[i] and residual not in where:
-            where[residual] = Var(_stacked(residual.aval, length))
-            new.append(where[residual])
+            where[residual] = fresh = Var(_stacked(residual.aval, length))
+            new.append(fresh)
             order.append(num_kout + i)
     stacked = [where[r] for r in split(invariant, residuals)[0]]
 
