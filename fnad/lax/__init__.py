@@ -9,10 +9,8 @@ from fnad.primitives.arithmetic import (
     abs,
     add,
     cbrt,
-    ceil,
     clamp,
     div,
-    floor,
     integer_pow,
     max,
     min,
@@ -20,13 +18,10 @@ from fnad.primitives.arithmetic import (
     neg,
     pow,
     rem,
-    round,
     rsqrt,
-    sign,
     sqrt,
     square,
     sub,
-    trunc,
 )
 from fnad.primitives.collectives import (
     axis_index,
@@ -94,6 +89,7 @@ from fnad.primitives.reductions import (
     reduce_prod,
     reduce_sum,
 )
+from fnad.primitives.rounding import ceil, floor, round, sign, trunc
 from fnad.primitives.shape import (
     broadcast,
     broadcast_in_dim,

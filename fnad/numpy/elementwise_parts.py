@@ -20,7 +20,7 @@ from fnad.numpy.operands import (
     dtype_of,
     shape_of,
 )
-from fnad.primitives import arithmetic, logic, transcendental
+from fnad.primitives import arithmetic, logic, rounding, transcendental
 from fnad.primitives.arithmetic import div, mul, neg, rem, sub
 from fnad.primitives.logic import (
     bitwise_and,
@@ -113,7 +113,7 @@ def _floating_floor_divide(x: Array, y: Array) -> Array:
     quotient = div(sub(x, mod), y)
     repair = bitwise_and(ne(mod, zero), _signs_differ(mod, y))
     quotient = select(repair, sub(quotient, one), quotient)
-    floored = arithmetic.floor(quotient)
+    floored = rounding.floor(quotient)
     half = gt(sub(quotient, floored), constant_like(x, 0.5))
     floored = select(half, arithmetic.add(floored, one), floored)
     plain = div(x, y)
@@ -206,10 +206,10 @@ def _rounding(primitive: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda x: primitive(x) if _kind(x) in "fc" else x
 
 
-floor = _rounding(arithmetic.floor)
-ceil = _rounding(arithmetic.ceil)
-trunc = _rounding(arithmetic.trunc)
-rint = _rounding(arithmetic.round)
+floor = _rounding(rounding.floor)
+ceil = _rounding(rounding.ceil)
+trunc = _rounding(rounding.trunc)
+rint = _rounding(rounding.round)
 
 
 def fraction(x: Array, whole: Array) -> Array:

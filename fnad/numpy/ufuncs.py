@@ -24,7 +24,7 @@ from fnad.numpy.operands import (
     promotion_key,
     resolve_dtypes,
 )
-from fnad.primitives import arithmetic, logic, transcendental
+from fnad.primitives import arithmetic, logic, rounding, transcendental
 from fnad.primitives.logic import convert_element_type_p
 
 
@@ -149,7 +149,7 @@ negative = _unary("negative", arithmetic.neg, "Negation, -x.")
 positive = _unary("positive", parts.identity, "The operand itself, +x.")
 absolute = _unary("absolute", parts.absolute, "Absolute value, |x|.")
 fabs = _unary("fabs", arithmetic.abs, "Absolute value in floating point.")
-sign = _unary("sign", arithmetic.sign, "Sign: -1, 0 or 1; NaN for NaN.")
+sign = _unary("sign", rounding.sign, "Sign: -1, 0 or 1; NaN for NaN.")
 square = _unary("square", parts.square, "Square, x * x.")
 reciprocal = _unary("reciprocal", parts.reciprocal, "Reciprocal, 1 / x; truncated for integers.")
 maximum = _binary("maximum", parts.maximum, "The larger of x1 and x2; NaN if either is.")

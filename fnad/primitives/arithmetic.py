@@ -1,4 +1,4 @@
-"""Arithmetic: sums, products, quotients, powers, rounding and their kin."""
+"""Arithmetic: sums, products, quotients, powers, extrema and their kin."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from fnad.core.types import aval_of
 from fnad.primitives.elementwise import elementwise, matched
 from fnad.primitives.logic import eq, gt, lt, select
+from fnad.primitives.rounding import sign, trunc
 
 # -- linear -------------------------------------------------------------------------------------
 
@@ -447,98 +448,3 @@ def abs(x: Any) -> Any:
     array([1., 2.])
     """
     return abs_p.bind(x)
-
-
-# -- piecewise constant -------------------------------------------------------------------------
-
-sign_p = elementwise(
-    "sign",
-    "-1, 0 or 1 as x is negative, zero or positive; NaN of NaN.",
-    lambda b, x: b.sign(x),
-    derivatives=[None],
-    kinds="iuf",
-)
-
-
-def sign(x: Any) -> Any:
-    """-1, 0 or 1 as ``x`` is negative, zero or positive; NaN of NaN.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> sign(np.array([1.5, 0.0, -2.0]))
-    array([ 1.,  0., -1.])
-    """
-    return sign_p.bind(x)
-
-
-floor_p = elementwise(
-    "floor", "The integer below.", lambda b, x: b.floor(x), derivatives=[None], kinds="f"
-)
-
-
-def floor(x: Any) -> Any:
-    """The largest integer not above ``x``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> floor(np.array([1.5, -1.5]))
-    array([ 1., -2.])
-    """
-    return floor_p.bind(x)
-
-
-ceil_p = elementwise(
-    "ceil", "The integer above.", lambda b, x: b.ceil(x), derivatives=[None], kinds="f"
-)
-
-
-def ceil(x: Any) -> Any:
-    """The smallest integer not below ``x``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> ceil(np.array([1.5, -1.5]))
-    array([ 2., -1.])
-    """
-    return ceil_p.bind(x)
-
-
-trunc_p = elementwise(
-    "trunc", "The integer towards zero.", lambda b, x: b.trunc(x), derivatives=[None], kinds="f"
-)
-
-
-def trunc(x: Any) -> Any:
-    """``x`` without its fraction.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> trunc(np.array([1.5, -1.5]))
-    array([ 1., -1.])
-    """
-    return trunc_p.bind(x)
-
-
-round_p = elementwise(
-    "round",
-    "The nearest integer; of two, the even one.",
-    lambda b, x: b.rint(x),
-    derivatives=[None],
-    kinds="f",
-)
-
-
-def round(x: Any) -> Any:
-    """The nearest integer; halves go to the even one, as in NumPy.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> round(np.array([0.5, 1.5, -1.2]))
-    array([ 0.,  2., -1.])
-    """
-    return round_p.bind(x)

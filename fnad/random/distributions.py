@@ -8,6 +8,7 @@ import numpy as np
 
 from fnad.core.types import aval_of
 from fnad.primitives import arithmetic as ar
+from fnad.primitives import rounding
 from fnad.primitives.logic import (
     bitcast_convert_type,
     convert_element_type,
@@ -142,7 +143,7 @@ def laplace(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:
     dtype = floating_dtype("laplace", dtype)
     above = dtype.type(-1 + np.finfo(dtype).epsneg)
     draws = uniform(key, shape, dtype, above, dtype.type(1))
-    return ar.mul(ar.sign(draws), log1p(ar.neg(ar.abs(draws))))
+    return ar.mul(rounding.sign(draws), log1p(ar.neg(ar.abs(draws))))
 
 
 def logistic(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:

@@ -1,4 +1,4 @@
-"""Rows for ``fnad/primitives/arithmetic.py`` and ``transcendental.py``."""
+"""Rows for ``arithmetic.py``, ``rounding.py`` and ``transcendental.py`` of the primitives."""
 
 import numpy as np
 
