@@ -49,13 +49,15 @@ from fnad.primitives.cumulative import (
     cumprod,
     cumsum,
 )
-from fnad.primitives.indexing import (
+from fnad.primitives.dynamic_slices import (
     dynamic_index_in_dim,
     dynamic_slice,
     dynamic_slice_in_dim,
     dynamic_update_index_in_dim,
     dynamic_update_slice,
     dynamic_update_slice_in_dim,
+)
+from fnad.primitives.indexing import (
     gather,
     scatter,
 )

@@ -24,8 +24,10 @@ from fnad.numpy.operands import (
 )
 from fnad.primitives import shape as lax
 from fnad.primitives import slicing
-from fnad.primitives.indexing import (
+from fnad.primitives.dynamic_slices import (
     dynamic_update_slice_p,
+)
+from fnad.primitives.indexing import (
     gather_p,
     scatter_p,
 )

@@ -1,24 +1,20 @@
-"""Indexing with arrays, and slices whose place is known only when the program runs."""
+"""Indexing with integer arrays: gather and scatter."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import index as as_int
 from typing import Any
 
 import numpy as np
 
 from fnad.core.primitive import Linear, Primitive, Zero, instantiate
 from fnad.core.types import ShapedArray, aval_of
-from fnad.primitives.arithmetic import clamp
-from fnad.primitives.logic import bitwise_and, convert_element_type, eq, ge, lt, select
+from fnad.primitives.logic import bitwise_and, eq, ge, lt, select
 from fnad.primitives.shape import (
     broadcast_in_dim,
     broadcasted_iota,
-    canonicalize_axis,
     full,
     full_like,
-    int_tuple,
     iota,
     leading_axis_full,
     moveaxis,
@@ -68,7 +64,7 @@ def _evaluate_indices(indices: Sequence[Any], sizes: Sequence[int]) -> tuple[Any
     return tuple(clipped), inside
 
 
-def _lower_indices(p: Any, indices: Sequence[Any], at: Any, sizes: Sequence[int]) -> Any:
+def lower_indices(p: Any, indices: Sequence[Any], at: Any, sizes: Sequence[int]) -> Any:
     """The same for the expressions of one element."""
     b, inside, clipped = p.b, None, []
     for tensor, n in zip(indices, sizes):
@@ -177,7 +173,7 @@ def _(p, x, *indices, mode):
         return p.compute(shape, x.dtype, lambda index: p.b.constant(fill, x.dtype))
 
     def element(index):
-        clipped, inside = _lower_indices(p, indices, tuple(index[:num]), x.shape)
+        clipped, inside = lower_indices(p, indices, tuple(index[:num]), x.shape)
         value = x.at((*clipped, *index[num:]))
         return p.b.where(inside, value, p.b.constant(fill, x.dtype)) if mode == "fill" else value
 
@@ -346,237 +342,3 @@ def scatter(x: Any, updates: Any, *indices: Any, kind: str = "set", mode: str = 
     array([1., 0., 6.])
     """
     return scatter_p.bind(x, updates, *indices, kind=kind, mode=mode)
-
-
-# -- dynamic_slice -------------------------------------------------------------------------
-
-dynamic_slice_p = Primitive(
-    "dynamic_slice",
-    "``x[start : start + size, ...]`` with one integer scalar ``start`` an axis, moved so that"
-    " the slice lies within ``x``. Any dtype.",
-)
-
-
-def _check_starts(name: str, x: Any, starts: Sequence[Any], sizes: Sequence[int]) -> None:
-    if len(starts) != x.ndim or len(sizes) != x.ndim:
-        raise TypeError(
-            f"{name}: needs one start and one size for each axis of the operand of shape"
-            f" {x.shape}, got {len(starts)} starts and sizes {tuple(sizes)}"
-        )
-    if any(s.shape != () or s.dtype.kind not in "iu" for s in starts):
-        raise TypeError(
-            f"{name}: starts must be integer scalars, got {', '.join(map(str, starts))}"
-        )
-    if any(not 0 <= size <= n for size, n in zip(sizes, x.shape)):
-        raise TypeError(f"{name}: a slice of {tuple(sizes)} does not fit into shape {x.shape}")
-
-
-def _evaluate_place(starts: Sequence[Any], shape: Sequence[int], sizes: Sequence[int]) -> Any:
-    begins = [min(max(int(s), 0), n - size) for s, n, size in zip(starts, shape, sizes)]
-    return tuple(slice(b, b + size) for b, size in zip(begins, sizes))
-
-
-@dynamic_slice_p.type_rule
-def _(x, *starts, slice_sizes):
-    _check_starts("dynamic_slice", x, starts, slice_sizes)
-    return ShapedArray(slice_sizes, x.dtype)
-
-
-@dynamic_slice_p.evaluate
-def _(x, *starts, slice_sizes):
-    return np.asarray(x)[_evaluate_place(starts, np.shape(x), slice_sizes)].copy()
-
-
-dynamic_slice_p.linear(0)
-
-
-@dynamic_slice_p.transpose
-def _(ct, x, *starts, slice_sizes):
-    zeros = full(x.aval.shape, 0, x.aval.dtype)
-    return [dynamic_update_slice_p.bind(zeros, ct, *starts), *[None] * len(starts)]
-
-
-def _window_indices(starts: Any, batched: Any, shape: Any, sizes: Any, batch: int) -> list[Any]:
-    """Index arrays of shape (batch, *sizes) of the windows that begin at ``starts``."""
-    full_shape = (batch, *sizes)
-    out = []
-    for d, (start, has_axis, n, size) in enumerate(zip(starts, batched, shape, sizes)):
-        begin = _clamp_start(start, n - size)
-        begin = broadcast_in_dim(begin, full_shape, (0,) if has_axis else ())
-        out.append(begin + broadcasted_iota(_INT64, full_shape, d + 1))
-    return out
-
-
-def _clamp_start(start: Any, top: int) -> Any:
-    dtype = aval_of(start).dtype
-    top = min(top, np.iinfo(dtype).max)
-    return convert_element_type(clamp(dtype.type(0), start, dtype.type(top)), _INT64)
-
-
-@dynamic_slice_p.batch
-def _(args, batched, axis, *, slice_sizes):
-    x, *starts = args
-    if not any(batched[1:]):
-        zero = np.int64(0)
-        return dynamic_slice_p.bind(x, zero, *starts, slice_sizes=(axis.size, *slice_sizes)), True
-    shape = aval_of(x).shape[batched[0] :]
-    indices = _window_indices(starts, batched[1:], shape, slice_sizes, axis.size)
-    if batched[0]:
-        indices.insert(0, broadcasted_iota(_INT64, (axis.size, *slice_sizes), 0))
-    return gather_p.bind(x, *indices, mode="promise_in_bounds"), True
-
-
-@dynamic_slice_p.lower
-def _(p, x, *starts, slice_sizes):
-    def element(index):
-        zeros = [n - size for n, size in zip(x.shape, slice_sizes)]
-        begins, _ = _lower_indices(p, starts, (), [top + 1 for top in zeros])
-        return x.at(tuple(b + i for b, i in zip(begins, index)))
-
-    return p.compute(slice_sizes, x.dtype, element)
-
-
-def _wrapped_starts(starts: Any, shape: Sequence[int]) -> list[Any]:
-    """Negative starts count from the end."""
-    starts = list(starts) if isinstance(starts, (list, tuple)) else _unstack(starts)
-    if len(starts) != len(shape):
-        raise TypeError(
-            f"dynamic slices need one start for each axis of shape {tuple(shape)}, got"
-            f" {len(starts)}"
-        )
-    out = []
-    for start, n in zip(starts, shape):
-        aval = aval_of(start)
-        if isinstance(start, (int, np.integer)):
-            out.append(np.int64(start + n if start < 0 else start))
-        elif aval.dtype.kind == "i":
-            start = convert_element_type(start, _INT64)
-            out.append(select(lt(start, np.int64(0)), start + np.int64(n), start))
-        else:
-            out.append(start)
-    return out
-
-
-def _unstack(starts: Any) -> list[Any]:
-    from fnad.primitives.slicing import index_in_dim
-
-    return [index_in_dim(starts, i, 0, keepdims=False) for i in range(aval_of(starts).shape[0])]
-
-
-def dynamic_slice(operand: Any, start_indices: Any, slice_sizes: Sequence[int]) -> Any:
-    """A slice of static size at a place known when the program runs, kept within the operand.
-
-    Examples
-    --------
-    >>> dynamic_slice(np.arange(5), (3,), (3,))
-    array([2, 3, 4])
-    """
-    starts = _wrapped_starts(start_indices, aval_of(operand).shape)
-    return dynamic_slice_p.bind(operand, *starts, slice_sizes=int_tuple(slice_sizes))
-
-
-def _starts_along(x: Any, start: Any, axis: int) -> list[Any]:
-    starts: list[Any] = [0] * aval_of(x).ndim
-    starts[axis] = start
-    return starts
-
-
-def dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: int, axis: int = 0) -> Any:
-    """`dynamic_slice` along one axis."""
-    axis = canonicalize_axis(axis, aval_of(operand).ndim)
-    sizes = list(aval_of(operand).shape)
-    sizes[axis] = as_int(slice_size)
-    return dynamic_slice(operand, _starts_along(operand, start_index, axis), sizes)
-
-
-def dynamic_index_in_dim(operand: Any, index: Any, axis: int = 0, keepdims: bool = True) -> Any:
-    """One index, known when the program runs, along one axis."""
-    axis = canonicalize_axis(axis, aval_of(operand).ndim)
-    out = dynamic_slice_in_dim(operand, index, 1, axis)
-    shape = aval_of(out).shape
-    return out if keepdims else reshape(out, (*shape[:axis], *shape[axis + 1 :]))
-
-
-# -- dynamic_update_slice ------------------------------------------------------------------
-
-dynamic_update_slice_p = Primitive(
-    "dynamic_update_slice",
-    "``x`` with ``update`` written at the integer scalars ``starts``, moved so that it lies"
-    " within ``x``. Any dtype.",
-)
-
-
-@dynamic_update_slice_p.type_rule
-def _(x, update, *starts):
-    _check_starts("dynamic_update_slice", x, starts, update.shape)
-    if update.dtype != x.dtype:
-        raise TypeError(f"dynamic_update_slice: dtypes differ: {x} and {update}")
-    return x.strong()
-
-
-@dynamic_update_slice_p.evaluate
-def _(x, update, *starts):
-    out = np.array(x)
-    out[_evaluate_place(starts, out.shape, np.shape(update))] = update
-    return out
-
-
-dynamic_update_slice_p.linear(0, 1)
-
-
-@dynamic_update_slice_p.transpose
-def _(ct, x, update, *starts):
-    aval = aval_of(update)
-    x_ct = update_ct = None
-    if isinstance(x, Linear):
-        zeros = full(aval.shape, 0, aval.dtype)
-        x_ct = dynamic_update_slice_p.bind(ct, zeros, *starts)
-    if isinstance(update, Linear):
-        update_ct = dynamic_slice_p.bind(ct, *starts, slice_sizes=aval.shape)
-    return [x_ct, update_ct, *[None] * len(starts)]
-
-
-@dynamic_update_slice_p.batch
-def _(args, batched, axis):
-    x, update, *starts = args
-    x = leading_axis_full(x, batched[0], axis.size)
-    update = leading_axis_full(update, batched[1], axis.size)
-    if not any(batched[2:]):
-        return dynamic_update_slice_p.bind(x, update, np.int64(0), *starts), True
-    shape, sizes = aval_of(x).shape[1:], aval_of(update).shape[1:]
-    indices = _window_indices(starts, batched[2:], shape, sizes, axis.size)
-    example = broadcasted_iota(_INT64, (axis.size, *sizes), 0)
-    mode = "promise_in_bounds"
-    return scatter_p.bind(x, update, example, *indices, kind="set", mode=mode), True
-
-
-@dynamic_update_slice_p.lower
-def _(p, x, update, *starts):
-    return p.update_slice(x, update, starts)
-
-
-def dynamic_update_slice(operand: Any, update: Any, start_indices: Any) -> Any:
-    """``operand`` with ``update`` written at a place known when the program runs.
-
-    Examples
-    --------
-    >>> dynamic_update_slice(np.zeros(4), np.ones(2), (1,))
-    array([0., 1., 1., 0.])
-    """
-    starts = _wrapped_starts(start_indices, aval_of(operand).shape)
-    return dynamic_update_slice_p.bind(operand, update, *starts)
-
-
-def dynamic_update_slice_in_dim(operand: Any, update: Any, start_index: Any, axis: int) -> Any:
-    """`dynamic_update_slice` along one axis."""
-    axis = canonicalize_axis(axis, aval_of(operand).ndim)
-    return dynamic_update_slice(operand, update, _starts_along(operand, start_index, axis))
-
-
-def dynamic_update_index_in_dim(operand: Any, update: Any, index: Any, axis: int) -> Any:
-    """Write at one index along one axis; ``update`` may lack that axis."""
-    axis = canonicalize_axis(axis, aval_of(operand).ndim)
-    shape = aval_of(update).shape
-    if len(shape) < aval_of(operand).ndim:
-        update = reshape(update, (*shape[:axis], 1, *shape[axis:]))
-    return dynamic_update_slice_in_dim(operand, update, index, axis)

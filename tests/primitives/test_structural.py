@@ -6,7 +6,16 @@ The rules of the primitives are checked from the rows in ``tests/samples``.
 import numpy as np
 import pytest
 
-from fnad.primitives import contraction, convolution, indexing, reductions, shape, slicing, sorting
+from fnad.primitives import (
+    contraction,
+    convolution,
+    dynamic_slices,
+    indexing,
+    reductions,
+    shape,
+    slicing,
+    sorting,
+)
 
 X = np.arange(24.0).reshape(2, 3, 4)
 
@@ -67,7 +76,11 @@ def test_results_do_not_share_a_read_only_broadcast():
         (lambda: contraction.dot(X[0], X[0].astype("f4")), TypeError, "must have one dtype"),
         (lambda: indexing.gather(X, np.ones(2)), TypeError, "indices must be integers"),
         (lambda: indexing.scatter(X, X, np.zeros(1, int)), TypeError, "updates must be of type"),
-        (lambda: indexing.dynamic_slice(X, (0, 0), (1, 1, 1)), TypeError, "one start for each"),
+        (
+            lambda: dynamic_slices.dynamic_slice(X, (0, 0), (1, 1, 1)),
+            TypeError,
+            "one start for each",
+        ),
         (lambda: sorting.top_k(X, 9), ValueError, "k must be from 0 to 4"),
     ],
 )
@@ -78,12 +91,13 @@ def test_errors_say_what_does_not_fit(call, error, words):
 
 def test_dynamic_slices_stay_inside_and_wrap_negative_starts():
     line = np.arange(6)
-    np.testing.assert_array_equal(indexing.dynamic_slice(line, (5,), (3,)), [3, 4, 5])
-    np.testing.assert_array_equal(indexing.dynamic_slice(line, (-6,), (2,)), [0, 1])
-    np.testing.assert_array_equal(indexing.dynamic_slice(line, np.array([-1]), (2,)), [4, 5])
-    assert indexing.dynamic_index_in_dim(line, 2, keepdims=False) == 2
+    np.testing.assert_array_equal(dynamic_slices.dynamic_slice(line, (5,), (3,)), [3, 4, 5])
+    np.testing.assert_array_equal(dynamic_slices.dynamic_slice(line, (-6,), (2,)), [0, 1])
+    np.testing.assert_array_equal(dynamic_slices.dynamic_slice(line, np.array([-1]), (2,)), [4, 5])
+    assert dynamic_slices.dynamic_index_in_dim(line, 2, keepdims=False) == 2
     np.testing.assert_array_equal(
-        indexing.dynamic_update_index_in_dim(X, np.zeros((2, 4)), 1, 1)[:, 1], np.zeros((2, 4))
+        dynamic_slices.dynamic_update_index_in_dim(X, np.zeros((2, 4)), 1, 1)[:, 1],
+        np.zeros((2, 4)),
     )
 
 
