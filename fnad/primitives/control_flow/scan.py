@@ -10,12 +10,20 @@ import numpy as np
 from fnad.core import tree
 from fnad.core.flat_function import FlatFunction, function_name
 from fnad.core.interpret import eval_jaxpr
-from fnad.core.ir import Atom, Equation, Jaxpr, Var, memoize
+from fnad.core.ir import Atom, Equation, Jaxpr, Var
 from fnad.core.primitive import Linear, Primitive, Zero, instantiate
 from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
-from fnad.core.tracer import apply_jaxpr, rewrite, trace_to_jaxpr
+from fnad.core.tracer import apply_jaxpr, trace_to_jaxpr
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.control_flow.carry import cast_outputs, check_carry, settle_carry
+from fnad.primitives.control_flow.scan_body import (
+    depends_on,
+    hoist,
+    interleave,
+    linear_carries,
+    split_body,
+    transposed_body,
+)
 from fnad.primitives.shape import moveaxis
 from fnad.primitives.subprograms import (
     broadcast_batch,
@@ -25,7 +33,6 @@ from fnad.primitives.subprograms import (
     either,
     every,
     expand_zeros,
-    inline_equations,
     instantiate_marked,
     merge,
     none,
@@ -83,18 +90,6 @@ def _(
 # -- forward mode -------------------------------------------------------------------------
 
 
-def _interleave(sizes: Sequence[int], masks: Sequence[Mask]) -> tuple[int, ...]:
-    """Order of inputs (all primals, nonzero tangents) regrouped as group, its tangents, ..."""
-    total = sum(sizes)
-    order: list[int] = []
-    start, dot = 0, total
-    for size, mask in zip(sizes, masks, strict=True):
-        order += range(start, start + size)
-        order += range(dot, dot + sum(mask))
-        start, dot = start + size, dot + sum(mask)
-    return tuple(order)
-
-
 @scan_p.jvp
 def _(
     primals: Sequence[Any],
@@ -117,8 +112,8 @@ def _(
     ys_nz = nonzero_out[num_carry:]
     program = permute(
         program,
-        _interleave((num_consts, num_carry, len(xs_nz)), (const_nz, carry_nz, xs_nz)),
-        _interleave((num_carry, num_ys), (carry_nz, ys_nz)),
+        interleave((num_consts, num_carry, len(xs_nz)), (const_nz, carry_nz, xs_nz)),
+        interleave((num_carry, num_ys), (carry_nz, ys_nz)),
     )
     consts, carry, xs = parts(primals, num_consts, num_carry)
     const_dots, carry_dots, xs_dots = parts(tangents, num_consts, num_carry)
@@ -143,31 +138,6 @@ def _(
 # -- partial evaluation -------------------------------------------------------------------
 
 
-@memoize
-def _depends_on(jaxpr: Jaxpr, inputs: Mask) -> frozenset[Var]:
-    """The variables of a program that depend on the inputs marked."""
-    found = {v for v, m in zip(jaxpr.invars, inputs, strict=True) if m}
-    for eqn in jaxpr.eqns:
-        if any(a in found for a in eqn.invars if isinstance(a, Var)):
-            found.update(eqn.outvars)
-    return frozenset(found)
-
-
-def _split_body(
-    jaxpr: Jaxpr, const_unk: Mask, carry_unk: Mask, xs_unk: Mask
-) -> tuple[Jaxpr, Jaxpr, Mask, Mask, int]:
-    """Partially evaluate the body of a scan, to the fixpoint of its unknown carries."""
-    num_carry = len(carry_unk)
-    num_ys = len(jaxpr.outvars) - num_carry
-    while True:
-        known, staged, unknown_out, num_res = get_rewrites().partial_eval(
-            jaxpr, (*const_unk, *carry_unk, *xs_unk), (*carry_unk, *none(num_ys))
-        )
-        if unknown_out[:num_carry] == carry_unk:
-            return known, staged, carry_unk, unknown_out, num_res
-        carry_unk = either(carry_unk, unknown_out[:num_carry])
-
-
 @scan_p.partial_eval
 def _(unknown: Sequence[bool], eqn: Equation) -> tuple[list[Equation], list[Equation], list[bool]]:
     """Known loop first, which stacks the residuals; then the loop of the unknown part.
@@ -179,7 +149,7 @@ def _(unknown: Sequence[bool], eqn: Equation) -> tuple[list[Equation], list[Equa
     params = eqn.params
     num_consts, num_carry, length = params["num_consts"], params["num_carry"], params["length"]
     const_unk, init_unk, xs_unk = map(tuple, parts(unknown, num_consts, num_carry))
-    known, staged, carry_unk, unknown_out, num_res = _split_body(
+    known, staged, carry_unk, unknown_out, num_res = split_body(
         params["jaxpr"], const_unk, init_unk, xs_unk
     )
     consts, init, xs = parts(eqn.invars, num_consts, num_carry)
@@ -189,10 +159,10 @@ def _(unknown: Sequence[bool], eqn: Equation) -> tuple[list[Equation], list[Equa
     known_outs, unknown_outs = split(unknown_out, eqn.outvars)
     num_kc, num_kcarry, num_kout = len(known_consts), len(known_init), len(known_outs)
 
-    varying = _depends_on(known, (*none(num_kc), *every(num_kcarry + len(known_xs))))
+    varying = depends_on(known, (*none(num_kc), *every(num_kcarry + len(known_xs))))
     residuals = known.outvars[num_kout:]
     invariant = tuple(not (isinstance(r, Var) and r in varying) for r in residuals)
-    hoisted_eqns, fixed = _hoist(known, num_kc, num_kout, invariant, known_consts)
+    hoisted_eqns, fixed = hoist(known, num_kc, num_kout, invariant, known_consts)
 
     # Where the stacked residuals come from: known xs and ys as they are, others as new ys.
     where: dict[Atom, Atom] = dict(zip(known.invars[num_kc + num_kcarry :], known_xs))
@@ -240,58 +210,7 @@ def _(unknown: Sequence[bool], eqn: Equation) -> tuple[list[Equation], list[Equa
     return known_eqns, [staged_eqn], list(unknown_out)
 
 
-def _hoist(
-    known: Jaxpr, num_consts: int, num_outs: int, invariant: Mask, consts: Sequence[Atom]
-) -> tuple[list[Equation], list[Atom]]:
-    """Compute the loop-invariant residuals of a known body from the constants, once."""
-    wanted = (*none(num_outs), *invariant)
-    kept_in = (*every(num_consts), *none(len(known.invars) - num_consts))
-    program = dce_keeping(known, wanted, kept_in)
-    return inline_equations(program, consts)
-
-
 # -- reverse mode -------------------------------------------------------------------------
-
-
-@memoize
-def _transposed_body(
-    jaxpr: Jaxpr, num_consts: int, num_carry: int, linear: Mask, ys_nz: Mask
-) -> Jaxpr:
-    """Maps (res consts; ct of linear consts, ct of carry; res xs, ct of ys) to
-    (ct of linear consts so far, ct of carry; ct of linear xs)."""
-    const_lin, _, xs_lin = parts(linear, num_consts, num_carry)
-    num_ct_consts = sum(const_lin)
-    res_const_avals = split(const_lin, jaxpr.in_avals[:num_consts])[0]
-    ct_const_avals = split(const_lin, jaxpr.in_avals[:num_consts])[1]
-    carry_avals = jaxpr.in_avals[num_consts : num_consts + num_carry]
-    res_xs_avals = split(xs_lin, jaxpr.in_avals[num_consts + num_carry :])[0]
-    ys_avals = split(ys_nz, jaxpr.out_avals[num_carry:])[1]
-    program, nonzero_in = get_rewrites().transpose(
-        jaxpr,
-        linear,
-        (*every(num_carry), *ys_nz),
-        (*none(num_ct_consts), *every(num_carry + sum(xs_lin))),
-    )
-
-    def run(*args: Any) -> list[Any]:
-        res_consts, so_far, ct_carry, res_xs, ct_ys = parts(
-            args, len(res_const_avals), num_ct_consts, num_carry, len(res_xs_avals)
-        )
-        results = iter(apply_jaxpr(program, [*res_consts, *res_xs, *ct_carry, *ct_ys]))
-        cts = [next(results) if nz else None for nz in nonzero_in]
-        totals = [
-            total if ct is None else total + ct
-            for total, ct in zip(so_far, cts[:num_ct_consts], strict=True)
-        ]
-        return [*totals, *cts[num_ct_consts:]]
-
-    avals = [
-        *res_const_avals,
-        *(a.strong() for a in (*ct_const_avals, *carry_avals)),
-        *res_xs_avals,
-        *(a.strong() for a in ys_avals),
-    ]
-    return rewrite(run, avals, "transposition of scan")
 
 
 @scan_p.transpose
@@ -309,12 +228,12 @@ def _(
     _, carry_lin, xs_lin = parts(linear, num_consts, num_carry)
     params = {"length": length, "reverse": reverse, "unroll": unroll}
     body_linear = (*linear[:num_consts], *every(num_carry), *xs_lin)
-    if not all(_linear_carries(jaxpr, linear, num_consts, num_carry)):
+    if not all(linear_carries(jaxpr, linear, num_consts, num_carry)):
         split_params = dict(params, jaxpr=jaxpr, num_consts=num_consts, num_carry=num_carry)
         return _transpose_linear_part(cts, operands, linear, split_params)
     ct_carry, ct_ys = parts(cts, num_carry)
     ys_nz = nonzero_mask(ct_ys)
-    body = _transposed_body(jaxpr, num_consts, num_carry, body_linear, ys_nz)
+    body = transposed_body(jaxpr, num_consts, num_carry, body_linear, ys_nz)
     consts, _, xs = parts(operands, num_consts, num_carry)
     res_consts, lin_consts = split(linear[:num_consts], consts)
     res_xs = split(xs_lin, xs)[0]
@@ -335,17 +254,6 @@ def _(
         *(ct if lin else None for ct, lin in zip(ct_init, carry_lin)),
         *merge(xs_lin, [None] * len(res_xs), ct_xs),
     ]
-
-
-def _linear_carries(jaxpr: Jaxpr, linear: Mask, num_consts: int, num_carry: int) -> Mask:
-    """Which carries are linear: those that start linear or become so in the body."""
-    const_lin, carry_lin, xs_lin = map(tuple, parts(linear, num_consts, num_carry))
-    while True:
-        reached = _depends_on(jaxpr, (*const_lin, *carry_lin, *xs_lin))
-        out = either(carry_lin, (a in reached for a in jaxpr.outvars[:num_carry]))
-        if out == carry_lin:
-            return carry_lin
-        carry_lin = out
 
 
 def _transpose_linear_part(

@@ -9,12 +9,8 @@ from __future__ import annotations
 
 from fnad.primitives.custom.jvp import custom_jvp, custom_jvp_call_p
 from fnad.primitives.custom.rules import SymbolicZero
-from fnad.primitives.custom.vjp import (
-    CustomVJPPrimal,
-    custom_lin_p,
-    custom_vjp,
-    custom_vjp_call_p,
-)
+from fnad.primitives.custom.vjp import custom_lin_p, custom_vjp, custom_vjp_call_p
+from fnad.primitives.custom.vjp_rules import CustomVJPPrimal
 
 __all__ = [
     "custom_jvp",
