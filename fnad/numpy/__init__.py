@@ -134,23 +134,14 @@ from fnad.numpy.reductions import (
     any,
     argmax,
     argmin,
-    average,
     count_nonzero,
     cumprod,
     cumsum,
     max,
-    mean,
-    median,
     min,
-    nanmax,
-    nanmean,
-    nanmin,
-    nansum,
     prod,
     ptp,
-    std,
     sum,
-    var,
 )
 from fnad.numpy.selection import (
     allclose,
@@ -174,6 +165,17 @@ from fnad.numpy.sorting import (
     argsort,
     searchsorted,
     sort,
+)
+from fnad.numpy.statistics import (
+    average,
+    mean,
+    median,
+    nanmax,
+    nanmean,
+    nanmin,
+    nansum,
+    std,
+    var,
 )
 from fnad.numpy.tracer_methods import array_methods
 from fnad.numpy.ufuncs import (

@@ -8,7 +8,16 @@ from typing import Any
 from fnad.core.dtypes import canonical_dtype
 from fnad.core.tracer import Tracer
 from fnad.core.types import is_array_like
-from fnad.numpy import contraction, creation, indexing, manipulation, reductions, selection, sorting
+from fnad.numpy import (
+    contraction,
+    creation,
+    indexing,
+    manipulation,
+    reductions,
+    selection,
+    sorting,
+    statistics,
+)
 from fnad.numpy.operands import convert
 from fnad.numpy.ufuncs import OPERATIONS, Elementwise
 
@@ -137,7 +146,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "diagonal": indexing.diagonal,
     "dot": contraction.dot,
     "max": reductions.max,
-    "mean": reductions.mean,
+    "mean": statistics.mean,
     "min": reductions.min,
     "nonzero": indexing.nonzero,
     "prod": reductions.prod,
@@ -146,12 +155,12 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "repeat": manipulation.repeat,
     "round": selection.round,
     "squeeze": manipulation.squeeze,
-    "std": reductions.std,
+    "std": statistics.std,
     "sum": reductions.sum,
     "swapaxes": manipulation.swapaxes,
     "take": indexing.take,
     "trace": indexing.trace,
-    "var": reductions.var,
+    "var": statistics.var,
 }
 
 _PROPERTIES: dict[str, Callable[[Any], Any]] = {
