@@ -14,7 +14,8 @@ import time
 import numpy as np
 
 import fnad
-from fnad import data, nn, optim, random, train, tree
+import fnad.numpy as fnp
+from fnad import data, lax, nn, optim, random, train, tree
 
 BATCH_SIZE = 64
 
@@ -38,8 +39,22 @@ def make_model(image_size, channels):
     )
 
 
-def make_functions(model, optimizer):
-    """The compiled functions of the example: training step, evaluation, per-example norms."""
+def jitter(key, images, pixels):
+    """Move each image by its own random offset, at most ``pixels`` in each direction."""
+    border = ((pixels, pixels), (pixels, pixels), (0, 0))
+
+    def move(key, image):
+        row, column = random.randint(key, (2,), 0, 2 * pixels + 1)
+        return lax.dynamic_slice(fnp.pad(image, border), (row, column, 0), image.shape)
+
+    return fnad.vmap(move)(random.split(key, len(images)), images)
+
+
+def make_functions(model, optimizer, pixels):
+    """The compiled functions of the example: training step, evaluation, per-example norms.
+
+    Training moves the images by up to ``pixels``, which large images gain from.
+    """
 
     def loss(params, batch, key=None):
         images, labels = batch
@@ -48,7 +63,11 @@ def make_functions(model, optimizer):
 
     @fnad.jit
     def step(params, opt_state, batch, key):
-        value, grads = fnad.value_and_grad(loss)(params, batch, key)
+        images, labels = batch
+        move_key, drop_key = random.split(key)
+        if pixels:
+            images = jitter(move_key, images, pixels)
+        value, grads = fnad.value_and_grad(loss)(params, (images, labels), drop_key)
         updates, opt_state = optimizer.update(grads, opt_state, params)
         return optim.apply_updates(params, updates), opt_state, value
 
@@ -146,7 +165,7 @@ def main(argv=None):
     splits = load(args.mnist)
     images, labels = splits[1]
     train_size = len(splits[0][1])
-    epochs = args.epochs or (30 if args.mnist is None else 6)
+    epochs = args.epochs or (30 if args.mnist is None else 10)
     model = make_model(images.shape[1], channels=32 if args.mnist is None else 16)
     steps = epochs * (train_size // BATCH_SIZE)
     optimizer = optim.adamw(
@@ -154,7 +173,9 @@ def main(argv=None):
     )
     init_key, fit_key = random.split(random.key(args.seed))
     params = model.init(init_key)
-    step, evaluate, gradient_norms = make_functions(model, optimizer)
+    step, evaluate, gradient_norms = make_functions(
+        model, optimizer, pixels=0 if args.mnist is None else 2
+    )
     size = sum(leaf.size for leaf in tree.leaves(params))
     print(f"{train_size} images to train on, {len(labels)} to test; {size} parameters")
 
