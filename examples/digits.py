@@ -50,7 +50,7 @@ def jitter(key, images, pixels):
     return fnad.vmap(move)(random.split(key, len(images)), images)
 
 
-def make_functions(model, optimizer, pixels):
+def make_functions(model, optimizer, pixels=0):
     """The compiled functions of the example: training step, evaluation, per-example norms.
 
     Training moves the images by up to ``pixels``, which large images gain from.
