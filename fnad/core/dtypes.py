@@ -83,8 +83,3 @@ def result_type(*xs: Any) -> np.dtype[Any]:
         (weak if aval.weak_type else strong).append(promotion_operand(aval))
     # NumPy takes Python scalars by example; their value does not matter here.
     return np.result_type(*strong, *(kind() for kind in weak))
-
-
-def tangent_is_held(dtype: Any) -> bool:
-    """Whether arrays of this dtype have tangents (floating and complex ones do)."""
-    return np.dtype(dtype).kind in "fc"

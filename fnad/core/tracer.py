@@ -158,7 +158,7 @@ class Trace:
                 outs.append(Tracer(self, new_atom, self.source or user_line()))
         return outs
 
-    def value_of(self, var: Var, asked: Tracer) -> Any:
+    def value_of(self, var: Var) -> Any:
         """Evaluate what ``var`` needs, and nothing else; raise if an input is `Unknown`."""
         stack = [var]
         while stack:
@@ -396,7 +396,7 @@ class Tracer:
         """
         if not self.recorder.alive:
             raise_leaked(self)
-        return self.recorder.value_of(self.variable, self)
+        return self.recorder.value_of(self.variable)
 
     def concretize(self, error: type[ConcretizationTypeError]) -> Any:
         """Return the concrete value for Python's use, or raise ``error`` with the ways out."""

@@ -17,8 +17,6 @@ from fnad.core.source import SourceLine
 from fnad.core.types import short_dtype
 from fnad.lowering.expr import Expr, leaf_text, postorder
 
-REDUCTION_KINDS = ("add", "multiply", "max", "min", "and", "or", "argmax", "argmin")
-
 
 @dataclass(frozen=True, slots=True)
 class Origin:

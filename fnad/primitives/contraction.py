@@ -20,7 +20,6 @@ from fnad.primitives.shape import (
 )
 
 Axes = tuple[int, ...]
-DotDimensionNumbers = tuple[tuple[Axes, Axes], tuple[Axes, Axes]]
 
 dot_general_p = Primitive(
     "dot_general",

@@ -20,6 +20,7 @@ from fnad.core.rewrites import Mask
 from fnad.core.tracer import apply_jaxpr, trace_to_jaxpr
 from fnad.core.types import ShapedArray, aval_of, float0, is_differentiable
 from fnad.primitives.shape import full
+from fnad.primitives.subprograms import trace_function
 from fnad.transforms.forward import jvp_jaxpr
 from fnad.transforms.partial_eval import linearize_jaxpr
 from fnad.transforms.transpose import transpose_jaxpr
@@ -312,9 +313,8 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
     """
     leaves, in_tree = tree.flatten((primals, {}))
     avals = [aval_of(leaf) for leaf in leaves]
-    flat = FlatFunction(fun, in_tree)
     kind = f"linear_transpose of {function_name(fun)}"
-    jaxpr, consts = trace_to_jaxpr(flat, avals, kind)
+    jaxpr, consts, flat = trace_function(fun, in_tree, avals, kind)
     linear = (False,) * len(consts) + (True,) * len(avals)
 
     def transposed(cotangent: Any) -> tuple[Any, ...]:

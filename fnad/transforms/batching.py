@@ -16,7 +16,7 @@ from fnad.core.ir import Atom, Equation, Jaxpr, Literal, literal_value, memoize,
 from fnad.core.rewrites import BatchAxis, Mask
 from fnad.core.tracer import rewrite, source_of
 from fnad.core.types import ShapedArray, aval_of
-from fnad.primitives.shape import broadcast_in_dim
+from fnad.primitives.subprograms import broadcast_batch
 
 
 @memoize
@@ -75,12 +75,6 @@ def batch_jaxpr(
 def batched_aval(aval: ShapedArray, size: int) -> ShapedArray:
     """The type of a batch of ``size`` values of type ``aval``."""
     return aval.update(shape=(size, *aval.shape))
-
-
-def broadcast_batch(value: Any, size: int) -> Any:
-    """Repeat one value along a new leading axis."""
-    shape = aval_of(value).shape
-    return broadcast_in_dim(value, (size, *shape), tuple(range(1, len(shape) + 1)))
 
 
 def _batch_equation(

@@ -9,18 +9,16 @@ from typing import Any
 from fnad.core import tree
 from fnad.core.flat_function import FlatFunction, function_name
 from fnad.core.ir import ClosedJaxpr, Jaxpr
-from fnad.core.tracer import trace_to_jaxpr
 from fnad.core.types import ShapeDtypeStruct, aval_of
+from fnad.primitives.subprograms import fix_arguments, trace_function
 
 
 def _trace(
     fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], what: str
 ) -> tuple[Jaxpr, list[Any], FlatFunction]:
     leaves, in_tree = tree.flatten((tuple(args), kwargs))
-    flat = FlatFunction(fun, in_tree)
     kind = f"{what} of {function_name(fun)}"
-    jaxpr, consts = trace_to_jaxpr(flat, [aval_of(leaf) for leaf in leaves], kind)
-    return jaxpr, consts, flat
+    return trace_function(fun, in_tree, [aval_of(leaf) for leaf in leaves], kind)
 
 
 def make_jaxpr(
@@ -54,19 +52,12 @@ def make_jaxpr(
         c:f32[] = mul b 2.0:f32[]
       in (c,) }
     """
-    static = {static_argnums} if isinstance(static_argnums, int) else set(static_argnums)
+    static = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
 
     @wraps(fun)
     def jaxpr_maker(*args: Any, **kwargs: Any) -> Any:
-        fixed = {i % len(args) for i in static} if args else set()
-
-        @wraps(fun)
-        def dynamic(*inner: Any, **kw: Any) -> Any:
-            given = iter(inner)
-            return fun(*(a if i in fixed else next(given) for i, a in enumerate(args)), **kw)
-
-        traced_args = [a for i, a in enumerate(args) if i not in fixed]
-        jaxpr, consts, flat = _trace(dynamic, traced_args, kwargs, "make_jaxpr")
+        of_others, others = fix_arguments(fun, static, args)
+        jaxpr, consts, flat = _trace(of_others, others, kwargs, "make_jaxpr")
         closed = ClosedJaxpr(jaxpr, tuple(consts))
         return (closed, _shapes(jaxpr, flat)) if return_shape else closed
 

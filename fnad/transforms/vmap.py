@@ -8,12 +8,13 @@ from typing import Any
 
 from fnad.core import tree
 from fnad.core.axes import named_axis
-from fnad.core.flat_function import FlatFunction, function_name
+from fnad.core.flat_function import function_name
 from fnad.core.rewrites import BatchAxis
-from fnad.core.tracer import Unknown, apply_jaxpr, trace_to_jaxpr
+from fnad.core.tracer import Unknown, apply_jaxpr
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.shape import moveaxis
-from fnad.transforms.batching import batch_jaxpr, broadcast_batch
+from fnad.primitives.subprograms import broadcast_batch, trace_function
+from fnad.transforms.batching import batch_jaxpr
 
 
 def vmap(
@@ -70,9 +71,8 @@ def vmap(
         avals = [_example_aval(a, ax) for a, ax in zip(leaves, axes)]
         unknown = Unknown(f"vmap of {name}")
         values = [a if ax is None else unknown for a, ax in zip(leaves, axes)]
-        flat = FlatFunction(fun, in_tree)
         with named_axis(axis_name, size):
-            jaxpr, consts = trace_to_jaxpr(flat, avals, f"vmap of {name}", values)
+            jaxpr, consts, flat = trace_function(fun, in_tree, avals, f"vmap of {name}", values)
         batched = (False,) * len(consts) + tuple(ax is not None for ax in axes)
         program, batched_out = batch_jaxpr(
             jaxpr, BatchAxis(size, axis_name), batched, (False,) * len(jaxpr.outvars)

@@ -91,14 +91,6 @@ def assembly(text: str) -> str:
         return str(machine.emit_assembly(module))
 
 
-def optimized(text: str) -> str:
-    """The IR of a module after the optimisation pipeline."""
-    with _lock:
-        module = llvm.parse_assembly(text, llvm.create_context())
-        _optimize(module, _target_machine())
-        return str(module)
-
-
 @functools.cache
 def _libm() -> ctypes.CDLL:
     """The C mathematics library; where the interpreter is linked to it, no search is needed."""
