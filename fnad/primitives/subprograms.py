@@ -214,6 +214,26 @@ def broadcast_batch(value: Any, size: int) -> Any:
 # -- rules of primitives that just call one program -----------------------------------------
 
 
+def transpose_call(
+    jaxpr: Jaxpr,
+    cts: Sequence[Any],
+    operands: Sequence[Any],
+    call: Callable[[Jaxpr, Sequence[Any]], Sequence[Any]] = apply_jaxpr,
+) -> list[Any]:
+    """Transpose the call of a program that is linear in the operands that are `Linear`.
+
+    ``call(program, args)`` runs the transposed program. The result has one entry an operand:
+    its cotangent, or None where that is zero or the operand is not linear.
+    """
+    linear = tuple(isinstance(x, Linear) for x in operands)
+    others, unknowns = split(linear, operands)
+    nonzero = nonzero_mask(cts)
+    program, nonzero_in = get_rewrites().transpose(jaxpr, linear, nonzero, none(len(unknowns)))
+    results = iter(call(program, [*others, *split(nonzero, cts)[1]]))
+    found = [next(results) if nz else None for nz in nonzero_in]
+    return merge(linear, [None] * len(others), found)
+
+
 def call_rules(primitive: Primitive) -> None:
     """Attach the rules of a primitive ``p(*args; jaxpr, **params)`` that calls its program.
 
@@ -239,14 +259,10 @@ def call_rules(primitive: Primitive) -> None:
 
     @primitive.transpose
     def _(cts: Sequence[Any], *operands: Any, jaxpr: Jaxpr, **params: Any) -> list[Any]:
-        linear = tuple(isinstance(x, Linear) for x in operands)
-        others, unknowns = split(linear, operands)
-        nonzero = nonzero_mask(cts)
-        program, nonzero_in = get_rewrites().transpose(jaxpr, linear, nonzero, none(len(unknowns)))
-        given = split(nonzero, cts)[1]
-        results = iter(primitive.bind(*others, *given, jaxpr=program, **params))
-        found = [next(results) if nz else None for nz in nonzero_in]
-        return merge(linear, [None] * len(others), found)
+        def call(program: Jaxpr, args: Sequence[Any]) -> Sequence[Any]:
+            return primitive.bind(*args, jaxpr=program, **params)
+
+        return transpose_call(jaxpr, cts, operands, call)
 
     @primitive.batch
     def _(

@@ -13,7 +13,7 @@ from fnad.core.interpret import eval_jaxpr
 from fnad.core.ir import Atom, Equation, Jaxpr, Var
 from fnad.core.primitive import Linear, Primitive, Zero, instantiate
 from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
-from fnad.core.tracer import apply_jaxpr, trace_to_jaxpr
+from fnad.core.tracer import trace_to_jaxpr
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.control_flow.carry import cast_outputs, check_carry, settle_carry
 from fnad.primitives.control_flow.scan_body import (
@@ -40,6 +40,7 @@ from fnad.primitives.subprograms import (
     parts,
     permute,
     split,
+    transpose_call,
 )
 
 scan_p = Primitive(
@@ -268,16 +269,9 @@ def _transpose_linear_part(
     avals = scan_p.out_avals([v.aval for v in invars], params)
     eqn = Equation(scan_p, invars, tuple(Var(a) for a in avals), params)
     known, staged, unknown_out = scan_p.rule("partial_eval")(linear, eqn)
-    others, lin = split(linear, invars)
     outvars = tuple(split(unknown_out, eqn.outvars)[1])
     program = Jaxpr(invars, (*known, *staged), outvars)
-    ct_out = split(unknown_out, cts)[1]
-    nonzero = nonzero_mask(ct_out)
-    transposed, nonzero_in = get_rewrites().transpose(program, linear, nonzero, none(len(lin)))
-    values = [x for x in operands if not isinstance(x, Linear)]
-    results = iter(apply_jaxpr(transposed, [*values, *split(nonzero, ct_out)[1]]))
-    found = [next(results) if nz else None for nz in nonzero_in]
-    return merge(linear, [None] * len(others), found)
+    return transpose_call(program, split(unknown_out, cts)[1], operands)
 
 
 # -- batching and dead code -----------------------------------------------------------------

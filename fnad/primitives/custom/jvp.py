@@ -25,7 +25,6 @@ from fnad.primitives.custom.rules import (
     positional,
     rule_state,
     trace_rule,
-    transpose_inline,
     zero_tangent,
 )
 from fnad.primitives.subprograms import (
@@ -38,6 +37,7 @@ from fnad.primitives.subprograms import (
     parts,
     split,
     trace_function,
+    transpose_call,
 )
 
 JvpProgram = Callable[[Mask], tuple[Jaxpr, Mask]]
@@ -108,7 +108,7 @@ def _(
     **params: Any,
 ) -> list[Any]:
     args = call_args(operands, num_consts, num_rule_consts)
-    found = transpose_inline(call_jaxpr, cts, args)
+    found = transpose_call(call_jaxpr, cts, args)
     return [*found[:num_consts], *[None] * num_rule_consts, *found[num_consts:]]
 
 

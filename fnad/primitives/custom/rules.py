@@ -14,19 +14,14 @@ import numpy as np
 from fnad.core.errors import RuleError
 from fnad.core.flat_function import function_name
 from fnad.core.ir import Jaxpr
-from fnad.core.primitive import Linear, Zero
-from fnad.core.rewrites import get_rewrites
-from fnad.core.tracer import Unknown, apply_jaxpr, trace_to_jaxpr
+from fnad.core.primitive import Zero
+from fnad.core.tracer import Unknown, trace_to_jaxpr
 from fnad.core.types import ShapedArray, aval_of, float0
 from fnad.primitives.subprograms import (
     cast,
     embed_inputs,
-    merge,
-    none,
-    nonzero_mask,
     parts,
     same_type,
-    split,
     weakly_fits,
 )
 
@@ -43,6 +38,7 @@ rule_state = _RuleState()
 
 @contextmanager
 def tracing_rule() -> Iterator[None]:
+    """Mark this thread as tracing a rule within the block."""
     saved, rule_state.being_traced = rule_state.being_traced, True
     try:
         yield
@@ -135,6 +131,7 @@ class TracedRule:
 
 
 def check_closed_over(what: str, tangents: Sequence[Any]) -> None:
+    """Refuse tangents of values that a custom function closes over: its rule ignores them."""
     for tangent in tangents:
         if not isinstance(tangent, Zero):
             raise TypeError(
@@ -146,19 +143,9 @@ def check_closed_over(what: str, tangents: Sequence[Any]) -> None:
 
 
 def call_args(args: Sequence[Any], num_consts: int, num_rule_consts: int) -> list[Any]:
+    """The operands of a custom call that its program takes: all but the rules' constants."""
     consts, _, rest = parts(args, num_consts, num_rule_consts)
     return [*consts, *rest]
-
-
-def transpose_inline(jaxpr: Jaxpr, cts: Sequence[Any], operands: Sequence[Any]) -> list[Any]:
-    """Transpose the plain program of a call that is linear in some operands."""
-    linear = tuple(isinstance(x, Linear) for x in operands)
-    others, unknowns = split(linear, operands)
-    nonzero = nonzero_mask(cts)
-    program, nonzero_in = get_rewrites().transpose(jaxpr, linear, nonzero, none(len(unknowns)))
-    results = iter(apply_jaxpr(program, [*others, *split(nonzero, cts)[1]]))
-    found = [next(results) if nz else None for nz in nonzero_in]
-    return merge(linear, [None] * len(others), found)
 
 
 class BoundCustom:
@@ -174,10 +161,12 @@ class BoundCustom:
 
 
 def normalised(positions: Sequence[int], count: int) -> list[int]:
+    """Argument positions counted from 0, in order, without those that the call does not have."""
     return sorted({i % count for i in positions if -count <= i < count})
 
 
 def zero_tangent(aval: ShapedArray, symbolic: bool) -> Any:
+    """The tangent that a rule gets where there is none."""
     if symbolic:
         return SymbolicZero(aval.strong())
     return np.zeros(aval.shape, float0)

@@ -20,7 +20,6 @@ from fnad.primitives.custom.rules import (
     check_closed_over,
     positional,
     rule_state,
-    transpose_inline,
 )
 from fnad.primitives.custom.vjp_rules import BackwardProgram, ForwardProgram, VjpRules
 from fnad.primitives.reductions import reduce_sum
@@ -34,6 +33,7 @@ from fnad.primitives.subprograms import (
     parts,
     split,
     trace_function,
+    transpose_call,
 )
 
 custom_vjp_call_p = Primitive(
@@ -74,7 +74,7 @@ def _(
     num_consts: tuple[int, int, int],
     **params: Any,
 ) -> list[Any]:
-    found = transpose_inline(call_jaxpr, cts, _vjp_args(operands, num_consts))
+    found = transpose_call(call_jaxpr, cts, _vjp_args(operands, num_consts))
     rule_consts = num_consts[1] + num_consts[2]
     return [*found[: num_consts[0]], *[None] * rule_consts, *found[num_consts[0] :]]
 
