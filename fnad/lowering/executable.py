@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.errors import InternalError
+from fnad.lowering.llvm.blas_threads import with_few_threads
 from fnad.lowering.llvm.emitter import ARRAY_DATA_OFFSET, ENTRY, emit_plan
 from fnad.lowering.llvm.target import CompiledModule, assembly
 from fnad.lowering.plan import Plan
@@ -51,7 +52,8 @@ class Executable:
         self._text = emitted.text
         self._module = CompiledModule(emitted.text)
         address = self._module.address(ENTRY)
-        self._entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(address)
+        entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(address)
+        self._entry = with_few_threads(plan, entry)
         buffers = {b.number: b for b in plan.buffers}
         self._in_types = [(buffers[n].shape, buffers[n].dtype) for n in plan.inputs]
         self._out_types = [(buffers[n].shape, buffers[n].dtype) for n in plan.outputs]
