@@ -7,17 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from fnad.core.dtypes import canonical_dtype
+from fnad.core.dtypes import canonical_dtype, result_type
 from fnad.core.tracer import Tracer
 from fnad.numpy import ufuncs
 from fnad.numpy.operands import (
     Array,
     as_operand,
-    common_dtype,
     convert,
     dtype_of,
     expand,
-    normalize_axis,
     shape_of,
     strong,
 )
@@ -207,7 +205,7 @@ def linspace(
     if not isinstance(start, Tracer) and not isinstance(stop, Tracer):
         plain: Any = np.linspace  # its overloads cannot take a bool that is not literal
         return plain(start, stop, num, endpoint, retstep, dtype, axis)
-    computed = common_dtype(start, stop, float(num))
+    computed = result_type(start, stop, float(num))
     divisions = num - 1 if endpoint else num
     start, stop = convert(start, computed), convert(stop, computed)
     delta = ufuncs.subtract(stop, start)
@@ -219,7 +217,7 @@ def linspace(
         # The last number is exactly stop, whatever rounding does.
         last = lax.broadcast_in_dim(stop, (1, *shape_of(delta)), _trailing(stop, delta))
         out = slicing.concatenate([slicing.slice_in_dim(out, 0, num - 1), last], 0)
-    out = lax.moveaxis(out, 0, normalize_axis(axis, out.ndim))
+    out = lax.moveaxis(out, 0, lax.canonicalize_axis(axis, out.ndim))
     out = out if dtype is None else convert(out, canonical_dtype(dtype))
     return (out, step) if retstep else out
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fnad.core.dtypes import result_type
 from fnad.core.tracer import Tracer
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray
@@ -16,10 +17,8 @@ from fnad.numpy.manipulation import ravel, reshape
 from fnad.numpy.operands import (
     Array,
     as_operand,
-    common_dtype,
     convert,
     expand,
-    normalize_axis,
     shape_of,
 )
 from fnad.primitives import shape as lax
@@ -263,7 +262,7 @@ class IndexedRef:
 
     def divide(self, values: Any, *, mode: str | None = None) -> Array:
         """The array with the elements divided by ``values``."""
-        dtype = common_dtype(self.array, as_operand(values), 1.0)
+        dtype = result_type(self.array, as_operand(values), 1.0)
         ones = lax.full(self.array.shape, 1, dtype)
         divisor = _write(ones, self._plan(), values, "multiply", _mode(mode, "fill"))
         return convert(ufuncs.true_divide(self.array, divisor), self.array.dtype)
@@ -348,7 +347,7 @@ def take(
     x, index = asarray(a), asarray(indices)
     if axis is None:
         x, axis = ravel(x), 0
-    axis = normalize_axis(axis, x.ndim)
+    axis = lax.canonicalize_axis(axis, x.ndim)
     if index.dtype.kind not in "iu":
         raise TypeError(f"take: indices must be integers, got dtype {index.dtype}")
     if mode == "wrap":
@@ -375,7 +374,7 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Array:
     x, index = asarray(arr), asarray(indices)
     if axis is None:
         x, axis = ravel(x), 0
-    axis = normalize_axis(axis, x.ndim)
+    axis = lax.canonicalize_axis(axis, x.ndim)
     if index.ndim != x.ndim:
         raise ValueError("`indices` and `arr` must have the same number of dimensions")
     grid = [index if i == axis else _axis_range(n, i, x.ndim) for i, n in enumerate(x.shape)]
@@ -401,7 +400,7 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
     x = asarray(a)
     if x.ndim < 2:
         raise ValueError("diag requires an array of at least two dimensions")
-    i, j = normalize_axis(axis1, x.ndim), normalize_axis(axis2, x.ndim)
+    i, j = lax.canonicalize_axis(axis1, x.ndim), lax.canonicalize_axis(axis2, x.ndim)
     if i == j:
         raise ValueError("axis1 and axis2 cannot be the same")
     x = lax.moveaxis(x, (i, j), (x.ndim - 2, x.ndim - 1))

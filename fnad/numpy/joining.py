@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from fnad.core.dtypes import result_type
 from fnad.numpy.creation import asarray
 from fnad.numpy.manipulation import ravel, reshape
 from fnad.numpy.operands import (
     Array,
     as_operand,
-    common_dtype,
     convert,
-    normalize_axis,
     shape_of,
 )
 from fnad.primitives import shape as lax
@@ -29,7 +28,7 @@ def _sequence(arrays: Any, name: str) -> list[Array]:
 
 
 def _promoted(xs: Sequence[Array], dtype: Any = None) -> list[Array]:
-    common = common_dtype(*xs) if dtype is None else np.dtype(dtype)
+    common = result_type(*xs) if dtype is None else np.dtype(dtype)
     return [convert(x, common) for x in xs]
 
 
@@ -47,7 +46,7 @@ def concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> Array:
     if any(shape_of(x) == () for x in xs):
         raise ValueError("zero-dimensional arrays cannot be concatenated; use fnp.stack")
     ndim = len(xs[0].shape)
-    axis = normalize_axis(axis, ndim)
+    axis = lax.canonicalize_axis(axis, ndim)
     for x in xs:
         same = len(x.shape) == ndim and all(
             m == n for i, (m, n) in enumerate(zip(x.shape, xs[0].shape)) if i != axis
@@ -78,7 +77,7 @@ def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> Array:
         raise ValueError(
             f"all input arrays must have the same shape, got {', '.join(map(str, shapes))}"
         )
-    axis = normalize_axis(axis, len(shape_of(xs[0])) + 1)
+    axis = lax.canonicalize_axis(axis, len(shape_of(xs[0])) + 1)
     return slicing.concatenate([lax.expand_dims(x, (axis,)) for x in xs], axis)
 
 

@@ -17,7 +17,6 @@ from fnad.numpy.operands import (
     broadcast_shapes,
     expand,
     normalize_axes,
-    normalize_axis,
     shape_of,
 )
 from fnad.primitives import shape as lax
@@ -109,7 +108,7 @@ def swapaxes(a: Any, axis1: int, axis2: int) -> Array:
     (4, 3, 2)
     """
     x = asarray(a)
-    i, j = normalize_axis(axis1, x.ndim), normalize_axis(axis2, x.ndim)
+    i, j = lax.canonicalize_axis(axis1, x.ndim), lax.canonicalize_axis(axis2, x.ndim)
     order = list(range(x.ndim))
     order[i], order[j] = order[j], order[i]
     return lax.transpose(x, tuple(order))
@@ -141,7 +140,7 @@ def rollaxis(a: Any, axis: int, start: int = 0) -> Array:
     (4, 2, 3)
     """
     x = asarray(a)
-    axis = normalize_axis(axis, x.ndim)
+    axis = lax.canonicalize_axis(axis, x.ndim)
     start = start + x.ndim if start < 0 else start
     return lax.moveaxis(x, axis, start - 1 if axis < start else start)
 
@@ -212,7 +211,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array
     [array([0, 1, 2]), array([3, 4])]
     """
     x = asarray(ary)
-    axis = normalize_axis(axis, x.ndim)
+    axis = lax.canonicalize_axis(axis, x.ndim)
     length = x.shape[axis]
     if np.ndim(indices_or_sections) == 0:
         sections = operator.index(indices_or_sections)
@@ -234,7 +233,7 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array]:
     [array([0, 1]), array([2, 3])]
     """
     x = asarray(ary)
-    length = x.shape[normalize_axis(axis, x.ndim)]
+    length = x.shape[lax.canonicalize_axis(axis, x.ndim)]
     if np.ndim(indices_or_sections) == 0 and length % operator.index(indices_or_sections):
         raise ValueError("array split does not result in an equal division")
     return array_split(x, indices_or_sections, axis)
@@ -275,7 +274,7 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Array:
     x = asarray(a)
     if axis is None:
         x, axis = ravel(x), 0
-    axis = normalize_axis(axis, x.ndim)
+    axis = lax.canonicalize_axis(axis, x.ndim)
     if isinstance(repeats, Tracer):
         repeats = repeats.__index__()
     if np.ndim(repeats) == 0:
@@ -377,7 +376,7 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Array:
     shifts = shift if isinstance(shift, (tuple, list)) else (shift,) * len(axes)
     axes = tuple(axes) * (len(shifts) if len(axes) == 1 else 1)
     for amount, ax in zip(shifts, axes, strict=True):
-        ax = normalize_axis(ax, x.ndim)
+        ax = lax.canonicalize_axis(ax, x.ndim)
         length = x.shape[ax]
         if length == 0:
             continue

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from fnad.core.dtypes import promotion_operand, result_type
+from fnad.core.dtypes import promotion_operand
 from fnad.core.tracer import Tracer
-from fnad.core.types import aval_of
+from fnad.core.types import aval_of, native
 from fnad.primitives.logic import convert_element_type
-from fnad.primitives.shape import broadcast_in_dim
+from fnad.primitives.shape import broadcast_in_dim, canonicalize_axis
 
 Array = Any
 DType = np.dtype[Any]
@@ -40,10 +40,10 @@ def as_operand(value: Any) -> Array:
         If ``value`` is a list that holds traced arrays, or no array at all.
     """
     kind = type(value)
-    if kind is Tracer or kind is np.ndarray or kind in _PYTHON_SCALARS:
+    if kind is Tracer or kind in _PYTHON_SCALARS or isinstance(value, np.generic):
         return value
-    if isinstance(value, (np.ndarray, np.generic)):
-        return value
+    if isinstance(value, np.ndarray):
+        return native(value)
     if isinstance(value, (list, tuple)):
         if contains_tracer(value):
             raise TypeError(
@@ -83,11 +83,6 @@ def resolve_dtypes(ufunc: np.ufunc, *keys: Any) -> tuple[DType, ...]:
     return ufunc.resolve_dtypes((*keys, *(None,) * ufunc.nout))
 
 
-def common_dtype(*xs: Array) -> DType:
-    """NumPy's ``result_type`` of operands; Python scalars and weak tracers are weak."""
-    return result_type(*xs)
-
-
 def python_scalar(value: Any, dtype: DType) -> np.generic:
     """A Python scalar in a dtype; as in NumPy, an int that does not fit is an OverflowError."""
     with np.errstate(all="ignore"):
@@ -104,9 +99,9 @@ def convert(x: Array, dtype: DType) -> Array:
         return convert_element_type(x, dtype)
     if kind in _PYTHON_SCALARS:
         return python_scalar(x, dtype)
-    if x.dtype == dtype and x.dtype.isnative:
+    if x.dtype == dtype:
         return x
-    if x.ndim == 0 or not x.dtype.isnative:
+    if x.ndim == 0:
         with np.errstate(all="ignore"):
             return np.asarray(x).astype(dtype)[()]
     return convert_element_type(x, dtype)
@@ -162,20 +157,12 @@ def broadcast_operands(xs: Sequence[Array], name: str) -> list[Array]:
     return [x if s == () or s == shape else expand(x, shape) for x, s in zip(xs, shapes)]
 
 
-def normalize_axis(axis: Any, ndim: int) -> int:
-    """A non-negative axis, or NumPy's AxisError."""
-    index = axis.__index__()
-    if not -ndim <= index < ndim:
-        raise np.exceptions.AxisError(index, ndim)
-    return index % ndim if ndim else index
-
-
 def normalize_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     """All axes for None, else the non-negative axes of an int or a tuple, without repetition."""
     if axis is None:
         return tuple(range(ndim))
     axes = axis if isinstance(axis, (tuple, list)) else (axis,)
-    result = tuple(normalize_axis(a, ndim) for a in axes)
+    result = tuple(canonicalize_axis(a, ndim) for a in axes)
     if len(set(result)) != len(result):
         raise ValueError(f"repeated axis in {axis}")
     return result

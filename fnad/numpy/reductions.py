@@ -19,12 +19,11 @@ from fnad.numpy.operands import (
     convert,
     expand,
     normalize_axes,
-    normalize_axis,
     shape_of,
 )
 from fnad.primitives import cumulative
 from fnad.primitives import reductions as lax
-from fnad.primitives.shape import reshape
+from fnad.primitives.shape import canonicalize_axis, reshape
 
 Axis = int | tuple[int, ...] | None
 
@@ -299,7 +298,7 @@ def _running(a: Any, axis: int | None, dtype: Any, primitive: Callable[..., Any]
     if axis is None:
         x, axis = ravel(x), 0
     result = _sum_dtype(x.dtype) if dtype is None else canonical_dtype(dtype)
-    return primitive(convert(x, result), normalize_axis(axis, x.ndim))
+    return primitive(convert(x, result), canonicalize_axis(axis, x.ndim))
 
 
 def cumsum(a: Any, axis: int | None = None, dtype: Any = None) -> Array:

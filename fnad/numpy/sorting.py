@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from fnad.core.dtypes import canonical_dtype
+from fnad.core.dtypes import canonical_dtype, result_type
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray
 from fnad.numpy.manipulation import ravel
-from fnad.numpy.operands import Array, common_dtype, convert, normalize_axis
+from fnad.numpy.operands import Array, convert
 from fnad.numpy.reductions import sum
 from fnad.primitives import sorting as lax
-from fnad.primitives.shape import broadcast_in_dim, broadcasted_iota, rev
+from fnad.primitives.shape import broadcast_in_dim, broadcasted_iota, canonicalize_axis, rev
 
 
 def sort(a: Any, axis: int | None = -1, kind: str | None = None, descending: bool = False) -> Array:
@@ -27,7 +27,7 @@ def sort(a: Any, axis: int | None = -1, kind: str | None = None, descending: boo
     x = asarray(a)
     if axis is None:
         x, axis = ravel(x), 0
-    axis = normalize_axis(axis, x.ndim)
+    axis = canonicalize_axis(axis, x.ndim)
     (out,) = lax.sort_p.bind(x, dimension=axis, num_keys=1, is_stable=True)
     return rev(out, (axis,)) if descending else out
 
@@ -43,7 +43,7 @@ def argsort(a: Any, axis: int | None = -1, kind: str | None = None) -> Array:
     x = asarray(a)
     if axis is None:
         x, axis = ravel(x), 0
-    axis = normalize_axis(axis, x.ndim)
+    axis = canonicalize_axis(axis, x.ndim)
     index = broadcasted_iota(canonical_dtype(np.int64), x.shape, axis)
     return lax.sort_p.bind(x, index, dimension=axis, num_keys=1, is_stable=True)[1]
 
@@ -63,7 +63,7 @@ def searchsorted(a: Any, v: Any, side: str = "left") -> Array:
     x, values = asarray(a), asarray(v)
     if x.ndim != 1:
         raise ValueError("object too deep for desired array")
-    dtype = common_dtype(x, values)
+    dtype = result_type(x, values)
     x, values = convert(x, dtype), convert(values, dtype)
     wide = (*values.shape, x.shape[0])
     values = broadcast_in_dim(values, wide, tuple(range(values.ndim)))
