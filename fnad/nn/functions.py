@@ -28,7 +28,13 @@ def relu(x: Any) -> Any:
 
 
 def relu6(x: Any) -> Any:
-    """``min(max(x, 0), 6)``, elementwise."""
+    """``min(max(x, 0), 6)``, elementwise.
+
+    Examples
+    --------
+    >>> relu6(np.array([-1.0, 2.0, 9.0]))
+    array([0., 2., 6.])
+    """
     return fnp.where(x >= 6, 6, relu(x))
 
 
@@ -44,22 +50,46 @@ def sigmoid(x: Any) -> Any:
 
 
 def log_sigmoid(x: Any) -> Any:
-    """``log(sigmoid(x))`` without overflow, elementwise."""
+    """``log(sigmoid(x))`` without overflow, elementwise.
+
+    Examples
+    --------
+    >>> log_sigmoid(np.array([-1000.0, 0.0]))
+    array([-1.00000000e+03, -6.93147181e-01])
+    """
     return -softplus(-x)
 
 
 def softplus(x: Any) -> Any:
-    """``log(1 + exp(x))`` without overflow, elementwise."""
+    """``log(1 + exp(x))`` without overflow, elementwise.
+
+    Examples
+    --------
+    >>> softplus(np.array([0.0, 1000.0]))
+    array([6.93147181e-01, 1.00000000e+03])
+    """
     return fnp.logaddexp(x, 0)
 
 
 def soft_sign(x: Any) -> Any:
-    """``x / (1 + |x|)``, elementwise."""
+    """``x / (1 + |x|)``, elementwise.
+
+    Examples
+    --------
+    >>> soft_sign(np.array([-1.0, 3.0]))
+    array([-0.5 ,  0.75])
+    """
     return x / (1 + fnp.abs(x))
 
 
 def silu(x: Any) -> Any:
-    """``x * sigmoid(x)``, elementwise; also called swish."""
+    """``x * sigmoid(x)``, elementwise; also called swish.
+
+    Examples
+    --------
+    >>> silu(np.array([0.0, 100.0]))
+    array([  0., 100.])
+    """
     return x * sigmoid(x)
 
 
@@ -75,6 +105,11 @@ def gelu(x: Any, approximate: bool = True) -> Any:
     approximate : bool
         Whether to approximate the normal distribution by a tanh, as in Hendrycks and Gimpel
         (2016).
+
+    Examples
+    --------
+    >>> gelu(np.array([0.0, 100.0]))
+    array([  0., 100.])
     """
     if approximate:
         inner = math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))
@@ -83,12 +118,24 @@ def gelu(x: Any, approximate: bool = True) -> Any:
 
 
 def tanh(x: Any) -> Any:
-    """Hyperbolic tangent, elementwise."""
+    """Hyperbolic tangent, elementwise.
+
+    Examples
+    --------
+    >>> tanh(np.array([0.0, 100.0]))
+    array([0., 1.])
+    """
     return fnp.tanh(x)
 
 
 def hard_tanh(x: Any) -> Any:
-    """``min(max(x, -1), 1)``, elementwise."""
+    """``min(max(x, -1), 1)``, elementwise.
+
+    Examples
+    --------
+    >>> hard_tanh(np.array([-2.0, 0.5]))
+    array([-1. ,  0.5])
+    """
     return fnp.where(x > 1, 1, fnp.where(x < -1, -1, x))
 
 
@@ -104,23 +151,47 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
 
 
 def elu(x: Any, alpha: float = 1.0) -> Any:
-    """``x`` where positive, ``alpha * (exp(x) - 1)`` elsewhere."""
+    """``x`` where positive, ``alpha * (exp(x) - 1)`` elsewhere.
+
+    Examples
+    --------
+    >>> elu(np.array([-np.inf, 2.0]))
+    array([-1.,  2.])
+    """
     # The inner where keeps infinities of the branch not taken out of the derivative.
     return fnp.where(x > 0, x, alpha * fnp.expm1(fnp.where(x > 0, 0, x)))
 
 
 def celu(x: Any, alpha: float = 1.0) -> Any:
-    """``x`` where positive, ``alpha * (exp(x / alpha) - 1)`` elsewhere."""
+    """``x`` where positive, ``alpha * (exp(x / alpha) - 1)`` elsewhere.
+
+    Examples
+    --------
+    >>> celu(np.array([-np.inf, 2.0]), alpha=0.5)
+    array([-0.5,  2. ])
+    """
     return fnp.where(x > 0, x, alpha * fnp.expm1(fnp.where(x > 0, 0, x) / alpha))
 
 
 def selu(x: Any) -> Any:
-    """Self-normalising unit of Klambauer et al. (2017): a scaled `elu`."""
+    """Self-normalising unit of Klambauer et al. (2017): a scaled `elu`.
+
+    Examples
+    --------
+    >>> selu(np.array([-np.inf, 0.0])).round(4)
+    array([-1.7581,  0.    ])
+    """
     return 1.0507009873554805 * elu(x, 1.6732632423543772)
 
 
 def glu(x: Any, axis: int = -1) -> Any:
-    """The first half of ``x`` along an axis, times the sigmoid of the second half."""
+    """The first half of ``x`` along an axis, times the sigmoid of the second half.
+
+    Examples
+    --------
+    >>> glu(np.array([2.0, 4.0, 0.0, 0.0]))
+    array([1., 2.])
+    """
     first, second = fnp.split(x, 2, axis)
     return first * sigmoid(second)
 
@@ -162,8 +233,14 @@ def softmax(x: Any, axis: int | tuple[int, ...] = -1, where: Any = None) -> Any:
 
 
 def log_softmax(x: Any, axis: int | tuple[int, ...] = -1, where: Any = None) -> Any:
-    """The logarithm of `softmax`, accurate where that is close to 0 or 1; excluded elements
-    give -inf.
+    """The logarithm of `softmax`, accurate where that is close to 0 or 1.
+
+    Elements left out by ``where`` give -inf.
+
+    Examples
+    --------
+    >>> log_softmax(np.array([0.0, 1000.0]))
+    array([-1000.,     0.])
     """
     if where is not None:
         x = fnp.where(where, x, -np.inf)

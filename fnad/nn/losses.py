@@ -66,6 +66,12 @@ def softmax_cross_entropy_with_integer_labels(logits: Any, labels: Any) -> Any:
     ------
     ValueError
         If the shapes do not agree, or the labels are no integers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> softmax_cross_entropy_with_integer_labels(np.zeros((2, 4)), np.array([0, 3])) / np.log(4)
+    array([1., 1.])
     """
     logits, labels = fnp.asarray(logits), fnp.asarray(labels)
     if logits.ndim == 0 or labels.shape != logits.shape[:-1]:
@@ -98,7 +104,14 @@ def sigmoid_binary_cross_entropy(logits: Any, labels: Any) -> Any:
 
 
 def squared_error(predictions: Any, targets: Any = None) -> Any:
-    """``(predictions - targets)**2``, elementwise; targets are 0 by default."""
+    """``(predictions - targets)**2``, elementwise; targets are 0 by default.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> squared_error(np.array([1.0, 5.0]), np.array([1.0, 3.0]))
+    array([0., 4.])
+    """
     predictions = fnp.asarray(predictions)
     error = predictions if targets is None else predictions - _like(targets, predictions)
     return error * error
@@ -160,5 +173,12 @@ def cosine_similarity(predictions: Any, targets: Any, epsilon: float = 0.0, axis
 
 
 def cosine_distance(predictions: Any, targets: Any, epsilon: float = 0.0, axis: int = -1) -> Any:
-    """``1 - cosine_similarity``."""
+    """``1 - cosine_similarity``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cosine_distance(np.array([3.0, 4.0]), np.array([0.0, 2.0])).round(6)
+    np.float64(0.2)
+    """
     return 1 - cosine_similarity(predictions, targets, epsilon, axis)

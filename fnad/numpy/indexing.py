@@ -459,6 +459,11 @@ def nonzero(a: Any) -> Any:
     ------
     TypeError
         For a traced array; on NumPy arrays it is `numpy.nonzero`.
+
+    Examples
+    --------
+    >>> nonzero(np.array([0, 3, 0, 4]))
+    (array([1, 3]),)
     """
     x = as_operand(a)
     if isinstance(x, Tracer):

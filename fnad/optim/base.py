@@ -42,7 +42,15 @@ class MaskedState(NamedTuple):
 def stateless(
     f: Callable[[Any, Any], Any],
 ) -> GradientTransformation:
-    """Make a rule of a function ``f(updates, params) -> updates``."""
+    """Make a rule of a function ``f(updates, params) -> updates``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> halve = stateless(lambda updates, params: updates / 2)
+    >>> halve.update(np.array([4.0]), halve.init(None))[0]
+    array([2.])
+    """
 
     def update(updates: Any, state: EmptyState, params: Any = None) -> tuple[Any, EmptyState]:
         return f(updates, params), state
@@ -51,7 +59,15 @@ def stateless(
 
 
 def identity() -> GradientTransformation:
-    """The rule that changes nothing."""
+    """The rule that changes nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rule = identity()
+    >>> rule.update(np.array([4.0]), rule.init(None))[0]
+    array([4.])
+    """
     return stateless(lambda updates, params: updates)
 
 
@@ -96,6 +112,15 @@ def masked(inner: GradientTransformation, mask: Any) -> GradientTransformation:
     mask : pytree of bool, or callable
         A tree prefix of the parameters that is True where ``inner`` applies, or a function of
         the parameters that returns one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fnad import optim
+    >>> rule = masked(optim.scale(0.0), {"w": False, "b": True})
+    >>> params = {"w": np.ones(2), "b": np.ones(2)}
+    >>> rule.update(params, rule.init(params))[0]
+    {'b': array([0., 0.]), 'w': array([1., 1.])}
     """
 
     def mask_of(value: Any) -> Any:

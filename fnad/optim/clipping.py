@@ -22,14 +22,30 @@ def global_norm(updates: Any) -> Any:
 
 
 def clip(max_delta: float) -> GradientTransformation:
-    """Clip each element to ``[-max_delta, max_delta]``."""
+    """Clip each element to ``[-max_delta, max_delta]``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rule = clip(1.0)
+    >>> rule.update(np.array([-3.0, 0.5]), rule.init(None))[0]
+    array([-1. ,  0.5])
+    """
     return stateless(
         lambda updates, params: tree.map(lambda u: fnp.clip(u, -max_delta, max_delta), updates)
     )
 
 
 def clip_by_global_norm(max_norm: float) -> GradientTransformation:
-    """Scale the updates down so that their `global_norm` is at most ``max_norm``."""
+    """Scale the updates down so that their `global_norm` is at most ``max_norm``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rule = clip_by_global_norm(1.0)
+    >>> rule.update(np.array([3.0, 4.0]), rule.init(None))[0]
+    array([0.6, 0.8])
+    """
 
     def f(updates: Any, params: Any) -> Any:
         factor = max_norm / fnp.maximum(global_norm(updates), max_norm)

@@ -101,6 +101,15 @@ def adamw(
         Multiplied by the learning rate, as in Optax.
     mask : pytree of bool, or callable, optional
         Which parameters decay; see `masked`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> params = np.array([1.0, -2.0])
+    >>> optimizer = adamw(0.1, weight_decay=0.5)
+    >>> updates, state = optimizer.update(2 * params, optimizer.init(params), params)
+    >>> updates.round(6)
+    array([-0.15,  0.2 ])
     """
     return chain(
         scale_by_adam(b1, b2, eps, eps_root, nesterov=nesterov),
@@ -138,6 +147,15 @@ def rmsprop(
         Decay of the running sum of the scaled updates.
     nesterov : bool
         Nesterov momentum.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> params = np.array([1.0, -2.0])
+    >>> optimizer = rmsprop(0.1)
+    >>> updates, state = optimizer.update(2 * params, optimizer.init(params), params)
+    >>> updates.round(6)
+    array([-0.316228,  0.316228])
     """
     rule = scale_by_stddev if centered else scale_by_rms
     return chain(
@@ -159,6 +177,15 @@ def adagrad(
         The sum at the start.
     eps : float
         Added to the sum.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> params = np.array([1.0, -2.0])
+    >>> optimizer = adagrad(0.1)
+    >>> updates, state = optimizer.update(2 * params, optimizer.init(params), params)
+    >>> updates.round(6)
+    array([-0.098773,  0.099689])
     """
     return chain(
         scale_by_rss(initial_accumulator_value, eps), scale_by_learning_rate(learning_rate)

@@ -12,7 +12,13 @@ Schedule = Callable[[Any], Any]
 
 
 def constant_schedule(value: float) -> Schedule:
-    """Always ``value``."""
+    """Always ``value``.
+
+    Examples
+    --------
+    >>> constant_schedule(0.1)(1000)
+    0.1
+    """
     return lambda count: value
 
 
@@ -29,6 +35,12 @@ def polynomial_schedule(
     ------
     ValueError
         If ``transition_steps`` is not positive or ``transition_begin`` is negative.
+
+    Examples
+    --------
+    >>> schedule = polynomial_schedule(1.0, 0.0, 2, 4)
+    >>> [float(schedule(i)) for i in (0, 2, 4, 9)]
+    [1.0, 0.25, 0.0, 0.0]
     """
     _check_positive("polynomial_schedule", "transition_steps", transition_steps)
     if transition_begin < 0:
@@ -85,6 +97,12 @@ def exponential_decay(
     ------
     ValueError
         If ``transition_steps`` is not positive or ``decay_rate`` is 0.
+
+    Examples
+    --------
+    >>> schedule = exponential_decay(1.0, 10, 0.5)
+    >>> [float(schedule(i)) for i in (0, 10, 20)]
+    [1.0, 0.5, 0.25]
     """
     _check_positive("exponential_decay", "transition_steps", transition_steps)
     if decay_rate == 0:
@@ -143,6 +161,12 @@ def warmup_cosine_decay_schedule(
     end_value : float
     exponent : float
         Of the cosine.
+
+    Examples
+    --------
+    >>> schedule = warmup_cosine_decay_schedule(0.0, 1.0, 10, 30)
+    >>> [round(float(schedule(i)), 3) for i in (0, 5, 10, 20, 30)]
+    [0.0, 0.5, 1.0, 0.5, 0.0]
     """
     _check_positive("warmup_cosine_decay_schedule", "decay_steps", decay_steps - warmup_steps)
     alpha = 0.0 if peak_value == 0 else end_value / peak_value
@@ -184,6 +208,12 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> 
     schedules : sequence of schedules
     boundaries : sequence of int
         The counts at which the second and later ones begin.
+
+    Examples
+    --------
+    >>> schedule = join_schedules([constant_schedule(1.0), linear_schedule(1.0, 0.0, 4)], [10])
+    >>> [float(schedule(i)) for i in (0, 10, 12, 14)]
+    [1.0, 1.0, 0.5, 0.0]
     """
     if len(boundaries) != len(schedules) - 1:
         raise ValueError(

@@ -58,12 +58,26 @@ class ScaleByRssState(NamedTuple):
 
 
 def scale(step_size: float) -> GradientTransformation:
-    """Multiply by a constant."""
+    """Multiply by a constant.
+
+    Examples
+    --------
+    >>> rule = scale(-0.5)
+    >>> rule.update(np.array([1.0, -2.0]), rule.init(np.zeros(2)))[0]
+    array([-0.5,  1. ])
+    """
     return stateless(lambda updates, params: tree.map(lambda u: step_size * u, updates))
 
 
 def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
-    """Multiply by ``step_size_fn(number of past steps)``."""
+    """Multiply by ``step_size_fn(number of past steps)``.
+
+    Examples
+    --------
+    >>> rule = scale_by_schedule(lambda count: 1 / (1 + count))
+    >>> rule.update(np.array([1.0, -2.0]), rule.init(np.zeros(2)))[0]
+    array([ 1., -2.])
+    """
 
     def init(params: Any) -> ScaleByScheduleState:
         return ScaleByScheduleState(np.zeros((), np.int32)[()])
@@ -81,7 +95,14 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
 def scale_by_learning_rate(
     learning_rate: float | Schedule, *, flip_sign: bool = True
 ) -> GradientTransformation:
-    """Multiply by the (negative) learning rate, a number or a schedule."""
+    """Multiply by the (negative) learning rate, a number or a schedule.
+
+    Examples
+    --------
+    >>> rule = scale_by_learning_rate(0.5)
+    >>> rule.update(np.array([1.0, -2.0]), rule.init(np.zeros(2)))[0]
+    array([-0.5,  1. ])
+    """
     sign = -1 if flip_sign else 1
     if callable(learning_rate):
         schedule = learning_rate
@@ -97,6 +118,15 @@ def trace(decay: float, nesterov: bool = False) -> GradientTransformation:
     decay : float
     nesterov : bool
         Whether to give out ``update + decay * trace`` in place of the trace.
+
+    Examples
+    --------
+    >>> rule = trace(0.9)
+    >>> state = rule.init(np.zeros(1))
+    >>> for _ in range(3):
+    ...     updates, state = rule.update(np.ones(1), state)
+    >>> updates
+    array([2.71])
     """
 
     def init(params: Any) -> TraceState:
@@ -128,6 +158,12 @@ def scale_by_adam(
         Added to the root, and below it.
     nesterov : bool
         Nesterov momentum (Dozat, 2016).
+
+    Examples
+    --------
+    >>> rule = scale_by_adam()
+    >>> rule.update(np.array([1.0, -2.0]), rule.init(np.zeros(2)))[0].round(6)
+    array([ 1., -1.])
     """
 
     def init(params: Any) -> ScaleByAdamState:
@@ -169,6 +205,12 @@ def scale_by_rms(
         The mean square at the start.
     eps_in_sqrt : bool
         Where ``eps`` is added.
+
+    Examples
+    --------
+    >>> rule = scale_by_rms()
+    >>> rule.update(np.array([1.0, -2.0]), rule.init(np.zeros(2)))[0].round(6)
+    array([ 3.162278, -3.162278])
     """
 
     def init(params: Any) -> ScaleByRmsState:
@@ -187,7 +229,14 @@ def scale_by_rms(
 def scale_by_stddev(
     decay: float = 0.9, eps: float = 1e-8, initial_scale: float = 0.0, eps_in_sqrt: bool = True
 ) -> GradientTransformation:
-    """Divide by the running standard deviation; parameters as in `scale_by_rms`."""
+    """Divide by the running standard deviation; parameters as in `scale_by_rms`.
+
+    Examples
+    --------
+    >>> rule = scale_by_stddev()
+    >>> rule.update(np.array([1.0, -2.0]), rule.init(np.zeros(2)))[0].round(6)
+    array([ 3.333333, -3.333333])
+    """
 
     def init(params: Any) -> ScaleByRStdDevState:
         nu = tree.map(lambda p: fnp.full_like(p, initial_scale), params)
@@ -207,7 +256,14 @@ def scale_by_stddev(
 def scale_by_rss(
     initial_accumulator_value: float = 0.1, eps: float = 1e-7
 ) -> GradientTransformation:
-    """Divide by the root of the sum of all squares so far; where the sum is 0 give 0."""
+    """Divide by the root of the sum of all squares so far; where the sum is 0 give 0.
+
+    Examples
+    --------
+    >>> rule = scale_by_rss(0.0)
+    >>> rule.update(np.array([1.0, -2.0]), rule.init(np.zeros(2)))[0].round(6)
+    array([ 1., -1.])
+    """
 
     def init(params: Any) -> ScaleByRssState:
         start = tree.map(lambda p: fnp.full_like(p, initial_accumulator_value), params)
@@ -235,6 +291,13 @@ def add_decayed_weights(weight_decay: float = 0.0, mask: Any = None) -> Gradient
     weight_decay : float
     mask : pytree of bool, or callable, optional
         Which parameters decay; see `masked`. All by default.
+
+    Examples
+    --------
+    >>> rule = add_decayed_weights(0.5)
+    >>> params = np.array([2.0, 4.0])
+    >>> rule.update(np.zeros(2), rule.init(params), params)[0]
+    array([1., 2.])
     """
 
     def update(updates: Any, state: EmptyState, params: Any = None) -> tuple[Any, EmptyState]:
