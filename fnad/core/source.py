@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ class SourceLine:
         return f"{self.file}:{self.line} ({self.function})"
 
 
+@functools.cache
 def is_internal(file: str) -> bool:
     """Whether a file belongs to fnad or to the interpreter rather than to the user."""
     return file.startswith((_PACKAGE, "<frozen")) or file.endswith(

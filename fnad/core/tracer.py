@@ -31,6 +31,7 @@ from fnad.core.errors import (
 )
 from fnad.core.interpret import as_value, evaluate_primitive
 from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var
+from fnad.core.ownership import Snapshots, own_results
 from fnad.core.primitive import Primitive
 from fnad.core.source import SourceLine, user_line
 from fnad.core.types import ShapedArray, aval_of
@@ -39,6 +40,7 @@ from fnad.core.types import ShapedArray, aval_of
 class _Stack(threading.local):
     def __init__(self) -> None:
         self.traces: list[Trace] = []
+        self.snapshots = Snapshots()
 
 
 _stack = _Stack()
@@ -87,12 +89,12 @@ class Trace:
         self.makers: dict[Var, Equation] = {}
         self.source: SourceLine | None = None
 
-    def new_input(self, aval: ShapedArray, value: Any) -> Tracer:
+    def new_input(self, aval: ShapedArray, value: Any, source: SourceLine | None) -> Tracer:
         """Add an input; ``value`` is an array, a tracer of an enclosing trace, or `Unknown`."""
         var = Var(aval)
         self.invars.append(var)
         self.values[var] = value
-        return Tracer(self, var, self.source or user_line())
+        return Tracer(self, var, source)
 
     def atom(self, value: Any) -> Atom:
         """Return the variable or literal of this trace that stands for ``value``."""
@@ -108,12 +110,14 @@ class Trace:
         return self._closed_over(value, aval)
 
     def _closed_over(self, value: Any, aval: ShapedArray) -> Var:
-        found = self.consts.get(id(value.variable if isinstance(value, Tracer) else value))
+        if isinstance(value, np.ndarray):
+            value = _stack.snapshots.take(value)
+        key = id(value.variable if isinstance(value, Tracer) else value)
+        found = self.consts.get(key)
         if found is not None:
             return found[0]
         var = Var(aval)
-        key = value.variable if isinstance(value, Tracer) else value
-        self.consts[id(key)] = (var, value)
+        self.consts[key] = (var, value)
         self.values[var] = value
         return var
 
@@ -150,12 +154,13 @@ class Trace:
                 env[old] = var
                 self.makers[var] = new
         outs: list[Any] = []
+        source = self.source or user_line()
         for atom in jaxpr.outvars:
             new_atom = atom if isinstance(atom, Literal) else env[atom]
             if isinstance(new_atom, Literal):
                 outs.append(new_atom.val)
             else:
-                outs.append(Tracer(self, new_atom, self.source or user_line()))
+                outs.append(Tracer(self, new_atom, source))
         return outs
 
     def value_of(self, var: Var) -> Any:
@@ -223,12 +228,14 @@ def trace_to_jaxpr(
     jaxpr : Jaxpr
         Its inputs are first what the function closed over, then the arguments.
     consts : list
-        The values it closed over: arrays, and tracers of enclosing traces.
+        The values it closed over: read-only copies of arrays, as they were when the function
+        read them, and tracers of enclosing traces.
     """
     trace = Trace(kind)
     unknown = Unknown(kind)
+    source = user_line()
     tracers = [
-        trace.new_input(aval, unknown if values is None else values[i])
+        trace.new_input(aval, unknown if values is None else values[i], source)
         for i, aval in enumerate(avals)
     ]
     _stack.traces.append(trace)
@@ -236,6 +243,8 @@ def trace_to_jaxpr(
         return trace.finish(function(*tracers))
     finally:
         _stack.traces.pop()
+        if not _stack.traces:
+            _stack.snapshots.clear()
         trace.alive = False
 
 
@@ -289,7 +298,10 @@ def bind(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> A
 
 
 def apply_jaxpr(jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:
-    """Run a program on arrays or tracers: evaluated outside, inlined inside a trace."""
+    """Run a program on arrays or tracers: evaluated outside, inlined inside a trace.
+
+    Evaluated results share no memory with the arguments or with each other.
+    """
     trace = current_trace()
     if trace is not None:
         return trace.inline(jaxpr, args)
@@ -298,7 +310,7 @@ def apply_jaxpr(jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:
     for arg in args:
         if isinstance(arg, Tracer):
             raise_leaked(arg)
-    return eval_jaxpr(jaxpr, args)
+    return own_results(eval_jaxpr(jaxpr, args), args)
 
 
 def add_source_note(error: BaseException, source: SourceLine | None) -> None:
@@ -448,6 +460,8 @@ class Tracer:
         return self.concretize(ConcretizationTypeError).tolist()
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
+        if not self.recorder.alive:
+            raise_leaked(self)
         raise TracerArrayConversionError(
             f"NumPy tried to turn a traced array ({self.aval}, made at {self.source}) into a"
             f" numpy.ndarray while {self.recorder.kind} is being traced, which would cut it out of"

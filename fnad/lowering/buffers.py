@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -19,7 +20,11 @@ from fnad.lowering.plan import (
     While,
 )
 
+Intervals = dict[int, tuple[int, int]]
+
 ALIGNMENT = 64
+# Buffers of at most this many bytes are placed by linear scan, the others each into the best gap.
+_SMALL = 4096
 
 
 def _loads(exprs: Sequence[Expr]) -> Iterator[int]:
@@ -102,7 +107,7 @@ class _Lifetimes:
         self.outside[number] |= {*loops[common:], *use.loops[common:]}
         use.loops = use.loops[:common]
 
-    def intervals(self) -> dict[int, tuple[int, int]]:
+    def intervals(self) -> Intervals:
         result = {}
         for number, use in self.uses.items():
             first, last = use.first, use.last
@@ -117,23 +122,16 @@ def place(buffers: Sequence[Buffer], body: Sequence[Node]) -> tuple[tuple[Buffer
     """Give every temporary a lifetime and an offset; return the buffers and the arena's size.
 
     The largest buffers are placed first, each into the tightest gap between those that live at
-    the same time (Pisarchyk and Lee, 2020, "greedy by size").
+    the same time (Pisarchyk and Lee, 2020, "greedy by size"). Behind them come the small ones,
+    of which an unrolled program has thousands.
     """
     lifetimes = _Lifetimes()
     lifetimes.walk(body, ())
     intervals = lifetimes.intervals()
     temps = [b for b in buffers if b.role == "temp" and b.number in intervals]
-    placed: list[tuple[int, int, tuple[int, int]]] = []
-    offsets: dict[int, int] = {}
-    for b in sorted(temps, key=lambda b: (-b.nbytes, b.number)):
-        size = -(-b.nbytes // ALIGNMENT) * ALIGNMENT
-        life = intervals[b.number]
-        offset = _tightest_gap(
-            size, sorted((start, end) for start, end, other in placed if _overlap(life, other))
-        )
-        placed.append((offset, offset + size, life))
-        offsets[b.number] = offset
-    arena = max((end for _, end, _ in placed), default=0)
+    offsets, arena = _place_large([b for b in temps if b.nbytes > _SMALL], intervals)
+    small, arena = _place_small([b for b in temps if b.nbytes <= _SMALL], intervals, arena)
+    offsets |= small
     used = [b for b in buffers if b.role != "temp" or b.number in intervals]
     return tuple(
         replace(b, offset=offsets[b.number], lifetime=intervals[b.number])
@@ -141,6 +139,45 @@ def place(buffers: Sequence[Buffer], body: Sequence[Node]) -> tuple[tuple[Buffer
         else b
         for b in used
     ), arena
+
+
+def _padded(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def _place_large(temps: Sequence[Buffer], intervals: Intervals) -> tuple[dict[int, int], int]:
+    placed: list[tuple[int, int, tuple[int, int]]] = []
+    offsets: dict[int, int] = {}
+    for b in sorted(temps, key=lambda b: (-b.nbytes, b.number)):
+        size, life = _padded(b.nbytes), intervals[b.number]
+        offset = _tightest_gap(
+            size, sorted((start, end) for start, end, other in placed if _overlap(life, other))
+        )
+        placed.append((offset, offset + size, life))
+        offsets[b.number] = offset
+    return offsets, max((end for _, end, _ in placed), default=0)
+
+
+def _place_small(
+    temps: Sequence[Buffer], intervals: Intervals, arena: int
+) -> tuple[dict[int, int], int]:
+    """In the order of first uses, each takes the place of a dead one of its size, or a new one."""
+    offsets: dict[int, int] = {}
+    free: dict[int, list[int]] = {}
+    alive: list[tuple[int, int, int]] = []  # a heap: last use, size, offset
+    for b in sorted(temps, key=lambda b: (intervals[b.number], b.number)):
+        first, last = intervals[b.number]
+        while alive and alive[0][0] < first:
+            _, size, offset = heapq.heappop(alive)
+            free.setdefault(size, []).append(offset)
+        size = _padded(b.nbytes)
+        if free.get(size):
+            offset = free[size].pop()
+        else:
+            offset, arena = arena, arena + size
+        offsets[b.number] = offset
+        heapq.heappush(alive, (last, size, offset))
+    return offsets, arena
 
 
 def _overlap(a: tuple[int, int], b: tuple[int, int]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fnad.lowering.expr import Expr, postorder
+from fnad.lowering.expr import Expr, below
 
 # Above this an element is stored rather than computed twice.
 CHEAP = 6
@@ -45,12 +45,17 @@ _COSTS = dict.fromkeys(
 ) | {"constant": 0, "axis": 0, "counter": 0, "affine": 0, "divide": 4, "remainder": 4, "sqrt": 4}
 
 
-def cost(expr: Expr, count_only: bool = False) -> int:
-    """The cost of an expression in the order of additions, or just how many operations it has."""
-    if count_only:
-        return sum(_COSTS.get(e.op, 1) > 0 for e in postorder([expr]))
-    total = sum(_COSTS.get(e.op, 1) for e in postorder([expr], lambda e: e.op == "reduce"))
-    for e in postorder([expr], lambda e: not e.reduces):
+def operations(expr: Expr) -> int:
+    """How many operations an expression has, shared ones counted once."""
+    return sum(_COSTS.get(e.op, 1) > 0 for e in below(expr))
+
+
+def cost(expr: Expr) -> int:
+    """The cost of an expression in the order of additions."""
+    total = 0
+    for e in below(expr, into_reductions=False):
         if e.op == "reduce":
             total += (1 + cost(e.args[0])) * max(math.prod(n for _, n in e.attr.axes), 8)
+        else:
+            total += _COSTS.get(e.op, 1)
     return total

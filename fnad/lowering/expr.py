@@ -18,6 +18,7 @@ named alike, and these leaves and forms:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -29,6 +30,7 @@ import numpy as np
 INT64 = np.dtype(np.int64)
 BOOL = np.dtype(np.bool_)
 _INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
+_MAX_WEIGHT = 2**20
 Bounds = tuple[int, int] | None
 
 _interned: WeakValueDictionary[Any, Expr] = WeakValueDictionary()
@@ -47,7 +49,7 @@ class Reduce:
 class Expr:
     """One scalar operation; made by `Builder` and by operators only."""
 
-    __slots__ = ("__weakref__", "args", "attr", "bounds", "dtype", "op", "reduces", "serial")
+    __slots__ = ("__weakref__", "args", "attr", "bounds", "dtype", "op", "reduces", "serial", "weight")
 
     op: str
     args: tuple[Expr, ...]
@@ -56,6 +58,7 @@ class Expr:
     bounds: Bounds
     reduces: bool
     serial: int
+    weight: int  # at least the number of operations below and with this one, capped
 
     def __add__(self, other: Any) -> Expr:
         return B.add(self, _like(other, self))
@@ -123,7 +126,11 @@ def make(
     expr = Expr.__new__(Expr)
     expr.op, expr.args, expr.dtype, expr.attr = op, args, dtype, attr
     expr.bounds, expr.serial = bounds, next(_serial)
-    expr.reduces = op == "reduce" or any(a.reduces for a in args)
+    expr.reduces, expr.weight = op == "reduce", 1
+    for arg in args:
+        expr.reduces |= arg.reduces
+        expr.weight += arg.weight
+    expr.weight = min(expr.weight, _MAX_WEIGHT)
     _interned[key] = expr
     return expr
 
@@ -148,6 +155,7 @@ def reduce(spec: Reduce, value: Expr, dtype: Any) -> Expr:
     return make("reduce", (value,), dtype, spec)
 
 
+@functools.lru_cache(maxsize=4096)
 def integer(value: int) -> Expr:
     """An index constant."""
     return B.constant(value, INT64)
@@ -466,6 +474,18 @@ def postorder(
             seen.add(expr)
             stack.append((expr, True))
             stack.extend((a, False) for a in reversed(expr.args) if a not in seen)
+
+
+def below(root: Expr, into_reductions: bool = True) -> list[Expr]:
+    """An expression and all below it, each once, in no particular order (faster so)."""
+    found, seen = [root], {root}
+    for expr in found:  # grows while it is walked
+        if into_reductions or expr.op != "reduce":
+            for arg in expr.args:
+                if arg not in seen:
+                    seen.add(arg)
+                    found.append(arg)
+    return found
 
 
 def rebuild(roots: Iterable[Expr], leaf: Callable[[Expr], Expr | None]) -> list[Expr]:

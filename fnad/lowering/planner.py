@@ -19,11 +19,11 @@ from fnad.core.ir import Atom, Jaxpr, Literal, Var
 from fnad.core.types import ShapedArray
 from fnad.lowering import blocks, nodes
 from fnad.lowering.buffers import place
-from fnad.lowering.costs import CHEAP, MAX_EXPRESSIONS, cost
+from fnad.lowering.costs import CHEAP, MAX_EXPRESSIONS, cost, operations
 from fnad.lowering.expr import B, Expr, Reduce, integer, reduce
 from fnad.lowering.kernels import build_kernel
 from fnad.lowering.plan import Buffer, Node, Origin, Plan, Store
-from fnad.lowering.tensors import Index, Tensor, generic_index, linear, unravel
+from fnad.lowering.tensors import Index, Reads, Tensor, generic_index, linear, unravel
 
 # Numbers of reduced axes start here while kernels are being built; kernels are renumbered.
 _FIRST_REDUCED_AXIS = 1000
@@ -40,8 +40,9 @@ class Planner:
         self.body: list[Node] = []
         self.origin: Origin | None = None
         self.generation = 0
-        self.reducing: tuple[int, ...] = ()
-        self._reads: dict[Tensor, dict[Index, int]] | None = None
+        self.reducing = 0
+        self.reads: Reads = {}
+        self.times = 1
         self._next_axis = _FIRST_REDUCED_AXIS
         self._next_counter = 0
 
@@ -128,11 +129,14 @@ class Planner:
             return self.compute(shape, dtype, lambda index: element(index, rindex))
 
         def value(index: Index) -> Expr:
-            self.reducing = (*self.reducing, math.prod(extents))
+            count = math.prod(extents)
+            self.reducing += 1
+            self.times *= count
             try:
                 body = element(index, rindex)
             finally:
-                self.reducing = self.reducing[:-1]
+                self.reducing -= 1
+                self.times //= count
             spec = Reduce(kind, axes, body.dtype if accumulator is None else accumulator)
             return reduce(spec, body, np.dtype(dtype))
 
@@ -167,12 +171,13 @@ class Planner:
 
     @contextmanager
     def _outside_reductions(self) -> Any:
-        saved, self.reducing = self.reducing, ()
-        reads, self._reads = self._reads, None
+        saved, self.reducing = self.reducing, 0
+        outside = self.start_reads()
         try:
             yield
         finally:
-            self.reducing, self._reads = saved, reads
+            self.reducing = saved
+            self.reads, self.times = outside
 
     def reshape(self, t: Tensor, shape: Sequence[int]) -> Tensor:
         """The same elements in row-major order under another shape; never a copy."""
@@ -271,25 +276,27 @@ class Planner:
 
     # -- what gets a buffer -------------------------------------------------------------------
 
-    def note_read(self, t: Tensor, index: Index) -> None:
-        """Called by lazy tensors when an element of theirs is read."""
-        if self._reads is not None:
-            self._reads.setdefault(t, {})[index] = math.prod(self.reducing)
+    def start_reads(self) -> tuple[Reads, int]:
+        """Begin to note what is read anew; returns what to restore afterwards."""
+        outside = self.reads, self.times
+        self.reads, self.times = {}, 1
+        return outside
+
+    def note_read(self, t: Tensor, index: Index, inner: Reads) -> None:
+        """Called by lazy tensors when an element of theirs is read; ``inner`` is what it reads."""
+        times = self.times
+        if times == 1:
+            self.reads.update(inner)
+        else:
+            self.reads.update((read, n * times) for read, n in inner.items())
+        self.reads[t, index] = times
 
     def _settle(self, t: Tensor, shared: bool) -> None:
         """Store ``t``, or what it reads, where inlining would repeat work."""
         if t.stored or t.size == 0:
             return
         for _ in range(8):  # each buffer given may change what is read how often
-            value, reads = self._probe(t)
-            repeated = [
-                q
-                for q, indices in reads.items()
-                if q is not t
-                and not q.stored
-                and t.size * sum(indices.values()) > q.size
-                and cost(q.at(generic_index(q.shape))) > CHEAP
-            ]
+            repeated = self._repeated(t)
             if not repeated:
                 break
             # The smallest first: what reads it may be cheap afterwards. Of equals (a tensor and
@@ -300,18 +307,26 @@ class Planner:
                     key=lambda q: (q.size, -cost(q.at(generic_index(q.shape)))),
                 )
             )
-        if (shared and cost(value) > CHEAP) or cost(value, count_only=True) > MAX_EXPRESSIONS:
+        value = t.at(generic_index(t.shape))
+        if (shared and cost(value) > CHEAP) or (
+            value.weight > MAX_EXPRESSIONS and operations(value) > MAX_EXPRESSIONS
+        ):
             self.materialize(t)
 
-    def _probe(self, t: Tensor) -> tuple[Expr, dict[Tensor, dict[Index, int]]]:
-        reads: dict[Tensor, dict[Index, int]] = {}
-        self._reads = reads
-        saved, self.reducing = self.reducing, ()
-        self.generation += 1
-        try:
-            return t.at(generic_index(t.shape)), reads
-        finally:
-            self._reads, self.reducing = None, saved
+    def _repeated(self, t: Tensor) -> list[Tensor]:
+        """The lazy tensors that ``t`` would compute more often than they have elements."""
+        with self._outside_reductions():
+            reads = t.reads(generic_index(t.shape))
+            times: dict[Tensor, int] = {}
+            for (q, _), n in reads.items():
+                times[q] = times.get(q, 0) + n
+            return [
+                q
+                for q, n in times.items()
+                if t.size * n > q.size
+                and not q.stored
+                and cost(q.at(generic_index(q.shape))) > CHEAP
+            ]
 
 
 def shared_variables(jaxpr: Jaxpr) -> set[Var]:

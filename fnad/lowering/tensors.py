@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from fnad.lowering.planner import Planner
 
 Index = tuple[Expr, ...]
+# Which elements of which lazy tensors an expression was made of, and how often each is computed.
+Reads = dict[tuple["Tensor", Index], int]
 
 
 class Tensor:
@@ -34,6 +37,7 @@ class Tensor:
         "origin",
         "planner",
         "shape",
+        "size",
     )
 
     def __init__(
@@ -48,11 +52,12 @@ class Tensor:
         self.planner = planner
         self.origin = planner.origin
         self.shape = tuple(shape)
+        self.size = math.prod(self.shape)
         self.dtype = np.dtype(dtype)
         self.element = element
         self.buffer = buffer
         self.base = integer(0) if base is None else base
-        self._cache: dict[Index, Expr] = {}
+        self._cache: dict[Index, tuple[Expr, Reads]] = {}
         self._generation = planner.generation
 
     @property
@@ -60,32 +65,44 @@ class Tensor:
         return len(self.shape)
 
     @property
-    def size(self) -> int:
-        return math.prod(self.shape)
-
-    @property
     def stored(self) -> bool:
         return self.buffer is not None
 
     def at(self, index: Any) -> Expr:
         """The element at ``index``, a tuple of int64 expressions inside the shape."""
-        index = tuple(i if isinstance(i, Expr) else integer(i) for i in index)
+        index = tuple([i if isinstance(i, Expr) else integer(i) for i in index])
         if self.buffer is not None:
             return load(self.buffer, self.base + linear(index, self.shape), self.dtype)
-        self.planner.note_read(self, index)
-        if self._generation != self.planner.generation:
-            self._cache.clear()
-            self._generation = self.planner.generation
-        expr = self._cache.get(index)
-        if expr is None:
-            assert self.element is not None
-            expr = B.convert(self.element(index), self.dtype)
-            self._cache[index] = expr
-        if expr.reduces and self.planner.reducing:
+        expr, reads = self._expanded(index)
+        planner = self.planner
+        if expr.reduces and planner.reducing:
             # Loops of reductions do not nest: the inner one gets a buffer.
-            self.planner.materialize(self)
+            planner.materialize(self)
             return self.at(index)
+        if expr.op != "constant":
+            planner.note_read(self, index, reads)
         return expr
+
+    def reads(self, index: Index) -> Reads:
+        """What `at` inlines at ``index`` of other lazy tensors, directly and through others."""
+        return self._expanded(index)[1]
+
+    def _expanded(self, index: Index) -> tuple[Expr, Reads]:
+        """An element and what it reads; kept until some tensor gets a buffer."""
+        planner = self.planner
+        if self._generation != planner.generation:
+            self._cache.clear()
+            self._generation = planner.generation
+        found = self._cache.get(index)
+        if found is None:
+            assert self.element is not None
+            outside = planner.start_reads()
+            try:
+                expr = B.convert(self.element(index), self.dtype)
+                found = self._cache[index] = (expr, planner.reads)
+            finally:
+                planner.reads, planner.times = outside
+        return found
 
     def store_at(self, buffer: int, base: Expr) -> None:
         """Turn into a stored tensor."""
@@ -93,6 +110,7 @@ class Tensor:
         self._cache.clear()
 
 
+@functools.lru_cache(maxsize=1024)
 def generic_index(shape: tuple[int, ...], first: int = 0) -> Index:
     """One loop variable per axis; axes of length 1 need none."""
     return tuple(axis(first + k, n) if n != 1 else integer(0) for k, n in enumerate(shape))

@@ -36,6 +36,9 @@ from fnad.lowering.plan import (
 
 ENTRY = "fnad.entry"
 
+# LLVM's time for a basic block grows faster than its length.
+_CALLS_IN_BLOCK = 64
+
 # PyArrayObject begins with PyObject_HEAD and then ``char *data``; NumPy's ABI fixes that
 # (PyArrayObject_fields in ndarraytypes.h), so compiled code can read it.
 ARRAY_DATA_OFFSET = object.__basicsize__
@@ -65,28 +68,39 @@ class _Emitter:
         self.plan = plan
         self.buffers = {b.number: b for b in plan.buffers}
         self.module = Module()
-        self.entry = Function(self.module, ENTRY, ["ptr %arrays", "ptr %arena"], linkage="")
-        self.pointers: dict[int, str] = {}
+        # There is nothing to optimise in a list of calls, and thousands of them take long.
+        self.entry = Function(
+            self.module,
+            ENTRY,
+            ["ptr %arrays", "ptr %arena"],
+            attributes="noinline optnone nounwind",
+            linkage="",
+        )
+        self.calls = 0
+        arrays = (*plan.inputs, *plan.outputs)
+        self.positions = {number: position for position, number in enumerate(arrays)}
         self.counters: dict[int, Value] = {}
-        self.count = 0
+        self.names: dict[tuple[str, ...], str] = {}  # of functions, by what they do
         self.scratch_offset = (plan.arena_size + 63) // 64 * 64
         self.scratch_size = 0
 
     def emit(self) -> None:
         f = self.entry
-        for position, number in enumerate((*self.plan.inputs, *self.plan.outputs)):
-            slot = f.raw(f"getelementptr inbounds ptr, ptr %arrays, i64 {position}")
-            array = f.raw(f"load ptr, ptr {slot}")
-            field = f.raw(f"getelementptr inbounds i8, ptr {array}, i64 {ARRAY_DATA_OFFSET}")
-            self.pointers[number] = f.raw(f"load ptr, ptr {field}", "buffer")
-        for buffer in self.plan.buffers:
-            if buffer.number not in self.pointers and buffer.offset is not None:
-                self.pointers[buffer.number] = f.raw(
-                    f"getelementptr inbounds i8, ptr %arena, i64 {buffer.offset}", "buffer"
-                )
         self._body(self.plan.body)
         f.ret()
         self.module.add(f)
+
+    def _pointer(self, number: int) -> str:
+        """Where a buffer lies; found anew for each use, as thousands would fill the stack."""
+        f = self.entry
+        position = self.positions.get(number)
+        if position is None:
+            offset = self.buffers[number].offset
+            return f.raw(f"getelementptr inbounds i8, ptr %arena, i64 {offset}", "buffer")
+        slot = f.raw(f"getelementptr inbounds ptr, ptr %arrays, i64 {position}")
+        array = f.raw(f"load ptr, ptr {slot}")
+        field = f.raw(f"getelementptr inbounds i8, ptr {array}, i64 {ARRAY_DATA_OFFSET}")
+        return f.raw(f"load ptr, ptr {field}", "buffer")
 
     def _body(self, nodes: Iterable[Node]) -> None:
         for node in nodes:
@@ -102,13 +116,17 @@ class _Emitter:
         body: Callable[[Function, ExpressionPrinter], None],
         scratch: int = 0,
     ) -> None:
-        """Emit ``body`` as a function of the node's buffers and counters, and call it."""
-        used = sorted(set(buffers))
+        """Emit ``body`` as a function of the node's buffers and counters, and call it.
+
+        Nodes that do the same to different buffers (the steps of a loop that the user's Python
+        unrolled) share one function, which is compiled once.
+        """
+        used = list(dict.fromkeys(buffers))
         turns = sorted({e.attr[0] for e in postorder(exprs) if e.op == "counter"})
         disjoint = self._disjoint([self.buffers[n] for n in used])
-        params = [self._parameter(self.buffers[n], disjoint) for n in used]
-        params += [f"i64 %turn.{t}" for t in turns]
-        arguments = [f"ptr {self.pointers[n]}" for n in used]
+        params = [self._parameter(i, self.buffers[n], disjoint) for i, n in enumerate(used)]
+        params += [f"i64 %turn.{i}" for i in range(len(turns))]
+        arguments = [f"ptr {self._pointer(n)}" for n in used]
         arguments += [self.counters[t].typed for t in turns]
         if scratch:
             self.scratch_size = max(self.scratch_size, scratch)
@@ -117,21 +135,29 @@ class _Emitter:
             arguments.append(f"ptr {self.entry.raw(place)}")
         origin = str(node.origin) if node.origin else type(node).__name__.lower()
         stem = re.sub(r"\W+", "_", node.origin.primitive if node.origin else origin)
-        name = f"fnad.{self.count}.{stem}"
-        self.count += 1
+        name = f"fnad.{len(self.names)}.{stem}"
         f = Function(self.module, name, params, attributes="noinline nounwind", comment=origin)
-        pointers = {n: f"%buffer.{n}" for n in used}
-        counters = {t: Value(f"%turn.{t}", INT64) for t in turns}
+        pointers = {n: f"%buffer.{i}" for i, n in enumerate(used)}
+        counters = {t: Value(f"%turn.{i}", INT64) for i, t in enumerate(turns)}
         body(f, ExpressionPrinter(f, pointers, counters))
         f.ret()
-        self.module.add(f)
-        self.entry.emit(f"call void @{name}({', '.join(arguments)})")
+        shared = self.names.setdefault(f.code(), name)
+        if shared == name:
+            self.module.add(f)
+        else:
+            self.entry.comment(origin)
+        self.entry.emit(f"call void @{shared}({', '.join(arguments)})")
+        self.calls += 1
+        if self.calls % _CALLS_IN_BLOCK == 0:
+            after = self.entry.fresh("next")
+            self.entry.jump(after)
+            self.entry.label(after)
 
     @staticmethod
-    def _parameter(buffer: Buffer, disjoint: bool) -> str:
+    def _parameter(position: int, buffer: Buffer, disjoint: bool) -> str:
         aligned = buffer.offset is not None and buffer.offset % 64 == 0
         alignment = 64 if aligned else buffer.dtype.itemsize
-        return f"ptr {'noalias ' if disjoint else ''}align {alignment} %buffer.{buffer.number}"
+        return f"ptr {'noalias ' if disjoint else ''}align {alignment} %buffer.{position}"
 
     @staticmethod
     def _disjoint(buffers: list[Buffer]) -> bool:
@@ -223,7 +249,7 @@ class _Emitter:
 
         def condition() -> Value:
             self._body(node.condition)
-            return f.load(self.pointers[node.predicate], BOOL)
+            return f.load(self._pointer(node.predicate), BOOL)
 
         def body() -> list[Value]:
             self._body(node.body)
@@ -234,7 +260,7 @@ class _Emitter:
     def _branch(self, node: Branch) -> None:
         f = self.entry
         self._note(node)
-        index = f.load(self.pointers[node.index], INT32)
+        index = f.load(self._pointer(node.index), INT32)
         last = f.b.constant(len(node.branches) - 1, INT32)
         index = f.b.minimum(f.b.maximum(index, f.b.constant(0, INT32)), last)
         labels, after = [f.fresh("case") for _ in node.branches], f.fresh("endcase")

@@ -59,6 +59,7 @@ def constant_text(value: Any, dtype: DType) -> str:
         return str(int(np.array(value).astype(dtype)))
     if dtype == FLOAT16:
         return f"0xH{int(np.array(value, dtype).view(np.uint16)):04X}"
+    llvm_type(dtype)  # refuses what has none
     with np.errstate(all="ignore"):
         exact = float(np.array(value).astype(dtype))
     return f"0x{struct.unpack('<Q', struct.pack('<d', exact))[0]:016X}"
@@ -137,7 +138,8 @@ class Function:
         self.name = name
         self.b: ScalarBuilder = ScalarBuilder(self)
         self._comment = [f"; {line}" for line in comment.splitlines()]
-        self._header = f"define {linkage}{returns} @{name}({', '.join(parameters)}) {attributes} {{"
+        self._parameters = ", ".join(parameters)
+        self._header = f"define {linkage}{returns} @{name}({self._parameters}) {attributes} {{"
         self._lines: list[str] = ["entry:"]
         self._stack: list[str] = []  # allocas, which belong to the entry block
         self._count = 0
@@ -146,6 +148,10 @@ class Function:
     def text(self) -> str:
         body = [self._lines[0], *self._stack, *self._lines[1:]]
         return "\n".join([*self._comment, self._header, *body, "}"])
+
+    def code(self) -> tuple[str, ...]:
+        """What the function does: all of its text but its name and the comment above it."""
+        return (self._parameters, *self._stack, *self._lines)
 
     def fresh(self, prefix: str = "v") -> str:
         self._count += 1
