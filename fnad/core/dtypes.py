@@ -39,32 +39,6 @@ def promotion_operand(aval: ShapedArray) -> Any:
     return _WEAK[aval.dtype.kind] if aval.weak_type else aval.dtype
 
 
-def ufunc_dtypes(ufunc: np.ufunc, *xs: Any) -> tuple[np.dtype[Any], ...]:
-    """The dtypes in which a NumPy ufunc would compute: those of its inputs, then its outputs.
-
-    Parameters
-    ----------
-    ufunc : numpy.ufunc
-        The function.
-    *xs : array_like
-        Its inputs: arrays, scalars, tracers, or abstract values.
-
-    Raises
-    ------
-    TypeError
-        If NumPy has no such loop (``np.bitwise_and`` of floats).
-
-    Examples
-    --------
-    >>> ufunc_dtypes(np.true_divide, np.int32(1), 2)
-    (dtype('float64'), dtype('float64'), dtype('float64'))
-    >>> ufunc_dtypes(np.add, np.float32(1), 2.0)[-1]
-    dtype('float32')
-    """
-    operands = [promotion_operand(x if isinstance(x, ShapedArray) else aval_of(x)) for x in xs]
-    return ufunc.resolve_dtypes((*operands, *[None] * ufunc.nout))
-
-
 def result_type(*xs: Any) -> np.dtype[Any]:
     """The dtype to which values (or dtypes) promote together, as `numpy.result_type` finds it.
 

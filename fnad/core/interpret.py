@@ -10,19 +10,21 @@ import numpy as np
 from fnad.core.errors import RuleError
 from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var
 from fnad.core.primitive import Primitive
+from fnad.core.types import native
 
 
 def as_value(value: Any) -> Any:
-    """Normalise an evaluated result: scalars (rank 0) are NumPy scalars, the rest are arrays."""
-    return value if isinstance(value, np.generic) else np.asarray(value)[()]
+    """Normalise a value: rank-0 ones are NumPy scalars, the rest arrays of native byte order."""
+    return value if isinstance(value, np.generic) else native(np.asarray(value))[()]
 
 
 def evaluate_primitive(
     primitive: Primitive, args: Sequence[Any], params: dict[str, Any]
 ) -> list[Any]:
     """Evaluate one primitive with NumPy and return the list of its results."""
+    operands = [native(a) if isinstance(a, np.ndarray) else a for a in args]
     with np.errstate(all="ignore"):
-        out = primitive.rule("evaluate")(*args, **params)
+        out = primitive.rule("evaluate")(*operands, **params)
     return [as_value(o) for o in out] if primitive.multiple_results else [as_value(out)]
 
 

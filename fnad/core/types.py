@@ -149,6 +149,11 @@ def aval_of(value: Any) -> ShapedArray:
     )
 
 
+def native(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return an array in the machine's byte order: itself, or a copy where it is not."""
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
 def is_differentiable(aval: ShapedArray) -> bool:
     """Whether values of this type have tangents."""
     return aval.dtype.kind in "fc"

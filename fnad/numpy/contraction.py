@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fnad.core.dtypes import canonical_dtype
+from fnad.core.dtypes import canonical_dtype, result_type
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray
 from fnad.numpy.einsum_parser import parse_einsum
@@ -18,7 +18,6 @@ from fnad.numpy.manipulation import expand_dims, moveaxis, ravel, reshape
 from fnad.numpy.operands import (
     Array,
     broadcast_shapes,
-    common_dtype,
     convert,
     expand,
     normalize_axes,
@@ -32,7 +31,7 @@ Axes = tuple[int, ...]
 
 def _contract(a: Array, b: Array, contract: tuple[Axes, Axes], batch: tuple[Axes, Axes]) -> Array:
     """``dot_general`` on any dtypes; of booleans, NumPy's products are whether any is true."""
-    dtype = common_dtype(a, b)
+    dtype = result_type(a, b)
     if dtype.kind == "b":
         counts = _contract(convert(a, _INT64), convert(b, _INT64), contract, batch)
         return ufuncs.not_equal(counts, 0)
@@ -243,7 +242,7 @@ def einsum(subscripts: Any, *operands: Any, optimize: Any = True, dtype: Any = N
         raise TypeError("einsum: give the subscripts as a string, such as 'ij,jk->ik'")
     xs = [asarray(x) for x in operands]
     terms, output = parse_einsum(subscripts, [x.ndim for x in xs])
-    common = common_dtype(*xs) if dtype is None else canonical_dtype(dtype)
+    common = result_type(*xs) if dtype is None else canonical_dtype(dtype)
     boolean = common.kind == "b"
     xs = [convert(x, _INT64 if boolean else common) for x in xs]
     sizes = _index_sizes(terms, xs)

@@ -75,8 +75,8 @@ def parse_index(index: Any, shape: tuple[int, ...], *, check_arrays: bool = True
     Raises
     ------
     IndexError
-        For too many indices, an int (or, with ``check_arrays``, an element of a concrete array)
-        out of bounds, a mask of the wrong shape, or something that is no index.
+        For too many indices, an int or an element of a concrete array out of bounds (unless
+        ``check_arrays`` is false), a mask of the wrong shape, or something that is no index.
     NonConcreteBooleanIndexError
         For a traced mask whose value is not known: the shape of the result would not be either.
     """
@@ -221,6 +221,9 @@ def _read_integer(entry: Any, axis: int, length: int, check_arrays: bool) -> Any
             "only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or"
             f" boolean arrays are valid indices, got {entry!r}"
         ) from None
-    if not -length <= position < length:
+    if -length <= position < length:
+        return position % length
+    if check_arrays:
         raise IndexError(f"index {position} is out of bounds for axis {axis} with size {length}")
-    return position % length
+    # Not a Python int: what lies outside is for the mode of a gather to decide.
+    return np.int64(position + length if position < 0 else position)

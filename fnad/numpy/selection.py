@@ -9,18 +9,20 @@ from typing import Any
 
 import numpy as np
 
+from fnad.core.dtypes import result_type
 from fnad.core.tracer import Tracer
 from fnad.numpy import ufuncs
-from fnad.numpy.creation import asarray
+from fnad.numpy.creation import asarray, full
 from fnad.numpy.elementwise_parts import select as choose
 from fnad.numpy.indexing import nonzero
 from fnad.numpy.operands import (
     Array,
     as_operand,
     broadcast_operands,
-    common_dtype,
     convert,
     dtype_of,
+    promotion_key,
+    resolve_dtypes,
     shape_of,
     strong,
     to_inexact,
@@ -49,7 +51,7 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
     if x is None or y is None:
         raise ValueError("either both or neither of x and y should be given")
     condition, x, y = as_operand(condition), as_operand(x), as_operand(y)
-    dtype = common_dtype(x, y)
+    dtype = result_type(x, y)
     if dtype_of(condition) != np.bool_:
         condition = ufuncs.not_equal(condition, 0)
     operands = [convert(condition, np.dtype(np.bool_)), convert(x, dtype), convert(y, dtype)]
@@ -67,7 +69,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     """
     if len(condlist) != len(choicelist) or not condlist:
         raise ValueError("list of cases must be as long as list of conditions, and not empty")
-    dtype = common_dtype(*[as_operand(c) for c in (*choicelist, default)])
+    dtype = result_type(*[as_operand(c) for c in (*choicelist, default)])
     out = convert(as_operand(default), dtype)
     for condition, choice in zip(condlist[::-1], choicelist[::-1]):
         out = where(condition, convert(as_operand(choice), dtype), out)
@@ -190,9 +192,9 @@ def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: boo
     """
     x, y = as_operand(a), as_operand(b)
     if dtype_of(y).kind in "biu":
-        y = convert(y, common_dtype(y, 1.0))
+        y = convert(y, result_type(y, 1.0))
     near = ufuncs.less_equal(
-        ufuncs.absolute(ufuncs.subtract(convert(x, common_dtype(x, y)), y)),
+        ufuncs.absolute(ufuncs.subtract(convert(x, result_type(x, y)), y)),
         ufuncs.add(atol, ufuncs.multiply(rtol, ufuncs.absolute(y))),
     )
     close = ufuncs.logical_or(ufuncs.logical_and(near, ufuncs.isfinite(y)), ufuncs.equal(x, y))
@@ -272,7 +274,8 @@ def imag(val: Any) -> Array:
     x = as_operand(val)
     if not isinstance(x, Tracer):
         return np.imag(x)
-    return ufuncs.multiply(_only_real(x, "imag"), 0)
+    x = _only_real(x, "imag")
+    return full(x.shape, 0, x.dtype)
 
 
 def conjugate(x: Any, /) -> Array:
@@ -284,7 +287,10 @@ def conjugate(x: Any, /) -> Array:
     array([1.])
     """
     x = as_operand(x)
-    return _only_real(x, "conjugate") if isinstance(x, Tracer) else np.conjugate(x)
+    if not isinstance(x, Tracer):
+        return np.conjugate(x)
+    dtype = resolve_dtypes(np.conjugate, promotion_key(x))[0]
+    return convert(_only_real(x, "conjugate"), dtype)
 
 
 conj = conjugate

@@ -16,8 +16,17 @@ from fnad.primitives import sorting as lax
 from fnad.primitives.shape import broadcast_in_dim, broadcasted_iota, canonicalize_axis, rev
 
 
-def sort(a: Any, axis: int | None = -1, kind: str | None = None, descending: bool = False) -> Array:
-    """Sort along an axis (None: the flattened array), NaN last.
+def sort(
+    a: Any,
+    axis: int | None = -1,
+    kind: str | None = None,
+    *,
+    stable: bool | None = None,
+    descending: bool = False,
+) -> Array:
+    """Sort along an axis (None: the flattened array), NaN last (or first, descending).
+
+    It is always stable: ``kind`` and ``stable`` are taken for NumPy's sake.
 
     Examples
     --------
@@ -32,8 +41,17 @@ def sort(a: Any, axis: int | None = -1, kind: str | None = None, descending: boo
     return rev(out, (axis,)) if descending else out
 
 
-def argsort(a: Any, axis: int | None = -1, kind: str | None = None) -> Array:
+def argsort(
+    a: Any,
+    axis: int | None = -1,
+    kind: str | None = None,
+    *,
+    stable: bool | None = None,
+    descending: bool = False,
+) -> Array:
     """The indices that would sort an array along an axis; equal elements keep their order.
+
+    It is always stable: ``kind`` and ``stable`` are taken for NumPy's sake.
 
     Examples
     --------
@@ -45,7 +63,11 @@ def argsort(a: Any, axis: int | None = -1, kind: str | None = None) -> Array:
         x, axis = ravel(x), 0
     axis = canonicalize_axis(axis, x.ndim)
     index = broadcasted_iota(canonical_dtype(np.int64), x.shape, axis)
-    return lax.sort_p.bind(x, index, dimension=axis, num_keys=1, is_stable=True)[1]
+    if descending:
+        # Reversed before and after, equal elements keep their order.
+        x, index = rev(x, (axis,)), rev(index, (axis,))
+    index = lax.sort_p.bind(x, index, dimension=axis, num_keys=1, is_stable=True)[1]
+    return rev(index, (axis,)) if descending else index
 
 
 def searchsorted(a: Any, v: Any, side: str = "left") -> Array:

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+import fnad
 import fnad.numpy as fnp
 from tests.numpy.helpers import assert_same, quiet, run_traced
 
@@ -172,3 +173,44 @@ def test_where_and_select():
     assert_same(fnp.select([c, K < 0], [K, -K], 7), np.select([c, K < 0], [K, -K], 7))
     with pytest.raises(TypeError, match="where"):
         run_traced(lambda x: fnp.where(x)[0], K)
+
+
+@pytest.mark.parametrize("dtype", [">i8", ">f2", ">f4"])
+def test_arrays_of_foreign_byte_order_give_native_results(dtype):
+    x = np.arange(12).astype(dtype).reshape(3, 4)
+    functions = [
+        lambda x: fnp.sum(x, axis=0),
+        lambda x: fnp.cumsum(x, axis=1),
+        fnp.transpose,
+        lambda x: fnp.reshape(x, (4, 3)),
+        lambda x: fnp.take(x, [1, 0], axis=1),
+        lambda x: fnad.vmap(fnp.square)(x),
+    ]
+    for function in functions:
+        out = function(x)
+        assert out.dtype.isnative
+        np.testing.assert_array_equal(out, function(x.astype(x.dtype.newbyteorder("="))))
+        np.testing.assert_array_equal(fnad.jit(function)(x), out)
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.float32])
+def test_parts_of_a_real_number_have_numpys_dtype(dtype):
+    x = np.array([1, 0], dtype)
+    for name in ("real", "imag", "conjugate"):
+        expected = getattr(np, name)(x)
+        got = fnad.jit(getattr(fnp, name))(x)
+        assert got.dtype == expected.dtype
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_argsort_descending_keeps_equal_elements_in_order():
+    x = np.array([1, 3, 2, 3])
+    assert fnp.argsort(x, stable=True, descending=True).tolist() == [1, 3, 2, 0]
+
+
+def test_a_known_index_out_of_bounds_follows_the_mode():
+    x = np.array([1.0, 2.0])
+    assert np.isnan(fnp.take(x, 5, mode="fill"))
+    assert fnp.at(x)[5].set(0.0).tolist() == [1.0, 2.0]
+    with pytest.raises(IndexError):
+        fnp.take(x, 5)
