@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fnad.core.types import aval_of
+from fnad.primitives.algebra import without_neutral
 from fnad.primitives.elementwise import elementwise, matched
 from fnad.primitives.logic import eq, gt, lt, select
 from fnad.primitives.rounding import sign, trunc
@@ -19,6 +20,12 @@ neg_p = elementwise(
     transpose=[lambda ct, x: neg(ct)],
     kinds="iufc",
 )
+
+
+@neg_p.simplify
+def _(eqn, definition):
+    inner = definition(eqn.invars[0])
+    return inner.invars[0] if inner is not None and inner.primitive is neg_p else None
 
 
 def neg(x: Any) -> Any:
@@ -46,6 +53,11 @@ add_p = elementwise(
 )
 
 
+@add_p.simplify
+def _(eqn, definition):
+    return without_neutral(eqn, definition, -0.0)
+
+
 def add(x: Any, y: Any) -> Any:
     """``x + y`` elementwise; of booleans, the logical or.
 
@@ -68,6 +80,11 @@ sub_p = elementwise(
 )
 
 
+@sub_p.simplify
+def _(eqn, definition):
+    return without_neutral(eqn, definition, 0.0, positions=(1,))
+
+
 def sub(x: Any, y: Any) -> Any:
     """``x - y`` elementwise.
 
@@ -87,6 +104,11 @@ mul_p = elementwise(
     derivatives=[lambda t, ans, x, y: mul(t, y), lambda t, ans, x, y: mul(x, t)],
     transpose=[lambda ct, x, y: mul(ct, y), lambda ct, x, y: mul(x, ct)],
 )
+
+
+@mul_p.simplify
+def _(eqn, definition):
+    return without_neutral(eqn, definition, 1.0)
 
 
 def mul(x: Any, y: Any) -> Any:
@@ -112,6 +134,11 @@ div_p = elementwise(
     transpose=[lambda ct, x, y: div(ct, y), None],
     kinds="iufc",
 )
+
+
+@div_p.simplify
+def _(eqn, definition):
+    return without_neutral(eqn, definition, 1.0, positions=(1,))
 
 
 def div(x: Any, y: Any) -> Any:
@@ -231,6 +258,11 @@ integer_pow_p = elementwise(
     ],
     kinds="iufc",
 )
+
+
+@integer_pow_p.simplify
+def _(eqn, definition):
+    return eqn.invars[0] if eqn.params["y"] == 1 else None
 
 
 def integer_pow(x: Any, y: int) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 
 from fnad.core import tree
 from fnad.core.dtypes import canonical_dtype
+from fnad.core.ir import Atom, Equation
 from fnad.core.primitive import Linear, Zero, instantiate
 from fnad.core.types import ShapedArray, aval_of, check_same_shape
 from fnad.primitives.elementwise import (
@@ -297,6 +298,12 @@ def _(ct: Any, pred: Any, on_true: Any, on_false: Any) -> list[Any]:
     ]
 
 
+@select_p.simplify
+def _(eqn: Equation, definition: Any) -> Atom | None:
+    _, on_true, on_false = eqn.invars
+    return on_true if on_true is on_false else None
+
+
 def select(pred: Any, on_true: Any, on_false: Any) -> Any:
     """``on_true`` where ``pred`` holds, else ``on_false``, elementwise.
 
@@ -347,6 +354,12 @@ def _(
     if isinstance(tangents[0], Zero) or new_dtype.kind not in "fc":
         return ans, Zero(aval_of(ans).strong())
     return ans, convert_element_type(instantiate(tangents[0]), new_dtype)
+
+
+@convert_element_type_p.simplify
+def _(eqn: Equation, definition: Any) -> Atom | None:
+    x = eqn.invars[0]
+    return x if x.aval.dtype == eqn.params["new_dtype"] else None
 
 
 def convert_element_type(x: Any, new_dtype: Any) -> Any:

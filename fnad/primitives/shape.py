@@ -110,6 +110,21 @@ def _(args, batched, axis, *, shape, broadcast_dimensions):
     return broadcast_in_dim(args[0], (axis.size, *shape), dims), True
 
 
+@broadcast_in_dim_p.simplify
+def _(eqn, definition):
+    x, shape = eqn.invars[0], eqn.params["shape"]
+    if x.aval.shape == shape:
+        return x
+    inner = definition(x)
+    if inner is None or inner.primitive is not broadcast_in_dim_p:
+        return None
+    outer_dimensions = eqn.params["broadcast_dimensions"]
+    dimensions = tuple(outer_dimensions[d] for d in inner.params["broadcast_dimensions"])
+    return eqn.replace(
+        invars=inner.invars, params={"shape": shape, "broadcast_dimensions": dimensions}
+    )
+
+
 @broadcast_in_dim_p.lower
 def _(p, x, *, shape, broadcast_dimensions):
     def element(index):
@@ -223,6 +238,17 @@ def _(args, batched, axis, *, new_sizes):
     return reshape(args[0], (axis.size, *new_sizes)), True
 
 
+@reshape_p.simplify
+def _(eqn, definition):
+    x = eqn.invars[0]
+    if x.aval.shape == eqn.params["new_sizes"]:
+        return x
+    inner = definition(x)
+    if inner is None or inner.primitive is not reshape_p:
+        return None
+    return eqn.replace(invars=inner.invars)
+
+
 @reshape_p.lower
 def _(p, x, *, new_sizes):
     return p.reshape(x, new_sizes)
@@ -294,6 +320,18 @@ def _(args, batched, axis, *, permutation):
     return transpose(args[0], (0, *(i + 1 for i in permutation))), True
 
 
+@transpose_p.simplify
+def _(eqn, definition):
+    x, permutation = eqn.invars[0], eqn.params["permutation"]
+    if permutation == tuple(range(len(permutation))):
+        return x
+    inner = definition(x)
+    if inner is None or inner.primitive is not transpose_p:
+        return None
+    both = tuple(inner.params["permutation"][i] for i in permutation)
+    return eqn.replace(invars=inner.invars, params={"permutation": both})
+
+
 @transpose_p.lower
 def _(p, x, *, permutation):
     inverse = invert_permutation(permutation)
@@ -355,6 +393,15 @@ def _(ct, x, *, dimensions):
 @rev_p.batch
 def _(args, batched, axis, *, dimensions):
     return rev(args[0], tuple(d + 1 for d in dimensions)), True
+
+
+@rev_p.simplify
+def _(eqn, definition):
+    inner = definition(eqn.invars[0])
+    if inner is None or inner.primitive is not rev_p:
+        return None
+    same = sorted(inner.params["dimensions"]) == sorted(eqn.params["dimensions"])
+    return inner.invars[0] if same else None
 
 
 @rev_p.lower

@@ -1,14 +1,16 @@
 """The passes of simplify, by the programs that they print."""
 
 import numpy as np
+import pytest
 
+import fnad
 import fnad.numpy as fnp
 from fnad.core.ir import Jaxpr
 from fnad.core.primitive import Primitive
 from fnad.core.tracer import trace_to_jaxpr
 from fnad.core.types import aval_of
 from fnad.lowering.simplify import drop_dead, fold, inline, merge_common, simplify
-from fnad.primitives.arithmetic import mul_p, sub_p
+from fnad.primitives.arithmetic import integer_pow_p, mul_p, sub_p
 from fnad.primitives.calls import jit_p, optimization_barrier
 from fnad.primitives.control_flow.scan import scan
 
@@ -88,3 +90,42 @@ def test_primitives_bring_their_own_algebra():
 def test_a_simple_program_is_simplified_once():
     jaxpr = traced(fnp.sin, X)
     assert simplify(jaxpr) is simplify(jaxpr)
+
+
+ALGEBRA = {
+    "neg neg": lambda a: fnp.negative(fnp.negative(a)),
+    "add -0": lambda a: fnp.add(a, -0.0),
+    "add -0 everywhere": lambda a: fnp.add(fnp.full(3, -0.0), a),
+    "sub 0": lambda a: a - 0.0,
+    "mul 1": lambda a: 1.0 * a,
+    "mul ones": lambda a: a * fnp.ones(3),
+    "div 1": lambda a: a / 1.0,
+    "integer_pow 1": lambda a: integer_pow_p.bind(a, y=1),
+    "reshape there and back": lambda a: a.reshape(3, 1).reshape(3),
+    "transpose there and back": lambda a: a.reshape(3, 1).T.T.reshape(3),
+    "rev there and back": lambda a: a[::-1][::-1],
+    "select of equals": lambda a: fnp.where(a > 0, a, a),
+}
+
+
+@pytest.mark.parametrize("function", ALGEBRA.values(), ids=ALGEBRA.keys())
+def test_algebraic_rules_leave_nothing(function):
+    assert names(drop_dead(fold(traced(function, X)))) == []
+    values = np.array([-0.0, np.inf, np.nan])
+    np.testing.assert_array_equal(fnad.jit(function)(values), values)
+    assert np.signbit(fnad.jit(function)(values)[0])
+
+
+def test_algebraic_rules_join_equations():
+    x = np.ones((2, 3, 4))
+    transposed = drop_dead(fold(traced(lambda a: a.transpose(1, 2, 0).transpose(1, 2, 0), x)))
+    assert [eqn.params for eqn in transposed.eqns] == [{"permutation": (2, 0, 1)}]
+    wide = drop_dead(
+        fold(traced(lambda a: fnp.broadcast_to(fnp.broadcast_to(a, (2, 3)), (4, 2, 3)), X))
+    )
+    assert [eqn.params["broadcast_dimensions"] for eqn in wide.eqns] == [(2,)]
+
+
+def test_algebraic_rules_keep_what_changes_bits():
+    for function in (lambda a: a + 0.0, lambda a: a - (-0.0), lambda a: 0.0 - a, lambda a: 1.0 / a):
+        assert len(names(drop_dead(fold(traced(function, X))))) == 1
