@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable
 from functools import reduce as _functools_reduce
 from typing import Any
 
+import numpy as np
+
 from fnad.core.tree_registry import (
     DictKey,
     FlattenedIndexKey,
@@ -324,7 +326,14 @@ def _flatten(tree: Any, out: list[Any]) -> Any:
         out.append(tree)
         return _LEAF
     children, aux = node[0](tree)
-    return (cls, aux, tuple([_flatten(child, out) for child in children]))
+    specs = []
+    for child in children:
+        if type(child) is np.ndarray:  # most children; a call for each would take most of the time
+            out.append(child)
+            specs.append(_LEAF)
+        else:
+            specs.append(_flatten(child, out))
+    return (cls, aux, tuple(specs))
 
 
 def _flatten_until(tree: Any, out: list[Any], is_leaf: Callable[[Any], bool]) -> Any:

@@ -266,9 +266,9 @@ def _sorted_keys(mapping: dict[Any, Any]) -> tuple[Any, ...]:
         ) from None
 
 
-def _flatten_dict(d: dict[Any, Any]) -> tuple[list[Any], Hashable]:
+def _flatten_dict(d: dict[Any, Any]) -> tuple[Iterable[Any], Hashable]:
     keys = _sorted_keys(d)
-    return [d[k] for k in keys], keys
+    return map(d.__getitem__, keys), keys
 
 
 def _flatten_defaultdict(d: defaultdict[Any, Any]) -> tuple[list[Any], Hashable]:

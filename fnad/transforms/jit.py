@@ -36,17 +36,23 @@ class _Call:
     """The arguments of one call: leaves of the dynamic ones, and the key of the cache."""
 
     leaves: list[Any]
-    avals: tuple[ShapedArray, ...]
+    types: tuple[Any, ...]
     in_tree: Any
     static_args: tuple[tuple[int, Any], ...]
     static_kwargs: tuple[tuple[str, Any], ...]
     num_args: int
 
     def key(self) -> Any:
-        # 1, 1.0 and True are equal, but a program made for one does not serve the others.
-        types = tuple(type(v) for _, v in (*self.static_args, *self.static_kwargs))
-        static = (self.static_args, self.static_kwargs, types)
-        return self.in_tree, self.avals, static, self.num_args, bound_axes()
+        static: Any = None
+        if self.static_args or self.static_kwargs:
+            # 1, 1.0 and True are equal, but a program made for one does not serve the others.
+            types = tuple(type(v) for _, v in (*self.static_args, *self.static_kwargs))
+            static = (self.static_args, self.static_kwargs, types)
+        return self.in_tree, self.types, static, self.num_args, bound_axes()
+
+    @property
+    def avals(self) -> list[ShapedArray]:
+        return [aval_of(leaf) for leaf in self.leaves]
 
 
 class Compiled:
@@ -60,12 +66,12 @@ class Compiled:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         call = self._jitted._dynamic_call(args, kwargs, self._call)
-        if call.in_tree != self._call.in_tree or call.avals != self._call.avals:
+        if call.in_tree != self._call.in_tree or call.types != self._call.types:
             raise TypeError(
                 f"{self._jitted.__name__} was compiled for arguments of types"
                 f" {_shown(self._call)}, but is called with {_shown(call)}"
             )
-        outs = self._run([*self._program.consts, *map(_as_array, call.leaves, call.avals)])
+        outs = self._run([*self._program.consts, *call.leaves])
         return tree.unflatten(self._program.out_tree, outs)
 
 
@@ -119,7 +125,7 @@ class JitFunction:
             outs = jit_p.bind(*operands, jaxpr=program.jaxpr, name=self.__name__)
         else:
             run = get_rewrites().compile(program.jaxpr)
-            outs = run([*program.consts, *map(_as_array, call.leaves, call.avals)])
+            outs = run([*program.consts, *call.leaves])
         return tree.unflatten(program.out_tree, outs)
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
@@ -132,6 +138,8 @@ class JitFunction:
         self._programs.clear()
 
     def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
+        if not self._static_argnums and not self._static_argnames:
+            return self._call(args, kwargs, (), (), len(args))
         static = {i + len(args) if i < 0 else i for i in self._static_argnums}
         static_args = tuple((i, a) for i, a in enumerate(args) if i in static)
         static_kwargs = tuple((k, kwargs[k]) for k in sorted(kwargs) if k in self._static_argnames)
@@ -154,10 +162,10 @@ class JitFunction:
     ) -> _Call:
         leaves, in_tree = tree.flatten((dynamic, dynamic_kwargs))
         try:
-            avals = tuple([aval_of(leaf) for leaf in leaves])
+            types = tuple([_type_key(leaf) for leaf in leaves])
         except TypeError as error:
             raise self._not_an_array((dynamic, dynamic_kwargs), error) from None
-        return _Call(leaves, avals, in_tree, static_args, static_kwargs, num_args)
+        return _Call(leaves, types, in_tree, static_args, static_kwargs, num_args)
 
     def _not_an_array(self, arguments: Any, error: TypeError) -> TypeError:
         args, kwargs = arguments
@@ -206,17 +214,19 @@ class JitFunction:
         of_dynamic.__name__ = self.__name__
         flat = FlatFunction(of_dynamic, call.in_tree)
         jaxpr, consts = trace_to_jaxpr(flat, call.avals, f"jit of {self.__name__}")
-        # Arrays are frozen at the values that they have now, as the program is.
-        consts = [c if isinstance(c, Tracer) else _snapshot(c) for c in consts]
         return _Program(jaxpr, consts, flat.out_tree)
 
 
-def _snapshot(value: Any) -> Any:
-    return np.array(value, aval_of(value).dtype, order="C")
+# The characters of the dtypes that fnad holds.
+_HELD = frozenset("?bhilqBHILQefdFD")
 
 
-def _as_array(leaf: Any, aval: ShapedArray) -> Any:
-    return leaf if isinstance(leaf, (np.ndarray, np.generic)) else np.asarray(leaf, aval.dtype)
+def _type_key(leaf: Any) -> Any:
+    """Equal for leaves of one type; cheap for arrays, of which a call may have many."""
+    if isinstance(leaf, np.ndarray) and leaf.dtype.char in _HELD:
+        return leaf.shape, leaf.dtype
+    aval = aval_of(leaf)
+    return aval if aval.weak_type else (aval.shape, aval.dtype)
 
 
 def _shown(call: _Call) -> str:
