@@ -6,10 +6,6 @@ wrappers ``autodiff``, ``jacobians``, ``vmap``, ``jit``, ``tracing``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
-from fnad.core.ir import Jaxpr, memoize
 from fnad.core.rewrites import install_rewrites
 from fnad.lowering import compile_jaxpr
 from fnad.transforms.batching import batch_jaxpr
@@ -19,19 +15,13 @@ from fnad.transforms.partial_eval import partial_eval_jaxpr
 from fnad.transforms.transpose import transpose_jaxpr
 
 
-@memoize
-def compiled(jaxpr: Jaxpr) -> Callable[[Sequence[Any]], list[Any]]:
-    """See `fnad.core.rewrites.Rewrites.compile`."""
-    return compile_jaxpr(jaxpr)
-
-
 class _Installed:
     jvp = staticmethod(jvp_jaxpr)
     partial_eval = staticmethod(partial_eval_jaxpr)
     transpose = staticmethod(transpose_jaxpr)
     batch = staticmethod(batch_jaxpr)
     dce = staticmethod(dce_jaxpr)
-    compile = staticmethod(compiled)
+    compile = staticmethod(compile_jaxpr)
 
 
 install_rewrites(_Installed())
