@@ -89,6 +89,10 @@ class TestGrad:
         with raises(TypeError, "arrays of dtype object cannot be traced"):
             fnad.grad(lambda x: 1.0)(np.array([1, "a"], object))
 
+    def test_integer_tangent_of_an_integer(self):
+        with raises(TypeError, "each tangent must be np.zeros((), fnad.float0)", "got int64"):
+            fnad.jvp(lambda x: x * 2.0, (1,), (1,))
+
     def test_integer_result(self):
         with raises(TypeError, "needs a real floating scalar result, got i64[]"):
             fnad.grad(lambda x: fnp.argmax(x))(X)

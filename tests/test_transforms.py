@@ -301,6 +301,9 @@ class TestVmap:
         assert_allclose(index, np.arange(3.0))
 
     def test_collectives_of_nested_axes(self):
+        f = lambda x: lax.psum(x > 1.0, "i")
+        counts = fnad.vmap(f, axis_name="i")(np.array([1.0, 2.0, 3.0]))
+        assert counts.dtype == np.int64 and counts.tolist() == [2, 2, 2]
         f = lambda x: lax.psum(x, "i") + 10 * lax.psum(x, "j") + 100 * lax.psum(x, ("i", "j"))
         out = fnad.vmap(fnad.vmap(f, axis_name="j"), axis_name="i")(A)
         equal(out, A.sum(0) + 10 * A.sum(1, keepdims=True) + 100 * A.sum())
@@ -439,6 +442,15 @@ class TestCheckpoint:
         nothing = fnad.checkpoint(self.f, policy=fnad.checkpoint_policies.nothing_saveable)
         equal(fnad.grad(everything)(X), fnad.grad(self.f)(X))
         equal(fnad.grad(nothing)(X), fnad.grad(self.f)(X))
+
+    def test_policy_by_what_is_not_saved(self):
+        def f(x):
+            return fnp.sum(fnp.sin(fnad.checkpoint_name(fnp.exp(fnp.sin(x)), "inner")))
+
+        policy = fnad.checkpoint_policies.save_anything_except_these_names("inner")
+        g = fnad.grad(fnad.checkpoint(f, policy=policy))
+        equal(g(X), fnad.grad(f)(X))
+        assert str(fnad.make_jaxpr(g)(X)).count("= sin ") == 2  # none is computed again
 
 
 class TestTracing:

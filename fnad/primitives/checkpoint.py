@@ -130,6 +130,16 @@ def _save_any_names_but_these(*names: str) -> Policy:
     return policy
 
 
+def _save_anything_except_these_names(*names: str) -> Policy:
+    """Keep all values but those that have one of these names."""
+    dropped = frozenset(names)
+
+    def policy(primitive: Primitive, *avals: ShapedArray, **params: Any) -> bool:
+        return primitive is not name_p or params["name"] not in dropped
+
+    return policy
+
+
 checkpoint_policies = SimpleNamespace(
     everything_saveable=_everything_saveable,
     nothing_saveable=_nothing_saveable,
@@ -139,6 +149,7 @@ checkpoint_policies = SimpleNamespace(
     checkpoint_dots_with_no_batch_dims=_dots_with_no_batch_dims_saveable,
     save_only_these_names=_save_only_these_names,
     save_any_names_but_these=_save_any_names_but_these,
+    save_anything_except_these_names=_save_anything_except_these_names,
 )
 
 # -- the primitive ------------------------------------------------------------------------

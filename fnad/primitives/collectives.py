@@ -152,7 +152,13 @@ def psum(x: Any, axis_name: Any) -> Any:
     names = _axis_names(axis_name)
     if type(x) in (int, float):
         return x * int(np.prod([axis_size(n) for n in names]))
-    return _map_leaves(psum_p, x, axis_name)
+
+    def total(leaf: Any) -> Any:
+        if aval_of(leaf).dtype.kind == "b":  # counted in int64, as numpy.sum does
+            leaf = convert_element_type(leaf, np.int64)
+        return psum_p.bind(leaf, axes=names)
+
+    return tree.map(total, x)
 
 
 def pmean(x: Any, axis_name: Any) -> Any:

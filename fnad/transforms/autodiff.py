@@ -53,15 +53,6 @@ def _trace(
     return _Traced(flat, jaxpr, consts, avals), leaves, in_tree
 
 
-def _own(value: Any, others: Sequence[Any]) -> Any:
-    """Copy an array that shares memory with others, so that in-place changes cannot reach it."""
-    if isinstance(value, np.ndarray) and (
-        value.base is not None or any(value is other for other in others)
-    ):
-        return value.copy()
-    return value
-
-
 def _zeros(aval: ShapedArray) -> Any:
     if not is_differentiable(aval):
         return np.zeros(aval.shape, float0)
@@ -75,13 +66,14 @@ def _check_tangents(what: str, avals: Sequence[ShapedArray], tangents: Sequence[
         else:
             t = aval_of(tangent)
             # A weak scalar takes the dtype of its primal.
-            got = (t.shape, aval.dtype if t.weak_type or aval.weak_type else t.dtype)
+            weak = is_differentiable(aval) and (t.weak_type or aval.weak_type)
+            got = (t.shape, aval.dtype if weak else t.dtype)
         want = (aval.shape, aval.dtype if is_differentiable(aval) else float0)
-        if got != want and is_differentiable(aval):
-            raise TypeError(
-                f"{what}: must have the shape and dtype of the primal, {aval}, got"
-                f" {np.dtype(got[1]).name}{list(got[0])}"
-            )
+        if got != want:
+            need = f"have the shape and dtype of the primal, {aval}"
+            if not is_differentiable(aval):
+                need = f"be np.zeros({aval.shape}, fnad.float0), since the primal is {aval}"
+            raise TypeError(f"{what} must {need}, got {np.dtype(got[1]).name}{list(got[0])}")
 
 
 def _cast(value: Any, aval: ShapedArray) -> Any:
@@ -102,7 +94,7 @@ def jvp(
         Function of arrays (or pytrees of them).
     primals, tangents : tuple or list
         The point and the direction: one entry a positional argument, of the same structure,
-        shapes and dtypes. Tangents of integer inputs are ignored.
+        shapes and dtypes. Tangents of integer inputs have dtype ``fnad.float0``.
     has_aux : bool
         Whether ``fun`` returns ``(out, aux)``; then ``aux`` is returned third.
 
@@ -225,10 +217,7 @@ def _linearize(
     inputs = [*traced.consts, *leaves]
     results = apply_jaxpr(known, inputs)
     num_outs = len(traced.jaxpr.outvars)
-    outs = results[:num_outs]
-    # Residuals must survive whatever the user does to the inputs and to the results.
-    residuals = [_own(r, [*inputs, *outs]) for r in results[num_outs:]]
-    outs = [_own(o, inputs) for o in outs]
+    outs, residuals = results[:num_outs], results[num_outs:]
     return outs, _Linearized(traced, in_tree, linear, residuals, nonzero_out)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from fnad.core.errors import RuleError
 from fnad.core.flat_function import function_name
 from fnad.core.ir import Jaxpr
+from fnad.core.ownership import same_bytes
 from fnad.core.primitive import Zero
 from fnad.core.tracer import Unknown, trace_to_jaxpr
 from fnad.core.types import ShapedArray, aval_of, float0
@@ -116,7 +117,7 @@ class TracedRule:
     def _close(self, jaxpr: Jaxpr, consts: Sequence[Any]) -> Jaxpr:
         positions = []
         for const in consts:
-            at = next((i for i, known in enumerate(self.consts) if known is const), None)
+            at = next((i for i, known in enumerate(self.consts) if _same_array(known, const)), None)
             if at is None:
                 raise RuleError(
                     f"{self.name} closes over an array of type {aval_of(const)}, which is not"
@@ -128,6 +129,12 @@ class TracedRule:
         args = jaxpr.in_avals[len(consts) :]
         positions += range(num_consts, num_consts + len(args))
         return embed_inputs(jaxpr, (*self.const_avals, *args), tuple(positions))
+
+
+def _same_array(known: Any, const: Any) -> bool:
+    return known is const or (
+        isinstance(known, np.ndarray) and isinstance(const, np.ndarray) and same_bytes(known, const)
+    )
 
 
 def check_closed_over(what: str, tangents: Sequence[Any]) -> None:

@@ -1,0 +1,74 @@
+"""Arrays are the user's own: in-place changes reach neither programs nor other results."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fnad
+from fnad import errors
+
+X = np.array([1.0, 2.0, 3.0])
+
+
+def filled_buffer(x):
+    """Reads one buffer three times, changed in between: 0 x + 1 x + 2 x."""
+    buffer, total = np.zeros(3), 0.0
+    for i in range(3):
+        buffer[:] = i
+        total = total + buffer * x
+    return total.sum()
+
+
+def test_a_buffer_that_is_changed_while_tracing_is_read_as_it_was():
+    assert fnad.jit(filled_buffer)(X) == 18.0
+    np.testing.assert_array_equal(fnad.vmap(filled_buffer)(np.stack([X, X])), [18, 18])
+    np.testing.assert_array_equal(fnad.grad(fnad.jit(filled_buffer))(X), [3, 3, 3])
+    np.testing.assert_array_equal(fnad.grad(filled_buffer)(X), [3, 3, 3])
+
+
+def test_a_buffer_read_by_an_inner_and_an_outer_function():
+    buffer = np.ones(3)
+
+    def f(x):
+        inner = fnad.grad(lambda y: (buffer * y).sum())(x)
+        buffer[:] = 5
+        return inner + buffer * x
+
+    np.testing.assert_array_equal(fnad.jit(f)(X), 1 + 5 * X)
+
+
+def test_one_array_closed_over_many_times_is_one_constant():
+    table = np.arange(3.0)
+
+    def f(x):
+        return fnad.vmap(lambda y: y * table)(x * table) + table
+
+    assert len(fnad.make_jaxpr(f)(np.ones((2, 3))).consts) == 1
+
+
+def test_results_share_no_memory_with_arguments():
+    for results in (
+        fnad.jvp(lambda x: x, (X,), (X,)),
+        [fnad.vmap(lambda x: x)(X), fnad.vmap(lambda x: x, in_axes=1)(X[None])],
+        fnad.vjp(lambda x: (x, x.reshape(3, 1)), X)[0],
+        [fnad.linearize(lambda x: x, X)[1](X)],
+        fnad.vjp(lambda x: x, X)[1](X),
+        [fnad.vjp(lambda x: (x.sum(), x), X, has_aux=True)[2]],
+    ):
+        for result in results:
+            assert result.flags.writeable
+            assert not np.shares_memory(result, X)
+
+
+def test_gradients_share_no_memory_with_each_other():
+    g, h = fnad.grad(lambda x, y: (x + y).sum(), (0, 1))(X, X)
+    g *= 5
+    np.testing.assert_array_equal(h, [1, 1, 1])
+
+
+def test_conversion_of_a_leaked_tracer_names_the_leak():
+    kept = []
+    fnad.jit(lambda x: kept.append(x * 2))(X)
+    with pytest.raises(errors.UnexpectedTracerError, match="after the tracing of jit"):
+        np.asarray(kept[0])
