@@ -9,9 +9,10 @@ import numpy as np
 
 from fnad.core.ir import Jaxpr
 from fnad.lowering import nodes
-from fnad.lowering.expr import Expr, counter, integer, postorder
+from fnad.lowering.expr import Expr, counter, integer
 from fnad.lowering.plan import Branch, For, Node, While
 from fnad.lowering.tensors import Tensor, generic_index, linear
+from fnad.lowering.walk import postorder
 
 if TYPE_CHECKING:
     from fnad.lowering.planner import Planner

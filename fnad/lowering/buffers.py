@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from fnad.lowering.expr import Expr, postorder
+from fnad.lowering.expr import Expr
 from fnad.lowering.plan import (
     Accumulate,
     Branch,
@@ -19,6 +19,7 @@ from fnad.lowering.plan import (
     Sort,
     While,
 )
+from fnad.lowering.walk import postorder
 
 Intervals = dict[int, tuple[int, int]]
 

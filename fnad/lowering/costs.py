@@ -4,45 +4,23 @@ from __future__ import annotations
 
 import math
 
-from fnad.lowering.expr import Expr, below
+from fnad.lowering.expr import TRANSCENDENTAL, Expr
+from fnad.lowering.walk import below
 
 # Above this an element is stored rather than computed twice.
 CHEAP = 6
 # Above this many operations a kernel is cut.
 MAX_EXPRESSIONS = 160
 
-_COSTS = dict.fromkeys(
-    [
-        "exp",
-        "exp2",
-        "expm1",
-        "log",
-        "log2",
-        "log10",
-        "log1p",
-        "sin",
-        "cos",
-        "tan",
-        "arcsin",
-        "arccos",
-        "arctan",
-        "arctan2",
-        "sinh",
-        "cosh",
-        "tanh",
-        "arcsinh",
-        "arccosh",
-        "arctanh",
-        "power",
-        "erf",
-        "erfc",
-        "erfinv",
-        "lgamma",
-        "digamma",
-        "cbrt",
-    ],
-    20,
-) | {"constant": 0, "axis": 0, "counter": 0, "affine": 0, "divide": 4, "remainder": 4, "sqrt": 4}
+_COSTS = dict.fromkeys(TRANSCENDENTAL, 20) | {
+    "constant": 0,
+    "axis": 0,
+    "counter": 0,
+    "affine": 0,
+    "divide": 4,
+    "remainder": 4,
+    "sqrt": 4,
+}
 
 
 def operations(expr: Expr) -> int:

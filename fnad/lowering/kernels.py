@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fnad.lowering.expr import Expr, affine_parts, axis, integer, make, postorder, rebuild
+from fnad.lowering.expr import Expr, affine_parts, axis, integer, make
 from fnad.lowering.plan import Kernel, Origin, Reduction, Store
+from fnad.lowering.walk import postorder, rebuild
 
 Axes = tuple[tuple[int, int], ...]
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from fnad.core.source import SourceLine
 from fnad.core.types import short_dtype
-from fnad.lowering.expr import Expr, leaf_text, postorder
+from fnad.lowering.expr import Expr, leaf_text
+from fnad.lowering.walk import postorder
 
 
 @dataclass(frozen=True, slots=True)

@@ -302,10 +302,7 @@ class Planner:
             # The smallest first: what reads it may be cheap afterwards. Of equals (a tensor and
             # its transpose) the innermost, which lies in the order in which it was made.
             self.materialize(
-                min(
-                    reversed(repeated),
-                    key=lambda q: (q.size, -cost(q.at(generic_index(q.shape)))),
-                )
+                min(repeated, key=lambda q: (q.size, -cost(q.at(generic_index(q.shape)))))
             )
         value = t.at(generic_index(t.shape))
         if (shared and cost(value) > CHEAP) or (
@@ -314,7 +311,10 @@ class Planner:
             self.materialize(t)
 
     def _repeated(self, t: Tensor) -> list[Tensor]:
-        """The lazy tensors that ``t`` would compute more often than they have elements."""
+        """The lazy tensors that ``t`` would compute more often than they have elements.
+
+        What a tensor reads stands before it.
+        """
         with self._outside_reductions():
             reads = t.reads(generic_index(t.shape))
             times: dict[Tensor, int] = {}

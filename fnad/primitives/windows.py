@@ -12,8 +12,8 @@ import numpy as np
 from fnad.core.primitive import Primitive
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.reductions import reduce_max, reduce_min, reduce_prod, reduce_sum
-from fnad.primitives.shape import int_tuple, moveaxis
-from fnad.primitives.slicing import pad
+from fnad.primitives.shape import int_tuple, moveaxis, reshape
+from fnad.primitives.slicing import pad, slice_in_dim
 
 
 def dilated(size: int, dilation: int) -> int:
@@ -302,6 +302,25 @@ def resolve_padding(
     return tuple(same)
 
 
+def _tiles(x: Any, window: Sequence[int]) -> tuple[Any, tuple[int, ...]]:
+    """Windows that lie side by side, and their axes: just a reshape, the axes keep their order.
+
+    ``x`` of shape (2 * n + 1, c) and ``window`` (2, 1) give shape (n, 2, c) and axes (1,).
+    """
+    counts = [n // k for n, k in zip(aval_of(x).shape, window, strict=True)]
+    for axis, (n, k) in enumerate(zip(counts, window)):
+        if n * k != x.shape[axis]:
+            x = slice_in_dim(x, 0, n * k, axis=axis)
+    shape: list[int] = []
+    axes: list[int] = []
+    for n, k in zip(counts, window):
+        shape.append(n)
+        if k > 1:
+            axes.append(len(shape))
+            shape.append(k)
+    return reshape(x, shape), tuple(axes)
+
+
 def reduce_window(
     operand: Any,
     init_value: Any,
@@ -353,6 +372,8 @@ def reduce_window(
     active = [i for i in range(len(shape)) if (window[i], strides[i]) != (1, 1)]
     if not active:
         return operand
+    if all((window[i], holes[i]) == (strides[i], 1) for i in active):
+        return _REDUCTIONS[name](*_tiles(operand, window))
     trailing = list(range(len(shape) - len(active), len(shape)))
     views = windows(
         moveaxis(operand, active, trailing),

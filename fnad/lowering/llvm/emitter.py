@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fnad.core.errors import InternalError
-from fnad.lowering.expr import Expr, postorder
+from fnad.lowering.expr import Expr
 from fnad.lowering.llvm.expressions import ExpressionPrinter
 from fnad.lowering.llvm.kernels import emit_accumulate, emit_kernel
 from fnad.lowering.llvm.matrix import MatrixOperand, Product, emit_product
@@ -33,6 +33,7 @@ from fnad.lowering.plan import (
     Sort,
     While,
 )
+from fnad.lowering.walk import postorder
 
 ENTRY = "fnad.entry"
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from fnad.core.errors import InternalError
-from fnad.lowering.expr import Expr, postorder
+from fnad.lowering.expr import Expr
 from fnad.lowering.llvm.writer import INT64, Function, Value
+from fnad.lowering.walk import postorder
 
 _INT64_MAX = 2**63 - 1
 
