@@ -1,6 +1,6 @@
 """Lowering: ``Jaxpr -> simplified Jaxpr -> plan -> LLVM IR -> machine code``.
 
-Reading order: ``simplify``, ``expr``, ``plan``, ``tensors``, ``planner``, ``kernels``,
+Reading order: ``simplify``, ``expr``, ``walk``, ``plan``, ``tensors``, ``planner``, ``kernels``,
 ``buffers``; then ``llvm``, and ``executable`` for how a compiled plan is called.
 """
 

@@ -19,6 +19,7 @@ named alike, and these leaves and forms:
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
@@ -222,14 +223,42 @@ def _scale(x: Expr, factor: int) -> Expr:
     return affine({t: c * factor for t, c in terms.items()}, constant * factor)
 
 
-def _split(x: Expr, divisor: int) -> tuple[Expr, Expr] | None:
-    """``quotient, remainder`` of a division that its terms' coefficients decide."""
+def _divided(x: Expr, divisor: int) -> tuple[Expr, Expr]:
+    """Quotient and remainder of an index that is not negative by a positive constant.
+
+    Terms that the divisor divides leave the division, and so do those that are too small to
+    matter: ``(16*i0 + 4*i1 + i2) / 8`` with ``i2 < 4`` is ``2*i0 + i1 / 2``, its remainder
+    ``4*(i1 % 2) + i2``. So innermost loops mostly run without divisions.
+    """
     terms, constant = affine_parts(x)
-    quotient = {t: c // divisor for t, c in terms.items() if c % divisor == 0}
-    rest = affine({t: c for t, c in terms.items() if c % divisor}, constant % divisor)
-    if rest.bounds is None or rest.bounds[0] < 0 or rest.bounds[1] >= divisor:
-        return None
-    return affine(quotient, constant // divisor), rest
+    whole = affine({t: c // divisor for t, c in terms.items() if c % divisor == 0}, 0)
+    terms = {t: c for t, c in terms.items() if c % divisor}
+    rest = affine(terms, constant % divisor)
+    if rest.bounds is None or rest.bounds[0] < 0:
+        return _undivided(x, divisor)
+    whole = _combine(whole, integer(constant // divisor), 1)
+    if rest.bounds[1] < divisor:
+        return whole, rest
+    constant %= divisor
+    units = {math.gcd(c, divisor) for c in terms.values()} - {1}
+    for unit in sorted(units, reverse=True):
+        low = affine({t: c for t, c in terms.items() if c % unit}, constant % unit)
+        if low.bounds is not None and low.bounds[0] >= 0 and low.bounds[1] < unit:
+            high = affine(
+                {t: c // unit for t, c in terms.items() if c % unit == 0}, constant // unit
+            )
+            quotient, remainder = _divided(high, divisor // unit)
+            return _combine(whole, quotient, 1), _combine(_scale(remainder, unit), low, 1)
+    quotient, remainder = _undivided(rest, divisor)
+    return _combine(whole, quotient, 1), remainder
+
+
+def _undivided(x: Expr, divisor: int) -> tuple[Expr, Expr]:
+    """Quotient and remainder as operations."""
+    assert x.bounds is not None
+    args, (low, high) = (x, integer(divisor)), x.bounds
+    quotient = make("divide", args, INT64, None, (low // divisor, high // divisor))
+    return quotient, make("remainder", args, INT64, None, (0, min(divisor - 1, high)))
 
 
 # -- the builder -------------------------------------------------------------------------------
@@ -272,11 +301,7 @@ class Builder:
             return x
         if x.bounds is None or x.bounds[0] < 0:
             return make("divide", (x, integer(divisor)), INT64)
-        split = _split(x, divisor)
-        if split is not None:
-            return split[0]
-        bounds = (x.bounds[0] // divisor, x.bounds[1] // divisor)
-        return make("divide", (x, integer(divisor)), INT64, None, bounds)
+        return _divided(x, divisor)[0]
 
     def remainder(self, x: Expr, y: Expr) -> Expr:
         if x.dtype == INT64 and y.op == "constant" and int(y.attr) > 0:
@@ -288,11 +313,7 @@ class Builder:
             return integer(0)
         if x.bounds is None or x.bounds[0] < 0:
             return make("remainder", (x, integer(divisor)), INT64)
-        split = _split(x, divisor)
-        if split is not None:
-            return split[1]
-        bounds = (0, min(divisor - 1, x.bounds[1]))
-        return make("remainder", (x, integer(divisor)), INT64, None, bounds)
+        return _divided(x, divisor)[1]
 
     def minimum(self, x: Expr, y: Expr) -> Expr:
         if x.bounds is not None and y.bounds is not None:
@@ -446,20 +467,19 @@ TRANSCENDENTAL = [
     "digamma",
 ]
 PLAIN_OPERATIONS = [
-    *[
-        "absolute",
-        "sign",
-        "floor",
-        "ceil",
-        "trunc",
-        "rint",
-        "sqrt",
-        "copysign",
-        "bitwise_xor",
-        "bitwise_not",
-        "left_shift",
-    ],
-    *("right_shift_arithmetic", "right_shift_logical"),
+    "absolute",
+    "sign",
+    "floor",
+    "ceil",
+    "trunc",
+    "rint",
+    "sqrt",
+    "copysign",
+    "bitwise_xor",
+    "bitwise_not",
+    "left_shift",
+    "right_shift_arithmetic",
+    "right_shift_logical",
     *TRANSCENDENTAL,
 ]
 for _name in PLAIN_OPERATIONS:
