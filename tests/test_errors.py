@@ -137,7 +137,7 @@ class TestVjpJvp:
 
 class TestVmap:
     def test_sizes_disagree(self):
-        with raises(ValueError, "mapped axes have different lengths", "[0][0]: 3", "[0][1]: 2"):
+        with raises(ValueError, "mapped axes have different lengths", "args[0]: 3", "args[1]: 2"):
             fnad.vmap(lambda x, y: x + y)(X, np.ones(2))
 
     def test_too_few_in_axes(self):

@@ -111,9 +111,13 @@ def _without_usual(options: dict[str, Any]) -> dict[str, Any]:
 
 def _unknown(what: str, name: str) -> TypeError:
     namespace = _namespace()
-    near = difflib.get_close_matches(name, [n for n in dir(namespace) if n[0] != "_"], 3)
-    hint = f"near names are {', '.join('fnp.' + n for n in near)}" if near else "compose it"
-    return _refuse(what, f"fnad.numpy has no function {name}; {hint} from functions of fnad.numpy")
+    near = difflib.get_close_matches(name, [n for n in dir(namespace) if n[0] != "_"], 3, 0.75)
+    names = f" (near names: {', '.join('fnp.' + n for n in near)})" if near else ""
+    return _refuse(
+        what,
+        f"fnad.numpy has no function {name}{names}; compose it from functions that fnad.numpy has,"
+        " or apply it outside the traced function",
+    )
 
 
 def _find(function: Any) -> Any:

@@ -156,7 +156,7 @@ def _mapped_size(
         if axis is None:
             continue
         shape = aval_of(leaf).shape
-        where = tree.keystr(path)
+        where = _argument_name(path)
         if not -len(shape) <= axis < len(shape):
             raise ValueError(
                 f"vmap of {name}: in_axes asks for axis {axis} of the argument at {where}, which"
@@ -176,6 +176,12 @@ def _mapped_size(
             f"vmap of {name}: the mapped axes have different lengths ({listing}); they must agree"
         )
     return next(iter(sizes.values()))
+
+
+def _argument_name(path: Any) -> str:
+    """Name a leaf of ``(args, kwargs)`` as the caller of the function would."""
+    kind, first, *rest = path
+    return f"{('args', 'kwargs')[kind.idx]}{tree.keystr((first, *rest))}"
 
 
 def _place_axis(out: Any, is_batched: bool, axis: int | None, size: int, name: str) -> Any:
