@@ -208,7 +208,12 @@ def _read_integer(entry: Any, axis: int, length: int, check_arrays: bool) -> Any
     if isinstance(entry, Tracer) and entry.dtype.kind in "iu":
         return entry
     if isinstance(entry, np.ndarray) and entry.ndim and entry.dtype.kind in "iu":
-        index = entry.astype(np.int64)
+        # What int64 cannot hold is beyond every end, not negative.
+        index = (
+            np.minimum(entry, np.iinfo(np.int64).max).astype(np.int64)
+            if entry.dtype == np.uint64
+            else entry.astype(np.int64)
+        )
         outside = (index < -length) | (index >= length)
         if check_arrays and outside.any():
             first = index[outside][0]
@@ -226,4 +231,4 @@ def _read_integer(entry: Any, axis: int, length: int, check_arrays: bool) -> Any
     if check_arrays:
         raise IndexError(f"index {position} is out of bounds for axis {axis} with size {length}")
     # Not a Python int: what lies outside is for the mode of a gather to decide.
-    return np.int64(position + length if position < 0 else position)
+    return np.int64(-1 if position < 0 else length)

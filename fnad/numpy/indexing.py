@@ -70,6 +70,9 @@ def _basic(x: Array, plan: IndexPlan) -> Array:
 def _normalized(index: Any, length: int, shape: tuple[int, ...]) -> Array:
     """An index array of the common shape, counting from the start, in int64."""
     if isinstance(index, Tracer):
+        if index.dtype == np.uint64:
+            # What int64 cannot hold is beyond every end, not negative.
+            index = ufuncs.minimum(index, np.uint64(np.iinfo(_INT64).max))
         index = convert(index, _INT64)
         index = select(ufuncs.less(index, 0), ufuncs.add(index, length), index)
     return expand(np.int64(index) if isinstance(index, int) else index, shape)

@@ -25,6 +25,7 @@ from fnad.primitives.shape import (
 from fnad.primitives.slicing import index_in_dim
 
 _INT64 = np.dtype(np.int64)
+_INT64_MAX = np.iinfo(_INT64).max
 
 # -- dynamic_slice -------------------------------------------------------------------------
 
@@ -126,7 +127,8 @@ def _wrapped_starts(starts: Any, shape: Sequence[int]) -> list[Any]:
     for start, n in zip(starts, shape):
         aval = aval_of(start)
         if isinstance(start, (int, np.integer)):
-            out.append(np.int64(start + n if start < 0 else start))
+            start = int(start) + n if start < 0 else int(start)
+            out.append(np.int64(min(max(start, -1), _INT64_MAX)))
         elif aval.dtype.kind == "i":
             start = convert_element_type(start, _INT64)
             out.append(select(lt(start, np.int64(0)), start + np.int64(n), start))

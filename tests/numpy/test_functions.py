@@ -7,6 +7,7 @@ import pytest
 
 import fnad
 import fnad.numpy as fnp
+from fnad import lax
 from tests.numpy.helpers import assert_same, quiet, run_traced
 
 F = np.random.default_rng(0).normal(size=(3, 4, 2)).astype(np.float32)
@@ -214,3 +215,23 @@ def test_a_known_index_out_of_bounds_follows_the_mode():
     assert fnp.at(x)[5].set(0.0).tolist() == [1.0, 2.0]
     with pytest.raises(IndexError):
         fnp.take(x, 5)
+
+
+@pytest.mark.parametrize("index", [2**63, 2**64 - 1])
+def test_unsigned_indices_that_int64_cannot_hold_are_beyond_the_end(index):
+    x = np.arange(3.0)
+    known = np.array([index], np.uint64)
+    for read in (lambda i: fnp.take(x, i, mode="fill"), lambda i: fnp.at(x)[i].get(mode="fill")):
+        assert np.isnan(read(known)).all()
+        assert np.isnan(fnad.jit(read)(known)).all()
+    write = lambda i: fnp.at(x)[i].add(1.0)
+    np.testing.assert_array_equal(write(known), x)
+    np.testing.assert_array_equal(fnad.jit(write)(known), x)
+    window = lambda i: lax.dynamic_slice(x, (i,), (2,))
+    np.testing.assert_array_equal(window(known[0]), [1.0, 2.0])
+    np.testing.assert_array_equal(fnad.jit(window)(known[0]), [1.0, 2.0])
+
+
+def test_small_integers_start_slices_of_long_arrays():
+    x = np.arange(300.0)
+    np.testing.assert_array_equal(lax.dynamic_slice(x, (np.int8(-2),), (2,)), [298.0, 299.0])
