@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 
+import fnad
 from fnad.core.errors import InternalError
 from fnad.core.source import SourceLine
 from fnad.lowering.executable import Executable
@@ -79,3 +80,16 @@ def test_text_names_the_equation_and_the_line():
 def test_many_executables_can_come_and_go():
     for n in range(1, 20):
         assert Executable(affine_plan(n))([np.ones(n), np.ones(n)])[0].tolist() == [3] * n
+
+
+def test_equal_kernels_are_compiled_once():
+    def steps(count):
+        def net(x, w):
+            for _ in range(count):
+                x = np.tanh(x @ w)
+            return x
+
+        lowered = fnad.jit(net).lower(np.ones((4, 4)), np.ones((4, 4)))
+        return lowered.as_text("llvm").count("define internal void @fnad")
+
+    assert steps(20) == steps(5)

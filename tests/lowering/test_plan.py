@@ -11,9 +11,12 @@ from fnad.core.types import aval_of
 from fnad.lowering import lower_jaxpr
 from fnad.lowering.expr import B, axis, counter, integer
 from fnad.lowering.plan import Branch, Contraction, Copy, For, Kernel, While
+from fnad.lowering.walk import rebuild
 from fnad.primitives.control_flow.cond import cond, switch
 from fnad.primitives.control_flow.scan import scan
 from fnad.primitives.control_flow.while_loop import while_loop
+from fnad.primitives.convolution import conv_general_dilated
+from fnad.primitives.elementwise import elementwise
 from tests.lowering.plan_interpreter import run_plan
 
 RNG = np.random.default_rng(0)
@@ -226,3 +229,66 @@ def test_affine_normal_form():
 def test_constants_differ_by_their_bits():
     assert B.constant(0.0, np.float64) is not B.constant(-0.0, np.float64)
     assert B.constant(np.nan, np.float64) is B.constant(np.nan, np.float64)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_divisions_of_indices(seed):
+    """Quotient and remainder of random affine indices, at random points."""
+    rng = np.random.default_rng(seed)
+    extents = [int(n) for n in rng.integers(2, 9, 4)]
+    axes = [axis(k, n) for k, n in enumerate(extents)]
+    coefficients = [int(c) for c in rng.choice([-1, 1, 2, 3, 4, 6, 8, 12, 16, 32], 4)]
+    constant = int(rng.integers(0, 40)) + sum(
+        -c * (n - 1) for c, n in zip(coefficients, extents) if c < 0
+    )
+    divisor = int(rng.choice([2, 3, 4, 6, 8, 12, 16, 24]))
+    index = integer(constant)
+    for a, c in zip(axes, coefficients):
+        index = index + a * c
+    quotient, remainder = B.divide(index, integer(divisor)), B.remainder(index, integer(divisor))
+    for _ in range(50):
+        point = [int(rng.integers(n)) for n in extents]
+        value = constant + sum(c * i for c, i in zip(coefficients, point))
+        here = {a: integer(i) for a, i in zip(axes, point)}
+        got = [int(e.attr) for e in rebuild([quotient, remainder], here.get)]
+        assert got == list(divmod(value, divisor))
+        assert quotient.bounds[0] <= got[0] <= quotient.bounds[1]
+        assert remainder.bounds[0] <= got[1] <= remainder.bounds[1]
+
+
+def test_innermost_loops_need_no_divisions():
+    i, j, k = axis(0, 4), axis(1, 8), axis(2, 32)
+    index = i * 256 + j * 32 + k
+    assert str(B.divide(index, integer(64))) == "4*i0 + divide(i1, 2)"
+    assert str(B.remainder(index, integer(64))) == "i2 + 32*remainder(i1, 2)"
+
+
+def test_each_equation_is_expanded_about_once():
+    count = []
+
+    def half_sine(b, x):
+        count.append(x)
+        return b.sin(x) * 0.5
+
+    half_sine_p = elementwise("half_sine", "sin(x) / 2.", half_sine, kinds="f")
+
+    def chain(a):
+        for _ in range(600):
+            a = half_sine_p.bind(a)
+        return a
+
+    plan_of(chain, Y)
+    assert len(count) < 2 * 600
+
+
+def test_padding_keeps_the_order_of_memory():
+    """Windows read the padded input through a transpose; the buffer is that of the input."""
+    images, filters = np.ones((2, 6, 6, 5)), np.ones((3, 3, 5, 4))
+    plan, _, _ = plan_of(
+        lambda x, w: conv_general_dilated(
+            x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        ),
+        images,
+        filters,
+    )
+    assert (2, 8, 8, 5) in [b.shape for b in plan.buffers if b.role == "temp"]
