@@ -226,3 +226,15 @@ def test_policy_arguments():
 
     grad(checkpoint(lambda x: fnp.sin(fnp.sin(x)), policy=policy))(1.0)
     assert "sin" in seen
+
+
+def test_a_branch_that_is_not_taken_gives_no_nan_to_the_gradient():
+    def f(x, scale):
+        return cond(x > 0, lambda y: scale * fnp.sqrt(y) / y, lambda y: 0.0 * y, x)
+
+    def total(x, scale):
+        return fnp.sum(vmap(f, in_axes=(0, None))(x, scale))
+
+    gx, gscale = grad(total, argnums=(0, 1))(np.array([0.0, 1.0, 4.0]), 2.0)
+    np.testing.assert_allclose(gx, [0.0, -1.0, -0.125])
+    np.testing.assert_allclose(gscale, 1.5)

@@ -14,12 +14,13 @@ from fnad.core.ir import Atom, Equation, Jaxpr, Var, memoize
 from fnad.core.primitive import Linear, Primitive, Zero, instantiate
 from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
 from fnad.core.tracer import Tracer, apply_jaxpr, rewrite
-from fnad.core.types import ShapedArray, aval_of
+from fnad.core.types import ShapedArray, aval_of, is_differentiable
 from fnad.primitives.arithmetic import clamp
 from fnad.primitives.control_flow.carry import cast_outputs, show_types
-from fnad.primitives.logic import convert_element_type, eq, ne, select
+from fnad.primitives.logic import convert_element_type, eq, ne, select, stop_gradient
 from fnad.primitives.shape import broadcast_in_dim
 from fnad.primitives.subprograms import (
+    broadcast_batch,
     check_operands,
     dce_keeping,
     describe_difference,
@@ -222,15 +223,31 @@ def _(
         return cond_p.bind(index, *operands, branches=programs), batched_out
     # Each element may take another branch: compute them all, and choose element by element.
     everywhere = (True,) * count
-    results = [apply_jaxpr(batch(b, axis, mask, everywhere)[0], operands) for b in branches]
-    chosen = results[-1]
-    for k in reversed(range(len(branches) - 1)):
-        takes = eq(index, np.int32(k)) if k else index <= np.int32(0)
-        chosen = [
-            select(broadcast_in_dim(takes, aval_of(here).shape, (0,)), here, other)
-            for here, other in zip(results[k], chosen, strict=True)
-        ]
+    index = clamp(np.int32(0), index, np.int32(len(branches) - 1))
+    chosen: list[Any] = []
+    for k, branch in enumerate(branches):
+        takes = eq(index, np.int32(k))
+        guarded = [_guard(takes, x, b, axis.size) for x, b in zip(operands, mask, strict=True)]
+        program, _ = batch(branch, axis, tuple(b for _, b in guarded), everywhere)
+        results = apply_jaxpr(program, [x for x, _ in guarded])
+        chosen = [_choose(takes, x, y) for x, y in zip(results, chosen)] if chosen else results
     return chosen, everywhere
+
+
+def _choose(takes: Any, x: Any, y: Any) -> Any:
+    return select(broadcast_in_dim(takes, aval_of(x).shape, (0,)), x, y)
+
+
+def _guard(takes: Any, x: Any, batched: bool, size: int) -> tuple[Any, bool]:
+    """Cut derivatives of the elements that do not take a branch; returns whether x is batched.
+
+    The branch may be singular there (a square root at 0), and the product of its infinite
+    derivative and the cotangent 0 would be NaN.
+    """
+    if not isinstance(x, Tracer) or not is_differentiable(x.aval):
+        return x, batched
+    x = x if batched else broadcast_batch(x, size)
+    return _choose(takes, x, stop_gradient(x)), True
 
 
 @cond_p.lower
