@@ -441,6 +441,8 @@ stop_gradient_p = elementwise(
     "The identity, with derivative zero.",
     lambda b, x: x,
     derivatives=[None],
+    # Only linear_transpose asks for it, of the map itself: the identity.
+    transpose=[lambda ct, x: ct],
 )
 
 

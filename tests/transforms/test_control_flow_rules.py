@@ -238,3 +238,13 @@ def test_a_branch_that_is_not_taken_gives_no_nan_to_the_gradient():
     gx, gscale = grad(total, argnums=(0, 1))(np.array([0.0, 1.0, 4.0]), 2.0)
     np.testing.assert_allclose(gx, [0.0, -1.0, -0.125])
     np.testing.assert_allclose(gscale, 1.5)
+
+
+def test_a_batched_choice_between_linear_functions_is_linear():
+    signs = np.array([-1.0, 1.0])
+
+    def f(x):
+        branch = lambda x, s: cond(s > 0, lambda x: 2 * x, lambda x: 3 * x, x)  # noqa: E731
+        return vmap(branch)(x, signs)
+
+    np.testing.assert_array_equal(linear_transpose(f, signs)(np.ones(2))[0], [3, 2])
