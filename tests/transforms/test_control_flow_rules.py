@@ -244,7 +244,7 @@ def test_a_batched_choice_between_linear_functions_is_linear():
     signs = np.array([-1.0, 1.0])
 
     def f(x):
-        branch = lambda x, s: cond(s > 0, lambda x: 2 * x, lambda x: 3 * x, x)  # noqa: E731
+        branch = lambda x, s: cond(s > 0, lambda x: 2 * x, lambda x: 3 * x, x)
         return vmap(branch)(x, signs)
 
     np.testing.assert_array_equal(linear_transpose(f, signs)(np.ones(2))[0], [3, 2])
