@@ -22,9 +22,9 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 from weakref import WeakValueDictionary
+from zlib import crc32
 
 import numpy as np
 
@@ -35,7 +35,6 @@ _MAX_WEIGHT = 2**20
 Bounds = tuple[int, int] | None
 
 _interned: WeakValueDictionary[Any, Expr] = WeakValueDictionary()
-_serial = count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +54,10 @@ class Expr:
         "args",
         "attr",
         "bounds",
+        "digest",
         "dtype",
         "op",
         "reduces",
-        "serial",
         "weight",
     )
 
@@ -67,8 +66,8 @@ class Expr:
     dtype: np.dtype[Any]
     attr: Any
     bounds: Bounds
+    digest: int
     reduces: bool
-    serial: int
     weight: int  # at least the number of operations below and with this one, capped
 
     def __add__(self, other: Any) -> Expr:
@@ -136,7 +135,9 @@ def make(
         return found
     expr = Expr.__new__(Expr)
     expr.op, expr.args, expr.dtype, expr.attr = op, args, dtype, attr
-    expr.bounds, expr.serial = bounds, next(_serial)
+    expr.bounds = bounds
+    # The same in every process, whatever was built before: it orders the terms of sums.
+    expr.digest = crc32(repr((op, attr, dtype.str, [a.digest for a in args])).encode())
     expr.reduces, expr.weight = op == "reduce", 1
     for arg in args:
         expr.reduces |= arg.reduces
@@ -184,9 +185,17 @@ def affine_parts(x: Expr) -> tuple[dict[Expr, int], int]:
     return {x: 1}, 0
 
 
+def _term_order(item: tuple[Expr, int]) -> tuple[bool, int]:
+    """Loop variables first, by number; then other terms, in an order that never varies."""
+    term = item[0]
+    return (False, term.attr[0]) if term.op == "axis" else (True, term.digest)
+
+
 def affine(terms: dict[Expr, int], constant: int) -> Expr:
     """The int64 expression ``constant + sum(coefficient * term)``, modulo 2**64."""
-    items = sorted(((t, _wrap(c)) for t, c in terms.items()), key=lambda item: item[0].serial)
+    if any(t.op == "remainder" for t in terms):
+        terms, constant = _rejoined(terms, constant)
+    items = sorted(((t, _wrap(c)) for t, c in terms.items()), key=_term_order)
     items = [(t, c) for t, c in items if c]
     constant = _wrap(constant)
     if not items:
@@ -204,6 +213,22 @@ def affine(terms: dict[Expr, int], constant: int) -> Expr:
         bounds = None
     args = tuple(t for t, _ in items)
     return make("affine", args, INT64, (tuple(c for _, c in items), constant), bounds)
+
+
+def _rejoined(terms: dict[Expr, int], constant: int) -> tuple[dict[Expr, int], int]:
+    """Put ``c * d * (x / d) + c * (x % d)`` together again as ``c * x``."""
+    for term, c in terms.items():
+        if term.op != "remainder" or term.args[1].op != "constant" or not c:
+            continue
+        x, divisor = term.args
+        quotient = B.divide(x, divisor)
+        if terms.get(quotient) == c * int(divisor.attr):
+            joined = {t: k for t, k in terms.items() if t is not term and t is not quotient}
+            parts, more = affine_parts(x)
+            for t, k in parts.items():
+                joined[t] = joined.get(t, 0) + c * k
+            return _rejoined(joined, constant + c * more)
+    return terms, constant
 
 
 def _wrap(value: int) -> int:
@@ -256,9 +281,12 @@ def _divided(x: Expr, divisor: int) -> tuple[Expr, Expr]:
 def _undivided(x: Expr, divisor: int) -> tuple[Expr, Expr]:
     """Quotient and remainder as operations."""
     assert x.bounds is not None
-    args, (low, high) = (x, integer(divisor)), x.bounds
-    quotient = make("divide", args, INT64, None, (low // divisor, high // divisor))
-    return quotient, make("remainder", args, INT64, None, (0, min(divisor - 1, high)))
+    low, high = x.bounds
+    remainder = make("remainder", (x, integer(divisor)), INT64, None, (0, min(divisor - 1, high)))
+    bounds = (low // divisor, high // divisor)
+    if x.op == "divide" and x.args[1].op == "constant":
+        x, divisor = x.args[0], divisor * int(x.args[1].attr)
+    return make("divide", (x, integer(divisor)), INT64, None, bounds), remainder
 
 
 # -- the builder -------------------------------------------------------------------------------
