@@ -61,6 +61,16 @@ def contract(p: Planner, a: Tensor, b: Tensor) -> Tensor:
 
 def matrix(p: Planner, t: Tensor) -> Matrix:
     """Read a (batch, rows, columns) tensor in place through strides, or store it first."""
+    found = in_place(t)
+    if found is not None:
+        return found
+    p.materialize(t)
+    assert t.buffer is not None
+    return Matrix(t.buffer, t.base, _matrix_strides(t.shape))
+
+
+def in_place(t: Tensor) -> Matrix | None:
+    """The (batch, rows, columns) tensor as strides of the buffer where it lies, if it has such."""
     index = generic_index(t.shape)
     value = t.at(index)
     if value.op == "load" and value.dtype == t.dtype:
@@ -69,9 +79,7 @@ def matrix(p: Planner, t: Tensor) -> Matrix:
             terms, constant = affine_parts(value.args[0])
             rest = {term: c for term, c in terms.items() if term not in index}
             return Matrix(value.attr, affine(rest, constant), strides)
-    p.materialize(t)
-    assert t.buffer is not None
-    return Matrix(t.buffer, t.base, _matrix_strides(t.shape))
+    return None
 
 
 def _matrix_strides(shape: Sequence[int]) -> tuple[int, int, int]:

@@ -194,6 +194,10 @@ class Planner:
         """``(batch, m, k) x (batch, k, n) -> (batch, m, n)``."""
         return nodes.contract(self, a, b)
 
+    def in_place(self, t: Tensor) -> bool:
+        """Whether `contract` can read a ``(batch, rows, columns)`` tensor where it lies."""
+        return nodes.in_place(t) is not None
+
     def accumulate(self, t: Tensor, axis: int, kind: str, reverse: bool = False) -> Tensor:
         """Running ``kind`` along an axis."""
         return nodes.accumulate(self, t, axis, kind, reverse)

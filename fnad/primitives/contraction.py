@@ -166,9 +166,9 @@ def _converted(p: Any, x: Any, dtype: np.dtype[Any]) -> Any:
 def _as_matrices(p: Any, x: Any, groups: tuple[Axes, Axes, Axes]) -> Any:
     """Arrange a tensor as (batch, rows, columns), each a group of its axes.
 
-    If the axes of each group are neighbours in memory, they are joined there and the result is
-    read through strides. Otherwise a kernel over all axes puts them in order: unlike one over
-    rows and columns it needs no division to find its element.
+    If the axes of each group are neighbours, they are joined and the result is read through
+    strides, where the tensor lies if that is possible. Otherwise a kernel over all axes puts
+    them in order: unlike one over rows and columns it needs no division to find its element.
     """
     runs = [_runs(group) for group in groups]
     matrix = tuple(math.prod(_sizes(x.shape, group)) for group in groups)
@@ -177,14 +177,20 @@ def _as_matrices(p: Any, x: Any, groups: tuple[Axes, Axes, Axes]) -> Any:
         inverse = invert_permutation(order)
         shape = _sizes(x.shape, order)
         ordered = p.compute(shape, x.dtype, lambda index: x.at(tuple(index[i] for i in inverse)))
-        return p.reshape(p.materialize(ordered), matrix)
-    if any(len(run) > 1 for group in runs for run in group):
-        x = p.materialize(x)
+        joined = p.reshape(ordered, matrix)
+        return joined if p.in_place(joined) else p.reshape(p.materialize(ordered), matrix)
     in_memory = sorted((run, which) for which, group in enumerate(runs) for run in group)
-    joined = p.reshape(x, tuple(math.prod(_sizes(x.shape, run)) for run, _ in in_memory))
-    return p.compute(
-        matrix, x.dtype, lambda index: joined.at(tuple(index[which] for _, which in in_memory))
-    )
+
+    def arranged() -> Any:
+        joined = p.reshape(x, tuple(math.prod(_sizes(x.shape, run)) for run, _ in in_memory))
+        places = tuple(which for _, which in in_memory)
+        return p.compute(matrix, x.dtype, lambda index: joined.at(tuple(index[k] for k in places)))
+
+    lazy = arranged()
+    if p.in_place(lazy) or all(len(run) == 1 for run, _ in in_memory):
+        return lazy
+    x = p.materialize(x)
+    return arranged()
 
 
 def _runs(axes: Axes) -> list[Axes]:

@@ -11,6 +11,7 @@ from fnad.core.types import aval_of
 from fnad.lowering import lower_jaxpr
 from fnad.lowering.expr import B, axis, counter, integer
 from fnad.lowering.plan import Branch, Contraction, Copy, For, Kernel, While
+from fnad.lowering.tensors import linear, unravel
 from fnad.lowering.walk import rebuild
 from fnad.primitives.control_flow.cond import cond, switch
 from fnad.primitives.control_flow.scan import scan
@@ -292,3 +293,21 @@ def test_padding_keeps_the_order_of_memory():
         filters,
     )
     assert (2, 8, 8, 5) in [b.shape for b in plan.buffers if b.role == "temp"]
+
+
+def test_raveled_indices_are_put_together_again():
+    index = axis(0, 144) * 8 + axis(1, 8)
+    shape = (4, 6, 6, 8)
+    assert linear(unravel(index, shape), shape) is index
+
+
+def test_convolution_of_single_points_is_a_matrix_product():
+    images, filters = np.ones((2, 6, 6, 5)), np.ones((1, 1, 5, 4))
+    plan, _, _ = plan_of(
+        lambda x, w: conv_general_dilated(
+            x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        ),
+        images,
+        filters,
+    )
+    assert kinds(plan) == [Contraction]
