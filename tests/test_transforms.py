@@ -494,6 +494,27 @@ class TestTracing:
         assert np.isfinite(g)
 
 
+class TestJacobianArguments:
+    def test_holomorphic(self):
+        z = np.array([1 + 2j, 0.5 - 1j])
+        equal(fnad.jacfwd(lambda z: z**2, holomorphic=True)(z), np.diag(2 * z))
+        equal(fnad.jacrev(np.exp, holomorphic=True)(z), np.diag(np.exp(z)))
+
+    def test_complex_without_holomorphic(self):
+        for jacobian in (fnad.jacfwd, fnad.jacrev):
+            with pytest.raises(TypeError, match="holomorphic=True"):
+                jacobian(lambda z: z**2)(np.array([1j]))
+
+    def test_allow_int(self):
+        f = lambda x, n: x * n
+        x, n = np.ones(2), np.arange(2)
+        by_x, by_n = fnad.jacrev(f, argnums=(0, 1), allow_int=True)(x, n)
+        equal(by_x, np.diag(n.astype(float)))
+        assert by_n.dtype == fnad.float0 and by_n.shape == (2, 2)
+        with pytest.raises(TypeError, match="needs floating arrays"):
+            fnad.jacrev(f, argnums=1)(x, n)
+
+
 class TestJit:
     def test_static_arguments(self):
         traces = []

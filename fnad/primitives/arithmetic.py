@@ -8,7 +8,7 @@ from fnad.core.types import aval_of
 from fnad.primitives.algebra import without_neutral
 from fnad.primitives.elementwise import elementwise, matched
 from fnad.primitives.logic import eq, gt, lt, select
-from fnad.primitives.rounding import sign, trunc
+from fnad.primitives.rounding import trunc
 
 # -- linear -------------------------------------------------------------------------------------
 
@@ -463,15 +463,15 @@ def clamp(lower: Any, x: Any, upper: Any) -> Any:
 
 abs_p = elementwise(
     "abs",
-    "|x|; the derivative at 0 is 0.",
+    "|x|; the derivative at 0 is 1, as in JAX.",
     lambda b, x: x if x.dtype.kind == "u" else b.absolute(x),
-    derivatives=[lambda t, ans, x: mul(t, sign(x))],
+    derivatives=[lambda t, ans, x: select(lt(x, 0), neg(t), t)],
     kinds="iuf",
 )
 
 
 def abs(x: Any) -> Any:
-    """``|x|`` elementwise; the derivative at 0 is 0.
+    """``|x|`` elementwise; the derivative at 0 is 1, as in JAX.
 
     Examples
     --------

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core import tree
-from fnad.core.types import ShapedArray, aval_of, is_differentiable
+from fnad.core.types import ShapedArray, aval_of, float0, is_differentiable
 from fnad.primitives.logic import convert_element_type, eq
 from fnad.primitives.shape import broadcasted_iota, full, reshape
 from fnad.primitives.slicing import slice_in_dim
@@ -18,7 +18,10 @@ from fnad.transforms.vmap import vmap
 
 
 def jacfwd(
-    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
 ) -> Callable[..., Any]:
     """Jacobian by forward mode: one pushforward an input element, all in one batch.
 
@@ -30,12 +33,19 @@ def jacfwd(
         Positional arguments to differentiate with respect to.
     has_aux : bool
         Whether ``fun`` returns ``(out, aux)``.
+    holomorphic : bool
+        Whether ``fun`` is holomorphic; needed for complex arguments.
 
     Returns
     -------
     callable
         Returns the Jacobian: for each leaf of the result a tree like the argument, with leaves
         of shape ``result.shape + argument.shape``.
+
+    Raises
+    ------
+    TypeError
+        If an argument has no derivative (integers), or is complex without ``holomorphic``.
 
     Examples
     --------
@@ -48,8 +58,8 @@ def jacfwd(
     @wraps(fun)
     def jacobian(*args: Any, **kwargs: Any) -> Any:
         partial, picked = _partial(fun, argnums, args, kwargs)
+        _check_differentiable("jacfwd", picked, holomorphic)
         out, push, *aux = linearize(partial, picked, has_aux=has_aux)
-        _check_real("jacfwd", picked)
         columns = vmap(push, out_axes=-1)(_basis(picked))
         jac = tree.map(lambda o, c: _split_basis(c, -1, picked, aval_of(o).shape), out, columns)
         return (jac, aux[0]) if has_aux else jac
@@ -58,12 +68,17 @@ def jacfwd(
 
 
 def jacrev(
-    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
 ) -> Callable[..., Any]:
     """Jacobian by reverse mode: one pullback an output element, all in one batch.
 
     Parameters and result are those of `jacfwd`; it is the better choice when the result has
-    fewer elements than the argument.
+    fewer elements than the argument. With ``allow_int`` the Jacobian with respect to an
+    integer argument is zeros of dtype ``float0``.
 
     Examples
     --------
@@ -75,18 +90,36 @@ def jacrev(
     @wraps(fun)
     def jacobian(*args: Any, **kwargs: Any) -> Any:
         partial, picked = _partial(fun, argnums, args, kwargs)
+        if not allow_int:
+            _check_differentiable("jacrev", picked, holomorphic)
         out, pull, *aux = vjp(partial, picked, has_aux=has_aux)
-        _check_real("jacrev", out)
-        (rows,) = vmap(pull)(_basis(out))
-        by_input = tree.map(lambda x, r: _split_basis(r, 0, out, aval_of(x).shape), picked, rows)
-        jac = tree.transpose(tree.structure(picked), tree.structure(out), by_input)
+        _check_differentiable("jacrev", out, holomorphic)
+        leaves, structure = tree.flatten(picked)
+        differentiable = [is_differentiable(aval_of(leaf)) for leaf in leaves]
+
+        def pull_floats(cotangent: Any) -> list[Any]:
+            cts = tree.leaves(pull(cotangent))
+            return [ct for ct, wanted in zip(cts, differentiable) if wanted]
+
+        rows = iter(vmap(pull_floats)(_basis(out)))
+        by_leaf = [
+            _split_basis(next(rows), 0, out, aval_of(leaf).shape)
+            if wanted
+            else tree.map(lambda o, x=leaf: np.zeros(aval_of(o).shape + np.shape(x), float0), out)
+            for leaf, wanted in zip(leaves, differentiable)
+        ]
+        by_input = tree.unflatten(structure, by_leaf)
+        jac = tree.transpose(structure, tree.structure(out), by_input)
         return (jac, aux[0]) if has_aux else jac
 
     return jacobian
 
 
 def hessian(
-    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
 ) -> Callable[..., Any]:
     """Hessian of a function: ``jacfwd(jacrev(fun))``.
 
@@ -97,7 +130,8 @@ def hessian(
     array([[ 6.,  0.],
            [ 0., 12.]])
     """
-    return jacfwd(jacrev(fun, argnums, has_aux), argnums, has_aux)
+    inner = jacrev(fun, argnums, has_aux, holomorphic)
+    return jacfwd(inner, argnums, has_aux, holomorphic)
 
 
 def _partial(
@@ -124,12 +158,19 @@ def _partial(
     return partial, picked
 
 
-def _check_real(what: str, values: Any) -> None:
+def _check_differentiable(what: str, values: Any, holomorphic: bool) -> None:
     for leaf in tree.leaves(values):
-        if not is_differentiable(aval_of(leaf)):
+        aval = aval_of(leaf)
+        if not is_differentiable(aval):
             raise TypeError(
-                f"{what} needs floating arrays, got {aval_of(leaf)}; convert it with"
-                " .astype(float), or name other arguments in argnums"
+                f"{what} needs floating arrays, got {aval}; convert it with .astype(float), or"
+                " name other arguments in argnums"
+            )
+        if (aval.dtype.kind == "c") != holomorphic:
+            need = "complex arrays, since holomorphic=True" if holomorphic else "real arrays"
+            raise TypeError(
+                f"{what} needs {need}, got {aval}; for complex derivatives of a holomorphic"
+                " function pass holomorphic=True and complex arguments"
             )
 
 
