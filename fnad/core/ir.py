@@ -34,16 +34,19 @@ class Var:
 
 
 class Literal:
-    """A scalar constant that stands in an equation itself."""
+    """A constant that stands in an equation itself: a scalar, or an array that a rule made.
+
+    An array is read-only, and compared by identity; programs print its type alone.
+    """
 
     __slots__ = ("aval", "val")
 
     def __init__(self, val: Any, aval: ShapedArray) -> None:
-        self.val = np.asarray(val, aval.dtype)[()]
+        self.val = val if aval.shape else np.asarray(val, aval.dtype)[()]
         self.aval = aval
 
     def __repr__(self) -> str:
-        return f"{self.val}:{self.aval}"
+        return f"{'array' if self.aval.shape else self.val}:{self.aval}"
 
 
 Atom = Var | Literal

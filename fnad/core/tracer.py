@@ -77,10 +77,14 @@ class Trace:
     ----------
     kind : str
         Who traces, in the user's words: ``"jit of f"``, ``"the body of scan"``.
+    array_literals : bool
+        Whether arrays that the function closes over stand in its equations as literals, rather
+        than becoming inputs: so rules may use arrays, and their programs still close over none.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, array_literals: bool = False) -> None:
         self.kind = kind
+        self.array_literals = array_literals
         self.alive = True
         self.eqns: list[Equation] = []
         self.invars: list[Var] = []
@@ -107,11 +111,10 @@ class Trace:
         aval = aval_of(value)
         if aval.shape == ():
             return Literal(value, aval)
-        return self._closed_over(value, aval)
+        snapshot = _stack.snapshots.take(value)
+        return Literal(snapshot, aval) if self.array_literals else self._closed_over(snapshot, aval)
 
     def _closed_over(self, value: Any, aval: ShapedArray) -> Var:
-        if isinstance(value, np.ndarray):
-            value = _stack.snapshots.take(value)
         key = id(value.variable if isinstance(value, Tracer) else value)
         found = self.consts.get(key)
         if found is not None:
@@ -208,6 +211,7 @@ def trace_to_jaxpr(
     avals: Sequence[ShapedArray],
     kind: str,
     values: Sequence[Any] | None = None,
+    array_literals: bool = False,
 ) -> tuple[Jaxpr, list[Any]]:
     """Trace a function of flat arguments that returns a flat sequence.
 
@@ -222,6 +226,8 @@ def trace_to_jaxpr(
     values : sequence, optional
         What is known of the arguments: arrays, tracers of enclosing traces, or `Unknown`.
         By default nothing is.
+    array_literals : bool
+        Whether arrays that it closes over become literals rather than inputs (see `Trace`).
 
     Returns
     -------
@@ -231,7 +237,7 @@ def trace_to_jaxpr(
         The values it closed over: read-only copies of arrays, as they were when the function
         read them, and tracers of enclosing traces.
     """
-    trace = Trace(kind)
+    trace = Trace(kind, array_literals)
     unknown = Unknown(kind)
     source = user_line()
     tracers = [
@@ -256,15 +262,15 @@ def rewrite(
     Raises
     ------
     RuleError
-        If a rule closed over an array or a tracer: rules build their constants from primitives
-        (``fnad.lax.full``, ``iota``), so that a rewritten program is closed.
+        If a rule closed over a tracer of an enclosing trace, which the rewritten program may
+        outlive.
     """
-    jaxpr, consts = trace_to_jaxpr(function, avals, kind)
+    jaxpr, consts = trace_to_jaxpr(function, avals, kind, array_literals=True)
     if consts:
         shown = ", ".join(str(aval_of(c)) for c in consts)
         raise RuleError(
-            f"during {kind} a rule closed over arrays of type {shown}; a rule must get arrays as"
-            " operands, or build them with primitives (lax.full, lax.iota)."
+            f"during {kind} a rule closed over traced arrays of type {shown}; a rule must get"
+            " traced values as operands."
         )
     return jaxpr
 

@@ -55,7 +55,10 @@ class Executable:
         entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(address)
         self._entry = with_few_threads(plan, entry)
         buffers = {b.number: b for b in plan.buffers}
-        self._in_types = [(buffers[n].shape, buffers[n].dtype) for n in plan.inputs]
+        types = [(buffers[n].shape, buffers[n].dtype) for n in plan.inputs]
+        num_args = len(types) - len(plan.constants)
+        self._in_types = types[:num_args]
+        self._constants = list(map(_prepare, plan.constants, *zip(*types[num_args:])))
         self._out_types = [(buffers[n].shape, buffers[n].dtype) for n in plan.outputs]
         self._scalar_outputs = [i for i, (shape, _) in enumerate(self._out_types) if shape == ()]
         self._pack = struct.Struct(f"{len(plan.inputs) + len(plan.outputs)}P").pack
@@ -84,6 +87,7 @@ class Executable:
             for a, (shape, dtype) in zip(args, self._in_types)
         ]
         outs: list[Any] = [np.empty(shape, dtype) for shape, dtype in self._out_types]
+        arrays += self._constants
         # `arrays` and `outs` keep the objects alive whose addresses the table holds.
         table = self._pack(*map(id, arrays), *map(id, outs))
         try:

@@ -32,7 +32,8 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """A dense row-major array. ``role`` is ``input``, ``output`` or ``temp``.
+    """A dense row-major array. ``role`` is ``input``, ``constant``, ``output`` or
+    ``temp``.
 
     Temporaries lie at ``offset`` (bytes) of the arena; ``lifetime`` is the first and the last
     position in the top-level schedule at which it is used.
@@ -209,13 +210,17 @@ Node = Kernel | Contraction | Accumulate | Sort | Copy | For | While | Branch
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A whole program. Outputs never share memory with inputs or each other."""
+    """A whole program. Outputs never share memory with inputs or each other.
+
+    The last of ``inputs`` are buffers of the arrays ``constants``, which belong to the program.
+    """
 
     buffers: tuple[Buffer, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     body: tuple[Node, ...]
     arena_size: int
+    constants: tuple[np.ndarray[Any, Any], ...] = ()
 
     def __str__(self) -> str:
         return plan_text(self)

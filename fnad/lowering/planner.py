@@ -38,6 +38,7 @@ class Planner:
     def __init__(self) -> None:
         self.buffers: list[Buffer] = []
         self.body: list[Node] = []
+        self.constants: dict[int, tuple[Tensor, np.ndarray[Any, Any]]] = {}
         self.origin: Origin | None = None
         self.generation = 0
         self.reducing = 0
@@ -274,7 +275,13 @@ class Planner:
         return results
 
     def literal(self, literal: Literal) -> Tensor:
-        """The tensor of a scalar constant."""
+        """The tensor of a constant: an array gets a buffer, a scalar stands in expressions."""
+        if literal.aval.shape:
+            known = self.constants.get(id(literal.val))
+            if known is None:
+                buffer = self.stored(literal.aval.shape, literal.aval.dtype, "constant")
+                known = self.constants[id(literal.val)] = buffer, literal.val
+            return known[0]
         value = B.constant(literal.val, literal.aval.dtype)
         return self.compute((), literal.aval.dtype, lambda index: value)
 
@@ -361,12 +368,13 @@ def plan_jaxpr(jaxpr: Jaxpr) -> Plan:
     """Plan a program (simplified: without ``lower_as`` primitives and calls)."""
     p = Planner()
     args = [p.stored(v.aval.shape, v.aval.dtype, "input") for v in jaxpr.invars]
-    inputs = tuple(t.buffer for t in args)
     results = p.run(jaxpr, args)
     outputs = tuple(_output(p, t, aval) for t, aval in zip(results, jaxpr.out_avals, strict=True))
+    inputs = tuple(t.buffer for t in (*args, *(t for t, _ in p.constants.values())))
+    constants = tuple(array for _, array in p.constants.values())
     body = tuple(p.body)
     buffers, arena = place(p.buffers, body)
-    return Plan(buffers, inputs, outputs, body, arena)  # type: ignore[arg-type]
+    return Plan(buffers, inputs, outputs, body, arena, constants)  # type: ignore[arg-type]
 
 
 def _output(p: Planner, t: Tensor, aval: ShapedArray) -> int:

@@ -18,7 +18,7 @@ def constant_of(atom: Atom, definition: Definition) -> Any:
     eqn = definition(atom)
     if eqn is not None and eqn.primitive is broadcast_in_dim_p:
         atom = eqn.invars[0]
-    return atom.val if isinstance(atom, Literal) else None
+    return atom.val if isinstance(atom, Literal) and not atom.aval.shape else None
 
 
 def without_neutral(

@@ -211,3 +211,15 @@ def test_builder_keeps_float32():
     x = np.float32(0.5)
     for name in ("exp", "sqrt", "erf", "lgamma", "digamma", "erfinv", "cbrt", "tanh"):
         assert getattr(NUMPY, name)(x).dtype == np.float32, name
+
+
+def test_derivative_rules_may_use_arrays():
+    w = np.array([1.0, 2.0, 3.0])
+    weighted_p = elementwise(
+        "weighted", "x.", lambda b, x: x + 0, derivatives=[lambda t, ans, x: t * w], kinds="f"
+    )
+    x = np.ones(3)
+    gradient = fnad.grad(lambda x: weighted_p.bind(x * x).sum())
+    np.testing.assert_array_equal(gradient(x), 2 * w)
+    np.testing.assert_array_equal(fnad.jit(gradient)(x), 2 * w)
+    assert "constant %1:f64[3]" in fnad.jit(gradient).lower(x).as_text("plan")

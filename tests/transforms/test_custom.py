@@ -8,6 +8,7 @@ from fnad.primitives.checkpoint import checkpoint
 from fnad.primitives.control_flow import scan
 from fnad.primitives.custom import SymbolicZero, custom_jvp, custom_vjp
 from fnad.transforms.autodiff import grad, jvp
+from fnad.transforms.jacobians import hessian, jacrev
 from fnad.transforms.jit import jit
 from fnad.transforms.vmap import vmap
 
@@ -182,3 +183,42 @@ def test_missing_and_wrong_rules():
     g.defvjp(lambda x, y: x, lambda r, ct: (ct, None))
     with pytest.raises(TypeError, match=r"pair \(out, residuals\)"):
         grad(g)(1.0, 2.0)
+
+
+def test_rules_that_close_over_arrays_differentiate_twice():
+    """Also where the rule calls its own function, so that it is traced again much later."""
+    w = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.5], [0.0, 1.0, 1.0]])
+    x = np.array([0.3, -0.2, 0.7])
+
+    @custom_jvp
+    def by_jvp(x):
+        return np.sin(w @ x)
+
+    @by_jvp.defjvp
+    def _(primals, tangents):
+        return by_jvp(*primals), np.cos(w @ primals[0]) * (w @ tangents[0])
+
+    by_vjp = custom_vjp(lambda x: np.sin(w @ x))
+    by_vjp.defvjp(lambda x: (by_vjp(x), x), lambda x, ct: (w.T @ (np.cos(w @ x) * ct),))
+
+    expected = -(w.T * np.sin(w @ x)) @ w
+    for f in (by_jvp, by_vjp):
+        second = jacrev(grad(lambda x, f=f: f(x).sum()))
+        np.testing.assert_allclose(second(x), expected, atol=1e-12)
+        np.testing.assert_allclose(jit(second)(x), expected, atol=1e-12)
+        np.testing.assert_allclose(vmap(second)(x[None])[0], expected, atol=1e-12)
+    np.testing.assert_allclose(hessian(lambda x: by_jvp(x).sum())(x), expected, atol=1e-12)
+
+
+def test_rules_that_close_over_arrays_in_loops():
+    w = np.array([0.5, -1.0, 2.0])
+    f = custom_jvp(lambda x: np.sin(w * x))
+    f.defjvp(lambda p, t: (f(*p), np.cos(w * p[0]) * w * t[0]))
+
+    def total(f):
+        return lambda x: scan(lambda c, _: (f(c), c.sum()), x, None, length=3)[1].sum()
+
+    x = np.array([0.3, -0.2, 0.7])
+    expected = hessian(total(lambda x: np.sin(w * x)))(x)
+    np.testing.assert_allclose(hessian(total(f))(x), expected, atol=1e-12)
+    np.testing.assert_allclose(jit(hessian(total(f)))(x), expected, atol=1e-12)

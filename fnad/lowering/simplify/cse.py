@@ -33,10 +33,16 @@ def merge_common(jaxpr: Jaxpr) -> Jaxpr:
     return Jaxpr(jaxpr.invars, tuple(eqns), tuple(env.get(a, a) for a in jaxpr.outvars))
 
 
+def _atom_key(atom: Atom) -> Any:
+    if not isinstance(atom, Literal):
+        return atom
+    return id(atom.val) if atom.aval.shape else atom.val.tobytes(), atom.aval
+
+
 def _key(eqn: Equation) -> Any:
     key = (
         eqn.primitive,
-        tuple((a.val.tobytes(), a.aval) if isinstance(a, Literal) else a for a in eqn.invars),
+        tuple(_atom_key(a) for a in eqn.invars),
         tuple(v.aval for v in eqn.outvars),
         # repr tells apart what == does not: 0.0 and -0.0, 1 and True.
         tuple(

@@ -14,7 +14,6 @@ import numpy as np
 from fnad.core.errors import RuleError
 from fnad.core.flat_function import function_name
 from fnad.core.ir import Jaxpr
-from fnad.core.ownership import same_bytes
 from fnad.core.primitive import Zero
 from fnad.core.tracer import Unknown, trace_to_jaxpr
 from fnad.core.types import ShapedArray, aval_of, float0
@@ -86,14 +85,13 @@ class TracedRule:
     """A rule as programs, one for each mask of arguments that have tangents.
 
     ``trace(key, values)`` returns a Jaxpr, the values it closed over, and something more to
-    remember; ``values`` are what is known of the arguments, for Python control flow.
-    ``consts`` are the values closed over that became operands of the call.
+    remember; ``values`` are what is known of the arguments, for Python control flow. Tracers
+    closed over become operands of the call, of types ``const_avals``; arrays become literals.
     """
 
     def __init__(self, name: str, trace: Callable[..., tuple[Jaxpr, list[Any], Any]]) -> None:
         self.name = name
         self.trace = trace
-        self.consts: list[Any] = []
         self.const_avals: list[ShapedArray] = []
         self.programs: dict[Any, tuple[Jaxpr, Any]] = {}
 
@@ -102,8 +100,6 @@ class TracedRule:
         with tracing_rule():
             jaxpr, consts, more = self.trace(key, values)
         self.programs[key] = jaxpr, more
-        # Arrays are remembered to find them again; tracers only belong to the present trace.
-        self.consts = [c if isinstance(c, np.ndarray) else None for c in consts]
         self.const_avals = [aval_of(c) for c in consts]
         return consts
 
@@ -115,26 +111,15 @@ class TracedRule:
         return self.programs[key]
 
     def _close(self, jaxpr: Jaxpr, consts: Sequence[Any]) -> Jaxpr:
-        positions = []
-        for const in consts:
-            at = next((i for i, known in enumerate(self.consts) if _same_array(known, const)), None)
-            if at is None:
-                raise RuleError(
-                    f"{self.name} closes over an array of type {aval_of(const)}, which is not"
-                    " possible where a custom rule is differentiated again (or has"
-                    " symbolic_zeros): make the array an argument of the function"
-                )
-            positions.append(at)
+        if consts:
+            raise RuleError(
+                f"{self.name} closes over a traced value of type {aval_of(consts[0])}, which is"
+                " not possible where a custom rule is differentiated again (or has"
+                " symbolic_zeros): make the value an argument of the function"
+            )
         num_consts = len(self.const_avals)
-        args = jaxpr.in_avals[len(consts) :]
-        positions += range(num_consts, num_consts + len(args))
-        return embed_inputs(jaxpr, (*self.const_avals, *args), tuple(positions))
-
-
-def _same_array(known: Any, const: Any) -> bool:
-    return known is const or (
-        isinstance(known, np.ndarray) and isinstance(const, np.ndarray) and same_bytes(known, const)
-    )
+        positions = range(num_consts, num_consts + len(jaxpr.invars))
+        return embed_inputs(jaxpr, (*self.const_avals, *jaxpr.in_avals), tuple(positions))
 
 
 def check_closed_over(what: str, tangents: Sequence[Any]) -> None:
@@ -189,4 +174,5 @@ def trace_rule(
     """Trace a rule; Python control flow may ask for the values of the primals, if known."""
     unknown = Unknown(kind)
     known = [unknown] * len(primals) if values is None else values
-    return trace_to_jaxpr(run, [*primals, *others], kind, [*known, *[unknown] * len(others)])
+    values = [*known, *[unknown] * len(others)]
+    return trace_to_jaxpr(run, [*primals, *others], kind, values, array_literals=True)

@@ -84,7 +84,7 @@ class VjpRules:
 
             rule = TracedRule(place_of(self.bwd), trace)
             for first in self._backward.values():  # they share what they close over
-                rule.consts, rule.const_avals = first.consts, first.const_avals
+                rule.const_avals = first.const_avals
                 break
             self._backward[key] = rule
         return self._backward[key]
