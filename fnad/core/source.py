@@ -22,6 +22,11 @@ class SourceLine:
     def __str__(self) -> str:
         return f"{self.file}:{self.line} ({self.function})"
 
+    @property
+    def short(self) -> str:
+        """Without the folder, for dumps that are compared between machines."""
+        return f"{os.path.basename(self.file)}:{self.line} ({self.function})"
+
 
 @functools.cache
 def is_internal(file: str) -> bool:

@@ -27,7 +27,7 @@ class Origin:
     source: SourceLine | None = None
 
     def __str__(self) -> str:
-        return f"{self.primitive}  {self.source}" if self.source else self.primitive
+        return f"{self.primitive}  {self.source.short}" if self.source else self.primitive
 
 
 @dataclass(frozen=True, slots=True)
