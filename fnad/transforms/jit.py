@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial, update_wrapper
 from types import MethodType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -92,6 +93,17 @@ class Lowered:
         return Compiled(self._jitted, self._call, self._program)
 
 
+# By function, so that jit(f) written again (in a loop, say) finds what jit(f) has compiled.
+_programs: WeakKeyDictionary[Any, dict[Any, _Program]] = WeakKeyDictionary()
+
+
+def _programs_of(fun: Callable[..., Any]) -> dict[Any, _Program]:
+    try:
+        return _programs.setdefault(fun, {})
+    except TypeError:  # a callable that cannot be hashed or weakly referred to
+        return {}
+
+
 class JitFunction:
     """What `jit` returns; calling it runs the compiled function."""
 
@@ -109,7 +121,7 @@ class JitFunction:
         self._static_argnums, self._static_argnames = _both_static(
             fun, static_argnums, static_argnames
         )
-        self._programs: dict[Any, _Program] = {}
+        self._programs = _programs_of(fun)
 
     def __repr__(self) -> str:
         return f"<jit of {self.__name__}>"

@@ -1,5 +1,8 @@
 """The user's jit: signatures, static arguments, closures, stages, methods."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -166,3 +169,31 @@ def test_lower_and_compile():
     np.testing.assert_array_equal(compiled(np.arange(3.0)), [0, 2, 4])
     with pytest.raises(TypeError, match="compiled for arguments of types"):
         compiled(np.arange(4.0))
+
+
+def test_jit_written_again_compiles_nothing_again():
+    traces = []
+
+    def f(x, n=1):
+        traces.append(n)
+        return x * n
+
+    for _ in range(3):
+        assert jit(f)(np.float32(2)) == 2
+    assert traces == [1]
+    # Other static arguments make other programs, though the cache is the same.
+    for _ in range(2):
+        assert jit(f, static_argnums=1)(np.float32(2), 3) == 6
+    assert jit(f)(np.float32(2), 3) == 6
+    assert len(traces) == 3 and traces[:2] == [1, 3]
+
+
+def test_the_cache_keeps_no_function_alive():
+    def f(x):
+        return x + 1
+
+    jit(f)(1.0)
+    alive = weakref.ref(f)
+    del f
+    gc.collect()
+    assert alive() is None
