@@ -14,6 +14,7 @@ from fnad.lowering.plan import (
     Contraction,
     Copy,
     For,
+    Group,
     Kernel,
     Node,
     Sort,
@@ -50,6 +51,8 @@ def node_buffers(node: Node) -> set[int]:
         return {node.source, node.out, *_loads([node.source_offset, node.out_offset])}
     if isinstance(node, While):
         return {node.predicate}
+    if isinstance(node, Group):
+        return {number for member in node.members for number in node_buffers(member.node)}
     return {node.index} if isinstance(node, Branch) else set()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,7 +56,10 @@ def contract(p: Planner, a: Tensor, b: Tensor) -> Tensor:
     out = p.stored((batch, m, n), a.dtype)
     assert out.buffer is not None
     place = Matrix(out.buffer, integer(0), _matrix_strides(out.shape))
-    p.emit(Contraction(left, right, place, batch, m, n, k, a.dtype, p.origin))
+    if batch == 1:
+        left, right, place = (replace(x, strides=x.strides[1:]) for x in (left, right, place))
+    extents = (batch,) if batch != 1 else ()
+    p.emit(Contraction(left, right, place, extents, m, n, k, a.dtype, p.origin))
     return out
 
 

@@ -111,29 +111,34 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """A stack of matrices in a buffer: element (b, i, j) at ``offset`` plus strides (elements)."""
+    """A stack of matrices in a buffer: element (*b, i, j) at ``offset`` plus strides (elements).
+
+    ``strides`` are those of the batch axes, in order, then of the rows and of the columns.
+    """
 
     buffer: int
     offset: Expr
-    strides: tuple[int, int, int]
+    strides: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Contraction:
     """``out[b, i, j] = sum_k left[b, i, k] * right[b, k, j]``: a batch of matrix products.
 
-    ``left`` and ``right`` have unit stride in rows or columns; a ``batch`` stride may be 0.
+    ``b`` runs over the axes of ``batch``, whose strides may be 0. With ``accumulate`` the
+    products are added to what ``out`` holds.
     """
 
     left: Matrix
     right: Matrix
     out: Matrix
-    batch: int
+    batch: tuple[int, ...]
     m: int
     n: int
     k: int
     dtype: np.dtype[Any]
     origin: Origin | None = None
+    accumulate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +210,37 @@ class Branch:
     origin: Origin | None = None
 
 
-Node = Kernel | Contraction | Accumulate | Sort | Copy | For | While | Branch
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A node of a `Group`, which has ``step`` tasks for each of the group's rows.
+
+    The tasks of a kernel are the values of its outermost axis; those of a contraction the
+    entries of its batch (``batch`` not empty, the batch axes as one), else its rows.
+    """
+
+    node: Kernel | Contraction
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Nodes that run together, a block of ``block`` rows at a time, so that one reads from cache
+    what another has written.
+
+    For each block ``[b, e)`` of ``range(extent)``, every member runs its tasks from ``b * step``
+    to ``e * step``, in order; blocks are independent of each other. What a block touches of a
+    buffer that a member writes is a slab, the ``1 / extent`` part of the buffer for each row.
+    Buffers in ``locals`` are not used elsewhere: room for one block of them is enough.
+    """
+
+    extent: int
+    block: int
+    members: tuple[Member, ...]
+    locals: tuple[int, ...] = ()
+    origin: Origin | None = None
+
+
+Node = Kernel | Contraction | Accumulate | Sort | Copy | Group | For | While | Branch
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,10 +334,20 @@ def _matrix_text(m: Matrix) -> str:
 
 
 def _print_contraction(c: Contraction, indent: str, lines: list[str], comment: str) -> None:
+    batch = "x".join(map(str, c.batch)) or "1"
     lines.append(
-        f"{indent}contract {c.batch} x ({c.m}, {c.n}, {c.k}) {short_dtype(c.dtype)}:"
-        f" {_matrix_text(c.out)} = {_matrix_text(c.left)} {_matrix_text(c.right)}{comment}"
+        f"{indent}contract {batch} x ({c.m}, {c.n}, {c.k}) {short_dtype(c.dtype)}:"
+        f" {_matrix_text(c.out)} {'+' * c.accumulate}= {_matrix_text(c.left)}"
+        f" {_matrix_text(c.right)}{comment}"
     )
+
+
+def _print_group(g: Group, indent: str, lines: list[str], comment: str) -> None:
+    local = f" locals {_numbers(g.locals)}" if g.locals else ""
+    lines.append(f"{indent}group {g.extent} by {g.block}{local}{comment}")
+    for member in g.members:
+        lines.append(f"{indent}  {member.step} a row:")
+        _print_body((member.node,), indent + "    ", lines)
 
 
 def _print_accumulate(a: Accumulate, indent: str, lines: list[str], comment: str) -> None:
@@ -347,6 +392,7 @@ _PRINTERS: dict[type, Any] = {
     Accumulate: _print_accumulate,
     Sort: _print_sort,
     Copy: _print_copy,
+    Group: _print_group,
     For: _print_for,
     While: _print_while,
     Branch: _print_branch,

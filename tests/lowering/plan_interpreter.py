@@ -93,19 +93,18 @@ class Machine:
 
     def matrix(self, m, rows, columns, batch):
         offset = int(self.value(m.offset, {}))
-        b, i, j = m.strides
-        index = (
-            offset
-            + b * np.arange(batch)[:, None, None]
-            + i * np.arange(rows)[None, :, None]
-            + j * np.arange(columns)[None, None, :]
-        )
+        index = np.full((*batch, rows, columns), offset)
+        for axis, stride in enumerate(m.strides):
+            extent = index.shape[axis]
+            index += stride * np.arange(extent).reshape(-1, *[1] * (index.ndim - axis - 1))
         return index
 
     def run_contraction(self, c):
         left = self.memory[c.left.buffer][self.matrix(c.left, c.m, c.k, c.batch)]
         right = self.memory[c.right.buffer][self.matrix(c.right, c.k, c.n, c.batch)]
-        self.memory[c.out.buffer][self.matrix(c.out, c.m, c.n, c.batch)] = left @ right
+        place = self.matrix(c.out, c.m, c.n, c.batch)
+        out = self.memory[c.out.buffer]
+        out[place] = out[place] + left @ right if c.accumulate else left @ right
 
     def run_accumulate(self, a):
         x = self.memory[a.source].reshape(a.extents)

@@ -163,7 +163,7 @@ def test_contraction(dtype, sizes):
         b_strides = (k * n, 1, k) if transpose_b else (k * n, n, 1)
         node = Contraction(
             Matrix(0, integer(0), a_strides), Matrix(1, integer(0), b_strides),
-            Matrix(2, integer(0), (m * n, n, 1)), batch, m, n, k, np.dtype(dtype),
+            Matrix(2, integer(0), (m * n, n, 1)), (batch,), m, n, k, np.dtype(dtype),
         )  # fmt: skip
         (got,) = run([left, right], [((batch, m, n), dtype)], [node])
         np.testing.assert_array_equal(got, a @ b)
@@ -174,7 +174,7 @@ def test_contraction_of_sub_matrices_with_shared_batch():
     a, b = rng.normal(size=(30, 40)), rng.normal(size=(3, 20, 25))
     node = Contraction(  # a[5:, 7:27] times each b, into the right part of a wider result
         Matrix(0, integer(5 * 40 + 7), (0, 40, 1)), Matrix(1, integer(0), (500, 25, 1)),
-        Matrix(2, integer(2), (25 * 27, 27, 1)), 3, 25, 25, 20, F64,
+        Matrix(2, integer(2), (25 * 27, 27, 1)), (3,), 25, 25, 20, F64,
     )  # fmt: skip
     clear = Kernel(((0, 3 * 25 * 27),), (), (Store(2, axis(0, 3 * 25 * 27), B.constant(0, F64)),))
     (got,) = run([a, b], [((3, 25, 27), F64)], [clear, node])

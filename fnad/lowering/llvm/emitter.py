@@ -7,6 +7,7 @@ vectorise it; ``fnad.entry`` holds the loops and branches of the plan and calls 
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -187,14 +188,14 @@ class _Emitter:
             def operand(m: Matrix) -> MatrixOperand:
                 pointer = p.pointers[m.buffer]
                 start = f.element(pointer, self.buffers[m.buffer].dtype, p.value(m.offset))
-                return MatrixOperand(start, m.strides)
+                return MatrixOperand(start, ((0, 0, 0) + m.strides)[-3:])  # type: ignore[arg-type]
 
             a, b, out = map(operand, matrices)
             dtypes = [self.buffers[m.buffer].dtype for m in matrices]
             if dtypes[0] != dtypes[1]:
                 raise InternalError(f"a contraction of {dtypes[0]} with {dtypes[1]}")
             emit_product(
-                f, Product(node.batch, node.m, node.k, node.n, dtypes[0], dtypes[2], a, b, out)
+                f, Product(math.prod(node.batch), node.m, node.k, node.n, dtypes[0], dtypes[2], a, b, out)
             )
 
         self._function(node, [m.buffer for m in matrices], [m.offset for m in matrices], body)
