@@ -15,11 +15,13 @@ from typing import Any
 
 from fnad.core.errors import InternalError
 from fnad.lowering.expr import Expr
+from fnad.lowering.llvm.accumulate import emit_accumulate
 from fnad.lowering.llvm.expressions import ExpressionPrinter
-from fnad.lowering.llvm.kernels import emit_accumulate, emit_kernel
+from fnad.lowering.llvm.kernels import emit_kernel
+from fnad.lowering.llvm.loops import emit_branch, emit_for, emit_while
 from fnad.lowering.llvm.matrix import MatrixOperand, Product, emit_product
 from fnad.lowering.llvm.sorting import emit_sort, scratch_bytes
-from fnad.lowering.llvm.writer import BOOL, INT32, INT64, Function, Module, Value
+from fnad.lowering.llvm.writer import INT64, Function, Module, Value
 from fnad.lowering.plan import (
     Accumulate,
     Branch,
@@ -88,11 +90,11 @@ class _Emitter:
 
     def emit(self) -> None:
         f = self.entry
-        self._body(self.plan.body)
+        self.body(self.plan.body)
         f.ret()
         self.module.add(f)
 
-    def _pointer(self, number: int) -> str:
+    def pointer(self, number: int) -> str:
         """Where a buffer lies; found anew for each use, as thousands would fill the stack."""
         f = self.entry
         position = self.positions.get(number)
@@ -104,7 +106,7 @@ class _Emitter:
         field = f.raw(f"getelementptr inbounds i8, ptr {array}, i64 {ARRAY_DATA_OFFSET}")
         return f.raw(f"load ptr, ptr {field}", "buffer")
 
-    def _body(self, nodes: Iterable[Node]) -> None:
+    def body(self, nodes: Iterable[Node]) -> None:
         for node in nodes:
             _EMITTERS[type(node)](self, node)
 
@@ -128,7 +130,7 @@ class _Emitter:
         disjoint = self._disjoint([self.buffers[n] for n in used])
         params = [self._parameter(i, self.buffers[n], disjoint) for i, n in enumerate(used)]
         params += [f"i64 %turn.{i}" for i in range(len(turns))]
-        arguments = [f"ptr {self._pointer(n)}" for n in used]
+        arguments = [f"ptr {self.pointer(n)}" for n in used]
         arguments += [self.counters[t].typed for t in turns]
         if scratch:
             self.scratch_size = max(self.scratch_size, scratch)
@@ -235,49 +237,6 @@ class _Emitter:
         loads = [e.attr for e in postorder(exprs) if e.op == "load"]
         self._function(node, [node.source, node.out, *loads], exprs, body)
 
-    # -- control ----------------------------------------------------------------------------
-
-    def _for(self, node: For) -> None:
-        if node.extent == 0:
-            return
-        self._note(node)
-        with self.entry.loop(node.extent) as loop:
-            self.counters[node.counter] = loop.index
-            self._body(node.body)
-
-    def _while(self, node: While) -> None:
-        f = self.entry
-        self._note(node)
-
-        def condition() -> Value:
-            self._body(node.condition)
-            return f.load(self._pointer(node.predicate), BOOL)
-
-        def body() -> list[Value]:
-            self._body(node.body)
-            return []
-
-        f.repeat([], condition, body)
-
-    def _branch(self, node: Branch) -> None:
-        f = self.entry
-        self._note(node)
-        index = f.load(self._pointer(node.index), INT32)
-        last = f.b.constant(len(node.branches) - 1, INT32)
-        index = f.b.minimum(f.b.maximum(index, f.b.constant(0, INT32)), last)
-        labels, after = [f.fresh("case") for _ in node.branches], f.fresh("endcase")
-        cases = " ".join(f"i32 {i}, label {label}" for i, label in enumerate(labels))
-        f.emit(f"switch {index.typed}, label {labels[-1]} [ {cases} ]")
-        for label, nodes in zip(labels, node.branches, strict=True):
-            f.label(label)
-            self._body(nodes)
-            f.jump(after)
-        f.label(after)
-
-    def _note(self, node: For | While | Branch) -> None:
-        if node.origin:
-            self.entry.comment(str(node.origin))
-
 
 _EMITTERS: Mapping[type, Callable[[_Emitter, Any], None]] = {
     Kernel: _Emitter._kernel,
@@ -285,7 +244,7 @@ _EMITTERS: Mapping[type, Callable[[_Emitter, Any], None]] = {
     Accumulate: _Emitter._accumulate,
     Sort: _Emitter._sort,
     Copy: _Emitter._copy,
-    For: _Emitter._for,
-    While: _Emitter._while,
-    Branch: _Emitter._branch,
+    For: emit_for,
+    While: emit_while,
+    Branch: emit_branch,
 }
