@@ -7,19 +7,25 @@ import pytest
 import scipy.special
 
 from fnad.lowering.llvm.target import CompiledModule
-from fnad.lowering.llvm.writer import Function, Module
+from fnad.lowering.llvm.writer import INT64, Function, Module
 
 INTEGERS = [np.dtype(f"{k}{n}") for k in "iu" for n in (1, 2, 4, 8)]
 FLOATS = [np.dtype(f"f{n}") for n in (2, 4, 8)]
 BOOL = np.dtype(bool)
 
 
+LANES = 8
+
+
 def compiled(operation, *arrays):
-    """Apply ``operation(b, *values)`` to every element through a compiled loop."""
+    """Apply ``operation(b, *values)`` to every element, one by one and as masked vectors.
+
+    Both must give the same bits.
+    """
     size = len(arrays[0])
     module = Module()
     params = ["ptr noalias %out", *(f"ptr noalias %in{i}" for i in range(len(arrays)))]
-    f = Function(module, "entry", params, linkage="")
+    f = Function(module, "scalar", params, linkage="")
     with f.loop(size) as loop:
         values = [
             f.load(f.element(f"%in{i}", a.dtype, loop.index), a.dtype) for i, a in enumerate(arrays)
@@ -28,11 +34,27 @@ def compiled(operation, *arrays):
         f.store(result, f.element("%out", result.dtype, loop.index))
     f.ret()
     module.add(f)
+    dtype = result.dtype
+    f = Function(module, "vector", params, linkage="")
+    with f.loop(-(-size // LANES)) as loop:
+        start = f.b.multiply(loop.index, f.b.constant(LANES, INT64))
+        lanes = f.b.add(f.b.iota(INT64, LANES), start)
+        mask = f.b.less(lanes, f.b.constant(size, INT64))
+        values = [
+            f.load(f.element(f"%in{i}", a.dtype, start), a.dtype, LANES, mask)
+            for i, a in enumerate(arrays)
+        ]
+        result = f.b.splat(operation(f.b, *values), LANES)
+        f.store(result, f.element("%out", dtype, start), mask)
+    f.ret()
+    module.add(f)
     code = CompiledModule(module.text())
-    out = np.empty(size, result.dtype)
-    pointers = [a.ctypes.data for a in (out, *arrays)]
-    ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * len(pointers))(code.address("entry"))(*pointers)
-    return out
+    outs = [np.empty(size, dtype) for _ in range(2)]
+    for name, out in zip(("scalar", "vector"), outs):
+        pointers = [a.ctypes.data for a in (out, *arrays)]
+        ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * len(pointers))(code.address(name))(*pointers)
+    np.testing.assert_array_equal(outs[1], outs[0])
+    return outs[1]
 
 
 def edge_values(dtype):
@@ -257,3 +279,27 @@ def test_integer_power(dtype):
         negative = np.array([-3, -3, -2, -1, -1], dtype)
         got = compiled(lambda b, p, q: b.power(p, q), ones, negative)
         assert got.tolist() == [1, -1, 1, 0, 0]
+
+
+@pytest.mark.parametrize("dtype", [BOOL, *INTEGERS, *FLOATS], ids=str)
+def test_gather_and_scatter(dtype):
+    """Lanes at a vector of indices; masked ones are neither read nor written."""
+    source = np.arange(40).astype(dtype) if dtype != BOOL else np.arange(40) % 3 == 0
+    places = np.array([3, 39, 0, 17, 5, 10**9, 2, 1], np.int64)
+    keep = places < 40
+    module = Module()
+    f = Function(module, "entry", ["ptr %out", "ptr %in", "ptr %places"], linkage="")
+    indices = f.load("%places", INT64, LANES)
+    mask = f.b.less(indices, f.b.constant(40, INT64))
+    values = f.gather("%in", dtype, indices, mask)
+    f.scatter(values, "%out", f.b.subtract(f.b.constant(39, INT64), indices), mask)
+    f.ret()
+    module.add(f)
+    out = np.zeros(40, dtype)
+    code = CompiledModule(module.text())
+    ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(code.address("entry"))(
+        out.ctypes.data, source.ctypes.data, places.ctypes.data
+    )
+    want = np.zeros(40, dtype)
+    want[39 - places[keep]] = source[places[keep]]
+    np.testing.assert_array_equal(out, want)

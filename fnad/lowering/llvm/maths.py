@@ -115,7 +115,7 @@ class _Maths:
 
     def to_integer(self, x: Value) -> Value:
         """A whole number of modest size as an integer; 32 bits convert on every machine."""
-        small = self.b.f.value(f"fptosi {x.typed} to i32", _INT32)
+        small = self.b.f.value(f"fptosi {x.typed} to {llvm_type(_INT32, x.lanes)}", _INT32, x.lanes)
         return self.b.convert(small, self.format.integer)
 
     def to_float(self, n: Value) -> Value:
@@ -177,7 +177,7 @@ class _Maths:
         b, zero = self.b, self.number(0)
         result = b.where(b.equal(x, self.number(np.inf)), x, result)
         result = b.where(b.equal(x, zero), self.number(-np.inf), result)
-        outside = b.f.value(f"fcmp ult {x.typed}, {zero.ref}", np.dtype(np.bool_))
+        outside = b.bitwise_not(b.greater_equal(x, zero))
         return b.where(outside, self.number(np.nan), result)
 
 
@@ -281,14 +281,19 @@ _INLINE: dict[str, Callable[..., Value]] = {
 FLOAT_FUNCTIONS = sorted({*_INLINE, *_LIBM, *_SPECIAL} - {"fmod"})
 
 
-def require(module: Module, name: str, dtype: DType) -> str:
-    """Make an elementary function available in ``module``; returns its symbol."""
+def require(module: Module, name: str, dtype: DType, lanes: int = 1) -> str:
+    """Make an elementary function available in ``module``; returns its symbol.
+
+    It takes and returns vectors of ``lanes`` lanes.
+    """
     if name == "integer_power" and dtype.kind in "iu":
-        return _define_integer_power(module, dtype)
+        return _define_integer_power(module, dtype, lanes)
     if dtype.kind != "f" or dtype.itemsize < 4:
         raise InternalError(f"{name} is not defined for dtype {dtype}")
     if name in _INLINE:
-        return _define_inline(module, name, dtype)
+        return _define_inline(module, name, dtype, lanes)
+    if lanes > 1:
+        return _define_lanewise(module, name, dtype, lanes)
     if name in _LIBM:
         return _declare_libm(module, name, dtype)
     if name in _SPECIAL:
@@ -301,21 +306,47 @@ def bind_fmod(dtype: DType) -> None:
     target.bind_libm_symbol("fmod" if dtype == _FLOAT64 else "fmodf")
 
 
+def _symbol(name: str, dtype: DType, lanes: int) -> str:
+    return f"fnad.{name}.{suffix(dtype)}" + (f"x{lanes}" if lanes > 1 else "")
+
+
 def _function(
-    module: Module, symbol: str, dtype: DType, arity: int
+    module: Module, symbol: str, dtype: DType, arity: int, lanes: int = 1
 ) -> tuple[Function, list[Value]]:
-    args = [Value(f"%x{i}", dtype) for i in range(arity)]
+    args = [Value(f"%x{i}", dtype, lanes) for i in range(arity)]
     function = Function(
-        module, symbol, [a.typed for a in args], llvm_type(dtype), "alwaysinline nounwind"
+        module, symbol, [a.typed for a in args], llvm_type(dtype, lanes), "alwaysinline nounwind"
     )
     return function, args
 
 
-def _define_inline(module: Module, name: str, dtype: DType) -> str:
-    symbol = f"fnad.{name}.{suffix(dtype)}"
+def _define_lanewise(module: Module, name: str, dtype: DType, lanes: int) -> str:
+    """A vector function that calls a scalar one for each lane."""
+    symbol, scalar = _symbol(name, dtype, lanes), require(module, name, dtype)
 
     def define(module: Module) -> None:
-        function, args = _function(module, symbol, dtype, 1)
+        f, args = _function(module, symbol, dtype, _arity(name), lanes)
+        result = Value("poison", dtype, lanes)
+        for i in range(lanes):
+            operands = ", ".join(f.b.lane(x, i).typed for x in args)
+            one = f.value(f"call {llvm_type(dtype)} @{scalar}({operands})", dtype)
+            result = f.b.with_lane(result, i, one)
+        f.ret(result)
+        module.add(f)
+
+    module.require(symbol, define)
+    return symbol
+
+
+def _arity(name: str) -> int:
+    return 2 if name in ("power", "arctan2") else 1
+
+
+def _define_inline(module: Module, name: str, dtype: DType, lanes: int) -> str:
+    symbol = _symbol(name, dtype, lanes)
+
+    def define(module: Module) -> None:
+        function, args = _function(module, symbol, dtype, 1, lanes)
         function.ret(_INLINE[name](_Maths(function.b, dtype), *args))
         module.add(function)
 
@@ -327,10 +358,9 @@ def _declare_libm(module: Module, name: str, dtype: DType) -> str:
     symbol = _LIBM[name] + ("f" if dtype == _FLOAT32 else "")
     target.bind_libm_symbol(symbol)
     kind = llvm_type(dtype)
-    arity = 2 if name in ("power", "arctan2") else 1
     module.declare(
         symbol,
-        f"declare {kind} @{symbol}({', '.join([kind] * arity)}) nounwind willreturn memory(none)",
+        f"declare {kind} @{symbol}({', '.join([kind] * _arity(name))}) nounwind willreturn memory(none)",
     )
     return symbol
 
@@ -354,15 +384,15 @@ def _define_special(module: Module, name: str, dtype: DType) -> str:
     return symbol
 
 
-def _define_integer_power(module: Module, dtype: DType) -> str:
+def _define_integer_power(module: Module, dtype: DType, lanes: int) -> str:
     """Powers by repeated squaring; a negative exponent gives the reciprocal cut to an integer."""
-    symbol = f"fnad.integer_power.{suffix(dtype)}"
+    symbol = _symbol("integer_power", dtype, lanes)
 
     def define(module: Module) -> None:
-        f, (x, n) = _function(module, symbol, dtype, 2)
+        f, (x, n) = _function(module, symbol, dtype, 2, lanes)
         b, zero, one = f.b, f.b.constant(0, dtype), f.b.constant(1, dtype)
 
-        power, base = one, x
+        power, base = b.splat(one, lanes), x
         with f.loop(dtype.itemsize * 8, [power, base, n]) as loop:
             power, base, rest = loop.carried
             odd = b.not_equal(b.bitwise_and(rest, one), zero)

@@ -1,12 +1,13 @@
 """One method per scalar operation: the builder interface of elementwise rules, printed as IR.
 
+Operations take vectors as well (`Value.lanes`); an operand of one lane goes with any vector.
 Every operation is defined for all of its inputs, as NumPy defines it on this kind of machine:
 no division traps, no result is poison. float16 values are computed in float32 and rounded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from fnad.lowering.llvm.writer import (
     Value,
     constant_text,
     llvm_type,
-    suffix,
+    overload,
 )
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)
 
 
 class ScalarBuilder:
-    """Scalar operations on `Value`s, appended to a function."""
+    """Operations on `Value`s lane by lane, appended to a function."""
 
     def __init__(self, function: Function) -> None:
         self.f = function
@@ -43,19 +44,70 @@ class ScalarBuilder:
         dtype = np.dtype(dtype)
         return Value(constant_text(value, dtype), dtype)
 
+    def splat(self, x: Value, lanes: int) -> Value:
+        """``x`` in each of ``lanes`` lanes."""
+        if x.lanes == lanes:
+            return x
+        if x.lanes != 1:
+            raise InternalError(f"a vector of {x.lanes} lanes met one of {lanes}")
+        if not x.ref.startswith("%"):  # a constant
+            return Value(f"splat ({x.typed})", x.dtype, lanes)
+        kind = llvm_type(x.dtype, lanes)
+        first = self.f.raw(f"insertelement {kind} poison, {x.typed}, i64 0")
+        return self.f.value(
+            f"shufflevector {kind} {first}, {kind} poison, <{lanes} x i32> zeroinitializer",
+            x.dtype,
+            lanes,
+        )
+
+    def spread(self, *xs: Value) -> list[Value]:
+        """Operands with as many lanes each as the widest of them has."""
+        lanes = max(x.lanes for x in xs)
+        return list(xs) if lanes == 1 else [self.splat(x, lanes) for x in xs]
+
+    def iota(self, dtype: Any, lanes: int) -> Value:
+        """0, 1, 2, ... in the lanes."""
+        dtype = np.dtype(dtype)
+        kind = llvm_type(dtype)
+        if lanes == 1:
+            return self.constant(0, dtype)
+        numbers = ", ".join(f"{kind} {constant_text(i, dtype)}" for i in range(lanes))
+        return Value(f"<{numbers}>", dtype, lanes)
+
+    def shuffle(self, x: Value, lanes: Sequence[int], other: Value | None = None) -> Value:
+        """The given lanes of ``x`` (and, numbered on, of ``other``)."""
+        if len(lanes) == 1:
+            assert other is None
+            return self.lane(x, lanes[0])
+        second = f"{x.type} poison" if other is None else other.typed
+        picked = ", ".join(f"i32 {i}" for i in lanes)
+        text = f"shufflevector {x.typed}, {second}, <{len(lanes)} x i32> <{picked}>"
+        return self.f.value(text, x.dtype, len(lanes))
+
+    def lane(self, x: Value, number: int) -> Value:
+        """One lane of a vector."""
+        if x.lanes == 1:
+            return x
+        return self.f.value(f"extractelement {x.typed}, i64 {number}", x.dtype)
+
+    def with_lane(self, x: Value, number: int, lane: Value) -> Value:
+        """A vector with one lane replaced."""
+        text = f"insertelement {x.typed}, {lane.typed}, i64 {number}"
+        return self.f.value(text, x.dtype, x.lanes)
+
+    def _cast(self, operation: str, x: Value, dtype: DType) -> Value:
+        kind = llvm_type(dtype, x.lanes)
+        return self.f.value(f"{operation} {x.typed} to {kind}", dtype, x.lanes)
+
     def _intrinsic(self, name: str, *args: Value, extra: str = "") -> Value:
         """Call ``llvm.<name>.<type>``, all operands and the result having one type."""
-        dtype = args[0].dtype
-        kind = {"half": "f16", "float": "f32", "double": "f64"}.get(
-            llvm_type(dtype), llvm_type(dtype)
-        )
-        symbol = f"llvm.{name}.{kind}"
-        types = ", ".join(
-            [llvm_type(a.dtype) for a in args] + ([extra.split()[0]] if extra else [])
-        )
-        self.f.module.declare(symbol, f"declare {llvm_type(dtype)} @{symbol}({types})")
+        args = tuple(self.spread(*args))
+        first = args[0]
+        symbol = f"llvm.{name}.{overload(first.dtype, first.lanes)}"
+        types = ", ".join([first.type] * len(args) + ([extra.split()[0]] if extra else []))
+        self.f.module.declare(symbol, f"declare {first.type} @{symbol}({types})")
         operands = ", ".join([a.typed for a in args] + ([extra] if extra else []))
-        return self.f.value(f"call {llvm_type(dtype)} @{symbol}({operands})", dtype)
+        return self.f.value(f"call {first.type} @{symbol}({operands})", first.dtype, first.lanes)
 
     def _widened(self, method: Callable[..., Value], *args: Value) -> Value:
         """Compute a float16 operation in float32 and round once."""
@@ -64,7 +116,8 @@ class ScalarBuilder:
         return self.convert(result, FLOAT16) if result.dtype == FLOAT32 else result
 
     def _binary(self, instruction: str, x: Value, y: Value) -> Value:
-        return self.f.value(f"{instruction} {llvm_type(x.dtype)} {x.ref}, {y.ref}", x.dtype)
+        x, y = self.spread(x, y)
+        return self.f.value(f"{instruction} {x.typed}, {y.ref}", x.dtype, x.lanes)
 
     def _same(self, name: str, *args: Value) -> DType:
         dtype = args[0].dtype
@@ -132,7 +185,7 @@ class ScalarBuilder:
 
     def negative(self, x: Value) -> Value:
         if x.dtype.kind == "f":
-            return self.f.value(f"fneg {x.typed}", x.dtype)
+            return self.f.value(f"fneg {x.typed}", x.dtype, x.lanes)
         if x.dtype.kind == "b":
             return x
         return self._binary("sub", self.constant(0, x.dtype), x)
@@ -197,7 +250,7 @@ class ScalarBuilder:
         return self.bitwise_and(total, term) if kind == "and" else self.bitwise_or(total, term)
 
     def _isnan(self, x: Value) -> Value:
-        return self.f.value(f"fcmp uno {x.typed}, {x.ref}", BOOL)
+        return self.f.value(f"fcmp uno {x.typed}, {x.ref}", BOOL, x.lanes)
 
     def copysign(self, x: Value, y: Value) -> Value:
         self._same("copysign", x, y)
@@ -236,7 +289,8 @@ class ScalarBuilder:
         else:
             sign = "" if name in ("eq", "ne") else "s" if kind == "i" else "u"
             operation = f"icmp {sign}{name}"
-        return self.f.value(f"{operation} {x.typed}, {y.ref}", BOOL)
+        x, y = self.spread(x, y)
+        return self.f.value(f"{operation} {x.typed}, {y.ref}", BOOL, x.lanes)
 
     def equal(self, x: Value, y: Value) -> Value:
         return self._compare("eq", x, y)
@@ -287,7 +341,8 @@ class ScalarBuilder:
         if dtype.kind == "b":  # by 1 or more nothing is left
             return self._binary("and", x, self.bitwise_not(y))
         width = dtype.itemsize * 8
-        inside = self.f.value(f"icmp ult {y.typed}, {width}", BOOL)
+        limit = self.splat(self.constant(width, dtype), y.lanes)
+        inside = self.f.value(f"icmp ult {y.typed}, {limit.ref}", BOOL, y.lanes)
         amount = self.where(inside, y, self.constant(width - 1, dtype))
         shifted = self._binary(operation, x, amount)
         if operation == "ashr":
@@ -296,7 +351,10 @@ class ScalarBuilder:
 
     def where(self, c: Value, x: Value, y: Value) -> Value:
         dtype = self._same("where", x, y)
-        return self.f.value(f"select {c.typed}, {x.typed}, {y.typed}", dtype)
+        x, y = self.spread(x, y)
+        if c.lanes > 1:
+            c, x, y = self.spread(c, x, y)
+        return self.f.value(f"select {c.typed}, {x.typed}, {y.typed}", dtype, x.lanes)
 
     # -- conversion -------------------------------------------------------------------------
 
@@ -304,10 +362,10 @@ class ScalarBuilder:
         """The same bits under another dtype of the same size."""
         dtype = np.dtype(dtype)
         if llvm_type(dtype) == llvm_type(x.dtype):
-            return Value(x.ref, dtype)
+            return Value(x.ref, dtype, x.lanes)
         if x.dtype.kind == "b" or dtype.kind == "b":
             return self.convert(x, dtype)
-        return self.f.value(f"bitcast {x.typed} to {llvm_type(dtype)}", dtype)
+        return self._cast("bitcast", x, dtype)
 
     def convert(self, x: Value, dtype: Any) -> Value:
         """``x.astype(dtype)``: truncating from float to integer, wrapping between integers."""
@@ -323,24 +381,24 @@ class ScalarBuilder:
             if dtype == FLOAT16:
                 return self.convert(self.convert(x, FLOAT32), FLOAT16)
             operation = "sitofp" if source.kind == "i" else "uitofp"
-            return self.f.value(f"{operation} {x.typed} to {llvm_type(dtype)}", dtype)
+            return self._cast(operation, x, dtype)
         return self._resize(x, dtype)
 
     def _resize(self, x: Value, dtype: DType) -> Value:
         if llvm_type(dtype) == llvm_type(x.dtype):
-            return Value(x.ref, dtype)
+            return Value(x.ref, dtype, x.lanes)
         if x.dtype.kind != "b" and dtype.itemsize < x.dtype.itemsize:
             operation = "trunc"
         else:
             operation = "sext" if x.dtype.kind == "i" else "zext"
-        return self.f.value(f"{operation} {x.typed} to {llvm_type(dtype)}", dtype)
+        return self._cast(operation, x, dtype)
 
     def _float_to_float(self, x: Value, dtype: DType) -> Value:
         if dtype.itemsize > x.dtype.itemsize:
-            return self.f.value(f"fpext {x.typed} to {llvm_type(dtype)}", dtype)
+            return self._cast("fpext", x, dtype)
         if x.dtype == FLOAT64 and dtype == FLOAT16:
             x = self._round_to_odd(x)
-        return self.f.value(f"fptrunc {x.typed} to {llvm_type(dtype)}", dtype)
+        return self._cast("fptrunc", x, dtype)
 
     def _round_to_odd(self, x: Value) -> Value:
         """float64 to float32, inexact results with an odd last bit.
@@ -348,9 +406,9 @@ class ScalarBuilder:
         Rounding that to float16 gives what rounding once would (Boldo and Melquiond, 2008);
         a float64 has no instruction to float16 on most machines.
         """
-        near = self.f.value(f"fptrunc {x.typed} to float", FLOAT32)
+        near = self._cast("fptrunc", x, FLOAT32)
         back = self.convert(near, FLOAT64)
-        inexact = self.f.value(f"fcmp one {back.typed}, {x.ref}", BOOL)
+        inexact = self.f.value(f"fcmp one {back.typed}, {x.ref}", BOOL, x.lanes)
         bits = self.bitcast(near, _INT32)
         one = self.constant(1, _INT32)
         even = self.equal(self.bitwise_and(bits, one), self.constant(0, _INT32))
@@ -398,7 +456,7 @@ class ScalarBuilder:
                 self.greater(x, self.constant(-(2.0**bits) - 1, x.dtype)),
                 self.less(x, self.constant(2.0**bits, x.dtype)),
             )
-        number = self.f.value(f"fptosi {x.typed} to {llvm_type(dtype)}", dtype)
+        number = self._cast("fptosi", x, dtype)
         return self.where(fits, number, self.constant(-(2**bits), dtype))
 
     # -- elementary functions ---------------------------------------------------------------
@@ -411,9 +469,11 @@ class ScalarBuilder:
         dtype = self._same(name, *args)
         if dtype == FLOAT16:
             return self._widened(lambda *wide: self.elementary(name, *wide), *args)
-        symbol = maths.require(self.f.module, name, dtype)
+        args = tuple(self.spread(*args))
+        first = args[0]
+        symbol = maths.require(self.f.module, name, dtype, first.lanes)
         operands = ", ".join(a.typed for a in args)
-        return self.f.value(f"call {llvm_type(dtype)} @{symbol}({operands})", dtype)
+        return self.f.value(f"call {first.type} @{symbol}({operands})", dtype, first.lanes)
 
 
 def _elementary(name: str) -> Callable[..., Value]:
@@ -427,5 +487,3 @@ def _elementary(name: str) -> Callable[..., Value]:
 for _name in maths.FLOAT_FUNCTIONS:
     if not hasattr(ScalarBuilder, _name):
         setattr(ScalarBuilder, _name, _elementary(_name))
-
-__all__ = ["ScalarBuilder", "suffix"]

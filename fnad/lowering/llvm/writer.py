@@ -27,8 +27,10 @@ FLOAT16, FLOAT32, FLOAT64 = (np.dtype(t) for t in (np.float16, np.float32, np.fl
 _FLOAT_TYPES = {2: "half", 4: "float", 8: "double"}
 
 
-def llvm_type(dtype: DType) -> str:
-    """The type of a value in a register."""
+def llvm_type(dtype: DType, lanes: int = 1) -> str:
+    """The type of a value in a register, a vector if it has several lanes."""
+    if lanes > 1:
+        return f"<{lanes} x {llvm_type(dtype)}>"
     if dtype.kind == "b":
         return "i1"
     if dtype.kind in "iu":
@@ -41,9 +43,17 @@ def llvm_type(dtype: DType) -> str:
     )
 
 
-def memory_type(dtype: DType) -> str:
-    """The type of an element in memory; booleans take a byte."""
+def memory_type(dtype: DType, lanes: int = 1) -> str:
+    """The type of an element (or of several) in memory; booleans take a byte."""
+    if lanes > 1:
+        return f"<{lanes} x {memory_type(dtype)}>"
     return "i8" if dtype.kind == "b" else llvm_type(dtype)
+
+
+def overload(dtype: DType, lanes: int = 1) -> str:
+    """A type as part of an intrinsic's name: ``f32``, ``v16f32``, ``v8i64``."""
+    element = f"f{dtype.itemsize * 8}" if dtype.kind == "f" else llvm_type(dtype)
+    return f"v{lanes}{element}" if lanes > 1 else element
 
 
 def suffix(dtype: DType) -> str:
@@ -67,14 +77,19 @@ def constant_text(value: Any, dtype: DType) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Value:
-    """A typed value in a function: a register or a constant."""
+    """A typed value in a function, of one lane or a vector: a register or a constant."""
 
     ref: str
     dtype: DType
+    lanes: int = 1
+
+    @property
+    def type(self) -> str:
+        return llvm_type(self.dtype, self.lanes)
 
     @property
     def typed(self) -> str:
-        return f"{llvm_type(self.dtype)} {self.ref}"
+        return f"{self.type} {self.ref}"
 
 
 class Module:
@@ -164,14 +179,14 @@ class Function:
         for line in text.splitlines():
             self._lines.append(f"  ; {line}")
 
-    def value(self, instruction: str, dtype: DType) -> Value:
+    def value(self, instruction: str, dtype: DType, lanes: int = 1) -> Value:
         """Emit an instruction that gives a value of ``dtype``."""
         ref = self.fresh()
         self._lines.append(f"  {ref} = {instruction}")
-        return Value(ref, dtype)
+        return Value(ref, dtype, lanes)
 
     def raw(self, instruction: str, prefix: str = "v") -> str:
-        """Emit an instruction whose result has no dtype (a pointer, a vector)."""
+        """Emit an instruction whose result has no dtype (a pointer, say)."""
         ref = self.fresh(prefix)
         self._lines.append(f"  {ref} = {instruction}")
         return ref
@@ -194,20 +209,96 @@ class Function:
             f"getelementptr inbounds {memory_type(dtype)}, ptr {pointer}, {index.typed}", "p"
         )
 
-    def load(self, pointer: str, dtype: DType) -> Value:
-        value = self.value(
-            f"load {memory_type(dtype)}, ptr {pointer}, align {dtype.itemsize}", dtype
-        )
-        if dtype.kind != "b":
-            return value
-        return self.value(f"icmp ne i8 {value.ref}, 0", BOOL)
+    def load(self, pointer: str, dtype: DType, lanes: int = 1, mask: Value | None = None) -> Value:
+        """Load an element, or ``lanes`` neighbours; where ``mask`` is false, memory is not
+        touched and the lane is 0.
+        """
+        kind, align = memory_type(dtype, lanes), dtype.itemsize
+        if mask is None:
+            text = f"load {kind}, ptr {pointer}, align {align}"
+        else:
+            symbol = self._masked(
+                "load", dtype, lanes, "{kind} @{symbol}(ptr, i32, {mask}, {kind})"
+            )
+            text = (
+                f"call {kind} @{symbol}(ptr {pointer}, i32 {align}, {mask.typed},"
+                f" {kind} zeroinitializer)"
+            )
+        return self._from_memory(text, dtype, lanes)
 
-    def store(self, value: Value, pointer: str) -> None:
-        ref = value.ref
-        if value.dtype.kind == "b":
-            ref = self.raw(f"zext i1 {ref} to i8")
-        itemsize = value.dtype.itemsize
-        self.emit(f"store {memory_type(value.dtype)} {ref}, ptr {pointer}, align {itemsize}")
+    def store(self, value: Value, pointer: str, mask: Value | None = None) -> None:
+        """Store an element or neighbours; with ``mask``, only the lanes where it holds."""
+        ref, align = self._to_memory(value), value.dtype.itemsize
+        if mask is None:
+            self.emit(f"store {ref}, ptr {pointer}, align {align}")
+            return
+        signature = "void @{symbol}({kind}, ptr, i32, {mask})"
+        symbol = self._masked("store", value.dtype, value.lanes, signature)
+        self.emit(f"call void @{symbol}({ref}, ptr {pointer}, i32 {align}, {mask.typed})")
+
+    def gather(
+        self, pointer: str, dtype: DType, indices: Value, mask: Value | None = None
+    ) -> Value:
+        """Load the elements of an array at a vector of indices; masked lanes are 0."""
+        lanes = indices.lanes
+        places, kind = self._places(pointer, dtype, indices), memory_type(dtype, lanes)
+        symbol = self._masked(
+            "gather",
+            dtype,
+            lanes,
+            "{kind} @{symbol}({places}, i32, {mask}, {kind})",
+            f".v{lanes}p0",
+        )
+        chosen = mask.typed if mask is not None else f"<{lanes} x i1> splat (i1 true)"
+        text = f"call {kind} @{symbol}({places}, {chosen}, {kind} zeroinitializer)"
+        return self._from_memory(text, dtype, lanes)
+
+    def scatter(
+        self, value: Value, pointer: str, indices: Value, mask: Value | None = None
+    ) -> None:
+        """Store the lanes of a vector at a vector of indices, the first lane first."""
+        lanes = value.lanes
+        places = self._places(pointer, value.dtype, indices)
+        signature = "void @{symbol}({kind}, {places}, i32, {mask})"
+        symbol = self._masked("scatter", value.dtype, lanes, signature, f".v{lanes}p0")
+        chosen = mask.typed if mask is not None else f"<{lanes} x i1> splat (i1 true)"
+        self.emit(f"call void @{symbol}({self._to_memory(value)}, {places}, {chosen})")
+
+    def _places(self, pointer: str, dtype: DType, indices: Value) -> str:
+        """The addresses of elements of an array and their alignment, as operands."""
+        ref = self.raw(
+            f"getelementptr inbounds {memory_type(dtype)}, ptr {pointer}, {indices.typed}", "p"
+        )
+        return f"<{indices.lanes} x ptr> {ref}, i32 {dtype.itemsize}"
+
+    def _masked(
+        self, operation: str, dtype: DType, lanes: int, signature: str, places: str = ".p0"
+    ) -> str:
+        """Declare a masked intrinsic; returns its symbol."""
+        memory = np.dtype(np.int8) if dtype.kind == "b" else dtype
+        symbol = f"llvm.masked.{operation}.{overload(memory, lanes)}{places}"
+        text = signature.format(
+            symbol=symbol,
+            kind=memory_type(dtype, lanes),
+            mask=f"<{lanes} x i1>",
+            places=f"<{lanes} x ptr>",
+        )
+        self.module.declare(symbol, f"declare {text}")
+        return symbol
+
+    def _from_memory(self, instruction: str, dtype: DType, lanes: int) -> Value:
+        if dtype.kind != "b":
+            return self.value(instruction, dtype, lanes)
+        byte = Value(self.raw(instruction), np.dtype(np.int8), lanes)
+        zero = "zeroinitializer" if lanes > 1 else "0"
+        return self.value(f"icmp ne {byte.typed}, {zero}", BOOL, lanes)
+
+    def _to_memory(self, value: Value) -> str:
+        """A value as memory holds it, with its type."""
+        if value.dtype.kind != "b":
+            return value.typed
+        kind = memory_type(value.dtype, value.lanes)
+        return f"{kind} {self.raw(f'zext {value.typed} to {kind}')}"
 
     def copy(self, target: str, source: str, num_bytes: int) -> None:
         """Copy memory that does not overlap."""
@@ -254,14 +345,14 @@ class Function:
         self.jump(head)
         self.label(head)
         index = Value(self.fresh("i"), INT64)
-        loop = Loop(index, [Value(self.fresh("c"), v.dtype) for v in carried])
+        loop = Loop(index, [Value(self.fresh("c"), v.dtype, v.lanes) for v in carried])
         phis, at = loop.carried, len(self._lines)
         yield loop
         step = self.raw(f"add nuw nsw i64 {index.ref}, 1", "n")
         lines = [f"  {index.ref} = phi i64 [ 0, %{before} ], [ {step}, %{self.block} ]"]
         for phi, first, following in zip(phis, carried, loop.carried, strict=True):
             lines.append(
-                f"  {phi.ref} = phi {llvm_type(phi.dtype)} [ {first.ref}, %{before} ],"
+                f"  {phi.ref} = phi {phi.type} [ {first.ref}, %{before} ],"
                 f" [ {following.ref}, %{self.block} ]"
             )
         self._lines[at:at] = lines
@@ -280,13 +371,13 @@ class Function:
         inside, after = self.fresh("do"), self.fresh("done")
         self.jump(head)
         self.label(head)
-        phis = [Value(self.fresh("c"), v.dtype) for v in initial]
+        phis = [Value(self.fresh("c"), v.dtype, v.lanes) for v in initial]
         at = len(self._lines)
         self.branch(condition(*phis), inside, after)
         self.label(inside)
         following = body(*phis)
         self._lines[at:at] = [
-            f"  {phi.ref} = phi {llvm_type(phi.dtype)} [ {first.ref}, %{before} ],"
+            f"  {phi.ref} = phi {phi.type} [ {first.ref}, %{before} ],"
             f" [ {then.ref}, %{self.block} ]"
             for phi, first, then in zip(phis, initial, following, strict=True)
         ]
