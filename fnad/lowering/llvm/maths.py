@@ -358,10 +358,8 @@ def _declare_libm(module: Module, name: str, dtype: DType) -> str:
     symbol = _LIBM[name] + ("f" if dtype == _FLOAT32 else "")
     target.bind_libm_symbol(symbol)
     kind = llvm_type(dtype)
-    module.declare(
-        symbol,
-        f"declare {kind} @{symbol}({', '.join([kind] * _arity(name))}) nounwind willreturn memory(none)",
-    )
+    kinds = ", ".join([kind] * _arity(name))
+    module.declare(symbol, f"declare {kind} @{symbol}({kinds}) nounwind willreturn memory(none)")
     return symbol
 
 
