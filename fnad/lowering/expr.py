@@ -22,8 +22,9 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import ref
 from zlib import crc32
 
 import numpy as np
@@ -34,7 +35,12 @@ _INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
 _MAX_WEIGHT = 2**20
 Bounds = tuple[int, int] | None
 
-_interned: WeakValueDictionary[Any, Expr] = WeakValueDictionary()
+# Every expression that is alive, by its fields. Dead entries stay until there are twice as many
+# as after the last sweep: a callback for each would cost more than all the rest of `make`.
+_interned: dict[Any, ref[Expr]] = {}
+_interned_lock = Lock()
+_FIRST_SWEEP = 2**14
+_next_sweep = _FIRST_SWEEP
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +60,9 @@ class Expr:
         "args",
         "attr",
         "bounds",
-        "digest",
         "dtype",
         "op",
+        "order",
         "reduces",
         "weight",
     )
@@ -66,7 +72,7 @@ class Expr:
     dtype: np.dtype[Any]
     attr: Any
     bounds: Bounds
-    digest: int
+    order: int  # place among the terms of a sum, or -1 while nobody has asked (`_term_order`)
     reduces: bool
     weight: int  # at least the number of operations below and with this one, capped
 
@@ -124,27 +130,54 @@ def _like(value: Any, example: Expr) -> Expr:
 
 
 def make(
-    op: str, args: tuple[Expr, ...], dtype: Any, attr: Any = None, bounds: Bounds = None
+    op: str,
+    args: tuple[Expr, ...],
+    dtype: np.dtype[Any],
+    attr: Any = None,
+    bounds: Bounds = None,
 ) -> Expr:
     """Return the one expression with these fields."""
-    dtype = np.dtype(dtype)
     # NaN differs from itself and 0.0 equals -0.0: constants are the same if their bytes are.
     key = (op, args, dtype, attr.tobytes() if op == "constant" else attr)
-    found = _interned.get(key)
+    known = _interned.get(key)
+    found = None if known is None else known()
     if found is not None:
         return found
     expr = Expr.__new__(Expr)
     expr.op, expr.args, expr.dtype, expr.attr = op, args, dtype, attr
     expr.bounds = bounds
-    # The same in every process, whatever was built before: it orders the terms of sums.
-    expr.digest = crc32(repr((op, attr, dtype.str, [a.digest for a in args])).encode())
-    expr.reduces, expr.weight = op == "reduce", 1
+    expr.order = attr[0] if op == "axis" else -1
+    reduces, weight = op == "reduce", 1
     for arg in args:
-        expr.reduces |= arg.reduces
-        expr.weight += arg.weight
-    expr.weight = min(expr.weight, _MAX_WEIGHT)
-    _interned[key] = expr
+        reduces = reduces or arg.reduces
+        weight += arg.weight
+    expr.reduces = reduces
+    expr.weight = weight if weight < _MAX_WEIGHT else _MAX_WEIGHT
+    return _intern(key, expr)
+
+
+def _intern(key: Any, expr: Expr) -> Expr:
+    """Register a new expression, unless another thread has been faster."""
+    with _interned_lock:
+        known = _interned.get(key)
+        found = None if known is None else known()
+        if found is not None:
+            return found
+        _interned[key] = ref(expr)
+        if len(_interned) >= _next_sweep:
+            _sweep()
     return expr
+
+
+def _sweep() -> None:
+    """Forget dead expressions: the youngest first, for their keys keep the arguments alive."""
+    global _next_sweep
+    keys = list(_interned)
+    while keys:
+        key = keys.pop()
+        if _interned[key]() is None:
+            del _interned[key]
+    _next_sweep = max(2 * len(_interned), _FIRST_SWEEP)
 
 
 def axis(number: int, extent: int) -> Expr:
@@ -159,12 +192,12 @@ def counter(number: int, extent: int) -> Expr:
 
 def load(buffer: int, offset: Expr, dtype: Any) -> Expr:
     """Element ``offset`` of a dense buffer."""
-    return make("load", (offset,), dtype, buffer)
+    return make("load", (offset,), np.dtype(dtype), buffer)
 
 
 def reduce(spec: Reduce, value: Expr, dtype: Any) -> Expr:
     """The reduction of ``value`` over the axes of ``spec``."""
-    return make("reduce", (value,), dtype, spec)
+    return make("reduce", (value,), np.dtype(dtype), spec)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -185,34 +218,59 @@ def affine_parts(x: Expr) -> tuple[dict[Expr, int], int]:
     return {x: 1}, 0
 
 
-def _term_order(item: tuple[Expr, int]) -> tuple[bool, int]:
+def _term_order(item: tuple[Expr, int]) -> int:
     """Loop variables first, by number; then other terms, in an order that never varies."""
     term = item[0]
-    return (False, term.attr[0]) if term.op == "axis" else (True, term.digest)
+    if term.order < 0:
+        _find_orders(term)
+    return term.order
+
+
+def _find_orders(root: Expr) -> None:
+    """Order an expression, and all below it, by what it is: the same in every process."""
+    stack = [root]
+    while stack:
+        expr = stack[-1]
+        missing = [a for a in expr.args if a.order < 0]
+        if missing:
+            stack += missing
+            continue
+        stack.pop()
+        if expr.order < 0:
+            content = (expr.op, expr.attr, expr.dtype.str, [a.order for a in expr.args])
+            # No loop variable has a number as high as this.
+            expr.order = 2**32 + crc32(repr(content).encode())
 
 
 def affine(terms: dict[Expr, int], constant: int) -> Expr:
     """The int64 expression ``constant + sum(coefficient * term)``, modulo 2**64."""
-    if any(t.op == "remainder" for t in terms):
-        terms, constant = _rejoined(terms, constant)
-    items = sorted(((t, _wrap(c)) for t, c in terms.items()), key=_term_order)
-    items = [(t, c) for t, c in items if c]
+    for term in terms:
+        if term.op == "remainder":
+            terms, constant = _rejoined(terms, constant)
+            break
     constant = _wrap(constant)
+    items = [(t, _wrap(c)) for t, c in terms.items() if c]
     if not items:
         return integer(constant)
-    if len(items) == 1 and items[0][1] == 1 and constant == 0:
-        return items[0][0]
-    bounds: Bounds = (constant, constant)
+    if len(items) == 1:
+        if items[0][1] == 1 and constant == 0:
+            return items[0][0]
+    else:
+        items.sort(key=_term_order)
+    low = high = constant
+    bounded = True
     for term, c in items:
-        if bounds is None or term.bounds is None:
-            bounds = None
+        if term.bounds is None:
+            bounded = False
             break
-        ends = (c * term.bounds[0], c * term.bounds[1])
-        bounds = (bounds[0] + min(ends), bounds[1] + max(ends))
-    if bounds is not None and (bounds[0] < _INT_MIN or bounds[1] > _INT_MAX):
-        bounds = None
-    args = tuple(t for t, _ in items)
-    return make("affine", args, INT64, (tuple(c for _, c in items), constant), bounds)
+        first, last = term.bounds
+        if c < 0:
+            first, last = last, first
+        low += c * first
+        high += c * last
+    bounds = (low, high) if bounded and low >= _INT_MIN and high <= _INT_MAX else None
+    args = tuple([t for t, _ in items])
+    return make("affine", args, INT64, (tuple([c for _, c in items]), constant), bounds)
 
 
 def _rejoined(terms: dict[Expr, int], constant: int) -> tuple[dict[Expr, int], int]:
@@ -232,7 +290,7 @@ def _rejoined(terms: dict[Expr, int], constant: int) -> tuple[dict[Expr, int], i
 
 
 def _wrap(value: int) -> int:
-    return (value + 2**63) % 2**64 - 2**63
+    return value if _INT_MIN <= value <= _INT_MAX else (value + 2**63) % 2**64 - 2**63
 
 
 def _combine(x: Expr, y: Expr, sign: int) -> Expr:
@@ -296,10 +354,10 @@ class Builder:
     """The builder interface of elementwise rules, making expressions."""
 
     def constant(self, value: Any, dtype: Any) -> Expr:
-        with np.errstate(all="ignore"):
-            scalar = np.asarray(value).astype(dtype)[()]
-        bounds = (int(scalar), int(scalar)) if scalar.dtype == INT64 else None
-        return make("constant", (), scalar.dtype, scalar, bounds)
+        kind = type(value)
+        if kind is float:
+            return _python_constant(value, math.copysign(1.0, value), dtype)
+        return _python_constant(value, 1.0, dtype) if kind is int else _constant(value, dtype)
 
     def add(self, x: Expr, y: Expr) -> Expr:
         if x.dtype == INT64:
@@ -447,6 +505,19 @@ class Builder:
     def bitcast(self, x: Expr, dtype: Any) -> Expr:
         dtype = np.dtype(dtype)
         return x if dtype == x.dtype else make("bitcast", (x,), dtype)
+
+
+def _constant(value: Any, dtype: Any) -> Expr:
+    with np.errstate(all="ignore"):
+        scalar = np.asarray(value).astype(dtype)[()]
+    bounds = (int(scalar), int(scalar)) if scalar.dtype == INT64 else None
+    return make("constant", (), scalar.dtype, scalar, bounds)
+
+
+@functools.lru_cache(maxsize=4096, typed=True)
+def _python_constant(value: float, sign: float, dtype: Any) -> Expr:
+    """Constants that rules ask for again and again; ``sign`` tells the two zeros apart."""
+    return _constant(value, dtype)
 
 
 def _extremum_bounds(x: Expr, y: Expr, choose: Callable[..., int]) -> Bounds:

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from fnad.lowering.expr import B, Expr, integer, make
+from fnad.lowering.expr import B, Expr, affine, affine_parts, make
 
 
-def postorder(
-    roots: Iterable[Expr], skip: Callable[[Expr], bool] = lambda e: False
-) -> Iterator[Expr]:
+def postorder(roots: Iterable[Expr], skip: Callable[[Expr], bool] | None = None) -> Iterator[Expr]:
     """Yield every expression below ``roots`` once, arguments first."""
     seen: set[Expr] = set()
     for root in roots:
-        stack = [(root, False)]
+        stack: list[Expr | None] = [root]
         while stack:
-            expr, ready = stack.pop()
-            if ready:
-                yield expr
+            expr = stack.pop()
+            if expr is None:  # the arguments of the next one have been yielded
+                ready = stack.pop()
+                assert ready is not None
+                yield ready
                 continue
-            if expr in seen or skip(expr):
+            if expr in seen or (skip is not None and skip(expr)):
                 continue
             seen.add(expr)
-            stack.append((expr, True))
-            stack.extend((a, False) for a in reversed(expr.args) if a not in seen)
+            if expr.args:
+                stack += (expr, None, *expr.args[::-1])
+            else:
+                yield expr
 
 
 def below(root: Expr, into_reductions: bool = True) -> list[Expr]:
@@ -42,26 +44,38 @@ def rebuild(roots: Iterable[Expr], leaf: Callable[[Expr], Expr | None]) -> list[
     """Copy expressions, ``leaf(e)`` replacing those for which it does not return None."""
     roots = list(roots)
     done: dict[Expr, Expr] = {}
-
-    def replaced(expr: Expr) -> bool:
-        new = leaf(expr)
-        if new is not None:
-            done[expr] = new
-        return new is not None
-
-    for expr in postorder(roots, replaced):
-        args = tuple(done[a] for a in expr.args)
-        done[expr] = expr if args == expr.args else with_args(expr, args)
+    opened: set[Expr] = set()
+    stack = roots[::-1]
+    while stack:
+        expr = stack[-1]
+        if expr in done:
+            stack.pop()
+        elif expr in opened:
+            stack.pop()
+            args = tuple([done[a] for a in expr.args])
+            done[expr] = expr if args == expr.args else with_args(expr, args)
+        else:
+            new = leaf(expr)
+            if new is not None or not expr.args:
+                done[expr] = expr if new is None else new
+                stack.pop()
+            else:
+                opened.add(expr)
+                stack += expr.args
     return [done[r] for r in roots]
 
 
 def with_args(expr: Expr, args: tuple[Expr, ...]) -> Expr:
     """The same operation on other arguments, simplified anew."""
     if expr.op == "affine":
-        total = integer(expr.attr[1])
-        for arg, c in zip(args, expr.attr[0]):
-            total = total + arg * c
-        return total
+        terms: dict[Expr, int] = {}
+        coefficients, constant = expr.attr
+        for arg, c in zip(args, coefficients):
+            parts, more = affine_parts(arg)
+            constant += c * more
+            for term, k in parts.items():
+                terms[term] = terms.get(term, 0) + c * k
+        return affine(terms, constant)
     if expr.op in ("load", "reduce", "constant"):
         return make(expr.op, args, expr.dtype, expr.attr)
     if expr.op in ("convert", "bitcast"):
