@@ -3,66 +3,17 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from fnad.lowering.expr import Expr
-from fnad.lowering.plan import (
-    Accumulate,
-    Branch,
-    Buffer,
-    Contraction,
-    Copy,
-    For,
-    Group,
-    Kernel,
-    Node,
-    Sort,
-    While,
-)
-from fnad.lowering.walk import postorder
+from fnad.lowering.access import access, node_bodies, own_access
+from fnad.lowering.plan import Buffer, For, Group, Node, While
 
 Intervals = dict[int, tuple[int, int]]
 
 ALIGNMENT = 64
 # Buffers of at most this many bytes are placed by linear scan, the others each into the best gap.
 _SMALL = 4096
-
-
-def _loads(exprs: Sequence[Expr]) -> Iterator[int]:
-    return (e.attr for e in postorder(exprs) if e.op == "load")
-
-
-def node_buffers(node: Node) -> set[int]:
-    """The buffers that a node itself uses, not those of schedules inside it."""
-    if isinstance(node, Kernel):
-        exprs = [r.value for r in node.reductions]
-        for s in node.stores:
-            exprs += [s.offset, s.value] + ([s.when] if s.when is not None else [])
-        return {*_loads(exprs), *(s.buffer for s in node.stores)}
-    if isinstance(node, Contraction):
-        sides = (node.left, node.right, node.out)
-        return {*(m.buffer for m in sides), *_loads([m.offset for m in sides])}
-    if isinstance(node, Accumulate):
-        return {node.source, node.out}
-    if isinstance(node, Sort):
-        return {*node.sources, *node.outs}
-    if isinstance(node, Copy):
-        return {node.source, node.out, *_loads([node.source_offset, node.out_offset])}
-    if isinstance(node, While):
-        return {node.predicate}
-    if isinstance(node, Group):
-        return {number for member in node.members for number in node_buffers(member.node)}
-    return {node.index} if isinstance(node, Branch) else set()
-
-
-def node_bodies(node: Node) -> tuple[tuple[Node, ...], ...]:
-    """The schedules inside a node."""
-    if isinstance(node, For):
-        return (node.body,)
-    if isinstance(node, While):
-        return (node.condition, node.body)
-    return node.branches if isinstance(node, Branch) else ()
 
 
 @dataclass(slots=True)
@@ -89,9 +40,10 @@ class _Lifetimes:
             if isinstance(node, (For, While)):
                 inside = (*loops, start)
             # The predicate of a loop is read on every turn: it is used inside.
-            for number in node_buffers(node):
+            own = access(node) if isinstance(node, Group) else own_access(node)
+            for number in own.reads | own.writes:
                 self.note(number, start, inside)
-            for inner in node_bodies(node):
+            for inner in () if isinstance(node, Group) else node_bodies(node):
                 self.walk(inner, inside)
             if isinstance(node, (For, While)):
                 self.loops[start] = (start, self.position)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from fnad.lowering.expr import TRANSCENDENTAL, Expr
-from fnad.lowering.walk import below
+from fnad.lowering.walk import below, postorder
 
 # Above this an element is stored rather than computed twice.
 CHEAP = 6
 # Above this many operations a kernel is cut.
 MAX_EXPRESSIONS = 160
+# Two kernels stay apart if they have more operations together.
+MAX_FUSED = 320
 
 _COSTS = dict.fromkeys(TRANSCENDENTAL, 20) | {
     "constant": 0,
@@ -26,6 +29,11 @@ _COSTS = dict.fromkeys(TRANSCENDENTAL, 20) | {
 def operations(expr: Expr) -> int:
     """How many operations an expression has, shared ones counted once."""
     return sum(_COSTS.get(e.op, 1) > 0 for e in below(expr))
+
+
+def operations_of(exprs: Iterable[Expr]) -> int:
+    """The same of several expressions together."""
+    return sum(_COSTS.get(e.op, 1) > 0 for e in postorder(exprs))
 
 
 def cost(expr: Expr) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from fnad.lowering.expr import Expr, affine_parts, axis, integer, make
 from fnad.lowering.plan import Kernel, Origin, Reduction, Store
@@ -15,34 +16,56 @@ def build_kernel(
     axes: Axes, stores: Sequence[Store], origin: Origin | None, sequential: bool = False
 ) -> Kernel:
     """Make the kernel that runs ``stores`` for every point of ``axes``."""
-    roots = [e for s in stores for e in _parts(s)]
+    roots = [e for s in stores for e in store_parts(s)]
     reduces = [e for e in postorder(roots, lambda e: not e.reduces) if e.op == "reduce"]
     numbers = {e: k for k, e in enumerate(reduces)}
     roots = rebuild(
         roots,
         lambda e: make("reduced", (), e.dtype, numbers[e]) if e in numbers else None,
     )
-    values = [e.args[0] for e in reduces]
-    axes, roots, values = _merge(axes, roots, values)
-    reductions = []
-    for number, (expr, value) in enumerate(zip(reduces, values)):
-        inner, _, [value] = _merge(expr.attr.axes, [], [value])
-        values[number] = value
-        reductions.append(
-            Reduction(expr.attr.kind, inner, value, expr.attr.accumulator, expr.dtype)
-        )
-    kernel = Kernel(
-        axes,
-        tuple(reductions),
-        tuple(_with_parts(stores, roots)),
-        _parallel_inner(axes, reductions),
-        sequential,
-        origin,
+    reductions = [
+        Reduction(e.attr.kind, e.attr.axes, e.args[0], e.attr.accumulator, e.dtype) for e in reduces
+    ]
+    stores = _with_parts(stores, roots)
+    return remade(Kernel(axes, tuple(reductions), tuple(stores), False, sequential, origin))
+
+
+def mapped(kernel: Kernel, change: Callable[[list[Expr]], list[Expr]]) -> Kernel:
+    """A kernel with all of its expressions changed, its loops as they are."""
+    count = len(kernel.reductions)
+    exprs = change([r.value for r in kernel.reductions] + list(_roots(kernel)))
+    reductions = [replace(r, value=v) for r, v in zip(kernel.reductions, exprs[:count])]
+    stores = _with_parts(kernel.stores, exprs[count:])
+    return replace(kernel, reductions=tuple(reductions), stores=tuple(stores))
+
+
+def remade(kernel: Kernel) -> Kernel:
+    """The kernel with its loops merged where they run as one, and numbered."""
+    axes, roots, values = _merge(
+        kernel.axes, list(_roots(kernel)), [r.value for r in kernel.reductions]
     )
-    return _renumber(kernel)
+    reductions = []
+    for r, value in zip(kernel.reductions, values, strict=True):
+        inner, _, [value] = _merge(r.axes, [], [value])
+        reductions.append(replace(r, axes=inner, value=value))
+    return _renumber(
+        Kernel(
+            axes,
+            tuple(reductions),
+            tuple(_with_parts(kernel.stores, roots)),
+            _parallel_inner(axes, reductions),
+            kernel.sequential,
+            kernel.origin,
+        )
+    )
 
 
-def _parts(store: Store) -> list[Expr]:
+def _roots(kernel: Kernel) -> Iterable[Expr]:
+    return (e for s in kernel.stores for e in store_parts(s))
+
+
+def store_parts(store: Store) -> list[Expr]:
+    """The expressions of a store."""
     return [store.offset, store.value] + ([store.when] if store.when is not None else [])
 
 
@@ -109,7 +132,7 @@ def index_forms(exprs: Sequence[Expr]) -> Iterable[Expr]:
 
 
 def _parallel_inner(axes: Axes, reductions: Sequence[Reduction]) -> bool:
-    """Whether unit strides run along the innermost parallel axis, not along reduced ones."""
+    """Whether what is reduced has unit stride along the innermost parallel axis."""
     if not axes or not reductions:
         return False
     innermost = axis(*axes[-1])
@@ -120,6 +143,8 @@ def _parallel_inner(axes: Axes, reductions: Sequence[Reduction]) -> bool:
             if expr.op != "load":
                 continue
             terms, _ = affine_parts(expr.args[0])
+            if reduced.isdisjoint(terms):
+                continue
             if terms.get(innermost) == 1:
                 votes += 1
             elif any(terms.get(a) == 1 for a in reduced):
@@ -145,7 +170,7 @@ def _renumber(kernel: Kernel) -> Kernel:
             fresh += 1
         [value] = rebuild([r.value], mine.get)
         reductions.append(Reduction(r.kind, tuple(inner), value, r.accumulator, r.dtype))
-    parts = rebuild([e for s in kernel.stores for e in _parts(s)], mapping.get)
+    parts = rebuild(_roots(kernel), mapping.get)
     return Kernel(
         tuple(axes),
         tuple(reductions),

@@ -13,6 +13,24 @@ COMBINE = {
 }  # fmt: skip
 
 
+class Slab:
+    """Part of a buffer, found by the indices of the whole one."""
+
+    def __init__(self, array, start):
+        self.array, self.start = array, start
+
+    def _inside(self, index):
+        index = index - self.start
+        assert np.min(index) >= 0 and np.max(index) < self.array.size
+        return index
+
+    def __getitem__(self, index):
+        return self.array[self._inside(index)]
+
+    def __setitem__(self, index, value):
+        self.array[self._inside(index)] = value
+
+
 class Machine:
     """Runs a plan in one arena, so that wrong lifetimes give wrong results."""
 
@@ -72,9 +90,13 @@ class Machine:
         assert out.dtype == e.dtype, (e.op, out.dtype, e.dtype)
         return out
 
-    def run_kernel(self, k):
+    def run_kernel(self, k, begin=0, end=None):
         for point in points(k.axes):
-            reduced = [self.reduction(r, point) for r in k.reductions]
+            if k.axes and not begin <= point[k.axes[0][0]] < (k.axes[0][1] if end is None else end):
+                continue
+            reduced = []
+            for r in k.reductions:
+                reduced.append(self.reduction(r, point, reduced))
             for s in k.stores:
                 if s.when is not None and not self.value(s.when, point, reduced):
                     continue
@@ -84,8 +106,24 @@ class Machine:
                 memory = self.memory[s.buffer]
                 memory[offset] = COMBINE[s.combine](memory[offset], value) if s.combine else value
 
-    def reduction(self, r, point):
-        values = np.array([self.value(r.value, {**point, **p}) for p in points(r.axes)])
+    def run_group(self, g):
+        """Locals hold garbage between blocks, and exist only for the rows of the block."""
+        by_number = {b.number: b for b in self.plan.buffers}
+        for begin in range(0, g.extent, g.block):
+            end = min(begin + g.block, g.extent)
+            for n in g.locals:
+                b = by_number[n]
+                slab = b.size // g.extent
+                self.memory[n] = Slab(
+                    np.full((end - begin) * slab, 77).astype(b.dtype), begin * slab
+                )
+            for member in g.members:
+                node = member.node
+                run = getattr(self, f"run_{type(node).__name__.lower()}")
+                run(node, begin * member.step, end * member.step)
+
+    def reduction(self, r, point, reduced):
+        values = np.array([self.value(r.value, {**point, **p}, reduced) for p in points(r.axes)])
         if r.kind in ("argmax", "argmin"):
             return getattr(np, r.kind)(values).astype(r.dtype)
         values = values.astype(r.accumulator)
@@ -99,12 +137,19 @@ class Machine:
             index += stride * np.arange(extent).reshape(-1, *[1] * (index.ndim - axis - 1))
         return index
 
-    def run_contraction(self, c):
-        left = self.memory[c.left.buffer][self.matrix(c.left, c.m, c.k, c.batch)]
-        right = self.memory[c.right.buffer][self.matrix(c.right, c.k, c.n, c.batch)]
+    def run_contraction(self, c, begin=0, end=None):
+        left = self.matrix(c.left, c.m, c.k, c.batch)
+        right = self.matrix(c.right, c.k, c.n, c.batch)
         place = self.matrix(c.out, c.m, c.n, c.batch)
+        if c.batch:
+            left, right, place = (
+                x.reshape(-1, *x.shape[-2:])[begin:end] for x in (left, right, place)
+            )
+        else:
+            left, place = left[begin:end], place[begin:end]
         out = self.memory[c.out.buffer]
-        out[place] = out[place] + left @ right if c.accumulate else left @ right
+        product = self.memory[c.left.buffer][left] @ self.memory[c.right.buffer][right]
+        out[place] = out[place] + product if c.accumulate else product
 
     def run_accumulate(self, a):
         x = self.memory[a.source].reshape(a.extents)

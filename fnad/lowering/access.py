@@ -1,0 +1,99 @@
+"""What the nodes of a plan read and write: the dependences that a schedule must keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from fnad.lowering.expr import Expr
+from fnad.lowering.kernels import store_parts
+from fnad.lowering.plan import (
+    Accumulate,
+    Branch,
+    Contraction,
+    Copy,
+    For,
+    Group,
+    Kernel,
+    Matrix,
+    Node,
+    Sort,
+    While,
+)
+from fnad.lowering.walk import postorder
+
+
+@dataclass(slots=True)
+class Access:
+    """The buffers that a node reads and writes, schedules inside it included."""
+
+    reads: set[int] = field(default_factory=set)
+    writes: set[int] = field(default_factory=set)
+
+    def conflicts(self, later: Access) -> bool:
+        """Whether ``later`` must stay behind."""
+        return not (
+            self.writes.isdisjoint(later.reads)
+            and self.writes.isdisjoint(later.writes)
+            and self.reads.isdisjoint(later.writes)
+        )
+
+    def add(self, other: Access) -> None:
+        self.reads |= other.reads
+        self.writes |= other.writes
+
+
+def kernel_exprs(kernel: Kernel) -> list[Expr]:
+    """All expressions of a kernel."""
+    return [r.value for r in kernel.reductions] + [e for s in kernel.stores for e in store_parts(s)]
+
+
+def loads(exprs: Iterable[Expr]) -> list[Expr]:
+    """Every load in expressions, once."""
+    return [e for e in postorder(exprs) if e.op == "load"]
+
+
+def node_bodies(node: Node) -> tuple[Sequence[Node], ...]:
+    """The schedules inside a node."""
+    if isinstance(node, For):
+        return (node.body,)
+    if isinstance(node, While):
+        return (node.condition, node.body)
+    if isinstance(node, Group):
+        return ([member.node for member in node.members],)
+    return node.branches if isinstance(node, Branch) else ()
+
+
+def own_access(node: Node) -> Access:
+    """What a node itself reads and writes, without the schedules inside it."""
+    if isinstance(node, Kernel):
+        writes = {s.buffer for s in node.stores}
+        combined = {s.buffer for s in node.stores if s.combine is not None}
+        return Access({e.attr for e in loads(kernel_exprs(node))} | combined, writes)
+    if isinstance(node, Contraction):
+        sides: tuple[Matrix, ...] = (node.left, node.right)
+        indices = _loaded([node.left.offset, node.right.offset, node.out.offset])
+        old = {node.out.buffer} if node.accumulate else set()
+        return Access({m.buffer for m in sides} | indices | old, {node.out.buffer})
+    if isinstance(node, Accumulate):
+        return Access({node.source}, {node.out})
+    if isinstance(node, Sort):
+        return Access(set(node.sources), set(node.outs))
+    if isinstance(node, Copy):
+        return Access({node.source} | _loaded([node.source_offset, node.out_offset]), {node.out})
+    if isinstance(node, While):
+        return Access({node.predicate})
+    return Access({node.index}) if isinstance(node, Branch) else Access()
+
+
+def access(node: Node) -> Access:
+    """What a node reads and writes, schedules inside it included."""
+    total = own_access(node)
+    for body in node_bodies(node):
+        for inner in body:
+            total.add(access(inner))
+    return total
+
+
+def _loaded(offsets: Iterable[Expr]) -> set[int]:
+    return {e.attr for e in loads(offsets)}

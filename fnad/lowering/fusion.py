@@ -1,0 +1,280 @@
+"""Kernels over the same points become one: a value is read, or computed, once for all its uses.
+
+The planner makes a kernel for each tensor that it stores. Here a kernel moves up to an earlier
+one over the same points if nothing between them depends on it or it on that; what the earlier
+one stores at a point, the other takes from there instead of from memory. Stores of temporaries
+that nothing reads any more vanish.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from fnad.lowering.access import Access, access, kernel_exprs, loads, node_bodies, own_access
+from fnad.lowering.costs import MAX_FUSED, operations_of
+from fnad.lowering.expr import Expr, axis, integer, make
+from fnad.lowering.kernels import Axes, mapped, remade, store_parts
+from fnad.lowering.plan import Branch, Buffer, For, Kernel, Node, While
+from fnad.lowering.walk import postorder, rebuild
+
+# How many earlier kernels over as many points are tried.
+_CANDIDATES = 6
+
+
+def fuse(body: Sequence[Node], buffers: Sequence[Buffer]) -> list[Node]:
+    """Fuse the kernels of a schedule and of those inside it, and drop dead stores."""
+    fused = [_fused_inside(node) for node in _fuse_schedule(body)]
+    return _without_dead_stores(fused, buffers)
+
+
+def _fused_inside(node: Node) -> Node:
+    if isinstance(node, For):
+        return replace(node, body=tuple(map(_fused_inside, _fuse_schedule(node.body))))
+    if isinstance(node, While):
+        return replace(
+            node,
+            condition=tuple(map(_fused_inside, _fuse_schedule(node.condition))),
+            body=tuple(map(_fused_inside, _fuse_schedule(node.body))),
+        )
+    if isinstance(node, Branch):
+        bodies = [tuple(map(_fused_inside, _fuse_schedule(b))) for b in node.branches]
+        return replace(node, branches=tuple(bodies))
+    return node
+
+
+class _Schedule:
+    """A schedule under construction: who touched a buffer last, and where kernels could go."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.accesses: list[Access] = []
+        self.last_write: dict[int, int] = {}
+        self.last_touch: dict[int, int] = {}
+        self.by_points: dict[int, list[int]] = {}
+
+    def earliest(self, found: Access) -> tuple[int, int]:
+        """The last two positions (the last first) that a node must stay behind; -1 is none."""
+        positions = {self.last_write.get(n, -1) for n in found.reads}
+        positions |= {self.last_touch.get(n, -1) for n in found.writes}
+        ordered = sorted(positions | {-1}, reverse=True)
+        return ordered[0], ordered[1] if len(ordered) > 1 else -1
+
+    def note(self, found: Access, position: int) -> None:
+        for number in found.reads | found.writes:
+            self.last_touch[number] = max(position, self.last_touch.get(number, -1))
+        for number in found.writes:
+            self.last_write[number] = max(position, self.last_write.get(number, -1))
+
+    def add(self, node: Node, found: Access) -> None:
+        position = len(self.nodes)
+        self.nodes.append(node)
+        self.accesses.append(found)
+        self.note(found, position)
+        if isinstance(node, Kernel) and not node.sequential:
+            self.by_points.setdefault(_points(node), []).append(position)
+
+    def join(self, kernel: Kernel, found: Access) -> bool:
+        """Fuse a kernel into an earlier one, if one can take it."""
+        barrier, _ = self.earliest(found)
+        for position in reversed(self.by_points.get(_points(kernel), [])[-_CANDIDATES:]):
+            if position < barrier:
+                return False
+            earlier = self.nodes[position]
+            assert isinstance(earlier, Kernel)
+            mine = self.accesses[position]
+            if not _worthwhile(earlier, mine, kernel, found):
+                continue
+            merged = merge_kernels(earlier, kernel)
+            if merged is not None:
+                self.nodes[position] = merged
+                self.accesses[position] = own_access(merged)
+                self.note(found, position)
+                return True
+        return False
+
+
+def _points(kernel: Kernel) -> int:
+    return math.prod(extent for _, extent in kernel.axes)
+
+
+def _fuse_schedule(body: Sequence[Node]) -> list[Node]:
+    schedule = _Schedule()
+    for node in body:
+        found = access(node)
+        if not (isinstance(node, Kernel) and not node.sequential and schedule.join(node, found)):
+            schedule.add(node, found)
+    return schedule.nodes
+
+
+def _worthwhile(earlier: Kernel, mine: Access, later: Kernel, found: Access) -> bool:
+    """Whether two kernels share memory traffic, and are not too large together."""
+    shared = (mine.reads | mine.writes) & (found.reads | found.writes)
+    size = operations_of(kernel_exprs(earlier)) + operations_of(kernel_exprs(later))
+    return bool(shared) and size <= MAX_FUSED
+
+
+# -- two kernels -------------------------------------------------------------------------------
+
+
+def merge_kernels(first: Kernel, second: Kernel) -> Kernel | None:
+    """One kernel that does what two do in turn, or None if their points depend on each other."""
+    axes = _common_axes(first.axes, second.axes)
+    if axes is None or first.sequential or second.sequential:
+        return None
+    if first.reductions and second.reductions and first.parallel_inner != second.parallel_inner:
+        return None
+    first, second = over_axes(first, axes), over_axes(second, axes)
+    known: dict[tuple[int, Expr], Expr] = {}
+    for s in first.stores:
+        if s.combine is not None or s.when is not None:
+            return None
+        known[s.buffer, s.offset] = s.value
+    written = {s.buffer for s in first.stores}
+    overwritten = {s.buffer: s.offset for s in second.stores}
+    if written & overwritten.keys() or any(s.combine or s.when for s in second.stores):
+        return None
+    if any(e.args[0] is not overwritten.get(e.attr, e.args[0]) for e in loads(kernel_exprs(first))):
+        return None  # the second would overwrite what other points of the first still read
+    for e in loads(kernel_exprs(second)):
+        if e.attr in written and (e.attr, e.args[0]) not in known:
+            return None
+        if e.args[0] is not overwritten.get(e.attr, e.args[0]):
+            return None
+    count = len(first.reductions)
+
+    def leaf(e: Expr) -> Expr | None:
+        if e.op == "reduced":
+            return make("reduced", (), e.dtype, e.attr + count)
+        return known.get((e.attr, e.args[0])) if e.op == "load" else None
+
+    moved = mapped(second, lambda exprs: rebuild(exprs, leaf))
+    return remade(
+        Kernel(
+            axes,
+            (*first.reductions, *moved.reductions),
+            (*first.stores, *moved.stores),
+            first.parallel_inner or second.parallel_inner,
+            False,
+            second.origin,
+        )
+    )
+
+
+def _common_axes(one: Axes, other: Axes) -> Axes | None:
+    """Axes into which both loop nests can be split, or None."""
+    if [n for _, n in one] == [n for _, n in other]:
+        return one
+    cuts = [set(_strides(axes)) for axes in (one, other)]
+    if math.prod(n for _, n in one) != math.prod(n for _, n in other):
+        return None
+    if cuts[0] < cuts[1]:
+        return other
+    return one if cuts[1] < cuts[0] else None
+
+
+def _strides(axes: Axes) -> list[int]:
+    strides, total = [], 1
+    for _, extent in reversed(axes):
+        strides.append(total)
+        total *= extent
+    return strides
+
+
+def over_axes(kernel: Kernel, axes: Axes) -> Kernel:
+    """The same kernel with its loops split into those of ``axes``, which are finer."""
+    if kernel.axes == axes:
+        return kernel
+    replacement: dict[Expr, Expr] = {}
+    position = 0
+    for number, extent in kernel.axes:
+        whole, size = integer(0), 1
+        while size < extent:
+            fine = axes[position]
+            whole = whole * fine[1] + axis(*fine)
+            size *= fine[1]
+            position += 1
+        replacement[axis(number, extent)] = whole
+    # Reduced axes would clash with the new numbers: those get fresh ones first.
+    first = len(axes) + len(kernel.axes)
+    for r in kernel.reductions:
+        for number, extent in r.axes:
+            replacement[axis(number, extent)] = axis(number + first, extent)
+    reductions = tuple(
+        replace(r, axes=tuple((n + first, extent) for n, extent in r.axes))
+        for r in kernel.reductions
+    )
+    moved = replace(kernel, axes=axes, reductions=reductions)
+    return mapped(moved, lambda exprs: rebuild(exprs, replacement.get))
+
+
+# -- dead stores -------------------------------------------------------------------------------
+
+
+def _all_reads(nodes: Iterable[Node]) -> set[int]:
+    found: set[int] = set()
+    stack = list(nodes)
+    while stack:
+        node = stack.pop()
+        found |= own_access(node).reads
+        for body in node_bodies(node):
+            stack.extend(body)
+    return found
+
+
+def _without_dead_stores(body: Sequence[Node], buffers: Sequence[Buffer]) -> list[Node]:
+    temps = {b.number for b in buffers if b.role == "temp"}
+    nodes = list(body)
+    while True:
+        dead = temps - _all_reads(nodes)
+        cleaned = _cleaned(nodes, dead)
+        if cleaned == nodes:
+            return nodes
+        nodes = cleaned
+
+
+def _cleaned(nodes: Sequence[Node], dead: set[int]) -> list[Node]:
+    result = []
+    for node in nodes:
+        if isinstance(node, Kernel):
+            stores = tuple(s for s in node.stores if s.buffer not in dead)
+            if not stores:
+                continue
+            if len(stores) < len(node.stores):
+                node = without_unused_reductions(replace(node, stores=stores))
+        elif isinstance(node, For):
+            node = replace(node, body=tuple(_cleaned(node.body, dead)))
+        elif isinstance(node, While):
+            condition = tuple(_cleaned(node.condition, dead))
+            node = replace(node, condition=condition, body=tuple(_cleaned(node.body, dead)))
+        elif isinstance(node, Branch):
+            branches = tuple(tuple(_cleaned(b, dead)) for b in node.branches)
+            node = replace(node, branches=branches)
+        result.append(node)
+    return result
+
+
+def _named(exprs: Iterable[Expr]) -> set[int]:
+    """The reductions that expressions name."""
+    return {e.attr for e in postorder(exprs) if e.op == "reduced"}
+
+
+def without_unused_reductions(kernel: Kernel) -> Kernel:
+    """A kernel without the reductions that nothing in it names."""
+    if not kernel.reductions:
+        return kernel
+    used = _named([e for s in kernel.stores for e in store_parts(s)])
+    for number in range(len(kernel.reductions) - 1, -1, -1):
+        if number in used:
+            used |= _named([kernel.reductions[number].value])
+    kept = sorted(used)
+    if len(kept) == len(kernel.reductions):
+        return kernel
+    numbers = {old: new for new, old in enumerate(kept)}
+
+    def leaf(e: Expr) -> Expr | None:
+        return make("reduced", (), e.dtype, numbers[e.attr]) if e.op == "reduced" else None
+
+    fewer = replace(kernel, reductions=tuple(kernel.reductions[n] for n in kept))
+    return remade(mapped(fewer, lambda exprs: rebuild(exprs, leaf)))
