@@ -41,7 +41,8 @@ class Planner:
         self.body: list[Node] = []
         self.constants: dict[int, tuple[Tensor, np.ndarray[Any, Any]]] = {}
         self.origin: Origin | None = None
-        self.generation = 0
+        self.num_stored = 0
+        self.reader: Tensor | None = None
         self.reducing = 0
         self.reads: Reads = {}
         self.times = 1
@@ -169,16 +170,16 @@ class Planner:
         self.store(t, buffer, base)
         if not t.stored:
             t.store_at(buffer, base)
-            self.generation += 1
+            self.num_stored += 1
 
     @contextmanager
     def _outside_reductions(self) -> Any:
-        saved, self.reducing = self.reducing, 0
-        outside = self.start_reads()
+        reducing, reader, outside = self.reducing, self.reader, self.start_reads()
+        self.reducing, self.reader = 0, None
         try:
             yield
         finally:
-            self.reducing = saved
+            self.reducing, self.reader = reducing, reader
             self.reads, self.times = outside
 
     def reshape(self, t: Tensor, shape: Sequence[int]) -> Tensor:

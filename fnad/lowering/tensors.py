@@ -29,7 +29,7 @@ class Tensor:
 
     __slots__ = (
         "_cache",
-        "_generation",
+        "_readers",
         "base",
         "buffer",
         "dtype",
@@ -58,7 +58,7 @@ class Tensor:
         self.buffer = buffer
         self.base = integer(0) if base is None else base
         self._cache: dict[Index, tuple[Expr, Reads]] = {}
-        self._generation = planner.generation
+        self._readers: set[Tensor] = set()
 
     @property
     def ndim(self) -> int:
@@ -72,7 +72,10 @@ class Tensor:
         """The element at ``index``, a tuple of int64 expressions inside the shape."""
         index = tuple([i if isinstance(i, Expr) else integer(i) for i in index])
         if self.buffer is not None:
-            return load(self.buffer, self.base + linear(index, self.shape), self.dtype)
+            offset = linear(index, self.shape)
+            if self.base is not integer(0):
+                offset = self.base + offset
+            return load(self.buffer, offset, self.dtype)
         expr, reads = self._expanded(index)
         planner = self.planner
         if expr.reduces and planner.reducing:
@@ -81,6 +84,8 @@ class Tensor:
             return self.at(index)
         if expr.op != "constant":
             planner.note_read(self, index, reads)
+        if planner.reader is not None:
+            self._readers.add(planner.reader)
         return expr
 
     def reads(self, index: Index) -> Reads:
@@ -88,26 +93,33 @@ class Tensor:
         return self._expanded(index)[1]
 
     def _expanded(self, index: Index) -> tuple[Expr, Reads]:
-        """An element and what it reads; kept until some tensor gets a buffer."""
-        planner = self.planner
-        if self._generation != planner.generation:
-            self._cache.clear()
-            self._generation = planner.generation
+        """An element and what it reads; kept until something that it inlines gets a buffer."""
         found = self._cache.get(index)
-        if found is None:
-            assert self.element is not None
-            outside = planner.start_reads()
-            try:
-                expr = B.convert(self.element(index), self.dtype)
-                found = self._cache[index] = (expr, planner.reads)
-            finally:
-                planner.reads, planner.times = outside
+        if found is not None:
+            return found
+        assert self.element is not None
+        planner = self.planner
+        outside, reader, stored = planner.start_reads(), planner.reader, planner.num_stored
+        planner.reader = self
+        try:
+            expr = B.convert(self.element(index), self.dtype)
+            found = expr, planner.reads
+        finally:
+            planner.reads, planner.times = outside
+            planner.reader = reader
+        if planner.num_stored == stored:
+            self._cache[index] = found
         return found
 
     def store_at(self, buffer: int, base: Expr) -> None:
-        """Turn into a stored tensor."""
+        """Turn into a stored tensor; whoever inlined it will expand anew."""
         self.buffer, self.base, self.element = buffer, base, None
-        self._cache.clear()
+        stale = [self]
+        while stale:
+            t = stale.pop()
+            t._cache.clear()
+            stale += t._readers
+            t._readers.clear()
 
 
 @functools.lru_cache(maxsize=1024)
@@ -116,6 +128,7 @@ def generic_index(shape: tuple[int, ...], first: int = 0) -> Index:
     return tuple(axis(first + k, n) if n != 1 else integer(0) for k, n in enumerate(shape))
 
 
+@functools.lru_cache(maxsize=1024)
 def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
     """The strides, in elements, of a dense array."""
     strides = [1] * len(shape)
@@ -124,6 +137,7 @@ def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(strides)
 
 
+@functools.lru_cache(maxsize=4096)
 def linear(index: Index, shape: tuple[int, ...]) -> Expr:
     """The row-major offset of an index."""
     terms: dict[Expr, int] = {}
