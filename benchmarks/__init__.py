@@ -1,0 +1,1 @@
+"""Benchmarks of fnad against JAX and PyTorch: ``python -m benchmarks``."""

@@ -1,0 +1,98 @@
+"""Run the benchmarks: ``python -m benchmarks``, in a checkout of fnad.
+
+Installs what is missing of fnad's extra "bench" (JAX, Optax, PyTorch, matplotlib), measures fnad
+and the peers in turn, and writes a table, a JSON file and a picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import time
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks import environment
+from benchmarks.options import Options, Report
+from benchmarks.peers import PEERS, Peer
+
+_SUITES = {
+    "run": "benchmarks.suites.run",
+}
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--suite", choices=[*_SUITES, "all"], default="run")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer samples, and no torch.compile: < 3 minutes"
+    )
+    parser.add_argument("--only", metavar="PATTERN", default="", help="a part of workloads' names")
+    parser.add_argument("--peers", metavar="NAMES", help=f"of {','.join(PEERS)}; fnad always runs")
+    parser.add_argument(
+        "--best",
+        action="store_true",
+        help="compare the best samples, not the medians: for a machine with other work",
+    )
+    parser.add_argument("--no-install", action="store_true", help="use what is installed")
+    parser.add_argument("--out", type=Path, default=Path("benchmark-results"), metavar="DIR")
+    return parser.parse_args()
+
+
+def _choose_peers(args: argparse.Namespace) -> tuple[Peer, ...]:
+    """fnad and the peers that were asked for and can run; says why one cannot."""
+    default = [p for p in PEERS if not (args.quick and p == "torch.compile")]
+    names = args.peers.split(",") if args.peers is not None else default
+    unknown = sorted({*names} - {*PEERS, ""})
+    if unknown:
+        raise SystemExit(f"no such peers: {unknown}; there are {list(PEERS)}")
+    chosen = []
+    for name, peer in PEERS.items():
+        if name in names or name == "fnad":
+            reason = peer.missing()
+            if reason is None:
+                chosen.append(peer)
+            else:
+                print(f"{name} is left out: {reason}")
+    return tuple(chosen)
+
+
+def _quieten() -> None:
+    """Keep the peers' warnings about things that the figures do not depend on out of the table."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.getLogger("jax").setLevel(logging.ERROR)
+
+
+def _save(name: str, report: Report, options: Options, seconds: float) -> None:
+    options.out.mkdir(parents=True, exist_ok=True)
+    data = {"environment": environment.describe(), "seconds": seconds, **report.data}
+    (options.out / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n")
+    (options.out / f"{name}.txt").write_text(report.text + "\n")
+    print(f"\n{report.text}\n")
+    written = [options.out / f"{name}.{kind}" for kind in ("txt", "json")] + report.pictures
+    print(f"{seconds:.0f} s; wrote {', '.join(map(str, written))}")
+
+
+def main() -> int:
+    """Run the suites; the exit status is 1 if something failed that must hold."""
+    args = _parse()
+    _quieten()
+    if not args.no_install:
+        environment.install_missing()
+    options = Options(_choose_peers(args), args.quick, args.best, args.only, args.out)
+    options.out.mkdir(parents=True, exist_ok=True)
+    ok = True
+    for name in _SUITES if args.suite == "all" else [args.suite]:
+        start = time.perf_counter()
+        suite: Callable[[Options], Report] = import_module(_SUITES[name]).run
+        report = suite(options)
+        _save(name, report, options, time.perf_counter() - start)
+        ok = ok and report.ok
+    return 0 if ok else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

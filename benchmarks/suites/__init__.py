@@ -1,0 +1,1 @@
+"""The suites behind ``--suite``, each a function from options to a report."""

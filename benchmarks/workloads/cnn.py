@@ -1,0 +1,152 @@
+"""A convolutional network on images of 28x28 pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.training import STEP_REASON, STEP_TOLERANCE, adam_step, load, torch_adam_step
+from benchmarks.workload import Program, Vocabulary, Workload
+
+_BATCH = 64
+_ROUNDING = "sums of products in another order"
+
+
+def parameters() -> dict[str, dict[str, np.ndarray]]:
+    """Kernels (height, width, in, out) of the convolutions, (in, out) of the dense layers."""
+    rng = np.random.default_rng(1)
+
+    def layer(*shape: int) -> dict[str, np.ndarray]:
+        scale = np.float32((2 / np.prod(shape[:-1])) ** 0.5)
+        return {
+            "kernel": rng.standard_normal(shape, np.float32) * scale,
+            "bias": np.zeros(shape[-1], np.float32),
+        }
+
+    return {
+        "conv1": layer(3, 3, 1, 32),
+        "conv2": layer(3, 3, 32, 64),
+        "dense1": layer(7 * 7 * 64, 128),
+        "dense2": layer(128, 10),
+    }
+
+
+def _images() -> np.ndarray:
+    return np.random.default_rng(2).random((_BATCH, 28, 28, 1), np.float32)
+
+
+def _labels() -> np.ndarray:
+    return np.random.default_rng(3).integers(0, 10, _BATCH, np.int32)
+
+
+def features(v: Vocabulary) -> Callable[..., Any]:
+    """Two convolutions, each followed by pooling: (batch, features)."""
+
+    def conv(layer: Any, x: Any) -> Any:
+        y = v.lax.conv_general_dilated(
+            x, layer["kernel"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+        return v.nn.relu(y + layer["bias"])
+
+    def pool(x: Any) -> Any:
+        window = (1, 2, 2, 1)
+        return v.lax.reduce_window(x, -v.numpy.inf, v.lax.max, window, window, "VALID")
+
+    def of_images(params: Any, x: Any) -> Any:
+        x = pool(conv(params["conv1"], x))
+        x = pool(conv(params["conv2"], x))
+        return x.reshape(len(x), -1)
+
+    return of_images
+
+
+def head(v: Vocabulary) -> Callable[..., Any]:
+    """Two dense layers, with a function of the hidden values between them: (batch, 10)."""
+
+    def logits(params: Any, x: Any, between: Callable[[Any], Any] = lambda x: x) -> Any:
+        x = v.nn.relu(x @ params["dense1"]["kernel"] + params["dense1"]["bias"])
+        return between(x) @ params["dense2"]["kernel"] + params["dense2"]["bias"]
+
+    return logits
+
+
+def forward(v: Vocabulary) -> Callable[..., Any]:
+    """Logits (batch, 10) of images (batch, 28, 28, 1)."""
+    of_images, dense = features(v), head(v)
+    return lambda params, images: dense(params, of_images(params, images))
+
+
+def _forward(v: Vocabulary) -> Program:
+    return Program(forward(v), (parameters(), _images()))
+
+
+def _step(v: Vocabulary) -> Program:
+    logits = forward(v)
+
+    def loss(params: Any, images: Any, labels: Any) -> Any:
+        return v.cross_entropy(logits(params, images), labels).mean()
+
+    return adam_step(v, loss, parameters(), _images(), _labels())
+
+
+def _module() -> Any:
+    from torch import nn
+
+    module = nn.Sequential(
+        nn.Conv2d(1, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(7 * 7 * 64, 128),
+        nn.ReLU(),
+        nn.Linear(128, 10),
+    )
+    params = parameters()
+    # PyTorch's images and kernels have their channels first, also when they are flattened.
+    flattened = params["dense1"]["kernel"].reshape(7, 7, 64, 128).transpose(2, 0, 1, 3)
+    kernels = [
+        params["conv1"]["kernel"].transpose(3, 2, 0, 1),
+        params["conv2"]["kernel"].transpose(3, 2, 0, 1),
+        flattened.reshape(-1, 128).T,
+        params["dense2"]["kernel"].T,
+    ]
+    biases = [layer["bias"] for layer in params.values()]
+    return load(module, [a for pair in zip(kernels, biases) for a in pair])
+
+
+def _torch_images() -> Any:
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(_images().transpose(0, 3, 1, 2)))
+
+
+def _torch_forward(compiler: Callable[..., Any]) -> Program:
+    import torch
+
+    module = compiler(_module())
+
+    def logits(images: Any) -> Any:
+        with torch.no_grad():
+            return module(images)
+
+    return Program(logits, (_torch_images(),))
+
+
+def _torch_step(compiler: Callable[..., Any]) -> Program:
+    import torch
+
+    module = _module()
+    cross_entropy = torch.nn.functional.cross_entropy
+    loss = compiler(lambda x, labels: cross_entropy(module(x), labels))
+    return torch_adam_step(module, loss, _torch_images(), torch.from_numpy(_labels()).long())
+
+
+WORKLOADS = [
+    Workload("CNN forward", _forward, _torch_forward, 1e-4, _ROUNDING),
+    Workload("CNN step", _step, _torch_step, STEP_TOLERANCE, STEP_REASON),
+]
