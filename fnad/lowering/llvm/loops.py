@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
 
 from fnad.lowering.llvm.writer import BOOL, INT32, Function, Value
 from fnad.lowering.plan import Branch, For, Node, While
@@ -68,3 +68,10 @@ def emit_branch(s: Schedule, node: Branch) -> None:
 def _note(s: Schedule, node: For | While | Branch) -> None:
     if node.origin:
         s.entry.comment(str(node.origin))
+
+
+CONTROL: Mapping[type, Callable[[Schedule, Any], None]] = {
+    For: emit_for,
+    While: emit_while,
+    Branch: emit_branch,
+}
