@@ -20,7 +20,7 @@ from fnad.lowering.plan import (
     Sort,
     While,
 )
-from fnad.lowering.walk import postorder
+from fnad.lowering.walk import loads
 
 
 @dataclass(slots=True)
@@ -46,11 +46,6 @@ class Access:
 def kernel_exprs(kernel: Kernel) -> list[Expr]:
     """All expressions of a kernel."""
     return [r.value for r in kernel.reductions] + [e for s in kernel.stores for e in store_parts(s)]
-
-
-def loads(exprs: Iterable[Expr]) -> list[Expr]:
-    """Every load in expressions, once."""
-    return [e for e in postorder(exprs) if e.op == "load"]
 
 
 def node_bodies(node: Node) -> tuple[Sequence[Node], ...]:

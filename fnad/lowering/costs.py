@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from fnad.lowering.expr import TRANSCENDENTAL, Expr
 from fnad.lowering.walk import below, postorder
@@ -34,6 +34,13 @@ def operations(expr: Expr) -> int:
 def operations_of(exprs: Iterable[Expr]) -> int:
     """The same of several expressions together."""
     return sum(_COSTS.get(e.op, 1) > 0 for e in postorder(exprs))
+
+
+def at_most(limit: int, exprs: Sequence[Expr], others: Sequence[Expr] = ()) -> bool:
+    """Whether two lists of expressions have at most ``limit`` operations in all."""
+    if sum([e.weight for e in (*exprs, *others)]) <= limit:  # no operation is counted too few
+        return True
+    return operations_of(exprs) + operations_of(others) <= limit
 
 
 def cost(expr: Expr) -> int:

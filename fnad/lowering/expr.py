@@ -61,6 +61,7 @@ class Expr:
         "attr",
         "bounds",
         "dtype",
+        "loads",
         "op",
         "order",
         "reduces",
@@ -72,6 +73,7 @@ class Expr:
     dtype: np.dtype[Any]
     attr: Any
     bounds: Bounds
+    loads: tuple[Expr, ...] | None  # all loads below, once somebody has asked (`walk.loads`)
     order: int  # place among the terms of a sum, or -1 while nobody has asked (`_term_order`)
     reduces: bool
     weight: int  # at least the number of operations below and with this one, capped
@@ -145,7 +147,7 @@ def make(
         return found
     expr = Expr.__new__(Expr)
     expr.op, expr.args, expr.dtype, expr.attr = op, args, dtype, attr
-    expr.bounds = bounds
+    expr.bounds, expr.loads = bounds, None
     expr.order = attr[0] if op == "axis" else -1
     reduces, weight = op == "reduce", 1
     for arg in args:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from fnad.lowering.access import Access, access, kernel_exprs, loads, node_bodies, own_access
-from fnad.lowering.costs import MAX_FUSED, operations_of
+from fnad.lowering.costs import MAX_FUSED, at_most
 from fnad.lowering.expr import Expr, axis, integer, make
 from fnad.lowering.kernels import Axes, mapped, remade, store_parts
 from fnad.lowering.plan import Branch, Buffer, For, Kernel, Node, While
@@ -111,8 +111,7 @@ def _fuse_schedule(body: Sequence[Node]) -> list[Node]:
 def _worthwhile(earlier: Kernel, mine: Access, later: Kernel, found: Access) -> bool:
     """Whether two kernels share memory traffic, and are not too large together."""
     shared = (mine.reads | mine.writes) & (found.reads | found.writes)
-    size = operations_of(kernel_exprs(earlier)) + operations_of(kernel_exprs(later))
-    return bool(shared) and size <= MAX_FUSED
+    return bool(shared) and at_most(MAX_FUSED, kernel_exprs(earlier), kernel_exprs(later))
 
 
 # -- two kernels -------------------------------------------------------------------------------

@@ -91,30 +91,23 @@ def _merge(
 ) -> tuple[Axes, list[Expr], list[Expr]]:
     """Run neighbouring loops as one wherever every index depends on them as on one.
 
-    Before ``[i0<64, i1<8]: %1[8*i0 + i1] = %0[8*i0 + i1]``, after ``[i1<512]: %1[i1] = %0[i1]``.
+    Before ``[i0<64, i1<8]: %1[8*i0 + i1] = %0[8*i0 + i1]``, after ``[i0<512]: %1[i0] = %0[i0]``.
     """
     count = len(roots)
     merged = [(n, extent) for n, extent in axes if extent != 1]
-    position = len(merged) - 2
-    while position >= 0:
+    forms: list[dict[Expr, int]] | None = None
+    for position in range(len(merged) - 2, -1, -1):
         (outer, outer_extent), (inner, inner_extent) = merged[position : position + 2]
         a, b = axis(outer, outer_extent), axis(inner, inner_extent)
-        if _runs_as_one([*roots, *values], a, b, inner_extent):
-            whole = axis(inner, outer_extent * inner_extent)
+        if forms is None:
+            forms = [affine_parts(form)[0] for form in index_forms([*roots, *values])]
+        if all([f.get(a, 0) == f.get(b, 0) * inner_extent for f in forms]):
+            whole = axis(outer, outer_extent * inner_extent)
             replacement = {a: integer(0), b: whole}
             new = rebuild([*roots, *values], replacement.get)
-            roots, values = new[:count], new[count:]
+            roots, values, forms = new[:count], new[count:], None
             merged[position : position + 2] = [whole.attr]
-        position -= 1
     return tuple(merged), roots, values
-
-
-def _runs_as_one(exprs: list[Expr], outer: Expr, inner: Expr, extent: int) -> bool:
-    for form in index_forms(exprs):
-        terms, _ = affine_parts(form)
-        if terms.get(outer, 0) != terms.get(inner, 0) * extent:
-            return False
-    return True
 
 
 def index_forms(exprs: Sequence[Expr]) -> Iterable[Expr]:
@@ -154,6 +147,9 @@ def _parallel_inner(axes: Axes, reductions: Sequence[Reduction]) -> bool:
 
 def _renumber(kernel: Kernel) -> Kernel:
     """Number the axes 0, 1, ... in the order of the text."""
+    numbers = [n for axes in (kernel.axes, *(r.axes for r in kernel.reductions)) for n, _ in axes]
+    if numbers == list(range(len(numbers))):
+        return kernel
     mapping: dict[Expr, Expr] = {}
     fresh = 0
     axes = []

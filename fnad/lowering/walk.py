@@ -40,6 +40,16 @@ def below(root: Expr, into_reductions: bool = True) -> list[Expr]:
     return found
 
 
+def loads(roots: Iterable[Expr]) -> list[Expr]:
+    """Every load below ``roots``, once."""
+    found: dict[Expr, None] = {}
+    for root in roots:
+        if root.loads is None:
+            root.loads = tuple([e for e in postorder((root,)) if e.op == "load"])
+        found.update(dict.fromkeys(root.loads))
+    return list(found)
+
+
 def rebuild(roots: Iterable[Expr], leaf: Callable[[Expr], Expr | None]) -> list[Expr]:
     """Copy expressions, ``leaf(e)`` replacing those for which it does not return None."""
     roots = list(roots)
