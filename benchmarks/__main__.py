@@ -20,7 +20,8 @@ from benchmarks.options import Options, Report
 from benchmarks.peers import PEERS, Peer
 
 _SUITES = {
-    "run": "benchmarks.suites.run",
+    name: f"benchmarks.suites.{name}"
+    for name in ("run", "call", "compile", "memory", "scaling", "threads")
 }
 
 

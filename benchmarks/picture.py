@@ -32,3 +32,22 @@ def ratios_picture(ratios: Mapping[str, Mapping[str, float]], path: Path) -> Non
     axes.legend(loc="best")
     figure.savefig(path, dpi=130)
     plt.close(figure)
+
+
+def curves_picture(
+    curves: Mapping[str, Mapping[int, float]], x_label: str, y_label: str, path: Path
+) -> None:
+    """Curves with logarithmic axes, and a straight line of slope 1 to compare them with."""
+    figure, axes = plt.subplots(figsize=(8, 5.5), layout="constrained")
+    for name, points in curves.items():
+        if points:
+            axes.plot(list(points), list(points.values()), ".-", label=name)
+    sizes = sorted({x for points in curves.values() for x in points})
+    if sizes:
+        lowest = min(y for points in curves.values() for y in points.values())
+        axes.plot(sizes, [lowest * x / sizes[0] for x in sizes], "k--", lw=0.8, label="linear")
+    axes.set(xscale="log", yscale="log", xlabel=x_label, ylabel=y_label)
+    axes.grid(which="major", lw=0.3)
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
