@@ -84,7 +84,12 @@ def place(buffers: Sequence[Buffer], body: Sequence[Node]) -> tuple[tuple[Buffer
     lifetimes = _Lifetimes()
     lifetimes.walk(body, ())
     intervals = lifetimes.intervals()
-    temps = [b for b in buffers if b.role == "temp" and b.number in intervals]
+    inside = local_buffers(body)
+    temps = [
+        b
+        for b in buffers
+        if b.role == "temp" and b.number in intervals and b.number not in inside
+    ]
     offsets, arena = _place_large([b for b in temps if b.nbytes > _SMALL], intervals)
     small, arena = _place_small([b for b in temps if b.nbytes <= _SMALL], intervals, arena)
     offsets |= small
@@ -92,9 +97,20 @@ def place(buffers: Sequence[Buffer], body: Sequence[Node]) -> tuple[tuple[Buffer
     return tuple(
         replace(b, offset=offsets[b.number], lifetime=intervals[b.number])
         if b.number in offsets
-        else b
+        else (replace(b, role="local") if b.number in inside else b)
         for b in used
     ), arena
+
+
+def local_buffers(body: Sequence[Node]) -> set[int]:
+    """The buffers that live inside of groups."""
+    found: set[int] = set()
+    for node in body:
+        if isinstance(node, Group):
+            found |= set(node.locals)
+        for inner in node_bodies(node):
+            found |= local_buffers(inner)
+    return found
 
 
 def _padded(size: int) -> int:

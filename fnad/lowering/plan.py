@@ -32,8 +32,8 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """A dense row-major array. ``role`` is ``input``, ``constant``, ``output`` or
-    ``temp``.
+    """A dense row-major array. ``role`` is ``input``, ``constant``, ``output``, ``temp``, or
+    ``local`` (a temporary of which a `Group` holds a block at a time).
 
     Temporaries lie at ``offset`` (bytes) of the arena; ``lifetime`` is the first and the last
     position in the top-level schedule at which it is used.

@@ -1,0 +1,304 @@
+"""Row-wise fusion: nodes that work through the same rows run together, block by block.
+
+What one node of a group writes, the next one reads from cache. Softmax is a group of three
+kernels, attention one of two products and three kernels over the batch, a convolution one of
+the kernel that lays out its windows, the product and what follows. A node joins an earlier one
+if nothing between them stands against it and if, at every row, each touches only that row's
+slab of what any of them writes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from fnad.lowering.access import Access, access, kernel_exprs, loads, node_bodies, own_access
+from fnad.lowering.expr import Expr, affine_parts, axis
+from fnad.lowering.plan import (
+    Branch,
+    Buffer,
+    Contraction,
+    For,
+    Group,
+    Kernel,
+    Matrix,
+    Member,
+    Node,
+    While,
+)
+from fnad.lowering.walk import postorder
+
+# Buffers that fit the first cache together gain nothing from being worked through in blocks.
+_WORTHWHILE_BYTES = 1 << 16
+# What a block of rows of kernels, and of products, may touch: parts of the second cache.
+_BLOCK_BYTES = 96 << 10
+_PRODUCT_BLOCK_BYTES = 384 << 10
+# A product in a group packs its right side anew for each block, of at least so many rows.
+_RIGHT_BYTES = 96 << 10
+_PRODUCT_ROWS = 96
+# Fewer rows than this are not worth grouping: the threads divide them.
+_MIN_ROWS = 8
+_MAX_MEMBERS = 24
+# How many earlier nodes are tried.
+_CANDIDATES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class _Touch:
+    """Elements that a node touches in one task: ``sum(stride * index)`` plus ``low .. high``.
+
+    ``tasks`` are the axes of the task number, outermost first, as pairs of extent and stride;
+    None if the place of what is touched is not known.
+    """
+
+    buffer: int
+    tasks: tuple[tuple[int, int], ...] | None
+    low: int = 0
+    high: int = 0
+
+    def inside_slab(self, extent: int, size: int) -> bool:
+        """Whether group row ``g`` of ``extent`` touches only slab ``g`` of the buffer."""
+        if self.tasks is None or size % extent:
+            return False
+        slab, left, high, low = size // extent, extent, self.high, self.low
+        for length, stride in self.tasks:
+            if left % length == 0:
+                left //= length
+                if length > 1 and stride != left * slab:
+                    return False
+                continue
+            if length % left:
+                return False
+            inner = length // left
+            if left > 1 and stride * inner != slab:
+                return False
+            high += max(stride, 0) * (inner - 1)
+            low += min(stride, 0) * (inner - 1)
+            left = 1
+        return left == 1 and low >= 0 and high < slab
+
+
+def _kernel_touches(kernel: Kernel) -> Iterator[_Touch]:
+    for e in loads(kernel_exprs(kernel)):
+        yield _touch(e.attr, e.args[0], kernel)
+    for s in kernel.stores:
+        yield _touch(s.buffer, s.offset, kernel)
+
+
+def _touch(buffer: int, offset: Expr, kernel: Kernel) -> _Touch:
+    task = axis(*kernel.axes[0])
+    terms, constant = affine_parts(offset)
+    low = high = constant
+    for term, c in terms.items():
+        if term is task:
+            continue
+        if term.bounds is None or term.op == "counter" or task in postorder([term]):
+            return _Touch(buffer, None)
+        ends = (c * term.bounds[0], c * term.bounds[1])
+        low, high = low + min(ends), high + max(ends)
+    return _Touch(buffer, ((kernel.axes[0][1], terms.get(task, 0)),), low, high)
+
+
+def _contraction_touches(c: Contraction) -> Iterator[_Touch]:
+    for matrix, rows, columns in ((c.left, c.m, c.k), (c.right, c.k, c.n), (c.out, c.m, c.n)):
+        yield _matrix_touch(c, matrix, rows, columns)
+
+
+def _matrix_touch(c: Contraction, matrix: Matrix, rows: int, columns: int) -> _Touch:
+    terms, constant = affine_parts(matrix.offset)
+    *batch, row, column = matrix.strides
+    if terms or min(matrix.strides) < 0:
+        return _Touch(matrix.buffer, None)
+    high = constant + (columns - 1) * column
+    if c.batch:
+        tasks = tuple(zip(c.batch, batch, strict=True))
+        return _Touch(matrix.buffer, tasks, constant, high + (rows - 1) * row)
+    if matrix is c.right:
+        return _Touch(matrix.buffer, ((c.m, 0),), constant, high + (rows - 1) * row)
+    return _Touch(matrix.buffer, ((c.m, row),), constant, high)
+
+
+@dataclass(slots=True)
+class _Candidate:
+    """A node that may be grouped, with its number of tasks; or several that are."""
+
+    nodes: list[Kernel | Contraction]
+    tasks: list[int]
+    touches: list[_Touch]
+    extent: int
+    access: Access
+    written: set[int] = field(default_factory=set)
+
+
+def _candidate(node: Node, found: Access) -> _Candidate | None:
+    if isinstance(node, Kernel):
+        if node.sequential or not node.axes or any(s.combine for s in node.stores):
+            return None
+        tasks, touches = node.axes[0][1], list(_kernel_touches(node))
+    elif isinstance(node, Contraction):
+        right_bytes = node.k * node.n * node.dtype.itemsize
+        if not node.batch and right_bytes > _RIGHT_BYTES:
+            return None
+        tasks = math.prod(node.batch) if node.batch else node.m
+        touches = list(_contraction_touches(node))
+    else:
+        return None
+    return _Candidate([node], [tasks], touches, tasks, found, set(found.writes))
+
+
+class _Grouping:
+    """A schedule in which nodes join earlier ones."""
+
+    def __init__(self, buffers: dict[int, Buffer]) -> None:
+        self.buffers = buffers
+        self.entries: list[_Candidate | Node] = []
+        self.last_write: dict[int, int] = {}
+        self.last_touch: dict[int, int] = {}
+
+    def add(self, node: Node) -> None:
+        found = access(node)
+        barrier = max(
+            [self.last_write.get(n, -1) for n in found.reads]
+            + [self.last_touch.get(n, -1) for n in found.writes],
+            default=-1,
+        )
+        new = _candidate(node, found)
+        position = len(self.entries)
+        if new is not None:
+            for earlier in range(position - 1, max(barrier, position - _CANDIDATES, 0) - 1, -1):
+                entry = self.entries[earlier]
+                if isinstance(entry, _Candidate) and self._join(entry, new):
+                    position = earlier
+                    break
+        if position == len(self.entries):
+            self.entries.append(node if new is None else new)
+        for number in found.reads | found.writes:
+            self.last_touch[number] = max(position, self.last_touch.get(number, -1))
+        for number in found.writes:
+            self.last_write[number] = max(position, self.last_write.get(number, -1))
+
+    def _join(self, group: _Candidate, new: _Candidate) -> bool:
+        if len(group.nodes) >= _MAX_MEMBERS:
+            return False
+        written = group.written | new.written
+        touches = [t for t in (*group.touches, *new.touches) if t.buffer in written]
+        extent = self._extent(math.gcd(group.extent, new.extent), touches)
+        if extent is None or not self._worthwhile(group, new, extent):
+            return False
+        group.nodes += new.nodes
+        group.tasks += new.tasks
+        group.touches += new.touches
+        group.extent = extent
+        group.access.add(new.access)
+        group.written = written
+        return True
+
+    def _worthwhile(self, group: _Candidate, new: _Candidate, extent: int) -> bool:
+        """Whether both work through enough memory row by row, the same rows at a time."""
+        both = (group.access.reads | group.written) & (new.access.reads | new.written)
+        by_rows = _by_rows((*group.touches, *new.touches), extent, self.buffers)
+        return sum(self.buffers[n].nbytes for n in both & by_rows) >= _WORTHWHILE_BYTES
+
+    def _extent(self, limit: int, touches: Sequence[_Touch]) -> int | None:
+        """The largest number of rows over which all touch only their slabs."""
+        for extent in _divisors(limit):
+            if extent < _MIN_ROWS:
+                return None
+            if all(t.inside_slab(extent, self.buffers[t.buffer].size) for t in touches):
+                return extent
+        return None
+
+
+    def nodes(self, uses: dict[int, int]) -> list[Node]:
+        """The schedule; ``uses`` tells how many nodes of the whole plan use a buffer."""
+        return [
+            self._grouped(entry, uses) if isinstance(entry, _Candidate) else entry
+            for entry in self.entries
+        ]
+
+    def _grouped(self, entry: _Candidate, uses: dict[int, int]) -> Node:
+        if len(entry.nodes) == 1:
+            return entry.nodes[0]
+        members = tuple(
+            Member(node, tasks // entry.extent) for node, tasks in zip(entry.nodes, entry.tasks)
+        )
+        inside: dict[int, int] = {}
+        first: dict[int, bool] = {}
+        for node in entry.nodes:
+            own = own_access(node)
+            for number in own.reads | own.writes:
+                inside[number] = inside.get(number, 0) + 1
+                first.setdefault(number, number not in own.reads)
+        local = tuple(
+            n
+            for n in sorted(inside)
+            if self.buffers[n].role == "temp" and uses[n] == inside[n] and first[n]
+        )
+        by_rows = _by_rows(entry.touches, entry.extent, self.buffers)
+        row_bytes = sum(self.buffers[n].nbytes for n in by_rows) // entry.extent
+        block = _block(entry, members, max(row_bytes, 1))
+        return Group(entry.extent, block, members, local, entry.nodes[-1].origin)
+
+
+def _block(entry: _Candidate, members: Sequence[Member], row_bytes: int) -> int:
+    """How many rows to run at a time."""
+    products = [m.step for m in members if isinstance(m.node, Contraction) and not m.node.batch]
+    whole = any(isinstance(node, Contraction) for node in entry.nodes)
+    block = (_PRODUCT_BLOCK_BYTES if whole else _BLOCK_BYTES) // row_bytes
+    if products:
+        block = max(block, -(-_PRODUCT_ROWS // min(products)))
+    return min(max(block, 1), entry.extent)
+
+
+def _by_rows(touches: Sequence[_Touch], extent: int, buffers: dict[int, Buffer]) -> set[int]:
+    """The buffers of which each row touches only a slab."""
+    found: dict[int, bool] = {}
+    for t in touches:
+        inside = t.inside_slab(extent, buffers[t.buffer].size)
+        found[t.buffer] = found.get(t.buffer, True) and inside
+    return {number for number, inside in found.items() if inside}
+
+
+def group(body: Sequence[Node], buffers: Sequence[Buffer]) -> list[Node]:
+    """Group the nodes of a schedule and of those inside it by rows."""
+    by_number = {b.number: b for b in buffers}
+    uses: dict[int, int] = {}
+    _count_uses(body, uses)
+    return _group_schedule(body, by_number, uses)
+
+
+def _count_uses(body: Sequence[Node], uses: dict[int, int]) -> None:
+    for node in body:
+        own = own_access(node)
+        for number in own.reads | own.writes:
+            uses[number] = uses.get(number, 0) + 1
+        for inner in node_bodies(node):
+            _count_uses(inner, uses)
+
+
+def _group_schedule(
+    body: Sequence[Node], buffers: dict[int, Buffer], uses: dict[int, int]
+) -> list[Node]:
+    grouping = _Grouping(buffers)
+    for node in body:
+        grouping.add(_grouped_inside(node, buffers, uses))
+    return grouping.nodes(uses)
+
+
+def _grouped_inside(node: Node, buffers: dict[int, Buffer], uses: dict[int, int]) -> Node:
+    def inner(body: Sequence[Node]) -> tuple[Node, ...]:
+        return tuple(_group_schedule(body, buffers, uses))
+
+    if isinstance(node, For):
+        return replace(node, body=inner(node.body))
+    if isinstance(node, While):
+        return replace(node, condition=inner(node.condition), body=inner(node.body))
+    if isinstance(node, Branch):
+        return replace(node, branches=tuple(map(inner, node.branches)))
+    return node
+
+
+def _divisors(n: int) -> list[int]:
+    small = [d for d in range(1, math.isqrt(n) + 1) if n % d == 0]
+    return sorted({*small, *(n // d for d in small)}, reverse=True)

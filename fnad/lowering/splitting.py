@@ -1,0 +1,155 @@
+"""Large reductions in two steps: blocks of a fixed size first, then what the blocks gave.
+
+The blocks follow from the shape alone, so results do not depend on the number of threads that
+work on them; and a kernel over blocks of rows can join others over the same rows in a group.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fnad.lowering.access import kernel_exprs
+from fnad.lowering.expr import B, Expr, axis, integer, load, make
+from fnad.lowering.kernels import mapped, remade
+from fnad.lowering.plan import Branch, Buffer, For, Kernel, Node, Reduction, Store, While
+from fnad.lowering.walk import rebuild
+
+# Smaller reductions run as they are.
+_MIN_BYTES = 1 << 18
+# So many points keep all threads busy without blocks, where each reduces contiguous memory.
+_ENOUGH_POINTS = 32
+_MAX_BLOCKS = 64
+# Terms of a block, so that what the blocks gave is little beside what they read.
+_MIN_TERMS = 16
+_MIN_CONTIGUOUS_TERMS = 4096
+
+_COMBINE: dict[str, Callable[[Expr, Expr], Expr]] = {
+    "add": B.add,
+    "multiply": B.multiply,
+    "max": B.maximum,
+    "min": B.minimum,
+    "and": B.bitwise_and,
+    "or": B.bitwise_or,
+}
+
+NewBuffer = Callable[[Sequence[int], np.dtype[Any]], int]
+
+
+def split_reductions(body: Sequence[Node], new_buffer: NewBuffer) -> list[Node]:
+    """Split the large reductions of a schedule and of those inside it."""
+    result: list[Node] = []
+    for node in body:
+        if isinstance(node, Kernel):
+            result += _split(node, new_buffer)
+        elif isinstance(node, For):
+            result.append(replace(node, body=tuple(split_reductions(node.body, new_buffer))))
+        elif isinstance(node, While):
+            inner = [tuple(split_reductions(b, new_buffer)) for b in (node.condition, node.body)]
+            result.append(replace(node, condition=inner[0], body=inner[1]))
+        elif isinstance(node, Branch):
+            branches = tuple(tuple(split_reductions(b, new_buffer)) for b in node.branches)
+            result.append(replace(node, branches=branches))
+        else:
+            result.append(node)
+    return result
+
+
+def _split(kernel: Kernel, new_buffer: NewBuffer) -> list[Node]:
+    blocks = _blocks(kernel)
+    if blocks is None:
+        return [kernel]
+    points = math.prod(extent for _, extent in kernel.axes)
+    place = _point(kernel)
+    first = 1 + max(n for n, _ in (*kernel.axes, *(a for r in kernel.reductions for a in r.axes)))
+    block = axis(first, blocks)
+    partial: list[Reduction] = []
+    stores: list[Store] = []
+    final: list[Reduction] = []
+    totals: list[Expr] = []
+    for r in kernel.reductions:
+        number, extent = r.axes[0]
+        terms = extent // blocks
+        inner = axis(number, terms)
+        value = _substituted(r.value, r.axes[0], block * terms + inner)
+        partial.append(
+            Reduction(r.kind, ((number, terms), *r.axes[1:]), value, r.accumulator, r.accumulator)
+        )
+        buffer = new_buffer((blocks, points), r.accumulator)
+        reduced = make("reduced", (), r.accumulator, len(partial) - 1)
+        stores.append(Store(buffer, block * points + place, reduced))
+        given = load(buffer, block * points + place, r.accumulator)
+        final.append(Reduction(r.kind, ((first, blocks),), given, r.accumulator, r.accumulator))
+        total = make("reduced", (), r.accumulator, len(final) - 1)
+        rest = extent - terms * blocks
+        if rest:
+            total = _COMBINE[r.kind](total, _tail(r, terms * blocks, rest, final))
+        totals.append(B.convert(total, r.dtype))
+    first_step = Kernel(
+        ((first, blocks), *kernel.axes), tuple(partial), tuple(stores), origin=kernel.origin
+    )
+    named = mapped(
+        replace(kernel, reductions=()),
+        lambda exprs: rebuild(exprs, lambda e: totals[e.attr] if e.op == "reduced" else None),
+    )
+    return [remade(first_step), remade(replace(named, reductions=tuple(final)))]
+
+
+def _tail(r: Reduction, start: int, rest: int, final: list[Reduction]) -> Expr:
+    """What the terms from ``start`` on give; adds the reduction to ``final`` if one is needed."""
+    number = r.axes[0][0]
+    place = (axis(number, rest) if rest > 1 else integer(0)) + start
+    value = _substituted(r.value, r.axes[0], place)
+    axes = ((number, rest), *r.axes[1:]) if rest > 1 else r.axes[1:]
+    if not axes:
+        return B.convert(value, r.accumulator)
+    final.append(Reduction(r.kind, axes, value, r.accumulator, r.accumulator))
+    return make("reduced", (), r.accumulator, len(final) - 1)
+
+
+def _substituted(value: Expr, old: tuple[int, int], new: Expr) -> Expr:
+    target = axis(*old)
+    [result] = rebuild([value], lambda e: new if e is target else None)
+    return result
+
+
+def _point(kernel: Kernel) -> Expr:
+    """The row-major number of a point of the kernel."""
+    place = integer(0)
+    for a in kernel.axes:
+        place = place * a[1] + axis(*a)
+    return place
+
+
+def _blocks(kernel: Kernel) -> int | None:
+    """Into how many blocks to split the reductions of a kernel, if at all."""
+    reductions = kernel.reductions
+    if kernel.sequential or not reductions or not all(r.axes for r in reductions):
+        return None
+    terms = {tuple(n for _, n in r.axes) for r in reductions}
+    if len(terms) != 1 or any(r.kind not in _COMBINE for r in reductions):
+        return None
+    extents = terms.pop()
+    points = math.prod(extent for _, extent in kernel.axes)
+    width = max((e.dtype.itemsize for e in kernel_exprs(kernel)), default=1)
+    if points * math.prod(extents) * width < _MIN_BYTES:
+        return None
+    if kernel.parallel_inner:
+        least = max(_MIN_TERMS // math.prod(extents[1:]), 1)
+    elif points < _ENOUGH_POINTS:
+        least = max(_MIN_CONTIGUOUS_TERMS // math.prod(extents[1:]), 1)
+    else:
+        return None
+    return _divisor(extents[0], min(_MAX_BLOCKS, extents[0] // max(least, 2)))
+
+
+def _divisor(extent: int, limit: int) -> int | None:
+    """A number of blocks up to ``limit``: without a rest if there is a good one."""
+    if limit < 2:
+        return None
+    exact = max(d for d in range(1, limit + 1) if extent % d == 0)
+    return exact if exact * 4 > limit else limit
