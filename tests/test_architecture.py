@@ -11,6 +11,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A folder may import those of a smaller or equal rank.
 RANKS = {
+    "config": 0,
     "core": 0,
     "primitives": 1,
     "lowering": 2,

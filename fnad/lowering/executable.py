@@ -1,4 +1,11 @@
-"""A compiled plan as a Python function of arrays."""
+"""A compiled plan as a Python function of arrays.
+
+Machine code is entered by ``void fnad.entry(ptr data, ptr arena)``. ``data`` is a table of the
+addresses of elements: those of the inputs, the plan's constants (`Executable.constants`), then the
+outputs; all are C-contiguous and aligned. ``arena`` is scratch memory for one call at a time:
+`Executable.arena_size` bytes, aligned to 64, of which the first eight hold the number of threads
+that it has room for, an int64, never less than 1.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +16,19 @@ from typing import Any
 
 import numpy as np
 
+from fnad import config
 from fnad.core.errors import InternalError
 from fnad.lowering.llvm.blas_threads import with_few_threads
-from fnad.lowering.llvm.emitter import ARRAY_DATA_OFFSET, ENTRY, emit_plan
+from fnad.lowering.llvm.emitter import ENTRY, emit_plan
 from fnad.lowering.llvm.target import CompiledModule, assembly
 from fnad.lowering.plan import Plan
 
 _READABLE = 0x1 | 0x100  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
 _ALIGNMENT = 64
 
-
-def _check_array_layout() -> None:
-    """Check on this interpreter what `ARRAY_DATA_OFFSET` takes from NumPy's headers."""
-    array = np.empty(1)
-    found = ctypes.c_void_p.from_address(id(array) + ARRAY_DATA_OFFSET).value
-    if found != array.ctypes.data:
-        raise InternalError("arrays of this NumPy are not laid out as its C headers say")
-
-
-_check_array_layout()
+# PyArrayObject begins with PyObject_HEAD and then ``char *data``; NumPy's ABI fixes that
+# (PyArrayObject_fields in ndarraytypes.h).
+ARRAY_DATA_OFFSET = object.__basicsize__
 
 
 class Executable:
@@ -51,19 +52,23 @@ class Executable:
         self.plan = plan
         self._text = emitted.text
         self._module = CompiledModule(emitted.text)
-        address = self._module.address(ENTRY)
-        entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(address)
+        self.address = self._module.address(ENTRY)
+        entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(self.address)
         self._entry = with_few_threads(plan, entry)
         buffers = {b.number: b for b in plan.buffers}
         types = [(buffers[n].shape, buffers[n].dtype) for n in plan.inputs]
         num_args = len(types) - len(plan.constants)
         self._in_types = types[:num_args]
-        self._constants = list(map(_prepare, plan.constants, *zip(*types[num_args:])))
+        self.constants = list(map(_prepare, plan.constants, *zip(*types[num_args:])))
         self._out_types = [(buffers[n].shape, buffers[n].dtype) for n in plan.outputs]
         self._scalar_outputs = [i for i, (shape, _) in enumerate(self._out_types) if shape == ()]
         self._pack = struct.Struct(f"{len(plan.inputs) + len(plan.outputs)}P").pack
-        self._arena_size = emitted.arena_size
-        self._arenas: list[tuple[np.ndarray, int]] = []  # append and pop are atomic
+        self._shared_size, self._thread_size = emitted.shared_size, emitted.thread_size
+        self._arenas: list[_Arena] = []  # append and pop are atomic
+
+    def arena_size(self, threads: int) -> int:
+        """The bytes of an arena for so many threads."""
+        return self._shared_size + threads * self._thread_size
 
     def __call__(self, args: Sequence[Any]) -> list[Any]:
         """Run the program.
@@ -87,18 +92,25 @@ class Executable:
             for a, (shape, dtype) in zip(args, self._in_types)
         ]
         outs: list[Any] = [np.empty(shape, dtype) for shape, dtype in self._out_types]
-        arrays += self._constants
-        # `arrays` and `outs` keep the objects alive whose addresses the table holds.
-        table = self._pack(*map(id, arrays), *map(id, outs))
-        try:
-            arena = self._arenas.pop()
-        except IndexError:
-            arena = _aligned_bytes(self._arena_size)
-        self._entry(table, arena[1])
+        arrays += self.constants
+        # `arrays` and `outs` keep the memory alive whose addresses the table holds.
+        table = self._pack(*map(_data, arrays), *map(_data, outs))
+        arena = self._take_arena()
+        self._entry(table, arena.address)
         self._arenas.append(arena)
         for i in self._scalar_outputs:
             outs[i] = outs[i][()]
         return outs
+
+    def _take_arena(self) -> _Arena:
+        threads = config.num_threads
+        try:
+            arena = self._arenas.pop()
+        except IndexError:
+            return _Arena(self.arena_size(threads), threads)
+        if arena.threads < threads and self._thread_size:
+            return _Arena(self.arena_size(threads), threads)
+        return arena
 
     def as_llvm_text(self) -> str:
         """The LLVM IR, with the equations and the user's lines as comments."""
@@ -124,8 +136,28 @@ def _prepare(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.nda
     return value
 
 
-def _aligned_bytes(size: int) -> tuple[np.ndarray, int]:
-    """Memory and the first aligned address in it."""
-    memory = np.empty(size + _ALIGNMENT, np.uint8)
-    address = memory.ctypes.data
-    return memory, address + -address % _ALIGNMENT
+def _data(array: np.ndarray) -> int | None:
+    """Where an array's elements lie; ``array.ctypes.data`` takes a microsecond."""
+    return ctypes.c_void_p.from_address(id(array) + ARRAY_DATA_OFFSET).value
+
+
+class _Arena:
+    """Scratch memory for one call at a time, with room for a number of threads."""
+
+    def __init__(self, size: int, threads: int) -> None:
+        self._memory = np.empty(size + _ALIGNMENT, np.uint8)
+        start = self._memory.ctypes.data
+        self.address = start + -start % _ALIGNMENT
+        self.threads = threads
+        ctypes.c_int64.from_address(self.address).value = threads
+
+
+def _check_array_layout() -> None:
+    """Check on this interpreter what `ARRAY_DATA_OFFSET` takes from NumPy's headers."""
+    array = np.empty(1)
+    found = ctypes.c_void_p.from_address(id(array) + ARRAY_DATA_OFFSET).value
+    if found != array.ctypes.data:
+        raise InternalError("arrays of this NumPy are not laid out as its C headers say")
+
+
+_check_array_layout()

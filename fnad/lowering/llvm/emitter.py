@@ -1,70 +1,54 @@
 """Prints a whole plan as an LLVM module.
 
-Each kernel becomes a function whose buffers are ``noalias`` parameters, which is what lets LLVM
-vectorise it; ``fnad.entry`` holds the loops and branches of the plan and calls the kernels.
+Each node becomes a function over a range of its tasks (`functions`); its buffers are ``noalias``
+parameters, which is what lets LLVM vectorise it. ``fnad.entry`` holds the loops and branches of
+the plan and calls the functions: directly, or through the thread pool if there is enough to do.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from fnad.core.errors import InternalError
-from fnad.lowering.expr import Expr
-from fnad.lowering.llvm.accumulate import emit_accumulate
-from fnad.lowering.llvm.expressions import ExpressionPrinter
-from fnad.lowering.llvm.kernels import emit_kernel
-from fnad.lowering.llvm.loops import emit_branch, emit_for, emit_while
-from fnad.lowering.llvm.matrix import MatrixOperand, Product, emit_product
-from fnad.lowering.llvm.sorting import emit_sort, scratch_bytes
+from fnad.lowering.llvm import threads, work
+from fnad.lowering.llvm.functions import Callee, Functions
+from fnad.lowering.llvm.leaves import Leaf
+from fnad.lowering.llvm.loops import CONTROL
+from fnad.lowering.llvm.small_loops import SmallLoop, count_uses
 from fnad.lowering.llvm.writer import INT64, Function, Module, Value
-from fnad.lowering.plan import (
-    Accumulate,
-    Branch,
-    Buffer,
-    Contraction,
-    Copy,
-    For,
-    Kernel,
-    Matrix,
-    Node,
-    Plan,
-    Sort,
-    While,
-)
-from fnad.lowering.walk import postorder
+from fnad.lowering.plan import Branch, For, Node, Plan, While
 
 ENTRY = "fnad.entry"
 
 # LLVM's time for a basic block grows faster than its length.
 _CALLS_IN_BLOCK = 64
 
-# PyArrayObject begins with PyObject_HEAD and then ``char *data``; NumPy's ABI fixes that
-# (PyArrayObject_fields in ndarraytypes.h), so compiled code can read it.
-ARRAY_DATA_OFFSET = object.__basicsize__
+# The arena begins with the number of threads that it has scratch memory for.
+_HEADER = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """A module's text and the bytes of scratch memory that it needs, the plan's arena included."""
+    """A module's text, and how large its arena is: a part for all and a part for each thread."""
 
     text: str
-    arena_size: int
+    shared_size: int
+    thread_size: int
 
 
 def emit_plan(plan: Plan) -> Emitted:
     """Print a plan as LLVM IR.
 
-    The module defines ``void fnad.entry(ptr arrays, ptr arena)``: ``arrays`` is a table of
-    NumPy array objects, inputs then outputs, all C-contiguous.
+    The module defines ``void fnad.entry(ptr data, ptr arena)``. ``data`` is a table of the
+    addresses of the elements of inputs, then of outputs, all C-contiguous and aligned. ``arena``
+    is memory aligned to 64 bytes, ``shared_size + threads * thread_size`` bytes; its first eight
+    hold ``threads``, at most so many take part.
     """
     emitter = _Emitter(plan)
     emitter.emit()
-    return Emitted(emitter.module.text(), emitter.scratch_offset + emitter.scratch_size)
+    functions = emitter.functions
+    return Emitted(emitter.module.text(), emitter.scratch_offset, functions.scratch)
 
 
 class _Emitter:
@@ -72,11 +56,12 @@ class _Emitter:
         self.plan = plan
         self.buffers = {b.number: b for b in plan.buffers}
         self.module = Module()
+        self.functions = Functions(self.module, self.buffers)
         # There is nothing to optimise in a list of calls, and thousands of them take long.
         self.entry = Function(
             self.module,
             ENTRY,
-            ["ptr %arrays", "ptr %arena"],
+            ["ptr %data", "ptr %arena"],
             attributes="noinline optnone nounwind",
             linkage="",
         )
@@ -84,15 +69,16 @@ class _Emitter:
         arrays = (*plan.inputs, *plan.outputs)
         self.positions = {number: position for position, number in enumerate(arrays)}
         self.counters: dict[int, Value] = {}
-        self.names: dict[tuple[str, ...], str] = {}  # of functions, by what they do
-        self.scratch_offset = (plan.arena_size + 63) // 64 * 64
-        self.scratch_size = 0
+        self.uses = count_uses(plan.body)
+        self.scratch_offset = _HEADER + (plan.arena_size + 63) // 64 * 64
+        self.contexts: dict[int, str] = {}  # memory for the arguments of parallel calls, by size
 
     def emit(self) -> None:
         f = self.entry
         self.body(self.plan.body)
         f.ret()
         self.module.add(f)
+        self.functions.finish()
 
     def pointer(self, number: int) -> str:
         """Where a buffer lies; found anew for each use, as thousands would fill the stack."""
@@ -100,151 +86,73 @@ class _Emitter:
         position = self.positions.get(number)
         if position is None:
             offset = self.buffers[number].offset
-            return f.raw(f"getelementptr inbounds i8, ptr %arena, i64 {offset}", "buffer")
-        slot = f.raw(f"getelementptr inbounds ptr, ptr %arrays, i64 {position}")
-        array = f.raw(f"load ptr, ptr {slot}")
-        field = f.raw(f"getelementptr inbounds i8, ptr {array}, i64 {ARRAY_DATA_OFFSET}")
-        return f.raw(f"load ptr, ptr {field}", "buffer")
+            assert offset is not None
+            return self._in_arena(_HEADER + offset)
+        slot = f.raw(f"getelementptr inbounds ptr, ptr %data, i64 {position}")
+        return f.raw(f"load ptr, ptr {slot}", "buffer")
+
+    def _in_arena(self, offset: int) -> str:
+        return self.entry.raw(f"getelementptr inbounds i8, ptr %arena, i64 {offset}", "buffer")
 
     def body(self, nodes: Iterable[Node]) -> None:
         for node in nodes:
-            _EMITTERS[type(node)](self, node)
+            if isinstance(node, (For, While, Branch)):
+                self._loop(node)
+            elif work.tasks(node):
+                self._call(node, self.functions.of_node(node, self.counters))
 
-    # -- functions --------------------------------------------------------------------------
-
-    def _function(
-        self,
-        node: Any,
-        buffers: Iterable[int],
-        exprs: Iterable[Expr],
-        body: Callable[[Function, ExpressionPrinter], None],
-        scratch: int = 0,
-    ) -> None:
-        """Emit ``body`` as a function of the node's buffers and counters, and call it.
-
-        Nodes that do the same to different buffers (the steps of a loop that the user's Python
-        unrolled) share one function, which is compiled once.
-        """
-        used = list(dict.fromkeys(buffers))
-        turns = sorted({e.attr[0] for e in postorder(exprs) if e.op == "counter"})
-        disjoint = self._disjoint([self.buffers[n] for n in used])
-        params = [self._parameter(i, self.buffers[n], disjoint) for i, n in enumerate(used)]
-        params += [f"i64 %turn.{i}" for i in range(len(turns))]
-        arguments = [f"ptr {self.pointer(n)}" for n in used]
-        arguments += [self.counters[t].typed for t in turns]
-        if scratch:
-            self.scratch_size = max(self.scratch_size, scratch)
-            params.append("ptr noalias align 64 %scratch")
-            place = f"getelementptr inbounds i8, ptr %arena, i64 {self.scratch_offset}"
-            arguments.append(f"ptr {self.entry.raw(place)}")
-        origin = str(node.origin) if node.origin else type(node).__name__.lower()
-        stem = re.sub(r"\W+", "_", node.origin.primitive if node.origin else origin)
-        name = f"fnad.{len(self.names)}.{stem}"
-        f = Function(self.module, name, params, attributes="noinline nounwind", comment=origin)
-        pointers = {n: f"%buffer.{i}" for i, n in enumerate(used)}
-        counters = {t: Value(f"%turn.{i}", INT64) for i, t in enumerate(turns)}
-        body(f, ExpressionPrinter(f, pointers, counters))
-        f.ret()
-        shared = self.names.setdefault(f.code(), name)
-        if shared == name:
-            self.module.add(f)
+    def _loop(self, node: For | While | Branch) -> None:
+        """A loop, as one function if its body is small, else around the calls of its nodes."""
+        small = SmallLoop(node, self.buffers, self.uses)
+        if small.fits:
+            leaf = Leaf(small.arguments, small.exprs, small.emit)
+            self._call_directly(node, self.functions.of_leaf(node, leaf, self.counters), 1)
         else:
-            self.entry.comment(origin)
-        self.entry.emit(f"call void @{shared}({', '.join(arguments)})")
+            CONTROL[type(node)](self, node)
+
+    # -- calls ------------------------------------------------------------------------------
+
+    def _call(self, node: Any, callee: Callee) -> None:
+        count, chunk = work.tasks(node), work.chunk(node, self.buffers)
+        if chunk < count:
+            self._call_in_parallel(node, callee, count, chunk)
+        else:
+            self._call_directly(node, callee, count)
+
+    def _call_directly(self, node: Any, callee: Callee, count: int) -> None:
+        arguments = callee.arguments(*self._bindings(callee))
+        self._emit_call(node, callee.name, [*arguments, "i64 0", f"i64 {count}"])
+
+    def _call_in_parallel(self, node: Any, callee: Callee, count: int, chunk: int) -> None:
+        f = self.entry
+        words = callee.arguments(*self._bindings(callee))
+        context = self._context(len(words))
+        for i, word in enumerate(words):
+            f.emit(f"store {word}, ptr {f.element(context, INT64, i)}")
+        threads_in_arena = f.load("%arena", INT64)
+        task = self.functions.task(callee)
+        arguments = [f"ptr @{task}", f"ptr {context}", f"i64 {count}", f"i64 {chunk}"]
+        self._emit_call(node, threads.PARALLEL, [*arguments, threads_in_arena.typed])
+
+    def _bindings(self, callee: Callee) -> tuple[list[str], list[Value], str]:
+        """A callee's buffers, turns and scratch memory, here."""
+        pointers = [self.pointer(n) for n in callee.buffers]
+        turns = [self.counters[t] for t in callee.turns]
+        return pointers, turns, self._in_arena(self.scratch_offset) if callee.scratch else ""
+
+    def _context(self, words: int) -> str:
+        size = 1 << max(words - 1, 0).bit_length()
+        if size not in self.contexts:
+            self.contexts[size] = self.entry.alloca("i64", size)
+        return self.contexts[size]
+
+    def _emit_call(self, node: Any, name: str, arguments: list[str]) -> None:
+        f = self.entry
+        if node.origin:
+            f.comment(str(node.origin))
+        f.emit(f"call void @{name}({', '.join(arguments)})")
         self.calls += 1
         if self.calls % _CALLS_IN_BLOCK == 0:
-            after = self.entry.fresh("next")
-            self.entry.jump(after)
-            self.entry.label(after)
-
-    @staticmethod
-    def _parameter(position: int, buffer: Buffer, disjoint: bool) -> str:
-        aligned = buffer.offset is not None and buffer.offset % 64 == 0
-        alignment = 64 if aligned else buffer.dtype.itemsize
-        return f"ptr {'noalias ' if disjoint else ''}align {alignment} %buffer.{position}"
-
-    @staticmethod
-    def _disjoint(buffers: list[Buffer]) -> bool:
-        """Whether no two temporaries share memory (one may take the place of a dying one)."""
-        temps = sorted(
-            (b.offset, b.offset + b.nbytes) for b in buffers if b.offset is not None and b.nbytes
-        )
-        return all(one[1] <= two[0] for one, two in itertools.pairwise(temps))
-
-    # -- leaves -----------------------------------------------------------------------------
-
-    def _kernel(self, node: Kernel) -> None:
-        exprs = [r.value for r in node.reductions]
-        for store in node.stores:
-            exprs += [store.offset, store.value]
-            if store.when is not None:
-                exprs.append(store.when)
-        buffers = [e.attr for e in postorder(exprs) if e.op == "load"]
-        buffers += [s.buffer for s in node.stores]
-        self._function(node, buffers, exprs, lambda f, p: emit_kernel(f, p, node))
-
-    def _contraction(self, node: Contraction) -> None:
-        matrices = (node.left, node.right, node.out)
-
-        def body(f: Function, p: ExpressionPrinter) -> None:
-            def operand(m: Matrix) -> MatrixOperand:
-                pointer = p.pointers[m.buffer]
-                start = f.element(pointer, self.buffers[m.buffer].dtype, p.value(m.offset))
-                return MatrixOperand(start, ((0, 0, 0) + m.strides)[-3:])  # type: ignore[arg-type]
-
-            a, b, out = map(operand, matrices)
-            dtypes = [self.buffers[m.buffer].dtype for m in matrices]
-            if dtypes[0] != dtypes[1]:
-                raise InternalError(f"a contraction of {dtypes[0]} with {dtypes[1]}")
-            emit_product(
-                f, Product(math.prod(node.batch), node.m, node.k, node.n, dtypes[0], dtypes[2], a, b, out)
-            )
-
-        self._function(node, [m.buffer for m in matrices], [m.offset for m in matrices], body)
-
-    def _accumulate(self, node: Accumulate) -> None:
-        self._function(
-            node,
-            [node.source, node.out],
-            [],
-            lambda f, p: emit_accumulate(f, node, p.pointers[node.source], p.pointers[node.out]),
-        )
-
-    def _sort(self, node: Sort) -> None:
-        dtypes = [self.buffers[n].dtype for n in node.sources]
-
-        def body(f: Function, p: ExpressionPrinter) -> None:
-            outs, sources = ([p.pointers[n] for n in ns] for ns in (node.outs, node.sources))
-            emit_sort(f, outs, sources, dtypes, node.extents, node.num_keys, "%scratch")
-
-        self._function(
-            node,
-            [*node.sources, *node.outs],
-            [],
-            body,
-            scratch=max(scratch_bytes(dtypes, node.extents[1]), 1),
-        )
-
-    def _copy(self, node: Copy) -> None:
-        dtype = self.buffers[node.source].dtype
-
-        def body(f: Function, p: ExpressionPrinter) -> None:
-            source = f.element(p.pointers[node.source], dtype, p.value(node.source_offset))
-            out = f.element(p.pointers[node.out], dtype, p.value(node.out_offset))
-            f.copy(out, source, node.size * dtype.itemsize)
-
-        exprs = [node.source_offset, node.out_offset]
-        loads = [e.attr for e in postorder(exprs) if e.op == "load"]
-        self._function(node, [node.source, node.out, *loads], exprs, body)
-
-
-_EMITTERS: Mapping[type, Callable[[_Emitter, Any], None]] = {
-    Kernel: _Emitter._kernel,
-    Contraction: _Emitter._contraction,
-    Accumulate: _Emitter._accumulate,
-    Sort: _Emitter._sort,
-    Copy: _Emitter._copy,
-    For: emit_for,
-    While: emit_while,
-    Branch: emit_branch,
-}
+            after = f.fresh("next")
+            f.jump(after)
+            f.label(after)

@@ -19,6 +19,7 @@ _TILE = 512
 _WRITTEN_OUT = 9
 
 Axes = Sequence[tuple[int, int]]
+Range = tuple[Value, Value]
 
 
 def neutral(kind: str, dtype: DType) -> object:
@@ -38,26 +39,37 @@ def neutral(kind: str, dtype: DType) -> object:
     return info.min if low else info.max
 
 
-def emit_kernel(f: Function, p: ExpressionPrinter, kernel: Kernel) -> None:
-    """Emit the loops of a kernel."""
+def emit_kernel(
+    f: Function, p: ExpressionPrinter, kernel: Kernel, begin: Value, end: Value
+) -> None:
+    """Emit the loops of a kernel, its outermost axis from ``begin`` to ``end``.
+
+    A kernel without axes and a sequential one run as a whole.
+    """
     if any(extent == 0 for _, extent in kernel.axes):
         return
+    tasks: Range | None = (begin, end)
+    if kernel.sequential or not kernel.axes or kernel.axes[0][1] == 1:
+        tasks = None
     if kernel.parallel_inner and kernel.axes and kernel.reductions and not kernel.sequential:
-        _Rows(f, p, kernel).emit()
+        _Rows(f, p, kernel, tasks).emit()
         return
     with ExitStack() as stack:
-        _enter_axes(stack, f, p, kernel.axes)
+        _enter_axes(stack, f, p, kernel.axes, tasks)
         for number, reduction in enumerate(kernel.reductions):
             p.bind_reduced(number, _reduce(f, p, reduction))
         for store in kernel.stores:
             _store(f, p, store)
 
 
-def _enter_axes(stack: ExitStack, f: Function, p: ExpressionPrinter, axes: Axes) -> None:
-    for number, extent in axes:
-        loop = stack.enter_context(f.loop(extent))
+def _enter_axes(
+    stack: ExitStack, f: Function, p: ExpressionPrinter, axes: Axes, tasks: Range | None = None
+) -> None:
+    for position, (number, extent) in enumerate(axes):
+        part = tasks if position == 0 else None
+        loop = stack.enter_context(f.loop(f.b.subtract(part[1], part[0]) if part else extent))
         stack.enter_context(p.scope())
-        p.bind_axis(number, loop.index)
+        p.bind_axis(number, f.b.add(loop.index, part[0]) if part else loop.index)
 
 
 def _store(f: Function, p: ExpressionPrinter, store: Store) -> None:
@@ -152,8 +164,10 @@ class _Rows:
     ``for outer: for tile: clear row; for reduced: for inner: row += value; for inner: store``.
     """
 
-    def __init__(self, f: Function, p: ExpressionPrinter, kernel: Kernel) -> None:
-        self.f, self.p, self.kernel = f, p, kernel
+    def __init__(
+        self, f: Function, p: ExpressionPrinter, kernel: Kernel, tasks: Range | None
+    ) -> None:
+        self.f, self.p, self.kernel, self.tasks = f, p, kernel, tasks
         self.number, self.extent = kernel.axes[-1]
         self.tile = min(self.extent, _TILE)
         self.rows: list[list[tuple[str, DType]]] = []
@@ -165,14 +179,21 @@ class _Rows:
     def emit(self) -> None:
         f, p, b = self.f, self.p, self.f.b
         with ExitStack() as stack:
-            _enter_axes(stack, f, p, self.kernel.axes[:-1])
-            tiles = stack.enter_context(f.loop(-(-self.extent // self.tile)))
+            outer = self.kernel.axes[:-1]
+            _enter_axes(stack, f, p, outer, self.tasks)
+            tile = b.constant(self.tile, INT64)
+            if self.tasks and not outer:  # the tasks are a part of the row
+                first, stop = self.tasks
+                turns = b.add(b.subtract(stop, first), b.constant(self.tile - 1, INT64))
+                tiles = stack.enter_context(f.loop(b.divide(turns, tile)))
+                start = b.add(first, b.multiply(tiles.index, tile))
+                length: int | Value = b.minimum(b.subtract(stop, start), tile)
+            else:
+                tiles = stack.enter_context(f.loop(-(-self.extent // self.tile)))
+                start, length = b.multiply(tiles.index, tile), self.tile
+                if self.extent % self.tile:
+                    length = b.minimum(b.subtract(b.constant(self.extent, INT64), start), tile)
             stack.enter_context(p.scope())
-            start = b.multiply(tiles.index, b.constant(self.tile, INT64))
-            length: int | Value = self.tile
-            if self.extent % self.tile:
-                rest = b.subtract(b.constant(self.extent, INT64), start)
-                length = b.minimum(rest, b.constant(self.tile, INT64))
             for number, reduction in enumerate(self.kernel.reductions):
                 self._reduce(number, reduction, start, length)
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fnad.core.errors import InternalError
-from fnad.lowering.llvm import target
 from fnad.lowering.llvm.writer import DType, Function, Module, Value, llvm_type, suffix
 
 if TYPE_CHECKING:
@@ -301,11 +300,6 @@ def require(module: Module, name: str, dtype: DType, lanes: int = 1) -> str:
     raise InternalError(f"the LLVM backend has no function {name}")
 
 
-def bind_fmod(dtype: DType) -> None:
-    """``frem`` becomes a call of ``fmod``."""
-    target.bind_libm_symbol("fmod" if dtype == _FLOAT64 else "fmodf")
-
-
 def _symbol(name: str, dtype: DType, lanes: int) -> str:
     return f"fnad.{name}.{suffix(dtype)}" + (f"x{lanes}" if lanes > 1 else "")
 
@@ -356,7 +350,6 @@ def _define_inline(module: Module, name: str, dtype: DType, lanes: int) -> str:
 
 def _declare_libm(module: Module, name: str, dtype: DType) -> str:
     symbol = _LIBM[name] + ("f" if dtype == _FLOAT32 else "")
-    target.bind_libm_symbol(symbol)
     kind = llvm_type(dtype)
     kinds = ", ".join([kind] * _arity(name))
     module.declare(symbol, f"declare {kind} @{symbol}({kinds}) nounwind willreturn memory(none)")
@@ -365,10 +358,7 @@ def _declare_libm(module: Module, name: str, dtype: DType) -> str:
 
 def _define_special(module: Module, name: str, dtype: DType) -> str:
     symbol = f"fnad.{name}.{suffix(dtype)}"
-    external = f"fnad.special.{name}"
-    target.bind_cython_symbol(
-        "scipy.special.cython_special", _SPECIAL[name], "double (double", external
-    )
+    external = f"fnad.special.{_SPECIAL[name]}"
     module.declare(external, f"declare double @{external}(double, i32) nounwind willreturn")
 
     def define(module: Module) -> None:

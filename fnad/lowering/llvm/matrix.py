@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fnad.core.errors import InternalError
-from fnad.lowering.llvm import target
 from fnad.lowering.llvm.writer import (
     FLOAT16,
     FLOAT32,
@@ -117,7 +116,6 @@ def _global_char(f: Function, char: str) -> str:
 def _call_blas(f: Function, routine: str, dtype: DType, *arguments: str) -> None:
     letter = "s" if dtype == FLOAT32 else "d"
     symbol = f"fnad.blas.{letter}{routine}"
-    target.bind_cython_symbol("scipy.linalg.cython_blas", letter + routine, "void (", symbol)
     f.module.declare(
         symbol, f"declare void @{symbol}({', '.join(['ptr'] * len(arguments))}) nounwind"
     )

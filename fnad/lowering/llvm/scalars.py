@@ -169,7 +169,6 @@ class ScalarBuilder:
         if dtype == FLOAT16:
             return self._widened(self.remainder, x, y)
         if dtype.kind == "f":
-            maths.bind_fmod(dtype)
             return self._binary("frem", x, y)
         if dtype.kind == "b":
             return self.constant(False, BOOL)

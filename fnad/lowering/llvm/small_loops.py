@@ -18,7 +18,7 @@ from fnad.lowering.kernels import store_parts
 from fnad.lowering.llvm.expressions import ExpressionPrinter
 from fnad.lowering.llvm.kernels import emit_kernel
 from fnad.lowering.llvm.loops import CONTROL
-from fnad.lowering.llvm.writer import Function, memory_type
+from fnad.lowering.llvm.writer import INT64, Function, memory_type
 from fnad.lowering.plan import Branch, Buffer, For, Kernel, Node, Store, While
 from fnad.lowering.unroll import Points, written_out
 
@@ -170,7 +170,8 @@ class _InFunction:
 
     def _kernel(self, kernel: Kernel) -> None:
         with self._p.scope():
-            emit_kernel(self.entry, self._p, kernel)
+            tasks = self.entry.b.constant(kernel.axes[0][1] if kernel.axes else 1, INT64)
+            emit_kernel(self.entry, self._p, kernel, self.entry.b.constant(0, INT64), tasks)
 
 
 def _cost(kernel: Kernel) -> int:

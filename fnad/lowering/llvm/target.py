@@ -1,9 +1,7 @@
-"""LLVM itself: the host's target, the optimisation pipeline, and symbols of other libraries."""
+"""LLVM itself: the host's target, the optimisation pipeline, machine code in this process."""
 
 from __future__ import annotations
 
-import ctypes
-import ctypes.util
 import functools
 import re
 import threading
@@ -12,10 +10,14 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
-from fnad.core.errors import InternalError
+from fnad.lowering.llvm.symbols import address_of
 
 # LLVM's command-line options, its symbol table and llvmlite's ownership of contexts are global.
 _lock = threading.RLock()
+
+
+# What LLVM calls for instructions (``frem``) and intrinsics, undeclared.
+_IMPLIED = ("fmod", "fmodf", "memcpy", "memmove", "memset")
 
 
 @functools.cache
@@ -23,6 +25,8 @@ def _initialize() -> tuple[str, str]:
     """Initialise LLVM once; returns the host's CPU name and features."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+    for symbol in _IMPLIED:
+        llvm.add_symbol(symbol, address_of(symbol))
     return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
 
 
@@ -39,7 +43,7 @@ class CompiledModule:
     Parameters
     ----------
     text : str
-        LLVM IR. Symbols that it declares must be known to `bind_symbol`.
+        LLVM IR. The functions that it declares must be known to `symbols.address_of`.
 
     Attributes
     ----------
@@ -49,6 +53,8 @@ class CompiledModule:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        for symbol in _declared(text):
+            llvm.add_symbol(symbol, address_of(symbol))
         with _lock:
             machine = _target_machine()
             context = llvm.create_context()
@@ -64,6 +70,11 @@ class CompiledModule:
     def address(self, name: str) -> int:
         """The address of a function."""
         return int(self._engine.get_function_address(name))
+
+
+def _declared(text: str) -> list[str]:
+    """The functions that a module takes from elsewhere."""
+    return re.findall(r"^declare [^@]*@(?!llvm\.)([\w.$]+)\(", text, re.MULTILINE)
 
 
 def _dispose(engine: Any, context: Any) -> None:
@@ -89,40 +100,3 @@ def assembly(text: str) -> str:
         module.verify()
         _optimize(module, machine)
         return str(machine.emit_assembly(module))
-
-
-@functools.cache
-def _libm() -> ctypes.CDLL:
-    """The C mathematics library; where the interpreter is linked to it, no search is needed."""
-    process = ctypes.CDLL(None)
-    return process if hasattr(process, "erff") else ctypes.CDLL(ctypes.util.find_library("m"))
-
-
-@functools.cache
-def bind_libm_symbol(name: str) -> None:
-    """Make a function of the C mathematics library callable from compiled code."""
-    address = ctypes.cast(getattr(_libm(), name), ctypes.c_void_p).value
-    assert address is not None
-    llvm.add_symbol(name, address)
-
-
-@functools.cache
-def bind_cython_symbol(module: str, function: str, signature: str, name: str) -> None:
-    """Make a C function that a Cython module of SciPy exports callable under ``name``.
-
-    ``signature`` is how its C declaration starts; of the specialisations of a fused function
-    (their names are prefixed) it tells which one is meant.
-    """
-    exported = __import__(module, fromlist=["__pyx_capi__"]).__pyx_capi__
-    api = ctypes.pythonapi
-    api.PyCapsule_GetName.restype = ctypes.c_char_p
-    api.PyCapsule_GetName.argtypes = [ctypes.py_object]
-    api.PyCapsule_GetPointer.restype = ctypes.c_void_p
-    api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
-    for key, capsule in exported.items():
-        declared = api.PyCapsule_GetName(capsule)
-        fused = re.fullmatch(rf"(__pyx_fuse_\d+)?{function}", key)
-        if fused and declared.startswith(signature.encode()):
-            llvm.add_symbol(name, api.PyCapsule_GetPointer(capsule, declared))
-            return
-    raise InternalError(f"{module} of this SciPy exports no {signature}...) {function}")

@@ -1,0 +1,217 @@
+"""The functions of a module that a plan's nodes become, each printed and compiled once.
+
+Nodes that do the same to different buffers (the steps of a loop that the user's Python unrolled,
+the layers of a transformer) share one function.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fnad.lowering.llvm import threads
+from fnad.lowering.llvm.expressions import ExpressionPrinter
+from fnad.lowering.llvm.leaves import BEGIN, END, SCRATCH, Leaf, leaf
+from fnad.lowering.llvm.writer import INT64, Function, Module, Value
+from fnad.lowering.plan import Buffer, Group
+from fnad.lowering.walk import postorder
+
+_STRIDE = "@fnad.scratch.stride"
+
+# The scratch memories of threads share no cache line, and no page if they are large.
+_CACHE_LINE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Callee:
+    """A function, and what it is to be called with: buffers, turns of loops, bytes of scratch."""
+
+    name: str
+    buffers: tuple[int, ...]
+    turns: tuple[int, ...]
+    scratch: int
+
+    def arguments(self, pointers: Iterable[str], turns: Iterable[Value], scratch: str) -> list[str]:
+        """Its arguments but for the range of tasks."""
+        result = [f"ptr {p}" for p in pointers] + [t.typed for t in turns]
+        return [*result, f"ptr {scratch}"] if self.scratch else result
+
+
+class Functions:
+    """Defines functions in a module.
+
+    Parameters
+    ----------
+    module : Module
+        Where they go.
+    buffers : mapping of int to Buffer
+        The plan's buffers.
+
+    Attributes
+    ----------
+    scratch : int
+        Bytes of scratch memory that a thread needs, so far.
+    """
+
+    def __init__(self, module: Module, buffers: Mapping[int, Buffer]) -> None:
+        self.module = module
+        self.buffers = buffers
+        self.scratch = 0
+        self._names: dict[tuple[str, ...], str] = {}  # by what functions do
+
+    def of_node(self, node: Any, turns: Iterable[int]) -> Callee:
+        """The function of a leaf or a group, inside loops whose counters are ``turns``."""
+        if isinstance(node, Group):
+            return self._group(node, turns)
+        return self.of_leaf(node, leaf(node, self.buffers), turns)
+
+    def of_leaf(self, node: Any, leaf: Leaf, turns: Iterable[int]) -> Callee:
+        """The same, of a node that is printed as ``leaf`` says."""
+        used = tuple(dict.fromkeys(leaf.buffers))
+        counters = {e.attr[0] for e in postorder(leaf.exprs) if e.op == "counter"}
+        named = tuple(sorted(counters & set(turns)))
+        f = self._function(node, used, named, leaf.scratch, noalias=True)
+        leaf.emit(f, self._printer(f, used, named))
+        return self._define(f, Callee(f.name, used, named, leaf.scratch))
+
+    # -- groups -----------------------------------------------------------------------------
+
+    def _group(self, node: Group, turns: Iterable[int]) -> Callee:
+        members = [self.of_node(member.node, turns) for member in node.members]
+        used = dict.fromkeys(n for m in members for n in m.buffers if n not in node.locals)
+        named = tuple(sorted({t for m in members for t in m.turns}))
+        offsets, size = self._local_offsets(node)
+        scratch = size + max(m.scratch for m in members)
+        f = self._function(node, tuple(used), named, scratch)
+        p = self._printer(f, tuple(used), named)
+        rest = f.raw(f"getelementptr inbounds i8, ptr {SCRATCH}, i64 {size}") if scratch else ""
+
+        def block(begin: Value) -> list[Value]:
+            end = f.b.minimum(f.b.add(begin, f.b.constant(node.block, INT64)), END)
+            pointers = dict(p.pointers)
+            for number in node.locals:
+                pointers[number] = self._shifted(f, number, offsets[number], begin, node.extent)
+            for member, callee in zip(node.members, members):
+                turns = [p.counters[t] for t in callee.turns]
+                arguments = callee.arguments([pointers[n] for n in callee.buffers], turns, rest)
+                step = f.b.constant(member.step, INT64)
+                arguments += [f.b.multiply(i, step).typed for i in (begin, end)]
+                f.emit(f"call void @{callee.name}({', '.join(arguments)})")
+            return [end]
+
+        f.repeat([BEGIN], lambda begin: f.b.less(begin, END), block)
+        return self._define(f, Callee(f.name, tuple(used), named, scratch))
+
+    def _local_offsets(self, node: Group) -> tuple[dict[int, int], int]:
+        """Where a block of each local buffer lies in the scratch memory, and how much that is."""
+        offsets, size = {}, 0
+        for number in node.locals:
+            offsets[number] = size
+            slab = self.buffers[number].nbytes // node.extent
+            size += _padded(slab * min(node.block, node.extent))
+        return offsets, size
+
+    def _shifted(self, f: Function, number: int, offset: int, begin: Value, extent: int) -> str:
+        """Where row 0 of a local buffer would lie if the block from ``begin`` lies at ``offset``.
+
+        So that a member's indices are those of the whole buffer.
+        """
+        place = f.raw(f"getelementptr inbounds i8, ptr {SCRATCH}, i64 {offset}")
+        slab = f.b.constant(-(self.buffers[number].nbytes // extent), INT64)
+        return f.raw(f"getelementptr i8, ptr {place}, {f.b.multiply(begin, slab).typed}")
+
+    # -- parts ------------------------------------------------------------------------------
+
+    def _function(
+        self,
+        node: Any,
+        buffers: Sequence[int],
+        turns: Sequence[int],
+        scratch: int,
+        noalias: bool = False,
+    ) -> Function:
+        disjoint = noalias and _disjoint([self.buffers[n] for n in buffers])
+        params = [_parameter(i, self.buffers[n], disjoint) for i, n in enumerate(buffers)]
+        params += [f"i64 %turn.{i}" for i in range(len(turns))]
+        if scratch:
+            params.append(f"ptr noalias align 64 {SCRATCH}")
+            self.scratch = max(self.scratch, _padded(scratch))
+        params += [BEGIN.typed, END.typed]
+        origin = str(node.origin) if node.origin else type(node).__name__.lower()
+        stem = re.sub(r"\W+", "_", node.origin.primitive if node.origin else origin)
+        name = f"fnad.{len(self._names)}.{stem}"
+        return Function(self.module, name, params, attributes="noinline nounwind", comment=origin)
+
+    def _printer(
+        self, f: Function, buffers: Sequence[int], turns: Sequence[int]
+    ) -> ExpressionPrinter:
+        pointers = {n: f"%buffer.{i}" for i, n in enumerate(buffers)}
+        counters = {t: Value(f"%turn.{i}", INT64) for i, t in enumerate(turns)}
+        return ExpressionPrinter(f, pointers, counters)
+
+    def _define(self, f: Function, callee: Callee) -> Callee:
+        f.ret()
+        shared = self._names.setdefault(f.code(), f.name)
+        if shared == f.name:
+            self.module.add(f)
+        return Callee(shared, callee.buffers, callee.turns, callee.scratch)
+
+    # -- threads ----------------------------------------------------------------------------
+
+    def task(self, callee: Callee) -> str:
+        """The function that the thread pool calls for some tasks of ``callee``.
+
+        Its context is an array of eight-byte words: pointers, turns, and where the scratch
+        memories of the threads begin.
+        """
+        name = f"{callee.name}.task"
+
+        def define(module: Module) -> None:
+            params = ["ptr %context", BEGIN.typed, END.typed, "i64 %slot"]
+            f = Function(module, name, params)
+            words = itertools.count()
+
+            def word(kind: str) -> str:
+                place = f"getelementptr inbounds i64, ptr %context, i64 {next(words)}"
+                return f.raw(f"load {kind}, ptr {f.raw(place)}")
+
+            pointers = [word("ptr") for _ in callee.buffers]
+            turns = [Value(word("i64"), INT64) for _ in callee.turns]
+            scratch = ""
+            if callee.scratch:
+                stride = f.raw(f"load i64, ptr {_STRIDE}")
+                offset = f.raw(f"mul i64 %slot, {stride}")
+                scratch = f.raw(f"getelementptr inbounds i8, ptr {word('ptr')}, i64 {offset}")
+            arguments = [*callee.arguments(pointers, turns, scratch), BEGIN.typed, END.typed]
+            f.emit(f"call void @{callee.name}({', '.join(arguments)})")
+            f.ret()
+            module.add(f)
+
+        self.module.require(name, define)
+        self.module.declare(threads.PARALLEL, threads.DECLARATION)
+        return name
+
+    def finish(self) -> None:
+        """Write down what is known only when all functions are."""
+        self.module.declare(_STRIDE, f"{_STRIDE} = private constant i64 {self.scratch}")
+
+
+def _parameter(position: int, buffer: Buffer, disjoint: bool) -> str:
+    aligned = buffer.offset is not None and buffer.offset % _CACHE_LINE == 0
+    alignment = _CACHE_LINE if aligned else buffer.dtype.itemsize
+    return f"ptr {'noalias ' if disjoint else ''}align {alignment} %buffer.{position}"
+
+
+def _disjoint(buffers: Sequence[Buffer]) -> bool:
+    """Whether no two temporaries share memory (one may take the place of a dying one)."""
+    temps = sorted(
+        (b.offset, b.offset + b.nbytes) for b in buffers if b.offset is not None and b.nbytes
+    )
+    return all(one[1] <= two[0] for one, two in itertools.pairwise(temps))
+
+
+def _padded(size: int) -> int:
+    return -(-size // _CACHE_LINE) * _CACHE_LINE

@@ -1,0 +1,112 @@
+"""The nodes that become functions, each over a range of its tasks: what they use, who prints them.
+
+A function's parameters are the node's buffers, the turns of enclosing loops, perhaps a thread's
+scratch memory, and ``i64 %begin, i64 %end``. What tasks are, `work` says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fnad.core.errors import InternalError
+from fnad.lowering.access import kernel_exprs, loads
+from fnad.lowering.expr import Expr
+from fnad.lowering.llvm.accumulate import emit_accumulate
+from fnad.lowering.llvm.expressions import ExpressionPrinter
+from fnad.lowering.llvm.kernels import emit_kernel
+from fnad.lowering.llvm.matrix import MatrixOperand, Product, emit_product
+from fnad.lowering.llvm.sorting import emit_sort, scratch_bytes
+from fnad.lowering.llvm.writer import INT64, Function, Value
+from fnad.lowering.plan import Accumulate, Buffer, Contraction, Copy, Kernel, Matrix, Sort
+
+Buffers = Mapping[int, Buffer]
+
+BEGIN, END = Value("%begin", INT64), Value("%end", INT64)
+SCRATCH = "%scratch"
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A node as a function.
+
+    ``buffers`` may name one several times. ``emit`` prints the tasks from `BEGIN` to `END`.
+    ``scratch`` is the bytes of memory at `SCRATCH` that it needs.
+    """
+
+    buffers: Sequence[int]
+    exprs: Sequence[Expr]
+    emit: Callable[[Function, ExpressionPrinter], None]
+    scratch: int = 0
+
+
+def leaf(node: Any, buffers: Buffers) -> Leaf:
+    """How a node becomes a function."""
+    return _LEAVES[type(node)](node, buffers)
+
+
+def _kernel(node: Kernel, buffers: Buffers) -> Leaf:
+    exprs = kernel_exprs(node)
+    used = [e.attr for e in loads(exprs)] + [s.buffer for s in node.stores]
+    return Leaf(used, exprs, lambda f, p: emit_kernel(f, p, node, BEGIN, END))
+
+
+def _contraction(node: Contraction, buffers: Buffers) -> Leaf:
+    matrices = (node.left, node.right, node.out)
+
+    def emit(f: Function, p: ExpressionPrinter) -> None:
+        def operand(m: Matrix) -> MatrixOperand:
+            pointer = p.pointers[m.buffer]
+            start = f.element(pointer, buffers[m.buffer].dtype, p.value(m.offset))
+            return MatrixOperand(start, (0, 0, 0, *m.strides)[-3:])  # type: ignore[arg-type]
+
+        a, b, out = map(operand, matrices)
+        dtypes = [buffers[m.buffer].dtype for m in matrices]
+        if dtypes[0] != dtypes[1]:
+            raise InternalError(f"a contraction of {dtypes[0]} with {dtypes[1]}")
+        count = math.prod(node.batch)
+        emit_product(f, Product(count, node.m, node.k, node.n, dtypes[0], dtypes[2], a, b, out))
+
+    exprs = [m.offset for m in matrices]
+    return Leaf([m.buffer for m in matrices] + [e.attr for e in loads(exprs)], exprs, emit)
+
+
+def _accumulate(node: Accumulate, buffers: Buffers) -> Leaf:
+    def emit(f: Function, p: ExpressionPrinter) -> None:
+        emit_accumulate(f, node, p.pointers[node.source], p.pointers[node.out])
+
+    return Leaf([node.source, node.out], [], emit)
+
+
+def _sort(node: Sort, buffers: Buffers) -> Leaf:
+    dtypes = [buffers[n].dtype for n in node.sources]
+
+    def emit(f: Function, p: ExpressionPrinter) -> None:
+        outs, sources = ([p.pointers[n] for n in ns] for ns in (node.outs, node.sources))
+        emit_sort(f, outs, sources, dtypes, node.extents, node.num_keys, SCRATCH)
+
+    scratch = max(scratch_bytes(dtypes, node.extents[1]), 1)
+    return Leaf([*node.sources, *node.outs], [], emit, scratch)
+
+
+def _copy(node: Copy, buffers: Buffers) -> Leaf:
+    dtype = buffers[node.source].dtype
+    exprs = [node.source_offset, node.out_offset]
+
+    def emit(f: Function, p: ExpressionPrinter) -> None:
+        source = f.element(p.pointers[node.source], dtype, p.value(node.source_offset))
+        out = f.element(p.pointers[node.out], dtype, p.value(node.out_offset))
+        f.copy(out, source, node.size * dtype.itemsize)
+
+    return Leaf([node.source, node.out, *(e.attr for e in loads(exprs))], exprs, emit)
+
+
+_LEAVES: Mapping[type, Callable[[Any, Buffers], Leaf]] = {
+    Kernel: _kernel,
+    Contraction: _contraction,
+    Accumulate: _accumulate,
+    Sort: _sort,
+    Copy: _copy,
+}

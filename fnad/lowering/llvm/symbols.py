@@ -1,0 +1,49 @@
+"""Where the functions are that compiled programs call: fnad's runtime and other libraries.
+
+A module of machine code names them as undefined symbols. `address_of` finds them by name alone, so
+that machine code from the disk cache can be loaded without the program that it was made from.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+
+from fnad.lowering.llvm.libraries import c_function, cython_function
+
+
+@functools.cache
+def address_of(symbol: str) -> int:
+    """The address of a function that compiled code calls by this name.
+
+    Raises
+    ------
+    InternalError
+        If there is no such function.
+    """
+    for prefix, find in _RUNTIME.items():
+        if symbol.startswith(prefix):
+            return find(symbol.removeprefix(prefix))
+    return c_function(symbol)
+
+
+def _blas(routine: str) -> int:
+    return cython_function("scipy.linalg.cython_blas", routine, "void (")
+
+
+def _special(function: str) -> int:
+    return cython_function("scipy.special.cython_special", function, "double (double")
+
+
+def _parallel(_: str) -> int:
+    from fnad.lowering.llvm import threads  # it is compiled itself, and that needs this module
+
+    return threads.address()
+
+
+# What fnad's own symbols begin with, and who knows them by the rest of the name.
+_RUNTIME: Mapping[str, Callable[[str], int]] = {
+    "fnad.parallel": _parallel,
+    "fnad.blas.": _blas,
+    "fnad.special.": _special,
+}

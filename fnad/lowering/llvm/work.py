@@ -1,0 +1,129 @@
+"""How much work a node is, and how it is divided among threads.
+
+The tasks of a node are independent parts of it, numbered from 0; running them in any partition
+gives the same bits. Everything here depends on shapes alone, never on the number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fnad.lowering.access import access
+from fnad.lowering.costs import cost
+from fnad.lowering.plan import Accumulate, Buffer, Contraction, Copy, Group, Kernel, Sort
+
+Buffers = Mapping[int, Buffer]
+
+# A parallel region costs some microseconds: the caller wakes workers and waits for the last one.
+_WORTH_THREADS = 20_000.0
+# Nanoseconds of one chunk: much longer than claiming it, short enough to even out delays.
+_CHUNK = 12_000.0
+# More chunks than this only cost time.
+_MOST_CHUNKS = 1024
+
+# Nanoseconds on one core, roughly: of an addition to one byte's share of a vector, of one byte
+# read or written (near the caches, or beyond them), of a multiplication of a matrix product.
+_OPERATION = 0.008
+_BYTE = 0.02
+_FAR_BYTE = 0.08
+_FAR = 2**21
+_PRODUCT = 0.01
+_COMPARISON = 4.0
+
+
+def tasks(node: Any) -> int:
+    """How many tasks a node has."""
+    return _TASKS[type(node)](node)
+
+
+def chunk(node: Any, buffers: Buffers) -> int:
+    """How many tasks a thread takes at a time; all of them if threads would not pay."""
+    count = tasks(node)
+    time = nanoseconds(node, buffers)
+    if count < 2 or time < _WORTH_THREADS:
+        return count
+    chunks = min(count, _MOST_CHUNKS, max(2, int(time / _CHUNK)))
+    size = -(-count // chunks)
+    if isinstance(node, Group):
+        size = -(-size // node.block) * node.block
+    elif count >= 64 * chunks:  # whole vectors and cache lines
+        size = -(-size // 64) * 64
+    return size
+
+
+def nanoseconds(node: Any, buffers: Buffers) -> float:
+    """An estimate of a node's time on one core."""
+    return _TIMES[type(node)](node, buffers)
+
+
+# -- kernels ------------------------------------------------------------------------------------
+
+
+def _kernel_tasks(node: Kernel) -> int:
+    return node.axes[0][1] if node.axes and not node.sequential else 1
+
+
+def _kernel_time(node: Kernel, buffers: Buffers) -> float:
+    points = math.prod(extent for _, extent in node.axes)
+    operations = 0.0
+    for reduction in node.reductions:
+        turns = math.prod(extent for _, extent in reduction.axes)
+        operations += turns * (1 + cost(reduction.value)) * reduction.accumulator.itemsize
+    for store in node.stores:
+        operations += (1 + cost(store.value)) * store.value.dtype.itemsize
+    if node.sequential:  # no vectors
+        operations *= 8
+    return points * operations * _OPERATION + _memory_time(node, buffers)
+
+
+def _memory_time(node: Any, buffers: Buffers) -> float:
+    """The time for what a node reads and writes, each buffer once."""
+    touched = access(node)
+    size = sum(buffers[n].nbytes for n in touched.reads | touched.writes)
+    return size * (_FAR_BYTE if size > _FAR else _BYTE)
+
+
+# -- the others ---------------------------------------------------------------------------------
+
+
+def _contraction_time(node: Contraction, buffers: Buffers) -> float:
+    products = math.prod(node.batch) * node.m * node.n * node.k
+    return products * _PRODUCT * node.dtype.itemsize / 4
+
+
+def _sort_time(node: Sort, buffers: Buffers) -> float:
+    outer, n, inner = node.extents
+    return outer * inner * n * math.log2(n + 1) * _COMPARISON * len(node.sources)
+
+
+def _accumulate_time(node: Accumulate, buffers: Buffers) -> float:
+    return math.prod(node.extents) * 2.0
+
+
+def _copy_time(node: Copy, buffers: Buffers) -> float:
+    size = node.size * buffers[node.out].dtype.itemsize
+    return 2 * size * (_FAR_BYTE if size > _FAR else _BYTE)
+
+
+def _group_time(node: Group, buffers: Buffers) -> float:
+    return sum(nanoseconds(member.node, buffers) for member in node.members)
+
+
+_TASKS: Mapping[type, Callable[[Any], int]] = {
+    Kernel: _kernel_tasks,
+    Contraction: lambda node: 1,
+    Accumulate: lambda node: 1,
+    Sort: lambda node: 1,
+    Copy: lambda node: 1,
+    Group: lambda node: node.extent,
+}
+_TIMES: Mapping[type, Callable[[Any, Buffers], float]] = {
+    Kernel: _kernel_time,
+    Contraction: _contraction_time,
+    Accumulate: _accumulate_time,
+    Sort: _sort_time,
+    Copy: _copy_time,
+    Group: _group_time,
+}
