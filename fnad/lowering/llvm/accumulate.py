@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fnad.core.errors import InternalError
-from fnad.lowering.llvm.kernels import neutral
+from fnad.lowering.llvm.reductions import neutral
 from fnad.lowering.llvm.writer import INT64, Function, Value
 from fnad.lowering.plan import Accumulate
 

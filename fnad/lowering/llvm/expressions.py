@@ -1,20 +1,53 @@
-"""Prints scalar expressions of a plan into a function."""
+"""Prints scalar expressions of a plan into a function, one by one or as vectors along an axis."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 from fnad.core.errors import InternalError
-from fnad.lowering.expr import Expr
-from fnad.lowering.llvm.writer import INT64, Function, Value
+from fnad.lowering.expr import Expr, affine, affine_parts
+from fnad.lowering.llvm import host
+from fnad.lowering.llvm.writer import INT32, INT64, DType, Function, Value
 from fnad.lowering.walk import postorder
 
-_INT64_MAX = 2**63 - 1
+_INT32_MAX, _INT64_MAX = 2**31 - 1, 2**63 - 1
+
+# Bits of `ExpressionPrinter.dependences`: axes from 0 on, reductions from here on.
+_REDUCED = 128
+_EVERYTHING = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """The axis along which vectors run: lane l is at ``base + shift + l``.
+
+    Lanes where ``mask`` is false are beyond the end: they are neither loaded nor stored.
+    """
+
+    number: int
+    base: Value
+    shift: int
+    lanes: int
+    mask: Value | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Strided:
+    """An offset along the vector's axis: ``rest + stride * axis + constant``."""
+
+    rest: Expr
+    stride: int
+    constant: int
 
 
 class ExpressionPrinter:
     """Emits expressions, each once per scope.
+
+    Inside of `bind_vector`, expressions that depend on the vector's axis are vectors, the others
+    stay scalar. Index arithmetic of lanes is done in 32 bits where its bounds allow.
 
     Parameters
     ----------
@@ -32,51 +65,188 @@ class ExpressionPrinter:
         self.f = f
         self.pointers = pointers
         self.counters = counters
-        self._scopes: list[dict[Expr, Value]] = [{}]
+        self.vector: Vector | None = None
+        self._scopes: list[dict[Any, Any]] = [{}]
         self._axes: dict[int, Value] = {}
         self._depths: dict[int, int] = {}
         self._reduced: dict[int, Value] = {}
+        self._varying = 0  # what makes an expression a vector, as `dependences` has it
+        self._dependences: dict[Expr, int] = {}
+        self._written: frozenset[int] = frozenset()
+        self._fused: dict[Expr, Expr] = {}  # sums and the products that they are fused with
+        self._summed: set[Expr] = set()  # products that only a reduction reads
+
+    # -- what is bound ----------------------------------------------------------------------
 
     @contextmanager
     def scope(self) -> Iterator[None]:
-        """What is emitted inside (a loop's body, say) is forgotten at the end."""
+        """What is emitted or bound inside (a loop's body, say) is forgotten at the end."""
         self._scopes.append({})
-        saved = dict(self._reduced)
+        saved = dict(self._axes), dict(self._reduced), self.vector, self._varying
         yield
-        self._reduced = saved
+        self._axes, self._reduced, self.vector, self._varying = saved
         self._scopes.pop()
 
     def bind_axis(self, number: int, value: Value) -> None:
         self._axes[number] = value
         self._depths[number] = len(self._scopes)
 
+    def bind_vector(self, vector: Vector) -> None:
+        """From here to the end of the scope, ``vector.number`` is the axis of vectors."""
+        start = vector.base
+        if vector.shift:
+            start = self.f.b.add(start, self.f.b.constant(vector.shift, INT64))
+        self.bind_axis(vector.number, start)
+        self.vector = vector
+        self._varying |= 1 << vector.number
+
     def bind_reduced(self, number: int, value: Value) -> None:
         self._reduced[number] = value
+        if value.lanes > 1:
+            self._varying |= 1 << (_REDUCED + number)
 
     def axis(self, number: int) -> Value:
+        """The value of an axis, of the vector's axis that of the first lane."""
         return self._axes[number]
 
-    def _known(self, expr: Expr) -> Value | None:
-        for scope in reversed(self._scopes):
-            if expr in scope:
-                return scope[expr]
-        return None
+    def prepare(
+        self, roots: Sequence[Expr], written: frozenset[int], sums: Sequence[Expr] = ()
+    ) -> None:
+        """Look at all that a kernel computes, the buffers that it writes, and what it sums up.
+
+        Products that only a sum reads are fused with it. That is decided here, from the whole
+        kernel, so that bits do not depend on how a piece of it is emitted.
+        """
+        self._written, self._dependences = written, {}
+        if not host.has_fma():
+            return
+        uses: dict[Expr, int] = {}
+        for root in roots:
+            uses[root] = uses.get(root, 0) + 1
+        order = list(postorder(roots))
+        for expr in order:
+            for arg in expr.args:
+                uses[arg] = uses.get(arg, 0) + 1
+        for expr in order:
+            if expr.op in ("add", "subtract") and _fusable(expr):
+                for arg in expr.args:
+                    if arg.op == "multiply" and uses[arg] == 1:
+                        self._fused[expr] = arg
+                        break
+        self._summed = {e for e in sums if e.op == "multiply" and _fusable(e) and uses[e] == 1}
+
+    def factors(self, expr: Expr) -> tuple[Value, Value] | None:
+        """The operands of a product that is to be fused with the sum that it goes to."""
+        if expr not in self._summed:
+            return None
+        x, y = (self._operand(a) for a in expr.args)
+        return x, y
+
+    # -- dependences ------------------------------------------------------------------------
+
+    def dependences(self, root: Expr) -> int:
+        """The axes (and reductions) that an expression depends on, a bit each."""
+        memo = self._dependences
+        for expr in postorder([root], memo.__contains__):
+            if expr.op == "axis":
+                bits = 1 << expr.attr[0]
+            elif expr.op == "reduced":
+                bits = 1 << (_REDUCED + expr.attr)
+            elif expr.op == "load" and expr.attr in self._written:
+                bits = _EVERYTHING
+            else:
+                bits = 0
+                for arg in expr.args:
+                    bits |= memo[arg]
+            memo[expr] = bits
+        return memo[root]
+
+    def varies(self, expr: Expr) -> bool:
+        """Whether an expression differs from lane to lane."""
+        return self._varying != 0 and self.dependences(expr) & self._varying != 0
+
+    def hoist(self, roots: Sequence[Expr], vector: int | None) -> None:
+        """Emit what the loops to come need not repeat: all that depends on bound axes only.
+
+        ``vector`` is the axis of those loops that vectors will run along.
+        """
+        bound = sum(1 << number for number in self._axes)
+        bound += sum(1 << (_REDUCED + number) for number in self._reduced)
+        seen: set[Expr] = set()
+        stack = list(roots)
+        while stack:
+            expr = stack.pop()
+            if expr in seen or expr.op in ("constant", "axis", "counter"):
+                continue
+            seen.add(expr)
+            if not self.dependences(expr) & ~bound:
+                self._operand(expr)
+                continue
+            strided = self._strided(expr.args[0], vector) if expr.op == "load" else None
+            if strided is None:
+                stack.extend(self._operands(expr))
+            elif not self.dependences(strided.rest) & ~bound:
+                self._row(expr.attr, expr.dtype, strided.rest)
+
+    # -- values -----------------------------------------------------------------------------
 
     def value(self, root: Expr) -> Value:
         """Emit what is still missing of an expression and return its value."""
-        for expr in postorder([root], lambda e: self._known(e) is not None):
-            self._scopes[-1][expr] = self._emit(expr)
+        value = self._operand(root)
+        return value if value.dtype == root.dtype else self.f.b.convert(value, root.dtype)
+
+    def _operand(self, root: Expr) -> Value:
+        """`value`, save that indices of lanes may be narrow: int32 for an int64 expression."""
         known = self._known(root)
-        assert known is not None
-        return known
+        if known is not None:
+            return known
+        stack = [root]
+        while stack:
+            expr = stack[-1]
+            if self._known(expr) is not None:
+                stack.pop()
+                continue
+            missing = [a for a in self._operands(expr) if self._known(a) is None]
+            if missing:
+                stack.extend(reversed(missing))
+            else:
+                stack.pop()
+                self._scopes[-1][expr] = self._emit(expr)
+        value: Value = self._scopes[-1][root]
+        return value
+
+    def _known(self, key: Any) -> Any:
+        for scope in reversed(self._scopes):
+            if key in scope:
+                return scope[key]
+        return None
+
+    def _operands(self, expr: Expr) -> tuple[Expr, ...]:
+        """What must be emitted before an expression."""
+        if expr.op == "load":
+            vector = self.vector.number if self.vector is not None else None
+            return expr.args if self._strided(expr.args[0], vector) is None else ()
+        product = self._fused.get(expr)
+        if product is not None:
+            x, y = expr.args
+            return (*product.args, y if product is x else x)
+        return expr.args
 
     def _emit(self, expr: Expr) -> Value:
         leaf = _LEAVES.get(expr.op)
         if leaf is not None:
             return leaf(self, expr)
-        args = [self._argument(a) for a in expr.args]
+        product = self._fused.get(expr)
+        if product is not None:
+            return self._multiply_add(expr, product)
+        args = [self._operand(a) for a in expr.args]
+        if any(a.dtype != e.dtype for a, e in zip(args, expr.args)) or self._narrows(expr):
+            return self._on_indices(expr, args)
         if expr.op in ("divide", "remainder") and _is_index_division(expr):
             return self._divide_index(expr.op, *args)
+        return self._apply(expr, args)
+
+    def _apply(self, expr: Expr, args: Sequence[Value]) -> Value:
         if expr.op in ("convert", "bitcast"):
             return getattr(self.f.b, expr.op)(args[0], expr.dtype)
         method = getattr(self.f.b, expr.op, None)
@@ -84,16 +254,23 @@ class ExpressionPrinter:
             raise InternalError(f"the LLVM backend has no operation {expr.op!r}")
         return method(*args)
 
-    def _argument(self, expr: Expr) -> Value:
-        value = self._known(expr)
-        assert value is not None
-        return value
+    def _multiply_add(self, expr: Expr, product: Expr) -> Value:
+        b = self.f.b
+        x, y = (self._operand(a) for a in product.args)
+        first = expr.args[0] is product
+        other = self._operand(expr.args[1 if first else 0])
+        if expr.op == "subtract":
+            if first:
+                other = b.negative(other)
+            else:
+                x = b.negative(x)
+        return b.fma(x, y, other)
 
     def _constant(self, expr: Expr) -> Value:
         return self.f.b.constant(expr.attr, expr.dtype)
 
     def _axis(self, expr: Expr) -> Value:
-        return self._axes[expr.attr[0]]
+        return self._lanes_of_index(expr) if self.varies(expr) else self._axes[expr.attr[0]]
 
     def _counter(self, expr: Expr) -> Value:
         return self.counters[expr.attr[0]]
@@ -101,31 +278,188 @@ class ExpressionPrinter:
     def _reduced_value(self, expr: Expr) -> Value:
         return self._reduced[expr.attr]
 
+    # -- memory -----------------------------------------------------------------------------
+
+    def _strided(self, offset: Expr, vector: int | None) -> Strided | None:
+        """An offset as the sum of a part that is the same in all lanes and a stride, if it is."""
+        if vector is None:
+            return None
+        bit = 1 << vector
+        if not self.dependences(offset) & bit:
+            return None
+        terms, constant = affine_parts(offset)
+        stride, rest = 0, {}
+        for term, coefficient in terms.items():
+            if term.op == "axis" and term.attr[0] == vector:
+                stride = coefficient
+            elif self.dependences(term) & (bit | self._varying):
+                return None
+            else:
+                rest[term] = coefficient
+        return Strided(affine(rest, 0), stride, constant)
+
+    def _row(self, buffer: int, dtype: DType, rest: Expr) -> str:
+        """The address of an element, kept for the scope."""
+        key = (buffer, rest)
+        known: str | None = self._known(key)
+        if known is None:
+            known = self.f.element(self.pointers[buffer], dtype, self._operand(rest))
+            self._scopes[-1][key] = known
+        return known
+
+    def _address(self, buffer: int, dtype: DType, place: Strided) -> str:
+        """Where the first lane is."""
+        vector = self.vector
+        assert vector is not None
+        row = self._row(buffer, dtype, place.rest)
+        index = vector.base
+        if place.stride != 1:
+            index = self.f.b.multiply(index, self.f.b.constant(place.stride, INT64))
+        start = self.f.element(row, dtype, index)
+        return self.f.element(start, dtype, place.constant + place.stride * vector.shift)
+
     def _load(self, expr: Expr) -> Value:
+        f, vector, [offset] = self.f, self.vector, expr.args
         pointer = self.pointers[expr.attr]
-        offset = self._argument(expr.args[0])
-        return self.f.load(self.f.element(pointer, expr.dtype, offset), expr.dtype)
+        if vector is None or not self.varies(offset):
+            return f.load(f.element(pointer, expr.dtype, self._operand(offset)), expr.dtype)
+        place = self._strided(offset, vector.number)
+        if place is None:
+            return f.gather(pointer, expr.dtype, self._operand(offset), vector.mask)
+        start = self._address(expr.attr, expr.dtype, place)
+        if place.stride == 1:
+            return f.load(start, expr.dtype, vector.lanes, vector.mask)
+        if place.stride == -1:
+            return self._load_reversed(start, expr.dtype, vector)
+        return f.gather(start, expr.dtype, self._steps(place.stride), vector.mask)
+
+    def _load_reversed(self, start: str, dtype: DType, vector: Vector) -> Value:
+        f, b = self.f, self.f.b
+        backwards = range(vector.lanes - 1, -1, -1)
+        mask = b.shuffle(vector.mask, backwards) if vector.mask is not None else None
+        first = f.element(start, dtype, 1 - vector.lanes)
+        return b.shuffle(f.load(first, dtype, vector.lanes, mask), backwards)
+
+    def _steps(self, stride: int) -> Value:
+        """The places of the lanes from that of the first one."""
+        assert self.vector is not None
+        lanes = self.vector.lanes
+        dtype = INT32 if abs(stride) * lanes <= _INT32_MAX else INT64
+        return self.f.b.iota(dtype, lanes, stride)
+
+    def store(
+        self,
+        buffer: int,
+        offset: Expr,
+        value: Value,
+        combine: Callable[[Value, Value], Value] | None,
+        where: Value | None,
+    ) -> None:
+        """Write a value, or all lanes of a vector, at an offset.
+
+        ``combine(old, value)`` is written if ``combine`` is given; lanes where ``where`` (a
+        vector) is false are left as they are.
+        """
+        f, b, vector, dtype = self.f, self.f.b, self.vector, value.dtype
+        if vector is None or not self.varies(offset):
+            start = f.element(self.pointers[buffer], dtype, self._operand(offset))
+            if combine is not None:
+                value = combine(f.load(start, dtype), value)
+            f.store(value, start)
+            return
+        mask = vector.mask
+        if where is not None:
+            mask = where if mask is None else b.bitwise_and(mask, where)
+        value = b.splat(value, vector.lanes)
+        place = self._strided(offset, vector.number)
+        if place is not None and place.stride == 1:
+            start = self._address(buffer, dtype, place)
+            if combine is not None:
+                value = combine(f.load(start, dtype, vector.lanes, mask), value)
+            f.store(value, start, mask)
+            return
+        if place is None:
+            start, indices = self.pointers[buffer], self._operand(offset)
+        else:
+            start, indices = self._address(buffer, dtype, place), self._steps(place.stride)
+        if combine is not None:
+            value = combine(f.gather(start, dtype, indices, mask), value)
+        f.scatter(value, start, indices, mask)
+
+    # -- indices ----------------------------------------------------------------------------
 
     def _affine(self, expr: Expr) -> Value:
         """Terms of outer loops first, so that their sum leaves the inner loops."""
+        if self.varies(expr):
+            return self._lanes_of_index(expr)
         coefficients, constant = expr.attr
         flags = " nsw" if self._cannot_wrap(expr) else ""
         terms = sorted(zip(expr.args, coefficients), key=lambda item: self._depth(item[0]))
         total = str(constant) if constant else None
         for arg, coefficient in terms:
-            term = self._argument(arg).ref
+            term = self._operand(arg).ref
             if coefficient != 1:
                 term = self.f.raw(f"mul{flags} i64 {term}, {coefficient}")
             total = term if total is None else self.f.raw(f"add{flags} i64 {total}, {term}")
         assert total is not None
         return Value(total, INT64)
 
+    def _lanes_of_index(self, expr: Expr) -> Value:
+        """An affine form that differs from lane to lane: a scalar part and what varies."""
+        b, vector = self.f.b, self.vector
+        dtype = INT32 if _is_small(expr) else INT64
+        terms, constant = affine_parts(expr)
+        even: dict[Expr, int] = {}
+        total: Value | None = None
+        for term, coefficient in terms.items():
+            if not self.varies(term):
+                even[term] = coefficient
+                continue
+            if vector is not None and term.op == "axis" and term.attr[0] == vector.number:
+                start = b.multiply(self._axes[vector.number], b.constant(coefficient, INT64))
+                steps = b.iota(dtype, vector.lanes, coefficient)
+                lanes = b.add(b.convert(start, dtype), steps)
+            else:
+                lanes = b.convert(self._operand(term), dtype)
+                if coefficient != 1:
+                    lanes = b.multiply(lanes, b.constant(coefficient, dtype))
+            total = lanes if total is None else b.add(total, lanes)
+        assert total is not None
+        if even or constant:
+            total = b.add(b.convert(self._operand(affine(even, constant)), dtype), total)
+        return total
+
+    def _narrows(self, expr: Expr) -> bool:
+        """Whether an operation on uniform indices and lanes gives lanes of small indices."""
+        return expr.dtype == INT64 and expr.op in _ON_INDICES and self.varies(expr)
+
+    def _on_indices(self, expr: Expr, args: list[Value]) -> Value:
+        """An operation some of whose operands are narrow: in 32 bits if it can be done so."""
+        b = self.f.b
+        indices = [i for i, arg in enumerate(expr.args) if arg.dtype == INT64]
+        small = (
+            expr.op in _ON_INDICES
+            and all(_is_small(expr.args[i]) for i in indices)
+            and (expr.dtype != INT64 or _is_small(expr))
+        )
+        for i in indices:
+            args[i] = b.convert(args[i], INT32 if small else INT64)
+        if expr.op in ("divide", "remainder") and _is_index_division(expr):
+            return self._divide_index(expr.op, *args)
+        if small and expr.op == "convert" and expr.dtype == INT64:
+            return args[0] if args[0].dtype == INT32 else b.convert(args[0], INT32)
+        return self._apply(expr, args)
+
     def _divide_index(self, op: str, x: Value, y: Value) -> Value:
-        """Division in 32 bits, which vectorises where 64 bits do not."""
-        f = self.f
-        small = f.raw(f"trunc nuw nsw i64 {x.ref} to i32")
+        """Division in 32 bits, which is vector code where 64 bits are not."""
+        f, b = self.f, self.f.b
+        wide = x.dtype
+        x, y = b.spread(b.convert(x, INT32), b.convert(y, INT32))
         name = {"divide": "udiv", "remainder": "urem"}[op]
-        return f.value(f"zext nneg i32 {f.raw(f'{name} i32 {small}, {y.ref}')} to i64", INT64)
+        result = f.value(f"{name} {x.typed}, {y.ref}", INT32, x.lanes)
+        if wide == INT32:
+            return result
+        return f.value(f"zext nneg {result.typed} to i64", INT64) if x.lanes == 1 else result
 
     @staticmethod
     def _cannot_wrap(expr: Expr) -> bool:
@@ -137,8 +471,20 @@ class ExpressionPrinter:
         return size <= _INT64_MAX
 
     def _depth(self, expr: Expr) -> int:
-        axes = (e.attr[0] for e in postorder([expr]) if e.op == "axis")
-        return max((self._depths[n] for n in axes), default=0)
+        bits = self.dependences(expr)
+        return max((d for n, d in self._depths.items() if bits >> n & 1), default=0)
+
+
+def _fusable(expr: Expr) -> bool:
+    return expr.dtype.kind == "f" and expr.dtype.itemsize >= 4
+
+
+def _is_small(expr: Expr) -> bool:
+    """Whether an index fits 32 bits."""
+    return (
+        expr.bounds is not None
+        and -_INT32_MAX - 1 <= expr.bounds[0] <= expr.bounds[1] <= _INT32_MAX
+    )
 
 
 def _is_index_division(expr: Expr) -> bool:
@@ -147,6 +493,12 @@ def _is_index_division(expr: Expr) -> bool:
     small = x.bounds is not None and x.bounds[0] >= 0 and x.bounds[1] < 2**31
     return expr.dtype == INT64 and small and y.op == "constant" and 0 < y.attr < 2**31
 
+
+# Operations on indices that give the same in 32 bits, if operands and result fit.
+_ON_INDICES = {
+    "equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "minimum", "maximum",
+    "where", "divide", "remainder", "convert",
+}  # fmt: skip
 
 _LEAVES = {
     "constant": ExpressionPrinter._constant,

@@ -1,42 +1,30 @@
-"""Loop nests: `plan.Kernel`, each printed as a function of its own."""
+"""Loop nests: `plan.Kernel`, each printed as a function of its own.
+
+Vectors run along the innermost axis of a kernel (`_Lanes`: elementwise work, and reductions that
+keep a row of totals in registers), or along a reduced axis (`_Points`: a total per point of the
+kernel, the stores one by one).
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-import numpy as np
-
-from fnad.lowering.llvm.expressions import ExpressionPrinter
-from fnad.lowering.llvm.writer import INT64, DType, Function, Value, memory_type
+from fnad.lowering.expr import Expr, affine_parts, axis
+from fnad.lowering.llvm.expressions import ExpressionPrinter, Vector
+from fnad.lowering.llvm.reductions import initial, result, step
+from fnad.lowering.llvm.rows import reduce_at_point
+from fnad.lowering.llvm.vectors import Range, along, lanes_for, unrolling
+from fnad.lowering.llvm.writer import INT64, Function, Value
 from fnad.lowering.plan import Kernel, Reduction, Store
-
-# Elements of a row of accumulators that are kept on the stack at a time.
-_TILE = 512
+from fnad.lowering.walk import below, postorder
 
 # Reductions of at most so many terms are written out instead of looped over.
 _WRITTEN_OUT = 9
 
-Axes = Sequence[tuple[int, int]]
-Range = tuple[Value, Value]
-
-
-def neutral(kind: str, dtype: DType) -> object:
-    """The value that a reduction starts from."""
-    if kind in ("add", "or"):
-        return 0
-    if kind == "multiply":
-        return 1
-    if kind == "and":
-        return True if dtype.kind == "b" else -1
-    low = kind in ("max", "argmax", "logaddexp")
-    if dtype.kind == "f":
-        return -np.inf if low else np.inf
-    if dtype.kind == "b":
-        return not low
-    info = np.iinfo(dtype)
-    return info.min if low else info.max
+# Vectors of totals of a row that are kept in registers.
+_TOTALS = 8
 
 
 def emit_kernel(
@@ -48,190 +36,190 @@ def emit_kernel(
     """
     if any(extent == 0 for _, extent in kernel.axes):
         return
-    tasks: Range | None = (begin, end)
-    if kernel.sequential or not kernel.axes or kernel.axes[0][1] == 1:
-        tasks = None
-    if kernel.parallel_inner and kernel.axes and kernel.reductions and not kernel.sequential:
-        _Rows(f, p, kernel, tasks).emit()
-        return
-    with ExitStack() as stack:
-        _enter_axes(stack, f, p, kernel.axes, tasks)
-        for number, reduction in enumerate(kernel.reductions):
-            p.bind_reduced(number, _reduce(f, p, reduction))
-        for store in kernel.stores:
-            _store(f, p, store)
-
-
-def _enter_axes(
-    stack: ExitStack, f: Function, p: ExpressionPrinter, axes: Axes, tasks: Range | None = None
-) -> None:
-    for position, (number, extent) in enumerate(axes):
-        part = tasks if position == 0 else None
-        loop = stack.enter_context(f.loop(f.b.subtract(part[1], part[0]) if part else extent))
-        stack.enter_context(p.scope())
-        p.bind_axis(number, f.b.add(loop.index, part[0]) if part else loop.index)
-
-
-def _store(f: Function, p: ExpressionPrinter, store: Store) -> None:
-    value, offset = p.value(store.value), p.value(store.offset)
-
-    def write() -> None:
-        place = f.element(p.pointers[store.buffer], value.dtype, offset)
-        new = value
-        if store.combine is not None:
-            combine = getattr(f.b, _COMBINE[store.combine])
-            new = combine(f.load(place, value.dtype), value)
-        f.store(new, place)
-
-    if store.when is None:
-        write()
+    ranges = {number: Range(0, extent) for number, extent in kernel.axes}
+    if kernel.axes and not kernel.sequential:
+        ranges[kernel.axes[0][0]] = Range(_number(begin), _number(end))
+    sums = [
+        r.value for r in kernel.reductions if r.kind == "add" and r.accumulator == r.value.dtype
+    ]
+    p.prepare(expressions(kernel), frozenset(s.buffer for s in kernel.stores), sums)
+    nest = _Nest(f, p, kernel, ranges)
+    if _runs_along_lanes(kernel):
+        _emit_lanes(nest)
     else:
-        with f.when(p.value(store.when)):
-            write()
+        _emit_points(nest)
+
+
+def _number(bound: Value) -> int | Value:
+    return int(bound.ref) if bound.ref.isdigit() else bound
+
+
+def expressions(kernel: Kernel) -> list[Expr]:
+    """All that a kernel computes."""
+    exprs = [r.value for r in kernel.reductions]
+    for store in kernel.stores:
+        exprs += [store.offset, store.value]
+        if store.when is not None:
+            exprs.append(store.when)
+    return exprs
+
+
+def _terms(r: Reduction) -> int:
+    return math.prod(extent for _, extent in r.axes)
+
+
+def _runs_along_lanes(kernel: Kernel) -> bool:
+    """Whether vectors run along the innermost axis."""
+    if not kernel.axes or kernel.axes[-1][1] == 1:
+        return False
+    if kernel.sequential:
+        return not kernel.reductions and all(_disjoint_lanes(kernel, s) for s in kernel.stores)
+    return kernel.parallel_inner or all(_terms(r) <= _WRITTEN_OUT for r in kernel.reductions)
+
+
+def _disjoint_lanes(kernel: Kernel, store: Store) -> bool:
+    """Whether the points of the innermost axis of a sequential kernel go to different places."""
+    innermost = axis(*kernel.axes[-1])
+    terms, _ = affine_parts(store.offset)
+    if innermost not in terms or any(innermost in below(t) for t in terms if t is not innermost):
+        return False
+    written = {s.buffer for s in kernel.stores}
+    return not any(e.op == "load" and e.attr in written for e in postorder(expressions(kernel)))
+
+
+class _Nest:
+    """A kernel with what its loops share."""
+
+    def __init__(
+        self, f: Function, p: ExpressionPrinter, kernel: Kernel, ranges: dict[int, Range]
+    ) -> None:
+        self.f, self.p, self.kernel, self.ranges = f, p, kernel, ranges
+        self.roots = expressions(kernel)
+
+    @contextmanager
+    def loops(self, axes: Sequence[tuple[int, int]], vector: int | None) -> Iterator[None]:
+        """Loops over axes; what does not vary inside of one is emitted before it."""
+        f, p = self.f, self.p
+        with ExitStack() as stack:
+            p.hoist(self.roots, vector)
+            for number, _ in axes:
+                where = self.ranges[number]
+                loop = stack.enter_context(f.loop(where.stop, start=where.start))
+                stack.enter_context(p.scope())
+                p.bind_axis(number, loop.index)
+                p.hoist(self.roots, vector)
+            yield
+
+    def stores(self) -> None:
+        """Compute what a point stores, all of it before any is written."""
+        p = self.p
+        computed = []
+        for s in self.kernel.stores:
+            computed.append((p.value(s.value), p.value(s.when) if s.when is not None else None))
+        for s, (value, when) in zip(self.kernel.stores, computed):
+            self._write(s, value, when)
+
+    def _write(self, s: Store, value: Value, when: Value | None) -> None:
+        combine = getattr(self.f.b, _COMBINE[s.combine]) if s.combine is not None else None
+        if when is None or when.lanes > 1:
+            self.p.store(s.buffer, s.offset, value, combine, when)
+            return
+        with self.f.when(when), self.p.scope():
+            self.p.store(s.buffer, s.offset, value, combine, None)
 
 
 _COMBINE = {"add": "add", "multiply": "multiply", "min": "minimum", "max": "maximum"}
 
 
-# -- reductions ---------------------------------------------------------------------------------
+# -- vectors along a reduced axis, or none ------------------------------------------------------
 
 
-def _initial(f: Function, r: Reduction) -> list[Value]:
-    """What the loops of a reduction carry at first: a total, or an extremum and its position."""
-    start = [f.b.constant(neutral(r.kind, r.accumulator), r.accumulator)]
-    if r.kind.startswith("arg"):
-        start.append(f.b.constant(0, INT64))
-    return start
+def _emit_points(nest: _Nest) -> None:
+    """Point by point; what is reduced at a point is reduced in vectors."""
+    with nest.loops(nest.kernel.axes, None):
+        for number, r in enumerate(nest.kernel.reductions):
+            nest.p.bind_reduced(number, reduce_at_point(nest.f, nest.p, r))
+        nest.stores()
 
 
-def _step(f: Function, p: ExpressionPrinter, r: Reduction, carried: list[Value]) -> list[Value]:
-    """One value more in a reduction."""
-    b = f.b
-    term = b.convert(p.value(r.value), r.accumulator)
-    if not r.kind.startswith("arg"):
-        return [b.accumulate(r.kind, carried[0], term)]
-    best, place = carried
-    better = (b.greater if r.kind == "argmax" else b.less)(term, best)
-    if term.dtype.kind == "f":
-        first_nan = b.bitwise_and(b.not_equal(term, term), b.equal(best, best))
-        better = b.bitwise_or(better, first_nan)
-    return [b.where(better, term, best), b.where(better, _position(f, p, r.axes), place)]
+# -- vectors along the innermost axis -----------------------------------------------------------
 
 
-def _position(f: Function, p: ExpressionPrinter, axes: Axes) -> Value:
-    """The row-major position of a point of ``axes``."""
-    b = f.b
-    position = b.constant(0, INT64)
-    for number, extent in axes:
-        scaled = b.multiply(position, b.constant(extent, INT64))
-        position = b.add(scaled, p.axis(number))
-    return position
+def _emit_lanes(nest: _Nest) -> None:
+    kernel = nest.kernel
+    *outer, (number, extent) = kernel.axes
+    others = [r.accumulator for r in kernel.reductions]
+    lanes = lanes_for(nest.roots, others, extent)
+    looped = any(_terms(r) > _WRITTEN_OUT for r in kernel.reductions)
+    count = _TOTALS if looped else unrolling(nest.roots)
+
+    def block(base: Value, count: int, mask: Value | None, carried: list[Value]) -> list[Value]:
+        _emit_block(nest, [Vector(number, base, k * lanes, lanes, mask) for k in range(count)])
+        return carried
+
+    shape = lanes, max(1, min(count, extent // lanes))
+    with nest.loops(outer, number):
+        along(nest.f, nest.p, nest.ranges[number], shape, block)
 
 
-def _result(f: Function, r: Reduction, carried: Sequence[Value]) -> Value:
-    return f.b.convert(carried[-1], r.dtype)
+def _emit_block(nest: _Nest, vectors: Sequence[Vector]) -> None:
+    """The points of some neighbouring vectors: reductions, then stores."""
+    f, p = nest.f, nest.p
+    totals: list[list[Value]] = [[] for _ in vectors]  # by vector, then by reduction
+
+    @contextmanager
+    def at(k: int) -> Iterator[None]:
+        with p.scope():
+            p.bind_vector(vectors[k])
+            for number, value in enumerate(totals[k]):
+                p.bind_reduced(number, value)
+            yield
+
+    for r in nest.kernel.reductions:
+        states = _reduce_lanes(nest, r, vectors, at)
+        for k, state in enumerate(states):
+            totals[k].append(result(f, r, state))
+    for k in range(len(vectors)):
+        with at(k):
+            nest.stores()
 
 
-def _reduce(f: Function, p: ExpressionPrinter, r: Reduction) -> Value:
-    """A reduction whose loops carry the total."""
-    if any(extent == 0 for _, extent in r.axes):
-        return _result(f, r, _initial(f, r))
+def _reduce_lanes(
+    nest: _Nest,
+    r: Reduction,
+    vectors: Sequence[Vector],
+    at: Callable[[int], AbstractContextManager[None]],
+) -> list[list[Value]]:
+    """One reduction of each lane of some vectors, in the order of the reduced axes."""
+    f, p = nest.f, nest.p
 
-    # A few terms (a pooling window, say) are written out, so that outer loops can vectorise.
-    written_out = math.prod(extent for _, extent in r.axes) <= _WRITTEN_OUT
+    def terms(states: list[list[Value]]) -> list[list[Value]]:
+        new = []
+        for k, state in enumerate(states):
+            with at(k):
+                new.append(step(f, p, r, state))
+        return new
 
-    def nest(axes: Axes, carried: list[Value]) -> list[Value]:
+    def inside(axes: Sequence[tuple[int, int]], states: list[list[Value]]) -> list[list[Value]]:
         if not axes:
-            return _step(f, p, r, carried)
+            return terms(states)
         (number, extent), *inner = axes
-        if written_out:
+        if _terms(r) <= _WRITTEN_OUT:
             for i in range(extent):
                 with p.scope():
                     p.bind_axis(number, f.b.constant(i, INT64))
-                    carried = nest(inner, carried)
-            return carried
-        with f.loop(extent, carried) as loop, p.scope():
+                    states = inside(inner, states)
+            return states
+        flat = [v for state in states for v in state]
+        with f.loop(extent, flat) as loop, p.scope():
             p.bind_axis(number, loop.index)
-            loop.carried = nest(inner, loop.carried)
-        return loop.carried
+            p.hoist([r.value], vectors[0].number)
+            carried = inside(inner, _chunks(loop.carried, len(states[0])))
+            loop.carried = [v for state in carried for v in state]
+        return _chunks(loop.carried, len(states[0]))
 
-    return _result(f, r, nest(r.axes, _initial(f, r)))
+    return inside(r.axes, [initial(f, r, v.lanes) for v in vectors])
 
 
-class _Rows:
-    """A kernel whose innermost axis runs inside its reductions: a row of accumulators.
-
-    ``for outer: for tile: clear row; for reduced: for inner: row += value; for inner: store``.
-    """
-
-    def __init__(
-        self, f: Function, p: ExpressionPrinter, kernel: Kernel, tasks: Range | None
-    ) -> None:
-        self.f, self.p, self.kernel, self.tasks = f, p, kernel, tasks
-        self.number, self.extent = kernel.axes[-1]
-        self.tile = min(self.extent, _TILE)
-        self.rows: list[list[tuple[str, DType]]] = []
-        for r in kernel.reductions:
-            self.rows.append(
-                [(f.alloca(memory_type(v.dtype), self.tile), v.dtype) for v in _initial(f, r)]
-            )
-
-    def emit(self) -> None:
-        f, p, b = self.f, self.p, self.f.b
-        with ExitStack() as stack:
-            outer = self.kernel.axes[:-1]
-            _enter_axes(stack, f, p, outer, self.tasks)
-            tile = b.constant(self.tile, INT64)
-            if self.tasks and not outer:  # the tasks are a part of the row
-                first, stop = self.tasks
-                turns = b.add(b.subtract(stop, first), b.constant(self.tile - 1, INT64))
-                tiles = stack.enter_context(f.loop(b.divide(turns, tile)))
-                start = b.add(first, b.multiply(tiles.index, tile))
-                length: int | Value = b.minimum(b.subtract(stop, start), tile)
-            else:
-                tiles = stack.enter_context(f.loop(-(-self.extent // self.tile)))
-                start, length = b.multiply(tiles.index, tile), self.tile
-                if self.extent % self.tile:
-                    length = b.minimum(b.subtract(b.constant(self.extent, INT64), start), tile)
-            stack.enter_context(p.scope())
-            for number, reduction in enumerate(self.kernel.reductions):
-                self._reduce(number, reduction, start, length)
-
-            def finish(j: Value) -> None:
-                self._bind(start, j, len(self.rows))
-                for store in self.kernel.stores:
-                    _store(f, p, store)
-
-            self._row_loop(length, finish)
-
-    def _row_loop(self, length: int | Value, body: Callable[[Value], None]) -> None:
-        with self.f.loop(length) as loop, self.p.scope():
-            body(loop.index)
-
-    def _bind(self, start: Value, j: Value, known: int) -> None:
-        """At element ``j`` of the row: the axis, and the reductions that are complete."""
-        self.p.bind_axis(self.number, self.f.b.add(start, j))
-        for number, r in enumerate(self.kernel.reductions[:known]):
-            self.p.bind_reduced(number, _result(self.f, r, self._load(number, j)))
-
-    def _load(self, number: int, j: Value) -> list[Value]:
-        f = self.f
-        return [f.load(f.element(row, dtype, j), dtype) for row, dtype in self.rows[number]]
-
-    def _save(self, number: int, j: Value, values: Sequence[Value]) -> None:
-        for (row, dtype), value in zip(self.rows[number], values, strict=True):
-            self.f.store(value, self.f.element(row, dtype, j))
-
-    def _reduce(self, number: int, r: Reduction, start: Value, length: int | Value) -> None:
-        f, p = self.f, self.p
-        self._row_loop(length, lambda j: self._save(number, j, _initial(f, r)))
-        if any(extent == 0 for _, extent in r.axes):
-            return
-
-        def step(j: Value) -> None:
-            self._bind(start, j, number)
-            self._save(number, j, _step(f, p, r, self._load(number, j)))
-
-        with ExitStack() as stack:
-            _enter_axes(stack, f, p, r.axes)
-            self._row_loop(length, step)
+def _chunks(values: Sequence[Value], size: int) -> list[list[Value]]:
+    return [list(values[i : i + size]) for i in range(0, len(values), size)]

@@ -65,13 +65,13 @@ class ScalarBuilder:
         lanes = max(x.lanes for x in xs)
         return list(xs) if lanes == 1 else [self.splat(x, lanes) for x in xs]
 
-    def iota(self, dtype: Any, lanes: int) -> Value:
-        """0, 1, 2, ... in the lanes."""
+    def iota(self, dtype: Any, lanes: int, step: int = 1) -> Value:
+        """0, 1, 2, ... times ``step`` in the lanes."""
         dtype = np.dtype(dtype)
         kind = llvm_type(dtype)
         if lanes == 1:
             return self.constant(0, dtype)
-        numbers = ", ".join(f"{kind} {constant_text(i, dtype)}" for i in range(lanes))
+        numbers = ", ".join(f"{kind} {constant_text(i * step, dtype)}" for i in range(lanes))
         return Value(f"<{numbers}>", dtype, lanes)
 
     def shuffle(self, x: Value, lanes: Sequence[int], other: Value | None = None) -> Value:
@@ -137,13 +137,13 @@ class ScalarBuilder:
     # -- arithmetic -------------------------------------------------------------------------
 
     def add(self, x: Value, y: Value) -> Value:
-        return self._arithmetic("add", x, y, "fadd contract", "add", "or")
+        return self._arithmetic("add", x, y, "fadd", "add", "or")
 
     def subtract(self, x: Value, y: Value) -> Value:
-        return self._arithmetic("subtract", x, y, "fsub contract", "sub", "xor")
+        return self._arithmetic("subtract", x, y, "fsub", "sub", "xor")
 
     def multiply(self, x: Value, y: Value) -> Value:
-        return self._arithmetic("multiply", x, y, "fmul contract", "mul", "and")
+        return self._arithmetic("multiply", x, y, "fmul", "mul", "and")
 
     def fma(self, x: Value, y: Value, z: Value) -> Value:
         """``x * y + z`` rounded once; for the definitions in `maths`."""
@@ -224,28 +224,14 @@ class ScalarBuilder:
         return self.where(self._isnan(x), x, chosen)
 
     def accumulate(self, kind: str, total: Value, term: Value) -> Value:
-        """Fold ``term`` into a reduction of `kind` ``add multiply max min and or``.
-
-        Sums and products of floats may be taken in any order (so that they vectorise); that is
-        the only liberty.
-        """
+        """Fold ``term`` into a reduction of `kind` ``add multiply max min and or``."""
         dtype = self._same(kind, total, term)
         if dtype == FLOAT16:
             return self._widened(lambda t, x: self.accumulate(kind, t, x), total, term)
         if kind in ("add", "multiply"):
-            name = {"add": "add", "multiply": "mul"}[kind]
-            return self._arithmetic(
-                kind,
-                total,
-                term,
-                f"f{name} reassoc contract",
-                name,
-                "or" if kind == "add" else "and",
-            )
+            return self.add(total, term) if kind == "add" else self.multiply(total, term)
         if kind in ("max", "min"):
-            if dtype.kind == "f":  # the vectoriser knows this intrinsic as a reduction
-                return self._intrinsic(f"{kind}imum", total, term)
-            return self.maximum(total, term) if kind == "max" else self.minimum(total, term)
+            return self.maximum(term, total) if kind == "max" else self.minimum(term, total)
         return self.bitwise_and(total, term) if kind == "and" else self.bitwise_or(total, term)
 
     def _isnan(self, x: Value) -> Value:

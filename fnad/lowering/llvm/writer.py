@@ -328,19 +328,26 @@ class Function:
         self.emit("ret void" if value is None else f"ret {value.typed}")
 
     @contextmanager
-    def loop(self, extent: int | Value, carried: Sequence[Value] = ()) -> Iterator[Loop]:
-        """A counted loop of ``extent >= 1`` turns, ``for i in range(extent)``.
+    def loop(
+        self,
+        extent: int | Value,
+        carried: Sequence[Value] = (),
+        start: int | Value = 0,
+        step: int = 1,
+    ) -> Iterator[Loop]:
+        """A counted loop of at least one turn, ``for i in range(start, extent, step)``.
 
-        The body sets ``loop.carried`` to the values for the next turn; after the block it
-        holds those after the last turn. One turn is written without a loop.
+        ``step`` divides the length of the range. The body sets ``loop.carried`` to the values
+        for the next turn; after the block it holds those after the last turn. One turn is
+        written without a loop.
         """
-        if isinstance(extent, int):
-            if extent < 1:
-                raise InternalError(f"a loop of {extent} turns reached the LLVM backend")
-            if extent == 1:
-                yield Loop(Value("0", INT64), list(carried))
+        if isinstance(extent, int) and isinstance(start, int):
+            if extent <= start:
+                raise InternalError(f"a loop of no turns reached the LLVM backend: {extent}")
+            if extent - start == step:
+                yield Loop(Value(str(start), INT64), list(carried))
                 return
-            extent = Value(str(extent), INT64)
+        first, last = (v.ref if isinstance(v, Value) else str(v) for v in (start, extent))
         before, head, after = self.block, self.fresh("loop"), self.fresh("done")
         self.jump(head)
         self.label(head)
@@ -348,15 +355,15 @@ class Function:
         loop = Loop(index, [Value(self.fresh("c"), v.dtype, v.lanes) for v in carried])
         phis, at = loop.carried, len(self._lines)
         yield loop
-        step = self.raw(f"add nuw nsw i64 {index.ref}, 1", "n")
-        lines = [f"  {index.ref} = phi i64 [ 0, %{before} ], [ {step}, %{self.block} ]"]
-        for phi, first, following in zip(phis, carried, loop.carried, strict=True):
+        following = self.raw(f"add nuw nsw i64 {index.ref}, {step}", "n")
+        lines = [f"  {index.ref} = phi i64 [ {first}, %{before} ], [ {following}, %{self.block} ]"]
+        for phi, initial, then in zip(phis, carried, loop.carried, strict=True):
             lines.append(
-                f"  {phi.ref} = phi {phi.type} [ {first.ref}, %{before} ],"
-                f" [ {following.ref}, %{self.block} ]"
+                f"  {phi.ref} = phi {phi.type} [ {initial.ref}, %{before} ],"
+                f" [ {then.ref}, %{self.block} ]"
             )
         self._lines[at:at] = lines
-        done = self.raw(f"icmp eq i64 {step}, {extent.ref}")
+        done = self.raw(f"icmp eq i64 {following}, {last}")
         self.emit(f"br i1 {done}, label {after}, label {head}")
         self.label(after)
 
@@ -384,6 +391,24 @@ class Function:
         self.jump(head)
         self.label(after)
         return phis
+
+    @contextmanager
+    def steps(self, extent: Value, step: Value) -> Iterator[Value]:
+        """``for i in range(0, extent, step)``, of any number of turns."""
+        before, head = self.block, self.fresh("loop")
+        body, after = self.fresh("do"), self.fresh("done")
+        index = Value(self.fresh("i"), INT64)
+        self.jump(head)
+        self.label(head)
+        at = len(self._lines)
+        self.branch(self.b.less(index, extent), body, after)
+        self.label(body)
+        yield index
+        following = self.raw(f"add nsw i64 {index.ref}, {step.ref}", "n")
+        phi = f"  {index.ref} = phi i64 [ 0, %{before} ], [ {following}, %{self.block} ]"
+        self._lines.insert(at, phi)
+        self.jump(head)
+        self.label(after)
 
     @contextmanager
     def when(self, condition: Value) -> Iterator[None]:

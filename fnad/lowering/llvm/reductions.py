@@ -1,0 +1,117 @@
+"""Reductions: what loops carry, how one more term is taken in, how parts are joined."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from fnad.lowering.llvm.expressions import ExpressionPrinter
+from fnad.lowering.llvm.writer import INT32, INT64, DType, Function, Value
+from fnad.lowering.plan import Reduction
+
+
+def neutral(kind: str, dtype: DType) -> object:
+    """The value that a reduction starts from."""
+    if kind in ("add", "or"):
+        return 0
+    if kind == "multiply":
+        return 1
+    if kind == "and":
+        return True if dtype.kind == "b" else -1
+    low = kind in ("max", "argmax", "logaddexp")
+    if dtype.kind == "f":
+        return -np.inf if low else np.inf
+    if dtype.kind == "b":
+        return not low
+    info = np.iinfo(dtype)
+    return info.min if low else info.max
+
+
+def initial(f: Function, r: Reduction, lanes: int = 1) -> list[Value]:
+    """What the loops of a reduction carry at first: a total, or an extremum and its position."""
+    start = [f.b.constant(neutral(r.kind, r.accumulator), r.accumulator)]
+    if _finds_position(r):
+        start.append(f.b.constant(0, _position_dtype(r)))
+    return [f.b.splat(v, lanes) for v in start]
+
+
+def step(
+    f: Function,
+    p: ExpressionPrinter,
+    r: Reduction,
+    carried: Sequence[Value],
+    mask: Value | None = None,
+) -> list[Value]:
+    """Take one term more (a vector of them) into a reduction, in the lanes that ``mask`` allows."""
+    b = f.b
+    factors = p.factors(r.value) if r.kind == "add" else None
+    if factors is not None:
+        total = b.fma(*factors, carried[0])
+        return [total if mask is None else b.where(mask, total, carried[0])]
+    term = b.convert(p.value(r.value), r.accumulator)
+    if not _finds_position(r):
+        total = b.accumulate(r.kind, carried[0], term)
+        return [total if mask is None else b.where(mask, total, carried[0])]
+    best, place = carried
+    better = (b.greater if r.kind == "argmax" else b.less)(term, best)
+    if term.dtype.kind == "f":
+        first_nan = b.bitwise_and(b.not_equal(term, term), b.equal(best, best))
+        better = b.bitwise_or(better, first_nan)
+    if mask is not None:
+        better = b.bitwise_and(mask, better)
+    position = b.convert(_position(f, p, r), place.dtype)
+    return [b.where(better, term, best), b.where(better, position, place)]
+
+
+def joined(f: Function, r: Reduction, left: Sequence[Value], right: Sequence[Value]) -> list[Value]:
+    """The reduction of the terms of both parts."""
+    b = f.b
+    if not _finds_position(r):
+        return [b.accumulate(r.kind, left[0], right[0])]
+    (best, place), (other, at) = left, right
+    better = (b.greater if r.kind == "argmax" else b.less)(other, best)
+    same = b.equal(other, best)
+    if best.dtype.kind == "f":
+        nan, other_nan = b.not_equal(best, best), b.not_equal(other, other)
+        better = b.bitwise_or(better, b.bitwise_and(other_nan, b.bitwise_not(nan)))
+        same = b.bitwise_or(same, b.bitwise_and(other_nan, nan))
+    better = b.bitwise_or(better, b.bitwise_and(same, b.less(at, place)))
+    return [b.where(better, other, best), b.where(better, at, place)]
+
+
+def across_lanes(f: Function, r: Reduction, carried: Sequence[Value]) -> list[Value]:
+    """The reduction of all lanes, neighbouring halves first, where lanes follow each other."""
+    b, parts = f.b, list(carried)
+    lanes = parts[0].lanes
+    if lanes > 1 and _finds_position(r):
+        parts[1] = b.add(parts[1], b.iota(parts[1].dtype, lanes))
+    while lanes > 1:
+        lanes //= 2
+        low = [b.shuffle(v, range(lanes)) for v in parts]
+        high = [b.shuffle(v, range(lanes, 2 * lanes)) for v in parts]
+        parts = joined(f, r, low, high)
+    return parts
+
+
+def result(f: Function, r: Reduction, carried: Sequence[Value]) -> Value:
+    return f.b.convert(carried[-1], r.dtype)
+
+
+def _finds_position(r: Reduction) -> bool:
+    return r.kind.startswith("arg")
+
+
+def _position_dtype(r: Reduction) -> DType:
+    return INT32 if math.prod(extent for _, extent in r.axes) < 2**31 else INT64
+
+
+def _position(f: Function, p: ExpressionPrinter, r: Reduction) -> Value:
+    """The row-major position of a point of the reduced axes."""
+    b = f.b
+    position = b.constant(0, INT64)
+    for number, extent in r.axes:
+        scaled = b.multiply(position, b.constant(extent, INT64))
+        position = b.add(scaled, p.axis(number))
+    return position

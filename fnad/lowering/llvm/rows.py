@@ -1,0 +1,79 @@
+"""A reduction to one total, in vectors along the innermost of the reduced axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fnad.lowering.llvm.expressions import ExpressionPrinter, Vector
+from fnad.lowering.llvm.reductions import across_lanes, initial, joined, result, step
+from fnad.lowering.llvm.vectors import along_known, lanes_for
+from fnad.lowering.llvm.writer import Function, Value
+from fnad.lowering.plan import Reduction
+
+State = list[Value]
+
+
+def reduce_at_point(f: Function, p: ExpressionPrinter, r: Reduction) -> Value:
+    """Reduce all terms of a point: several vectors of totals, joined in a fixed order.
+
+    They take turns, so that one addition need not wait for the one before.
+    """
+    if any(extent == 0 for _, extent in r.axes):
+        return result(f, r, initial(f, r))
+    if not r.axes:
+        return result(f, r, step(f, p, r, initial(f, r)))
+    *outer, (number, extent) = r.axes
+    lanes = lanes_for([r.value], [r.accumulator], extent)
+    count = next((n for n in (4, 2) if n * lanes <= extent), 1)
+    with p.scope():
+        states = _over(f, p, r, outer, (number, extent), [initial(f, r, lanes)] * count)
+        while len(states) > 1:  # a power of two
+            states = [joined(f, r, *states[i : i + 2]) for i in range(0, len(states), 2)]
+        return result(f, r, across_lanes(f, r, states[0]))
+
+
+def _over(
+    f: Function,
+    p: ExpressionPrinter,
+    r: Reduction,
+    outer: Sequence[tuple[int, int]],
+    innermost: tuple[int, int],
+    states: list[State],
+) -> list[State]:
+    """The loops over the outer ones of the reduced axes, which carry all totals."""
+    p.hoist([r.value], innermost[0])
+    if not outer:
+        return _row(f, p, r, innermost, states)
+    (number, extent), *inner = outer
+    with f.loop(extent, _flat(states)) as loop, p.scope():
+        p.bind_axis(number, loop.index)
+        loop.carried = _flat(_over(f, p, r, inner, innermost, _states(loop.carried, states)))
+    return _states(loop.carried, states)
+
+
+def _row(
+    f: Function, p: ExpressionPrinter, r: Reduction, axis: tuple[int, int], states: list[State]
+) -> list[State]:
+    """One pass along the innermost axis."""
+    number, extent = axis
+    lanes = states[0][0].lanes
+
+    def body(base: Value, count: int, mask: Value | None, values: list[Value]) -> list[Value]:
+        old = _states(values, states)
+        for k in range(count):
+            with p.scope():
+                p.bind_vector(Vector(number, base, k * lanes, lanes, mask))
+                old[k] = step(f, p, r, old[k], mask)
+        return _flat(old)
+
+    carried = along_known(f, p, (0, extent), (lanes, len(states)), body, _flat(states))
+    return _states(carried, states)
+
+
+def _flat(states: Sequence[State]) -> list[Value]:
+    return [v for state in states for v in state]
+
+
+def _states(values: Sequence[Value], like: Sequence[State]) -> list[State]:
+    size = len(like[0])
+    return [list(values[i : i + size]) for i in range(0, len(values), size)]

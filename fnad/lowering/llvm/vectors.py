@@ -1,0 +1,143 @@
+"""Loops whose turns are vectors: how many lanes, how many vectors at a time, and the tail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from fnad.lowering.expr import TRANSCENDENTAL, Expr
+from fnad.lowering.llvm import host
+from fnad.lowering.llvm.expressions import ExpressionPrinter
+from fnad.lowering.llvm.writer import FLOAT16, INT32, INT64, DType, Function, Loop, Value
+from fnad.lowering.walk import postorder
+
+INT8 = np.dtype(np.int8)
+
+# Vectors of a turn for bodies of at most so many operations each.
+_UNROLLED = ((6, 4), (24, 2))
+
+# ``body(base, count, mask, carried)`` emits what is done for ``count`` neighbouring vectors from
+# ``base`` on, and returns what it carries to the next turn.
+Body = Callable[[Value, int, "Value | None", list[Value]], list[Value]]
+
+
+def lanes_for(exprs: Iterable[Expr], others: Iterable[DType], extent: int) -> int:
+    """How many lanes suit a computation: as many as there are of its widest elements.
+
+    ``others`` are dtypes that are held in vectors besides those of the expressions.
+    """
+    size = 1
+    for expr in postorder(exprs):
+        if expr.bounds is None or expr.op in ("load", "reduced"):
+            size = max(size, 4 if expr.dtype == FLOAT16 else expr.dtype.itemsize)
+    for dtype in others:
+        size = max(size, dtype.itemsize)
+    lanes = host.vector_bits() // (8 * size)
+    return min(lanes, 1 << (extent - 1).bit_length())
+
+
+def unrolling(exprs: Iterable[Expr]) -> int:
+    """How many vectors a turn should compute, so that short bodies keep the machine busy."""
+    cost = sum(20 if e.op in TRANSCENDENTAL else len(e.args) > 0 for e in postorder(exprs))
+    return next((count for limit, count in _UNROLLED if cost <= limit), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Where an axis runs, bounds known or not."""
+
+    start: int | Value
+    stop: int | Value
+
+
+def along(
+    f: Function, p: ExpressionPrinter, where: Range, shape: tuple[int, int], body: Body
+) -> None:
+    """Emit the loops that pass over a range, ``shape`` being (lanes, vectors in a turn).
+
+    Where no whole turn is left, vectors go one by one, and the last one is masked. All elements
+    see the same operations, wherever the range starts.
+    """
+    if isinstance(where.start, int) and isinstance(where.stop, int):
+        along_known(f, p, (where.start, where.stop), shape, body, [])
+        return
+    b, (lanes, count) = f.b, shape
+    start, stop = (
+        v if isinstance(v, Value) else b.constant(v, INT64) for v in (where.start, where.stop)
+    )
+    middle = _rounded(f, start, stop, lanes * count)
+    with f.when(b.less(start, middle)), _turns(f, p, start, middle, lanes * count) as turn:
+        body(turn.index, count, None, [])
+    if not host.has_masks() and count > 1:
+        start, middle = middle, _rounded(f, middle, stop, lanes)
+        with f.when(b.less(start, middle)), _turns(f, p, start, middle, lanes) as turn:
+            body(turn.index, 1, None, [])
+    with f.when(b.less(middle, stop)):
+        padded = b.add(b.subtract(stop, middle), b.constant(lanes - 1, INT64))
+        last = b.add(middle, _multiple(f, padded, lanes))
+        with _turns(f, p, middle, last, lanes) as turn:
+            body(turn.index, 1, _mask(f, turn.index, stop, lanes), [])
+
+
+def along_known(
+    f: Function,
+    p: ExpressionPrinter,
+    bounds: tuple[int, int],
+    shape: tuple[int, int],
+    body: Body,
+    carried: list[Value],
+) -> list[Value]:
+    """`along` for known bounds; returns what the last turn carries."""
+    (start, stop), (lanes, count) = bounds, shape
+    middle = start + (stop - start) // (lanes * count) * (lanes * count)
+    if middle > start:
+        with _turns(f, p, start, middle, lanes * count, carried) as turn:
+            turn.carried = body(turn.index, count, None, turn.carried)
+        carried = turn.carried
+    whole = middle + (stop - middle) // lanes * lanes
+    if whole > middle and (whole == stop or not host.has_masks()):
+        with _turns(f, p, middle, whole, lanes, carried) as turn:
+            turn.carried = body(turn.index, 1, None, turn.carried)
+        carried, middle = turn.carried, whole
+    if middle < stop:
+        last = middle + -(-(stop - middle) // lanes) * lanes
+        with _turns(f, p, middle, last, lanes, carried) as turn:
+            mask = _mask(f, turn.index, f.b.constant(stop, INT64), lanes)
+            turn.carried = body(turn.index, 1, mask, turn.carried)
+        carried = turn.carried
+    return carried
+
+
+@contextmanager
+def _turns(
+    f: Function,
+    p: ExpressionPrinter,
+    start: int | Value,
+    stop: int | Value,
+    step: int,
+    carried: Sequence[Value] = (),
+) -> Iterator[Loop]:
+    """``for index in range(start, stop, step)``, in a scope of its own."""
+    with f.loop(stop, carried, start, step) as loop, p.scope():
+        yield loop
+
+
+def _multiple(f: Function, length: Value, size: int) -> Value:
+    """The largest multiple of ``size``, a power of two, up to a length."""
+    return f.b.bitwise_and(length, f.b.constant(-size, INT64))
+
+
+def _rounded(f: Function, start: Value, stop: Value, size: int) -> Value:
+    """The end of the last whole block of ``size`` from ``start`` on."""
+    return f.b.add(start, _multiple(f, f.b.subtract(stop, start), size))
+
+
+def _mask(f: Function, base: Value, stop: Value, lanes: int) -> Value:
+    """The lanes from ``base`` on that lie before ``stop``."""
+    b = f.b
+    dtype = INT32 if lanes <= 16 else INT8
+    left = b.minimum(b.subtract(stop, base), b.constant(lanes, INT64))
+    return b.less(b.iota(dtype, lanes), b.convert(left, dtype))
