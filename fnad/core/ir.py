@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from fnad.core.errors import InternalError
+from fnad.core.garbage import collection_paused
 from fnad.core.source import SourceLine
 from fnad.core.types import ShapedArray
 
@@ -152,7 +153,8 @@ def memoize(transform: Callable[..., T]) -> Callable[..., T]:
         try:
             return jaxpr.memo[key]
         except KeyError:
-            result = jaxpr.memo[key] = transform(jaxpr, *args)
+            with collection_paused():
+                result = jaxpr.memo[key] = transform(jaxpr, *args)
             return result
 
     return cached

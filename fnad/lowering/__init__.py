@@ -1,7 +1,7 @@
 """Lowering: ``Jaxpr -> simplified Jaxpr -> plan -> LLVM IR -> machine code``.
 
-Reading order: ``simplify``, ``expr``, ``walk``, ``plan``, ``tensors``, ``planner``, ``kernels``,
-``buffers``; then ``llvm``, and ``executable`` for how a compiled plan is called.
+Reading order: ``simplify``, ``interned``, ``expr``, ``walk``, ``plan``, ``tensors``, ``planner``,
+``kernels``, ``buffers``; then ``llvm``, and ``executable`` for how a compiled plan is called.
 """
 
 from __future__ import annotations

@@ -28,12 +28,15 @@ _COSTS = dict.fromkeys(TRANSCENDENTAL, 20) | {
 
 def operations(expr: Expr) -> int:
     """How many operations an expression has, shared ones counted once."""
-    return sum(_COSTS.get(e.op, 1) > 0 for e in below(expr))
+    count = sum([_COSTS.get(e.op, 1) > 0 for e in below(expr)])
+    # What is built on it will rarely have to be counted.
+    expr.weight = max(count, 1)
+    return count
 
 
 def operations_of(exprs: Iterable[Expr]) -> int:
     """The same of several expressions together."""
-    return sum(_COSTS.get(e.op, 1) > 0 for e in postorder(exprs))
+    return sum([_COSTS.get(e.op, 1) > 0 for e in postorder(exprs)])
 
 
 def at_most(limit: int, exprs: Sequence[Expr], others: Sequence[Expr] = ()) -> bool:

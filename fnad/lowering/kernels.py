@@ -101,7 +101,7 @@ def _merge(
         a, b = axis(outer, outer_extent), axis(inner, inner_extent)
         if forms is None:
             forms = [affine_parts(form)[0] for form in index_forms([*roots, *values])]
-        if all([f.get(a, 0) == f.get(b, 0) * inner_extent for f in forms]):
+        if all(f.get(a, 0) == f.get(b, 0) * inner_extent for f in forms):
             whole = axis(outer, outer_extent * inner_extent)
             replacement = {a: integer(0), b: whole}
             new = rebuild([*roots, *values], replacement.get)

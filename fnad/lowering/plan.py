@@ -15,7 +15,8 @@ import numpy as np
 
 from fnad.core.source import SourceLine
 from fnad.core.types import short_dtype
-from fnad.lowering.expr import Expr, leaf_text
+from fnad.lowering.expr import Expr
+from fnad.lowering.interned import leaf_text
 from fnad.lowering.walk import postorder
 
 
