@@ -42,6 +42,7 @@ _MIN_ROWS = 8
 _MAX_MEMBERS = 24
 # How many earlier nodes are tried.
 _CANDIDATES = 12
+_PRODUCTS_JOIN = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ def _candidate(node: Node, found: Access) -> _Candidate | None:
         if node.sequential or not node.axes or any(s.combine for s in node.stores):
             return None
         tasks, touches = node.axes[0][1], list(_kernel_touches(node))
-    elif isinstance(node, Contraction):
+    elif isinstance(node, Contraction) and _PRODUCTS_JOIN:
         right_bytes = node.k * node.n * node.dtype.itemsize
         if not node.batch and right_bytes > _RIGHT_BYTES:
             return None
@@ -209,7 +210,6 @@ class _Grouping:
                 return extent
         return None
 
-
     def nodes(self, uses: dict[int, int]) -> list[Node]:
         """The schedule; ``uses`` tells how many nodes of the whole plan use a buffer."""
         return [
@@ -248,7 +248,8 @@ def _block(entry: _Candidate, members: Sequence[Member], row_bytes: int) -> int:
     block = (_PRODUCT_BLOCK_BYTES if whole else _BLOCK_BYTES) // row_bytes
     if products:
         block = max(block, -(-_PRODUCT_ROWS // min(products)))
-    return min(max(block, 1), entry.extent)
+    # Blocks of one size, so that threads have the same to do.
+    return -(-entry.extent // -(-entry.extent // min(max(block, 1), entry.extent)))
 
 
 def _by_rows(touches: Sequence[_Touch], extent: int, buffers: dict[int, Buffer]) -> set[int]:

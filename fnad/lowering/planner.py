@@ -22,8 +22,10 @@ from fnad.lowering.buffers import place
 from fnad.lowering.costs import CHEAP, MAX_EXPRESSIONS, cost, operations
 from fnad.lowering.expr import B, Expr, Reduce, integer, reduce
 from fnad.lowering.fusion import fuse
+from fnad.lowering.groups import group
 from fnad.lowering.kernels import build_kernel
 from fnad.lowering.plan import Buffer, Node, Origin, Plan, Store
+from fnad.lowering.splitting import split_reductions
 from fnad.lowering.tensors import Index, Reads, Tensor, generic_index, linear, unravel
 
 # Numbers of reduced axes start here while kernels are being built; kernels are renumbered.
@@ -374,9 +376,10 @@ def plan_jaxpr(jaxpr: Jaxpr) -> Plan:
     outputs = tuple(_output(p, t, aval) for t, aval in zip(results, jaxpr.out_avals, strict=True))
     inputs = tuple(t.buffer for t in (*args, *(t for t, _ in p.constants.values())))
     constants = tuple(array for _, array in p.constants.values())
-    body = tuple(fuse(p.body, p.buffers))
-    buffers, arena = place(p.buffers, body)
-    return Plan(buffers, inputs, outputs, body, arena, constants)  # type: ignore[arg-type]
+    body = split_reductions(p.body, p.new_buffer)
+    schedule = tuple(group(fuse(body, p.buffers), p.buffers))
+    buffers, arena = place(p.buffers, schedule)
+    return Plan(buffers, inputs, outputs, schedule, arena, constants)  # type: ignore[arg-type]
 
 
 def _output(p: Planner, t: Tensor, aval: ShapedArray) -> int:

@@ -1,0 +1,124 @@
+"""Fused, split and grouped plans against evaluation, with every threshold lowered."""
+
+import numpy as np
+import pytest
+
+import fnad
+import fnad.numpy as fnp
+from fnad.lowering import fusion, groups, splitting
+from fnad.lowering.plan import Contraction, Group, Kernel
+from tests.lowering.test_plan import PROGRAMS, check, flattened, kinds
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((12, 10))
+W = RNG.standard_normal((10, 6))
+BATCH = RNG.standard_normal((4, 6, 5))
+
+
+@pytest.fixture
+def eager_fusion(monkeypatch):
+    """Fuse, split and group programs of any size."""
+    monkeypatch.setattr(groups, "_WORTHWHILE_BYTES", 0)
+    monkeypatch.setattr(groups, "_MIN_ROWS", 2)
+    monkeypatch.setattr(groups, "_PRODUCTS_JOIN", True)
+    monkeypatch.setattr(groups, "_BLOCK_BYTES", 300)
+    monkeypatch.setattr(groups, "_PRODUCT_BLOCK_BYTES", 600)
+    monkeypatch.setattr(groups, "_PRODUCT_ROWS", 2)
+    monkeypatch.setattr(splitting, "_MIN_BYTES", 0)
+    monkeypatch.setattr(splitting, "_MIN_TERMS", 2)
+    monkeypatch.setattr(splitting, "_MIN_CONTIGUOUS_TERMS", 3)
+
+
+def layer_norm(x, scale, shift):
+    centred = x - fnp.mean(x, axis=-1, keepdims=True)
+    variance = fnp.mean(centred * centred, axis=-1, keepdims=True)
+    return centred / fnp.sqrt(variance + 1e-5) * scale + shift
+
+
+def softmax(x):
+    e = fnp.exp(x - fnp.max(x, axis=-1, keepdims=True))
+    return e / fnp.sum(e, axis=-1, keepdims=True)
+
+
+def attention(q):
+    return softmax(q @ fnp.transpose(q, (0, 2, 1))) @ fnp.sin(q)
+
+
+def network(x, w):
+    h = fnp.maximum(x @ w, 0.0)
+    return fnp.sum(softmax(h @ fnp.transpose(w)) ** 2)
+
+
+def gradient(f, number):
+    return lambda *args: fnad.grad(f, tuple(range(number)))(*args)
+
+
+CASES = {
+    "softmax": (softmax, X),
+    "layer norm": (layer_norm, X, X[0], X[1]),
+    "layer norm gradient": (
+        gradient(lambda x, a, b: fnp.sum(layer_norm(x, a, b) ** 3), 3), X, X[0], X[1],
+    ),
+    "attention": (attention, BATCH),
+    "attention gradient": (gradient(lambda q: fnp.sum(attention(q) ** 2), 1), BATCH),
+    "network": (gradient(network, 2), X, W),
+    "sums": (lambda x: (fnp.sum(x), fnp.max(x, 0), fnp.sum(x * x, 0), fnp.prod(x, 1)), X),
+    "prime": (lambda x: (fnp.sum(x), fnp.sum(x, 0), fnp.any(x > 2)), RNG.standard_normal((13, 7))),
+    "chain": (lambda x: (fnp.sin(x) + fnp.sum(fnp.sin(x), 1, keepdims=True), fnp.sin(x) * 2), X),
+    "transposed": (lambda x: fnp.exp(x) @ fnp.transpose(fnp.exp(x)), X),
+    "windows": (lambda x: x[:-1] + fnp.sin(x)[1:] * fnp.sum(fnp.sin(x), 0), X),
+    "half": (lambda x: fnp.sum(fnp.exp(x.astype(np.float16)), 0), X),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_agrees_with_evaluation(name, eager_fusion):
+    function, *args = CASES[name]
+    check(function, *args)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs_of_plans(name, eager_fusion):
+    check(flattened(PROGRAMS[name]), RNG.standard_normal((3, 4, 5)))
+
+
+def test_softmax_is_one_group(monkeypatch):
+    monkeypatch.setattr(groups, "_WORTHWHILE_BYTES", 0)
+    plan = check(softmax, X)
+    assert kinds(plan) == [Group]
+    assert {b.role for b in plan.buffers} == {"input", "local", "output"}
+
+
+def test_attention_is_one_group(monkeypatch):
+    monkeypatch.setattr(groups, "_WORTHWHILE_BYTES", 0)
+    monkeypatch.setattr(groups, "_MIN_ROWS", 2)
+    monkeypatch.setattr(groups, "_PRODUCTS_JOIN", True)
+    plan = check(attention, BATCH)
+    [node] = [n for n in plan.body if isinstance(n, Group)]
+    assert sum(isinstance(m.node, Contraction) for m in node.members) == 2
+
+
+def test_moments_share_a_kernel():
+    """Adam's three results of one parameter come from one loop."""
+
+    def update(p, g, m, v):
+        m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g * g
+        return p - m / fnp.sqrt(v), m, v
+
+    [kernel] = check(update, X, X + 1, X + 2, X * X).body
+    assert isinstance(kernel, Kernel) and len(kernel.stores) == 3
+
+
+def test_a_kernel_does_not_pass_what_it_depends_on():
+    def program(x):
+        a = fnp.sin(x)
+        b = fnp.cumsum(a, axis=0)
+        return a * 2.0, fnp.cos(a) + b
+
+    check(program, X)
+
+
+def test_merging_refuses_other_points():
+    plan = check(lambda x: (fnp.sin(x), fnp.sin(x)[::-1] + 1.0), X[:, 0])
+    assert all(len(node.stores) == 1 for node in plan.body if isinstance(node, Kernel))
+    assert fusion.merge_kernels(plan.body[0], plan.body[-1]) is None or len(plan.body) == 1
