@@ -38,6 +38,10 @@ class Program:
     carried: int = 0
 
 
+class LeftOutError(Exception):
+    """Raised by a builder of programs for a framework that is left out, with the reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class Workload:
     """One row of the table.

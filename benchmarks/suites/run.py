@@ -19,7 +19,7 @@ from benchmarks.formatting import seconds_text, table
 from benchmarks.measure import FULL, QUICK, Timing, measure
 from benchmarks.options import Options, Report
 from benchmarks.peers import Peer, Run
-from benchmarks.workload import Workload
+from benchmarks.workload import LeftOutError, Workload
 
 _COMPARED_STEPS = 3
 
@@ -32,6 +32,7 @@ class Row:
     best: bool
     times: dict[str, Timing] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
 
     def seconds(self, peer: str) -> float:
         """The time of one call."""
@@ -98,6 +99,9 @@ def _guarded(row: Row, name: str, action: Callable[[], Any]) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return action()
+    except LeftOutError as reason:
+        row.skipped[name] = str(reason)
+        return None
     except Exception as error:
         row.failures[name] = traceback.format_exception_only(error)[-1].strip()[:300]
         return None
@@ -133,8 +137,10 @@ def _text(rows: list[Row], peers: list[str]) -> str:
     means = _means(rows, peers)
     shown = [f"{means[p]:.2f}" if p in means else "-" for p in (*peers[1:], "fastest")]
     lines.append(["geometric mean", *[""] * len(peers), *shown])
-    failures = [f"{row.name}, {p}: {why}" for row in rows for p, why in row.failures.items()]
-    return "\n".join([table(header, lines), *failures])
+    reasons = [
+        f"{row.name}, {p}: {why}" for row in rows for p, why in (row.failures | row.skipped).items()
+    ]
+    return "\n".join([table(header, lines), *reasons])
 
 
 def _time_text(row: Row, peer: str) -> str:
