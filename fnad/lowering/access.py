@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -88,6 +89,19 @@ def access(node: Node) -> Access:
         for inner in body:
             total.add(access(inner))
     return total
+
+
+def count_uses(body: Iterable[Node]) -> Counter[int]:
+    """How many nodes of a schedule, and of those inside it, use each buffer."""
+    uses: Counter[int] = Counter()
+    stack = list(body)
+    while stack:
+        node = stack.pop()
+        own = own_access(node)
+        uses.update(own.reads | own.writes)
+        for inner in node_bodies(node):
+            stack.extend(inner)
+    return uses
 
 
 def _loaded(offsets: Iterable[Expr]) -> set[int]:

@@ -19,6 +19,7 @@ from fnad.core.ir import Atom, Jaxpr, Literal, Var
 from fnad.core.types import ShapedArray
 from fnad.lowering import blocks, nodes
 from fnad.lowering.buffers import place
+from fnad.lowering.carries import settle_carries
 from fnad.lowering.costs import CHEAP, MAX_EXPRESSIONS, cost, operations
 from fnad.lowering.expr import B, Expr, Reduce, integer, reduce
 from fnad.lowering.fusion import fuse
@@ -377,7 +378,8 @@ def plan_jaxpr(jaxpr: Jaxpr) -> Plan:
     inputs = tuple(t.buffer for t in (*args, *(t for t, _ in p.constants.values())))
     constants = tuple(array for _, array in p.constants.values())
     body = split_reductions(p.body, p.new_buffer)
-    schedule = tuple(group(fuse(body, p.buffers), p.buffers))
+    body = settle_carries(fuse(body, p.buffers), p.buffers)
+    schedule = tuple(group(body, p.buffers))
     buffers, arena = place(p.buffers, schedule)
     return Plan(buffers, inputs, outputs, schedule, arena, constants)  # type: ignore[arg-type]
 

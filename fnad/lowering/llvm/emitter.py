@@ -11,11 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from fnad.lowering.access import count_uses
 from fnad.lowering.llvm import threads, work
 from fnad.lowering.llvm.functions import Callee, Functions
 from fnad.lowering.llvm.leaves import Leaf
 from fnad.lowering.llvm.loops import CONTROL
-from fnad.lowering.llvm.small_loops import SmallLoop, count_uses
+from fnad.lowering.llvm.small_loops import SmallLoop
 from fnad.lowering.llvm.writer import INT64, Function, Module, Value
 from fnad.lowering.plan import Branch, For, Node, Plan, While
 

@@ -8,10 +8,9 @@ function's stack: LLVM turns them into registers, and what one turn hands to the
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from fnad.lowering.access import access, kernel_exprs, loads, node_bodies, own_access
+from fnad.lowering.access import access, count_uses, kernel_exprs, loads, node_bodies
 from fnad.lowering.costs import cost, operations_of
 from fnad.lowering.expr import Expr
 from fnad.lowering.kernels import store_parts
@@ -28,17 +27,6 @@ _MAX_OPERATIONS = 3000
 _MAX_REGISTERS = 32
 # Cost of a kernel that is a loop inside the function; larger ones may be worth several threads.
 _MAX_COST = 20_000
-
-
-def count_uses(body: Sequence[Node]) -> Counter[int]:
-    """How many nodes of a schedule, and of those inside it, use each buffer."""
-    uses: Counter[int] = Counter()
-    for node in body:
-        own = own_access(node)
-        uses.update(own.reads | own.writes)
-        for inner in node_bodies(node):
-            uses.update(count_uses(inner))
-    return uses
 
 
 class SmallLoop:

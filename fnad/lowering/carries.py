@@ -1,0 +1,331 @@
+"""Carries of loops without copies: what is copied into another buffer is written there at once.
+
+The planner ends each turn of a loop with copies of new values into the carry, and of results
+into their places in stacked outputs. Where the old value is needed no more when the new one is
+made, the new one is written over it. Where it is, a counted loop makes two turns in one: the
+second reads what the first wrote beside the carry, and writes the carry.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from fnad.lowering.access import Access, access, count_uses, kernel_exprs, loads
+from fnad.lowering.expr import Expr, counter, integer, load
+from fnad.lowering.kernels import mapped
+from fnad.lowering.plan import (
+    Accumulate,
+    Branch,
+    Buffer,
+    Contraction,
+    Copy,
+    For,
+    Kernel,
+    Matrix,
+    Node,
+    Sort,
+    While,
+)
+from fnad.lowering.walk import rebuild
+
+# Two turns in one double what there is to print; small carries are copied, or kept in registers.
+_MIN_BYTES = 4096
+_MAX_NODES = 64
+
+
+def settle_carries(body: Sequence[Node], buffers: Sequence[Buffer]) -> list[Node]:
+    """Free the loops of a schedule from copies.
+
+    Before ``for t0 < 10: {kernel: %2[i0] = sin(%1[i0]); copy 8: %1[0] = %2[0]}``, after
+    ``for t0 < 10: kernel: %1[i0] = sin(%1[i0])``.
+    """
+    return _Settling(buffers, count_uses(body)).schedule(body)
+
+
+class _Settling:
+    def __init__(self, buffers: Sequence[Buffer], uses: Counter[int]) -> None:
+        self.buffers, self.uses = buffers, uses
+
+    def schedule(self, body: Iterable[Node]) -> list[Node]:
+        nodes: list[Node] = []
+        for node in body:
+            if isinstance(node, For):
+                nodes += self._for(node)
+            elif isinstance(node, While):
+                nodes.append(replace(node, body=tuple(self.schedule(node.body))))
+            elif isinstance(node, Branch):
+                branches = tuple(tuple(self.schedule(b)) for b in node.branches)
+                nodes.append(replace(node, branches=branches))
+            else:
+                nodes.append(node)
+        return _Direct(nodes, self.buffers, self.uses).nodes()
+
+    def _for(self, node: For) -> list[Node]:
+        body = self.schedule(node.body)
+        copies = self._copies_at_the_end(body)
+        if not copies or len(body) > _MAX_NODES or node.extent < 2:
+            return [replace(node, body=tuple(body))]
+        return _two_turns(replace(node, body=tuple(body)), copies)
+
+    # -- two turns in one -------------------------------------------------------------------
+
+    def _copies_at_the_end(self, body: Sequence[Node]) -> list[Copy]:
+        """The copies of new values over old ones that end a body, if these are all there are."""
+        copies: list[Copy] = []
+        for node in reversed(body):
+            if not isinstance(node, Copy):
+                break
+            copies.append(node)
+        inside = count_uses(body)
+        if not all(
+            _is_whole_temporary(c, self.buffers, self.uses, inside[c.source])
+            and _fills(c, self.buffers)
+            for c in copies
+        ):
+            return []
+        names = [n for c in copies for n in (c.source, c.out)]
+        nbytes = sum(self.buffers[c.out].nbytes for c in copies)
+        return copies if len(set(names)) == len(names) and nbytes >= _MIN_BYTES else []
+
+
+def _is_whole_temporary(
+    node: Copy, buffers: Sequence[Buffer], uses: Counter[int], inside: int
+) -> bool:
+    """Whether a node copies a whole temporary that only its schedule uses."""
+    source = buffers[node.source]
+    return (
+        source.role == "temp"
+        and inside == uses[node.source]
+        and node.size == source.size
+        and node.source_offset is integer(0)
+        and node.source != node.out
+    )
+
+
+def _fills(node: Copy, buffers: Sequence[Buffer]) -> bool:
+    return node.out_offset is integer(0) and buffers[node.out].size == node.size
+
+
+class _Direct:
+    """A schedule that loses its copies one by one."""
+
+    def __init__(self, body: Sequence[Node], buffers: Sequence[Buffer], uses: Counter[int]) -> None:
+        self.buffers, self.uses = buffers, uses
+        self.body: list[Node | None] = list(body)
+        self.accesses = [access(node) for node in body]
+        self.users: dict[int, list[int]] = {}
+        for k, found in enumerate(self.accesses):
+            for number in found.reads | found.writes:
+                self.users.setdefault(number, []).append(k)
+
+    def nodes(self) -> list[Node]:
+        for position, node in enumerate(self.body):
+            if isinstance(node, Copy) and self._goes_straight(node, position):
+                self._redirect(node, position)
+        return [node for node in self.body if node is not None]
+
+    def _redirect(self, copy: Copy, position: int) -> None:
+        """Let everybody use the target instead of the source."""
+        places = {copy.source: (copy.out, copy.out_offset)}
+        users = self.users.pop(copy.source)
+        for k in users:
+            node = self.body[k]
+            assert node is not None
+            if k == position or _copies(node, copy.out, copy.source):
+                self.body[k], self.accesses[k] = None, Access()
+            else:
+                new = self.body[k] = redirected(node, places)
+                self.accesses[k] = access(new)
+        kept = {k for k in {*users, *self.users[copy.out]} if self.body[k] is not None}
+        self.users[copy.out] = sorted(kept)
+
+    def _goes_straight(self, copy: Copy, position: int) -> bool:
+        """Whether a copy's source may be written at its target from the beginning."""
+        source, target = copy.source, copy.out
+        users = self.users[source]
+        if not _is_whole_temporary(copy, self.buffers, self.uses, len(users)):
+            return False
+        if loads([copy.out_offset]) or users[0] == position:
+            return False
+        fills = _fills(copy, self.buffers)
+        if not all(_redirectable(self.body[k], fills) for k in users):
+            return False
+        last_read = max(k for k in users if source in self.accesses[k].reads)
+        return self._keeps_old(copy, position) and not any(
+            position < k <= last_read and target in self.accesses[k].writes
+            for k in self.users[target]
+        )
+
+    def _keeps_old(self, copy: Copy, position: int) -> bool:
+        """Whether the target's old value is not needed once something is written to the source."""
+        source, target = copy.source, copy.out
+        made = False
+        for k in sorted({*self.users[source], *self.users[target]}):
+            node, found = self.body[k], self.accesses[k]
+            if k < self.users[source][0] or k >= position:
+                continue
+            touches = target in found.reads | found.writes
+            if made and touches:
+                return False
+            if source in found.writes:
+                if _fills(copy, self.buffers) and _copies(node, target, source):
+                    continue  # the source begins as what the target holds
+                if touches and not (isinstance(node, Kernel) and _same_element(node, copy)):
+                    return False
+                made = True
+            elif target in found.writes:
+                return False
+        return made
+
+
+def _copies(node: Node | None, source: int, out: int) -> bool:
+    return (
+        isinstance(node, Copy)
+        and (node.source, node.out) == (source, out)
+        and node.source_offset is node.out_offset is integer(0)
+    )
+
+
+def _redirectable(node: Node | None, whole: bool) -> bool:
+    return isinstance(node, (Kernel, Contraction, Copy)) or (
+        whole and isinstance(node, (Accumulate, Sort))
+    )
+
+
+def _same_element(kernel: Kernel, copy: Copy) -> bool:
+    """Whether no point of a kernel reads of a copy's target what others write to its source."""
+    if any(s.buffer == copy.out for s in kernel.stores):
+        return False
+    if not kernel.axes:
+        return True
+    stores = [s for s in kernel.stores if s.buffer == copy.source]
+    reduced = loads([r.value for r in kernel.reductions])
+    if kernel.sequential or len(stores) != 1 or any(e.attr == copy.out for e in reduced):
+        return False
+    place = copy.out_offset + stores[0].offset
+    return all(e.args[0] is place for e in loads(kernel_exprs(kernel)) if e.attr == copy.out)
+
+
+def _two_turns(node: For, copies: Sequence[Copy]) -> list[Node]:
+    body = node.body[: -len(copies)]
+    swap = {c.source: (c.out, integer(0)) for c in copies}
+    swap |= {c.out: (c.source, integer(0)) for c in copies}
+    half = node.extent // 2
+    turn, old = counter(node.counter, half), counter(node.counter, node.extent)
+
+    def at(place: Expr) -> list[Node]:
+        return [with_turn(n, old, place) for n in body]
+
+    second = [redirected(n, swap) for n in at(turn * 2 + 1)]
+    nodes: list[Node] = [replace(node, extent=half, body=(*at(turn * 2), *second))]
+    if node.extent % 2:
+        nodes += [*at(integer(node.extent - 1)), *copies]
+    return nodes
+
+
+# -- nodes with parts replaced -----------------------------------------------------------------
+
+Places = Mapping[int, tuple[int, Expr]]
+
+
+def with_turn(node: Node, turn: Expr, place: Expr) -> Node:
+    """A node with another expression for the turn of a loop."""
+    return _mapped(node, lambda exprs: rebuild(exprs, {turn: place}.get), {})
+
+
+def redirected(node: Node, places: Places) -> Node:
+    """A node that uses other buffers, from given offsets on, instead of some."""
+
+    def leaf(expr: Expr) -> Expr | None:
+        if expr.op != "load" or expr.attr not in places:
+            return None
+        number, base = places[expr.attr]
+        [offset] = rebuild([expr.args[0]], leaf)
+        return load(number, base + offset, expr.dtype)
+
+    return _mapped(node, lambda exprs: rebuild(exprs, leaf), places)
+
+
+Change = Callable[[list[Expr]], list[Expr]]
+
+
+def _mapped(node: Node, change: Change, places: Places) -> Node:
+    """A node with its expressions changed, its own buffers as ``places`` says."""
+    return _MAPPED[type(node)](node, change, places)
+
+
+def _kernel(node: Kernel, change: Change, places: Places) -> Kernel:
+    new = mapped(node, change)
+    stores = [
+        replace(s, buffer=places[s.buffer][0], offset=places[s.buffer][1] + s.offset)
+        if s.buffer in places
+        else s
+        for s in new.stores
+    ]
+    return replace(new, stores=tuple(stores))
+
+
+def _matrix(m: Matrix, change: Change, places: Places) -> Matrix:
+    [offset] = change([m.offset])
+    number, base = places.get(m.buffer, (m.buffer, integer(0)))
+    return replace(m, buffer=number, offset=base + offset)
+
+
+def _contraction(node: Contraction, change: Change, places: Places) -> Contraction:
+    left, right, out = (_matrix(m, change, places) for m in (node.left, node.right, node.out))
+    return replace(node, left=left, right=right, out=out)
+
+
+def _copy(node: Copy, change: Change, places: Places) -> Copy:
+    source_offset, out_offset = change([node.source_offset, node.out_offset])
+    source, source_base = places.get(node.source, (node.source, integer(0)))
+    out, out_base = places.get(node.out, (node.out, integer(0)))
+    return replace(
+        node,
+        source=source,
+        out=out,
+        source_offset=source_base + source_offset,
+        out_offset=out_base + out_offset,
+    )
+
+
+def _renamed(number: int, places: Places) -> int:
+    return places[number][0] if number in places else number
+
+
+def _accumulate(node: Accumulate, change: Change, places: Places) -> Accumulate:
+    return replace(node, source=_renamed(node.source, places), out=_renamed(node.out, places))
+
+
+def _sort(node: Sort, change: Change, places: Places) -> Sort:
+    sources = tuple(_renamed(n, places) for n in node.sources)
+    return replace(node, sources=sources, outs=tuple(_renamed(n, places) for n in node.outs))
+
+
+def _control(node: Any, change: Change, places: Places) -> Any:
+    def bodies(nodes: Sequence[Node]) -> tuple[Node, ...]:
+        return tuple(_mapped(n, change, places) for n in nodes)
+
+    if isinstance(node, For):
+        return replace(node, body=bodies(node.body))
+    if isinstance(node, While):
+        number = _renamed(node.predicate, places)
+        condition, body = bodies(node.condition), bodies(node.body)
+        return replace(node, predicate=number, condition=condition, body=body)
+    index = _renamed(node.index, places)
+    return replace(node, index=index, branches=tuple(map(bodies, node.branches)))
+
+
+_MAPPED: Mapping[type, Callable[[Any, Change, Places], Any]] = {
+    Kernel: _kernel,
+    Contraction: _contraction,
+    Copy: _copy,
+    Accumulate: _accumulate,
+    Sort: _sort,
+    For: _control,
+    While: _control,
+    Branch: _control,
+}
