@@ -6,6 +6,7 @@ from fnad.core.errors import (
     InternalError,
     MissingRuleError,
     NonConcreteBooleanIndexError,
+    RecompilationWarning,
     RuleError,
     TracerArrayConversionError,
     TracerBoolConversionError,
@@ -24,4 +25,5 @@ __all__ = [
     "UnexpectedTracerError",
     "MissingRuleError",
     "RuleError",
+    "RecompilationWarning",
 ]

@@ -15,6 +15,9 @@ class _Axes(threading.local):
 
 _axes = _Axes()
 
+# The names bound in any thread: compiled code looks here whether it may run.
+bound_names: list[Any] = []
+
 
 @contextmanager
 def named_axis(name: Any, size: int) -> Iterator[None]:
@@ -24,10 +27,12 @@ def named_axis(name: Any, size: int) -> Iterator[None]:
         return
     saved = _axes.sizes
     _axes.sizes = {**saved, name: size}
+    bound_names.append(name)
     try:
         yield
     finally:
         _axes.sizes = saved
+        bound_names.remove(name)
 
 
 def axis_size(name: Any) -> int:

@@ -47,3 +47,7 @@ class MissingRuleError(FnadError, NotImplementedError):
 
 class RuleError(FnadError, TypeError):
     """A rule of a primitive returned something of the wrong arity, shape or dtype."""
+
+
+class RecompilationWarning(UserWarning):
+    """A function is compiled again and again; the text says what is new in its arguments."""

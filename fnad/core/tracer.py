@@ -45,6 +45,9 @@ class _Stack(threading.local):
 
 _stack = _Stack()
 
+# A trace that is active in any thread: compiled code looks here whether it may run.
+active_traces: list[Trace] = []
+
 
 def current_trace() -> Trace | None:
     """The innermost trace of this thread, or None outside all tracing."""
@@ -245,10 +248,12 @@ def trace_to_jaxpr(
         for i, aval in enumerate(avals)
     ]
     _stack.traces.append(trace)
+    active_traces.append(trace)
     try:
         return trace.finish(function(*tracers))
     finally:
         _stack.traces.pop()
+        active_traces.remove(trace)
         if not _stack.traces:
             _stack.snapshots.clear()
         trace.alive = False

@@ -21,6 +21,7 @@ from fnad.core.errors import InternalError
 from fnad.lowering.llvm.blas_threads import with_few_threads
 from fnad.lowering.llvm.emitter import ENTRY, emit_plan
 from fnad.lowering.llvm.target import CompiledModule, assembly
+from fnad.lowering.native.routine import Routine, runs_long
 from fnad.lowering.plan import Plan
 
 _READABLE = 0x1 | 0x100  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
@@ -55,6 +56,7 @@ class Executable:
         self.address = self._module.address(ENTRY)
         entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(self.address)
         self._entry = with_few_threads(plan, entry)
+        self._needs_python = self._entry is not entry
         buffers = {b.number: b for b in plan.buffers}
         types = [(buffers[n].shape, buffers[n].dtype) for n in plan.inputs]
         num_args = len(types) - len(plan.constants)
@@ -69,6 +71,23 @@ class Executable:
     def arena_size(self, threads: int) -> int:
         """The bytes of an arena for so many threads."""
         return self._shared_size + threads * self._thread_size
+
+    def routine(self, bound: Sequence[Any]) -> Routine | None:
+        """How native calls run the program, values bound to its first inputs; None if not."""
+        if self._needs_python:
+            return None
+        arrays = [_prepare(value, *kind) for value, kind in zip(bound, self._in_types)]
+        return Routine(
+            keeper=self,
+            address=self.address,
+            shared_bytes=self._shared_size,
+            thread_bytes=self._thread_size,
+            is_long=runs_long(self.plan),
+            inputs=self._in_types,
+            outputs=self._out_types,
+            bound=arrays,
+            constants=self.constants,
+        )
 
     def __call__(self, args: Sequence[Any]) -> list[Any]:
         """Run the program.

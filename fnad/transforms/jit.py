@@ -1,8 +1,12 @@
-"""``jit``: trace a function once for each signature, compile its program, run that."""
+"""``jit``: trace a function once for each signature, compile its program, run that.
+
+Calls whose arguments have a signature that was met before take the native way
+(`fnad.lowering.native`); what is written here serves the others.
+"""
 
 from __future__ import annotations
 
-import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial, update_wrapper
@@ -10,78 +14,81 @@ from types import MethodType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
 from fnad.core import tree
 from fnad.core.axes import bound_axes
+from fnad.core.errors import RecompilationWarning
 from fnad.core.flat_function import FlatFunction, function_name
 from fnad.core.ir import Jaxpr
-from fnad.core.rewrites import get_rewrites
 from fnad.core.tracer import Tracer, current_trace, trace_to_jaxpr
-from fnad.core.types import ShapedArray, aval_of
-from fnad.lowering import lowered_text
+from fnad.lowering import compile_jaxpr, lowered_text
+from fnad.lowering.native.calls import NativeCallable
+from fnad.lowering.native.signatures import Signature, Static, Unsupported
 from fnad.primitives.calls import jit_p
+from fnad.transforms import recompiles
+from fnad.transforms.signatures import Form, Splitter
+
+# Programs that are kept of one function; the one that was used longest ago goes first.
+MAX_PROGRAMS = 512
+
+# The compilation of one function at which the user is told why there are so many.
+_WARN_AT = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Program:
-    """A function traced for one signature."""
+    """A function traced for one form of its arguments; ``calls`` counts those through Python."""
 
+    form: Form
     jaxpr: Jaxpr
     consts: list[Any]
     out_tree: Any
+    calls: int = 0
+
+    def run(self, leaves: Sequence[Any]) -> Any:
+        outs = compile_jaxpr(self.jaxpr)([*self.consts, *leaves])
+        return tree.unflatten(self.out_tree, outs)
+
+    def signature(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Signature | None:
+        """For calls like one with these arguments (static ones marked), if it can be native."""
+        routine = compile_jaxpr(self.jaxpr).routine(self.consts)
+        if routine is None:
+            return None
+        try:
+            return Signature(routine, args, kwargs, self.form.avals, self.out_tree)
+        except Unsupported:
+            return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """The arguments of one call: leaves of the dynamic ones, and the key of the cache."""
-
-    leaves: list[Any]
-    types: tuple[Any, ...]
-    in_tree: Any
-    static_args: tuple[tuple[int, Any], ...]
-    static_kwargs: tuple[tuple[str, Any], ...]
-    num_args: int
-
-    def key(self) -> Any:
-        static: Any = None
-        if self.static_args or self.static_kwargs:
-            # 1, 1.0 and True are equal, but a program made for one does not serve the others.
-            types = tuple(type(v) for _, v in (*self.static_args, *self.static_kwargs))
-            static = (self.static_args, self.static_kwargs, types)
-        return self.in_tree, self.types, static, self.num_args, bound_axes()
-
-    @property
-    def avals(self) -> list[ShapedArray]:
-        return [aval_of(leaf) for leaf in self.leaves]
-
-
-class Compiled:
+class Compiled(NativeCallable):
     """A function compiled for one signature; callable with arguments of that signature."""
 
-    def __init__(self, jitted: JitFunction, call: _Call, program: _Program) -> None:
+    def __init__(self, jitted: JitFunction, program: _Program) -> None:
+        super().__init__()
         self._jitted = jitted
-        self._call = call
         self._program = program
-        self._run = get_rewrites().compile(program.jaxpr)
+        compile_jaxpr(program.jaxpr)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        call = self._jitted._dynamic_call(args, kwargs, self._call)
-        if call.in_tree != self._call.in_tree or call.types != self._call.types:
+        form = self._program.form
+        splitter = self._jitted._splitter
+        leaves, given = splitter.flatten(
+            args, kwargs, form.static_args, form.static_kwargs, form.num_args
+        )
+        if given.key() != form.key():
             raise TypeError(
-                f"{self._jitted.__name__} was compiled for arguments of types"
-                f" {_shown(self._call)}, but is called with {_shown(call)}"
+                f"{self._jitted.__name__} was compiled for arguments of types {form}, but is"
+                f" called with {given}"
             )
-        outs = self._run([*self._program.consts, *call.leaves])
-        return tree.unflatten(self._program.out_tree, outs)
+        result = self._program.run(leaves)
+        _make_native(self, self._program, args, kwargs)
+        return result
 
 
 class Lowered:
     """A function traced for one signature, to be looked at or compiled."""
 
-    def __init__(self, jitted: JitFunction, call: _Call, program: _Program) -> None:
+    def __init__(self, jitted: JitFunction, program: _Program) -> None:
         self._jitted = jitted
-        self._call = call
         self._program = program
 
     def as_text(self, stage: str = "llvm") -> str:
@@ -90,21 +97,47 @@ class Lowered:
 
     def compile(self) -> Compiled:
         """Compile for the signature that was lowered."""
-        return Compiled(self._jitted, self._call, self._program)
+        return Compiled(self._jitted, self._program)
+
+
+class _Programs:
+    """The programs of one function by the keys of their forms, the last one used last."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[Any, _Program] = {}
+        self.forms: list[Form] = []  # of the first compilations
+
+    def find(self, key: Any) -> _Program | None:
+        program = self._by_key.pop(key, None)
+        if program is not None:
+            self._by_key[key] = program
+        return program
+
+    def add(self, key: Any, program: _Program) -> None:
+        self._by_key[key] = program
+        while len(self._by_key) > MAX_PROGRAMS:
+            try:
+                del self._by_key[next(iter(self._by_key))]
+            except (KeyError, RuntimeError, StopIteration):  # another thread was first
+                return
+
+    def clear(self) -> None:
+        self._by_key.clear()
+        self.forms.clear()
 
 
 # By function, so that jit(f) written again (in a loop, say) finds what jit(f) has compiled.
-_programs: WeakKeyDictionary[Any, dict[Any, _Program]] = WeakKeyDictionary()
+_programs: WeakKeyDictionary[Any, _Programs] = WeakKeyDictionary()
 
 
-def _programs_of(fun: Callable[..., Any]) -> dict[Any, _Program]:
+def _programs_of(fun: Callable[..., Any]) -> _Programs:
     try:
-        return _programs.setdefault(fun, {})
+        return _programs.setdefault(fun, _Programs())
     except TypeError:  # a callable that cannot be hashed or weakly referred to
-        return {}
+        return _Programs()
 
 
-class JitFunction:
+class JitFunction(NativeCallable):
     """What `jit` returns; calling it runs the compiled function."""
 
     __name__: str
@@ -115,12 +148,11 @@ class JitFunction:
         static_argnums: tuple[int, ...],
         static_argnames: tuple[str, ...],
     ) -> None:
+        super().__init__()
         update_wrapper(self, fun)
         self._fun = fun
         self.__name__ = function_name(fun)
-        self._static_argnums, self._static_argnames = _both_static(
-            fun, static_argnums, static_argnames
-        )
+        self._splitter = Splitter(fun, static_argnums, static_argnames)
         self._programs = _programs_of(fun)
 
     def __repr__(self) -> str:
@@ -130,153 +162,94 @@ class JitFunction:
         return self if instance is None else MethodType(self, instance)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        call = self._split(args, kwargs)
-        program = self._traced(call)
+        leaves, form = self._splitter.split(args, kwargs)
+        program = self._traced(form)
         if current_trace() is not None:
-            operands = [*program.consts, *call.leaves]
+            operands = [*program.consts, *leaves]
             outs = jit_p.bind(*operands, jaxpr=program.jaxpr, name=self.__name__)
-        else:
-            run = get_rewrites().compile(program.jaxpr)
-            outs = run([*program.consts, *call.leaves])
-        return tree.unflatten(program.out_tree, outs)
+            return tree.unflatten(program.out_tree, outs)
+        result = program.run(leaves)
+        program.calls += 1
+        # A second call suggests that there will be more. Calls may come this way again for other
+        # reasons than their types, so each next attempt waits twice as long.
+        if program.calls > 1 and program.calls & (program.calls - 1) == 0 and not bound_axes():
+            _make_native(self, program, *self._marked(args, kwargs))
+        return result
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         """Trace for the types of the arguments (arrays or `ShapeDtypeStruct`), not run."""
-        call = self._split(args, kwargs)
-        return Lowered(self, call, self._traced(call))
+        return Lowered(self, self._traced(self._splitter.split(args, kwargs)[1]))
 
     def clear_cache(self) -> None:
         """Forget all traced and compiled programs."""
         self._programs.clear()
+        self.clear_signatures()
 
-    def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
-        if not self._static_argnums and not self._static_argnames:
-            return self._call(args, kwargs, (), (), len(args))
-        static = {i + len(args) if i < 0 else i for i in self._static_argnums}
-        static_args = tuple((i, a) for i, a in enumerate(args) if i in static)
-        static_kwargs = tuple((k, kwargs[k]) for k in sorted(kwargs) if k in self._static_argnames)
-        for where, value in (*static_args, *static_kwargs):
-            self._check_hashable(where, value)
-        dynamic = tuple(a for i, a in enumerate(args) if i not in static)
-        dynamic_kwargs = {k: v for k, v in kwargs.items() if k not in self._static_argnames}
-        return self._call(dynamic, dynamic_kwargs, static_args, static_kwargs, len(args))
+    def _marked(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments, static ones marked as such."""
+        positions, names = self._splitter.static_positions(len(args)), self._splitter.argnames
+        return (
+            tuple(Static(a) if i in positions else a for i, a in enumerate(args)),
+            {k: Static(v) if k in names else v for k, v in kwargs.items()},
+        )
 
-    def _dynamic_call(self, args: tuple[Any, ...], kwargs: dict[str, Any], like: _Call) -> _Call:
-        return self._call(args, kwargs, like.static_args, like.static_kwargs, like.num_args)
-
-    def _call(
-        self,
-        dynamic: tuple[Any, ...],
-        dynamic_kwargs: dict[str, Any],
-        static_args: tuple[tuple[int, Any], ...],
-        static_kwargs: tuple[tuple[str, Any], ...],
-        num_args: int,
-    ) -> _Call:
-        leaves, in_tree = tree.flatten((dynamic, dynamic_kwargs))
-        try:
-            types = tuple([_type_key(leaf) for leaf in leaves])
-        except TypeError as error:
-            raise self._not_an_array((dynamic, dynamic_kwargs), error) from None
-        return _Call(leaves, types, in_tree, static_args, static_kwargs, num_args)
-
-    def _not_an_array(self, arguments: Any, error: TypeError) -> TypeError:
-        args, kwargs = arguments
-        for path, leaf in tree.flatten_with_path((args, kwargs))[0]:
-            try:
-                aval_of(leaf)
-            except TypeError as reason:
-                where = tree.keystr(path[1:])
-                return TypeError(
-                    f"jit of {self.__name__}: the argument at {where} is not an array: {reason}"
-                    " Arguments that are not arrays belong in static_argnums or static_argnames."
-                )
-        return error
-
-    def _check_hashable(self, where: object, value: Any) -> None:
-        try:
-            hash(value)
-        except TypeError:
-            name = f"number {where}" if isinstance(where, int) else repr(where)
-            raise ValueError(
-                f"jit of {self.__name__}: the static argument {name} must be hashable, got"
-                f" {type(value).__name__}. Pass an immutable value (a tuple in place of a list),"
-                " or an array that is not static."
-            ) from None
-
-    def _traced(self, call: _Call) -> _Program:
-        key = call.key()
-        program = self._programs.get(key)
+    def _traced(self, form: Form) -> _Program:
+        key = form.key()
+        program = self._programs.find(key)
         if program is None:
-            program = self._trace(call)
+            program = self._trace(form)
             # A program that closes over tracers serves only the trace that they belong to.
             if not any(isinstance(c, Tracer) for c in program.consts):
-                self._programs[key] = program
+                self._programs.add(key, program)
+                self._explain(form)
         return program
 
-    def _trace(self, call: _Call) -> _Program:
-        static_args, static_kwargs = dict(call.static_args), dict(call.static_kwargs)
+    def _explain(self, form: Form) -> None:
+        """Tell those who asked, and at the third compilation the user, what is new."""
+        forms = self._programs.forms
+        counts = current_trace() is None and len(forms) < _WARN_AT
+        if counts:
+            forms.append(form)
+        warn = counts and len(forms) == _WARN_AT
+        if not warn and not recompiles.listeners:
+            return
+        past = forms if counts else [*forms, form]
+        reason = recompiles.explanation(self.__name__, self._fun, past)
+        for listener in recompiles.listeners:
+            listener(self.__name__, reason)
+        if warn:
+            warnings.warn(
+                f"compilation {_WARN_AT} of one function; each takes time. {reason}\nPad arrays"
+                " to few shapes, or make what changes an array instead of a static value. This"
+                " warning comes once for each function.",
+                RecompilationWarning,
+                stacklevel=4,
+            )
+
+    def _trace(self, form: Form) -> _Program:
+        static_args, static_kwargs = dict(form.static_args), dict(form.static_kwargs)
 
         def of_dynamic(*dynamic: Any, **kwargs: Any) -> Any:
             given = iter(dynamic)
             args = [
-                static_args[i] if i in static_args else next(given) for i in range(call.num_args)
+                static_args[i] if i in static_args else next(given) for i in range(form.num_args)
             ]
             return self._fun(*args, **kwargs, **static_kwargs)
 
         of_dynamic.__name__ = self.__name__
-        flat = FlatFunction(of_dynamic, call.in_tree)
-        jaxpr, consts = trace_to_jaxpr(flat, call.avals, f"jit of {self.__name__}")
-        return _Program(jaxpr, consts, flat.out_tree)
+        flat = FlatFunction(of_dynamic, form.in_tree)
+        jaxpr, consts = trace_to_jaxpr(flat, form.avals, f"jit of {self.__name__}")
+        return _Program(form, jaxpr, consts, flat.out_tree)
 
 
-# The characters of the dtypes that fnad holds.
-_HELD = frozenset("?bhilqBHILQefdFD")
-
-
-def _type_key(leaf: Any) -> Any:
-    """Equal for leaves of one type; cheap for arrays, of which a call may have many."""
-    if isinstance(leaf, np.ndarray) and leaf.dtype.char in _HELD:
-        return leaf.shape, leaf.dtype
-    aval = aval_of(leaf)
-    return aval if aval.weak_type else (aval.shape, aval.dtype)
-
-
-def _shown(call: _Call) -> str:
-    return f"({', '.join(map(str, call.avals))}) in {call.in_tree}"
-
-
-def _both_static(
-    fun: Callable[..., Any], argnums: tuple[int, ...], argnames: tuple[str, ...]
-) -> tuple[tuple[int, ...], frozenset[str]]:
-    """An argument named static is static however it is passed: by position or by keyword."""
-    try:
-        parameters = list(inspect.signature(fun).parameters.values())
-    except (TypeError, ValueError):
-        return argnums, frozenset(argnames)
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-        unknown = [n for n in argnames if n not in {p.name for p in parameters}]
-        if unknown:
-            raise ValueError(
-                f"jit of {function_name(fun)}: static_argnames has {unknown}, but the function has"
-                f" no such argument; it has {[p.name for p in parameters]}"
-            )
-    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    before = sum(p.kind is p.POSITIONAL_ONLY for p in parameters)
-    has_varargs = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    count = before + len(positional)
-    if not has_varargs:
-        wrong = [i for i in argnums if not -count <= i < count]
-        if wrong:
-            raise ValueError(
-                f"jit of {function_name(fun)}: static_argnums has {wrong}, but the function has"
-                f" {count} positional arguments"
-            )
-    nums, names = set(argnums), set(argnames)
-    if not has_varargs:
-        nums = {i % count for i in nums}
-    names |= {positional[i - before] for i in nums if before <= i < count}
-    nums |= {before + i for i, name in enumerate(positional) if name in argnames}
-    return tuple(sorted(nums)), frozenset(names)
+def _make_native(
+    function: NativeCallable, program: _Program, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    signature = program.signature(args, kwargs)
+    if signature is not None:
+        function.add_signature(signature)
 
 
 def _tuple(value: Any, kind: type) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable, Mapping
 
 from fnad.lowering.llvm.libraries import c_function, cython_function
+from fnad.lowering.native.capi import numpy_function, python_function
 
 
 @functools.cache
@@ -41,9 +42,18 @@ def _parallel(_: str) -> int:
     return threads.address()
 
 
+def _pool(function: str) -> int:
+    from fnad.lowering.native.pool import get_pool  # compiled itself, too
+
+    return get_pool().address_of(function)
+
+
 # What fnad's own symbols begin with, and who knows them by the rest of the name.
 _RUNTIME: Mapping[str, Callable[[str], int]] = {
     "fnad.parallel": _parallel,
     "fnad.blas.": _blas,
     "fnad.special.": _special,
+    "fnad.pool.": _pool,
+    "fnad.numpy.": numpy_function,
+    "Py": lambda name: python_function("Py" + name),
 }

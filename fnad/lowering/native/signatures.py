@@ -1,0 +1,252 @@
+"""The words by which ``calls.ll`` reads the arguments of one signature and builds its results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from fnad.core.tree import PyTreeDef
+from fnad.core.tree_registry import node_type
+from fnad.core.types import ShapedArray
+from fnad.lowering.native.routine import Routine
+
+# What words start with.
+_LEAF, _TUPLE, _LIST, _DICT, _NONE, _OPAQUE, _STATIC = range(7)
+
+# Types of keys whose comparison runs no code of the user.
+_PLAIN_KEYS = (str, int)
+
+# Tables are on the stack while a call runs.
+_MAX_TABLE = 4096
+
+_PYTHON_KIND = {"f": 1, "i": 2}
+
+
+class Unsupported(Exception):  # noqa: N818 - never reaches a user
+    """What has no signature: its calls stay in Python."""
+
+
+@dataclass(frozen=True, slots=True)
+class Static:
+    """An argument that is no array."""
+
+    value: Any
+
+
+class Signature:
+    """How a routine is called with positional and keyword arguments of certain types.
+
+    Parameters
+    ----------
+    routine : Routine
+    args : sequence
+        Positional arguments, or `Static` ones.
+    kwargs : dict
+        Keyword arguments in the order of the call.
+    avals : sequence of ShapedArray
+        Types of the leaves of the arguments that are not static.
+    out_tree : PyTreeDef
+        Structure of the results.
+
+    Raises
+    ------
+    Unsupported
+        If calls like this one cannot be made without Python.
+    """
+
+    def __init__(
+        self,
+        routine: Routine,
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        avals: Sequence[ShapedArray],
+        out_tree: PyTreeDef,
+    ) -> None:
+        self._kept: list[Any] = [routine]
+        num_bound = len(routine.bound)
+        given = [(a.shape, a.dtype) for a in avals]
+        if given != list(routine.inputs[num_bound:]):
+            raise Unsupported
+        constants = num_bound + len(avals)
+        results = constants + len(routine.constants)
+        length = results + len(routine.outputs)
+        if length > _MAX_TABLE:
+            raise Unsupported
+        table = np.zeros(length, np.int64)
+        for i, array in enumerate(routine.bound):
+            table[i] = array.ctypes.data
+        for i, array in enumerate(routine.constants):
+            table[constants + i] = array.ctypes.data
+        arguments = _Arguments(self._kept, avals, num_bound)
+        words = arguments.all(args, kwargs)
+        built = _Results(self._kept, routine.outputs, results).of(out_tree._spec)
+        places = [
+            [results + i, -1 if shape == () else int(np.prod(shape)) * dtype.itemsize]
+            for i, (shape, dtype) in enumerate(routine.outputs)
+        ]
+        names = tuple(kwargs) or None
+        self._kept.append(names)
+        fields = [
+            id(self),
+            len(args),
+            id(names) if names else 0,
+            self._array(words),
+            self._array(built),
+            length,
+            self._array(table),
+            len(avals) + 2 * arguments.num_opaque + 1,
+            routine.address,
+            routine.shared_bytes,
+            routine.thread_bytes,
+            int(routine.is_long),
+            len(routine.outputs),
+            self._array(places),
+        ]
+        self.address = self._array(fields)
+
+    def _array(self, words: Any) -> int:
+        """The address of words, which live as long as the signature."""
+        array = np.array(words, np.int64)
+        self._kept.append(array)
+        return int(array.ctypes.data)
+
+
+class _Arguments:
+    """Writes the words of arguments."""
+
+    def __init__(self, kept: list[Any], avals: Sequence[ShapedArray], position: int) -> None:
+        self._kept = kept
+        self._avals = iter(avals)
+        self._position = position
+        self.num_opaque = 0
+
+    def all(self, args: Sequence[Any], kwargs: dict[str, Any]) -> list[int]:
+        words = [self._static(a.value) if isinstance(a, Static) else self._of(a) for a in args]
+        # Keyword arguments are leaves in the order of their names, but come as the call has them.
+        named = {
+            k: None if isinstance(kwargs[k], Static) else self._of(kwargs[k])
+            for k in sorted(kwargs)
+        }
+        for name, value in kwargs.items():
+            words.append(named[name] or self._static(value.value))
+        return _joined(words)
+
+    def _static(self, value: Any) -> list[int]:
+        self._kept.append(value)
+        return [_STATIC, id(value)]
+
+    def _of(self, value: Any) -> list[int]:
+        cls = type(value)
+        if value is None:
+            return [_NONE]
+        if cls is list or cls is tuple or (isinstance(value, tuple) and hasattr(cls, "_fields")):
+            kind = _LIST if cls is list else _TUPLE
+            self._kept.append(cls)
+            return [kind, id(cls), len(value), *_joined(map(self._of, value))]
+        if cls is dict:
+            return self._of_dict(value)
+        node = node_type(cls)
+        return self._leaf() if node is None else self._opaque(value, node)
+
+    def _of_dict(self, value: dict[Any, Any]) -> list[int]:
+        if not all(type(key) in _PLAIN_KEYS for key in value):
+            raise Unsupported
+        children = {key: self._of(value[key]) for key in sorted(value)}
+        words = [_DICT, id(dict), len(value)]
+        for key in value:
+            self._kept.append(key)
+            words += [id(key), *children[key]]
+        return words
+
+    def _opaque(self, value: Any, node: Any) -> list[int]:
+        self.num_opaque += 1
+        children, aux = node.flatten(value)
+        children = tuple(children)
+        self._kept += [type(value), node, aux]
+        head = [_OPAQUE, id(type(value)), len(children), id(node.flatten), id(aux)]
+        return [*head, *_joined(map(self._of, children))]
+
+    def _leaf(self) -> list[int]:
+        aval = next(self._avals)
+        position, self._position = self._position, self._position + 1
+        if aval.weak_type:
+            if aval.dtype.kind not in _PYTHON_KIND:
+                raise Unsupported
+            return [_LEAF, position, 0, 0, 0, _PYTHON_KIND[aval.dtype.kind]]
+        dtype = _shared(aval.dtype)
+        scalar, python = (id(dtype.type), 0) if aval.shape == () else (0, 0)
+        if dtype.kind == "b" and aval.shape == ():
+            python = 3
+        return [_LEAF, position, id(dtype), len(aval.shape), scalar, python, *aval.shape]
+
+
+class _Results:
+    """Writes the words of results."""
+
+    def __init__(
+        self,
+        kept: list[Any],
+        types: Sequence[tuple[tuple[int, ...], np.dtype[Any]]],
+        position: int,
+    ) -> None:
+        self._kept = kept
+        self._types = iter(enumerate(types, position))
+
+    def of(self, spec: Any) -> list[int]:
+        if isinstance(spec, str):
+            return self._leaf()
+        cls, aux, children = spec
+        if cls is type(None):
+            return [_NONE]
+        head = self._head(cls, aux, len(children))
+        if cls is not dict:
+            return [*head, *_joined(map(self.of, children))]
+        for key, child in zip(aux, children, strict=True):
+            self._kept.append(key)
+            head += [id(key), *self.of(child)]
+        return head
+
+    def _head(self, cls: type, aux: Any, count: int) -> list[int]:
+        self._kept += [cls, aux]
+        if cls is list:
+            return [_LIST, id(cls), count]
+        if cls is dict:
+            return [_DICT, id(cls), count]
+        if cls is tuple or _is_plain_namedtuple(cls):
+            return [_TUPLE, id(cls), count]
+        node = node_type(cls)
+        assert node is not None
+        self._kept.append(node)
+        return [_OPAQUE, id(cls), count, id(node.unflatten), id(aux)]
+
+    def _leaf(self) -> list[int]:
+        position, (shape, dtype) = next(self._types)
+        return [_LEAF, position, id(_shared(dtype)), len(shape), *shape]
+
+
+def _joined(parts: Iterable[list[int]]) -> list[int]:
+    return list(chain.from_iterable(parts))
+
+
+def _shared(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The object that all arrays of this dtype share; it lives as long as NumPy does."""
+    shared = np.dtype(dtype.char)
+    if shared != dtype or dtype.itemsize > 8:
+        raise Unsupported
+    return shared
+
+
+def _is_plain_namedtuple(cls: type) -> bool:
+    """Whether making an instance does nothing but fill in the items."""
+    made: Any = getattr(cls, "__new__", None)
+    module = getattr(made, "__globals__", {}).get("__name__", "")
+    return (
+        issubclass(cls, tuple)
+        and type(cls) is type
+        and cls.__init__ is object.__init__
+        and module.startswith("namedtuple_")
+    )
