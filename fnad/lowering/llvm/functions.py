@@ -14,7 +14,7 @@ from typing import Any
 
 from fnad.lowering.llvm import threads
 from fnad.lowering.llvm.expressions import ExpressionPrinter
-from fnad.lowering.llvm.leaves import BEGIN, END, SCRATCH, Leaf, leaf
+from fnad.lowering.llvm.leaves import BEGIN, END, SCRATCH, Leaf, leaf, member
 from fnad.lowering.llvm.writer import INT64, Function, Module, Value
 from fnad.lowering.plan import Buffer, Group
 from fnad.lowering.walk import postorder
@@ -80,7 +80,7 @@ class Functions:
     # -- groups -----------------------------------------------------------------------------
 
     def _group(self, node: Group, turns: Iterable[int]) -> Callee:
-        members = [self.of_node(member.node, turns) for member in node.members]
+        members = [self.of_leaf(m.node, member(m.node, self.buffers), turns) for m in node.members]
         used = dict.fromkeys(n for m in members for n in m.buffers if n not in node.locals)
         named = tuple(sorted({t for m in members for t in m.turns}))
         offsets, size = self._local_offsets(node)
@@ -94,10 +94,10 @@ class Functions:
             pointers = dict(p.pointers)
             for number in node.locals:
                 pointers[number] = self._shifted(f, number, offsets[number], begin, node.extent)
-            for member, callee in zip(node.members, members):
+            for row_wise, callee in zip(node.members, members):
                 turns = [p.counters[t] for t in callee.turns]
                 arguments = callee.arguments([pointers[n] for n in callee.buffers], turns, rest)
-                step = f.b.constant(member.step, INT64)
+                step = f.b.constant(row_wise.step, INT64)
                 arguments += [f.b.multiply(i, step).typed for i in (begin, end)]
                 f.emit(f"call void @{callee.name}({', '.join(arguments)})")
             return [end]

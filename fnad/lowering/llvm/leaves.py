@@ -6,8 +6,8 @@ scratch memory, and ``i64 %begin, i64 %end``. What tasks are, `work` says.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,23 +54,74 @@ def _kernel(node: Kernel, buffers: Buffers) -> Leaf:
 
 
 def _contraction(node: Contraction, buffers: Buffers) -> Leaf:
-    matrices = (node.left, node.right, node.out)
+    """A whole product: one task."""
 
     def emit(f: Function, p: ExpressionPrinter) -> None:
-        def operand(m: Matrix) -> MatrixOperand:
-            pointer = p.pointers[m.buffer]
-            start = f.element(pointer, buffers[m.buffer].dtype, p.value(m.offset))
-            return MatrixOperand(start, (0, 0, 0, *m.strides)[-3:])  # type: ignore[arg-type]
+        with ExitStack() as stack:
+            index = [stack.enter_context(f.loop(extent)).index for extent in node.batch]
+            _emit_product(f, p, node, buffers, index, None)
 
-        a, b, out = map(operand, matrices)
-        dtypes = [buffers[m.buffer].dtype for m in matrices]
-        if dtypes[0] != dtypes[1]:
-            raise InternalError(f"a contraction of {dtypes[0]} with {dtypes[1]}")
-        count = math.prod(node.batch)
-        emit_product(f, Product(count, node.m, node.k, node.n, dtypes[0], dtypes[2], a, b, out))
+    return _contraction_leaf(node, emit)
 
+
+def member(node: Any, buffers: Buffers) -> Leaf:
+    """How a member of a group becomes a function: the tasks of a product are entries or rows."""
+    if not isinstance(node, Contraction):
+        return leaf(node, buffers)
+
+    def emit(f: Function, p: ExpressionPrinter) -> None:
+        with f.loop(f.b.subtract(END, BEGIN)) as loop:
+            task = f.b.add(BEGIN, loop.index)
+            if node.batch:
+                _emit_product(f, p, node, buffers, _coordinates(f, task, node.batch), None)
+            else:
+                _emit_product(f, p, node, buffers, [], task)
+
+    return _contraction_leaf(node, emit)
+
+
+def _contraction_leaf(
+    node: Contraction, emit: Callable[[Function, ExpressionPrinter], None]
+) -> Leaf:
+    matrices = (node.left, node.right, node.out)
     exprs = [m.offset for m in matrices]
     return Leaf([m.buffer for m in matrices] + [e.attr for e in loads(exprs)], exprs, emit)
+
+
+def _emit_product(
+    f: Function,
+    p: ExpressionPrinter,
+    node: Contraction,
+    buffers: Buffers,
+    batch: Sequence[Value],
+    row: Value | None,
+) -> None:
+    """One entry of the batch, or one row of the left side and the result."""
+
+    def operand(m: Matrix, row: Value | None) -> MatrixOperand:
+        dtype, offset = buffers[m.buffer].dtype, p.value(m.offset)
+        for index, stride in zip([*batch, row] if row else batch, m.strides):
+            offset = f.b.add(offset, f.b.multiply(index, f.b.constant(stride, INT64)))
+        start = f.element(p.pointers[m.buffer], dtype, offset)
+        return MatrixOperand(start, (0, *m.strides[-2:]))
+
+    matrices = (node.left, node.right, node.out)
+    dtypes = [buffers[m.buffer].dtype for m in matrices]
+    if dtypes[0] != dtypes[1] or node.accumulate:
+        raise InternalError(f"the LLVM backend has no product {node}")
+    a, b, out = (operand(m, None if m is node.right else row) for m in matrices)
+    rows = node.m if row is None else 1
+    emit_product(f, Product(1, rows, node.k, node.n, dtypes[0], dtypes[2], a, b, out))
+
+
+def _coordinates(f: Function, index: Value, extents: Sequence[int]) -> list[Value]:
+    """Where the element ``index`` of a row-major array lies along each axis."""
+    result: list[Value] = []
+    for extent in reversed(extents):
+        size = f.b.constant(extent, INT64)
+        result.append(f.b.remainder(index, size))
+        index = f.b.divide(index, size)
+    return result[::-1]
 
 
 def _accumulate(node: Accumulate, buffers: Buffers) -> Leaf:
