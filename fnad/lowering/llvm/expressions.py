@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fnad.core.errors import InternalError
-from fnad.lowering.expr import Expr, affine, affine_parts
+from fnad.lowering.expr import Expr, affine, affine_parts, integer
 from fnad.lowering.llvm import host
 from fnad.lowering.llvm.writer import INT32, INT64, DType, Function, Value
 from fnad.lowering.walk import postorder
@@ -170,8 +170,7 @@ class ExpressionPrinter:
 
         ``vector`` is the axis of those loops that vectors will run along.
         """
-        bound = sum(1 << number for number in self._axes)
-        bound += sum(1 << (_REDUCED + number) for number in self._reduced)
+        bound = self._bound()
         seen: set[Expr] = set()
         stack = list(roots)
         while stack:
@@ -182,11 +181,22 @@ class ExpressionPrinter:
             if not self.dependences(expr) & ~bound:
                 self._operand(expr)
                 continue
-            strided = self._strided(expr.args[0], vector) if expr.op == "load" else None
-            if strided is None:
+            if expr.op != "load" or not self.hoist_place(
+                expr.attr, expr.dtype, expr.args[0], vector
+            ):
                 stack.extend(self._operands(expr))
-            elif not self.dependences(strided.rest) & ~bound:
-                self._row(expr.attr, expr.dtype, strided.rest)
+
+    def hoist_place(self, buffer: int, dtype: DType, offset: Expr, vector: int | None) -> bool:
+        """Emit what addresses along ``vector`` share, if it is known; False if they share none."""
+        strided = self._strided(offset, vector)
+        if strided is not None and not self.dependences(strided.rest) & ~self._bound():
+            self._row(buffer, dtype, strided.rest)
+        return strided is not None
+
+    def _bound(self) -> int:
+        """The dependences that have values."""
+        bits = sum(1 << number for number in self._axes)
+        return bits + sum(1 << (_REDUCED + number) for number in self._reduced)
 
     # -- values -----------------------------------------------------------------------------
 
@@ -303,7 +313,9 @@ class ExpressionPrinter:
         key = (buffer, rest)
         known: str | None = self._known(key)
         if known is None:
-            known = self.f.element(self.pointers[buffer], dtype, self._operand(rest))
+            known = self.pointers[buffer]
+            if rest is not integer(0):
+                known = self.f.element(known, dtype, self._operand(rest))
             self._scopes[-1][key] = known
         return known
 

@@ -101,14 +101,20 @@ class _Nest:
         """Loops over axes; what does not vary inside of one is emitted before it."""
         f, p = self.f, self.p
         with ExitStack() as stack:
-            p.hoist(self.roots, vector)
+            self.hoist(vector)
             for number, _ in axes:
                 where = self.ranges[number]
                 loop = stack.enter_context(f.loop(where.stop, start=where.start))
                 stack.enter_context(p.scope())
                 p.bind_axis(number, loop.index)
-                p.hoist(self.roots, vector)
+                self.hoist(vector)
             yield
+
+    def hoist(self, vector: int | None) -> None:
+        """Emit what the loops to come need not repeat; vectors will run along ``vector``."""
+        self.p.hoist(self.roots, vector)
+        for s in self.kernel.stores:
+            self.p.hoist_place(s.buffer, s.value.dtype, s.offset, vector)
 
     def stores(self) -> None:
         """Compute what a point stores, all of it before any is written."""
@@ -157,7 +163,9 @@ def _emit_lanes(nest: _Nest) -> None:
         _emit_block(nest, [Vector(number, base, k * lanes, lanes, mask) for k in range(count)])
         return carried
 
-    shape = lanes, max(1, min(count, extent // lanes))
+    while count * lanes > max(extent, lanes):
+        count //= 2  # a power of two
+    shape = lanes, count
     with nest.loops(outer, number):
         along(nest.f, nest.p, nest.ranges[number], shape, block)
 
