@@ -1,15 +1,21 @@
-"""Running sums and their kin: `plan.Accumulate`."""
+"""Running sums and their kin: `plan.Accumulate`.
+
+Along contiguous elements a vector's own running sums take log2(lanes) shifted additions (Hillis
+and Steele, 1986), and only the total before it passes from vector to vector. Along other axes
+neighbouring lanes run side by side, as many as totals fit into registers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fnad.core.errors import InternalError
+from fnad.lowering.llvm import host
 from fnad.lowering.llvm.reductions import neutral
-from fnad.lowering.llvm.writer import INT64, Function, Value
+from fnad.lowering.llvm.writer import INT32, INT64, Function, Value
 from fnad.lowering.plan import Accumulate
 
 if TYPE_CHECKING:
@@ -38,24 +44,152 @@ def _logaddexp(b: ScalarBuilder, x: Value, y: Value) -> Value:
     return b.where(b.equal(x, y), doubled, result)
 
 
-def emit_accumulate(f: Function, node: Accumulate, source: str, out: str) -> None:
-    """Emit running sums and their kin; the loop over a lane carries the total."""
-    outer, length, inner = node.extents
+def _lanes(node: Accumulate, extent: int) -> int:
+    return min(host.lanes_of(node.accumulator), 1 << (extent - 1).bit_length())
+
+
+def _width(node: Accumulate) -> int:
+    """How many neighbouring lanes run side by side: half of the registers hold their totals."""
+    inner = node.extents[2]
+    vectors = 1 if node.kind == "logaddexp" else 16 if host.has_masks() else 8
+    lanes = _lanes(node, inner)
+    return lanes * min(vectors, -(-inner // lanes))
+
+
+def tasks(node: Accumulate) -> int:
+    """How many tasks a node has: rows, or blocks of neighbouring lanes."""
+    outer, _, inner = node.extents
+    return outer if inner == 1 else outer * -(-inner // _width(node))
+
+
+def emit_accumulate(
+    f: Function, node: Accumulate, source: str, out: str, begin: Value, end: Value
+) -> None:
+    """Emit the tasks from ``begin`` to ``end`` of running sums and their kin."""
     if 0 in node.extents:
         return
-    combine = _running(f.b, node.kind)
-    b = f.b
-    start = b.constant(neutral(node.kind, node.accumulator), node.accumulator)
+    running = _Running(f, node, source, out)
+    with f.loop(end, start=begin) as task:
+        if node.extents[2] == 1:
+            running.row(task.index)
+        else:
+            running.block(task.index)
 
-    def place(i: Value, k: Value, j: Value) -> Value:
-        if node.reverse:
-            k = b.subtract(b.constant(length - 1, INT64), k)
-        row = b.add(b.multiply(i, b.constant(length, INT64)), k)
-        return b.add(b.multiply(row, b.constant(inner, INT64)), j)
 
-    with f.loop(outer) as i, f.loop(inner) as j, f.loop(length, [start]) as k:
-        at = place(i.index, k.index, j.index)
-        term = b.convert(f.load(f.element(source, node.dtype, at), node.dtype), node.accumulator)
-        total = combine(k.carried[0], term)
-        k.carried = [total]
-        f.store(b.convert(total, node.dtype), f.element(out, node.dtype, at))
+class _Running:
+    def __init__(self, f: Function, node: Accumulate, source: str, out: str) -> None:
+        self.f, self.node, self.source, self.out = f, node, source, out
+        self.combine = _running(f.b, node.kind)
+        start = neutral(node.kind, node.accumulator)
+        if node.kind == "add" and node.accumulator.kind == "f":
+            start = -0.0  # keeps the sign of a zero
+        self.start = f.b.constant(start, node.accumulator)
+
+    def _load(self, place: Value, lanes: int, mask: Value | None) -> Value:
+        dtype = self.node.dtype
+        value = self.f.load(self.f.element(self.source, dtype, place), dtype, lanes, mask)
+        return self.f.b.convert(value, self.node.accumulator)
+
+    def _store(self, value: Value, place: Value, mask: Value | None) -> None:
+        dtype = self.node.dtype
+        place_pointer = self.f.element(self.out, dtype, place)
+        self.f.store(self.f.b.convert(value, dtype), place_pointer, mask)
+
+    def _mask(self, count: int, lanes: int) -> Value | None:
+        """The first ``count`` lanes."""
+        if count == lanes:
+            return None
+        b = self.f.b
+        return b.less(b.iota(INT32, lanes), b.constant(count, INT32))
+
+    # -- along contiguous elements ----------------------------------------------------------
+
+    def row(self, number: Value) -> None:
+        """The running sums of one row."""
+        f, b = self.f, self.f.b
+        length = self.node.extents[1]
+        lanes = _lanes(self.node, length)
+        base = b.multiply(number, b.constant(length, INT64))
+        whole = length // lanes
+        rest = self._mask(length % lanes, lanes) if length % lanes else None
+        after = b.add(base, b.constant(whole * lanes, INT64))
+        total = b.splat(self.start, lanes)
+        if rest is not None and self.node.reverse:
+            total = self._vector(after, total, rest)
+        if whole:
+            with f.loop(whole, [total]) as turn:
+                k = turn.index
+                if self.node.reverse:
+                    k = b.subtract(b.constant(whole - 1, INT64), k)
+                place = b.add(base, b.multiply(k, b.constant(lanes, INT64)))
+                turn.carried = [self._vector(place, turn.carried[0], None)]
+            [total] = turn.carried
+        if rest is not None and not self.node.reverse:
+            self._vector(after, total, rest)
+
+    def _vector(self, place: Value, before: Value, mask: Value | None) -> Value:
+        """The sums at a vector of neighbours; returns the total behind it, in all lanes."""
+        b, lanes = self.f.b, before.lanes
+        sums = self._load(place, lanes, mask)
+        if mask is not None:
+            sums = b.where(mask, sums, self.start)
+        neutrals = b.splat(self.start, lanes)
+        shift = 1
+        while shift < lanes:
+            sums = self.combine(b.shuffle(sums, self._shifted(lanes, shift), neutrals), sums)
+            shift *= 2
+        self._store(self.combine(before, sums), place, mask)
+        last = b.lane(sums, 0 if self.node.reverse else lanes - 1)
+        return self.combine(before, b.splat(last, lanes))
+
+    def _shifted(self, lanes: int, shift: int) -> Sequence[int]:
+        """For each lane the one ``shift`` before it; those of another vector where none is."""
+        if self.node.reverse:
+            return range(shift, lanes + shift)
+        return [lanes if i < shift else i - shift for i in range(lanes)]
+
+    # -- along another axis -----------------------------------------------------------------
+
+    def block(self, number: Value) -> None:
+        """The running sums of a block of neighbouring lanes."""
+        f, b = self.f, self.f.b
+        _, length, inner = self.node.extents
+        width = _width(self.node)
+        blocks, rest = -(-inner // width), inner % width
+        outer = b.divide(number, b.constant(blocks, INT64))
+        block = b.subtract(number, b.multiply(outer, b.constant(blocks, INT64)))
+        start = b.add(
+            b.multiply(outer, b.constant(length * inner, INT64)),
+            b.multiply(block, b.constant(width, INT64)),
+        )
+        if not rest:
+            self._columns(start, width)
+        elif blocks == 1:
+            self._columns(start, rest)
+        else:
+            is_last = b.equal(block, b.constant(blocks - 1, INT64))
+            with f.when(b.bitwise_not(is_last)):
+                self._columns(start, width)
+            with f.when(is_last):
+                self._columns(start, rest)
+
+    def _columns(self, start: Value, count: int) -> None:
+        """The running sums of ``count`` neighbouring lanes."""
+        f, b = self.f, self.f.b
+        _, length, inner = self.node.extents
+        lanes = _lanes(self.node, inner)
+        vectors = range(0, count, lanes)
+        masks = [self._mask(min(lanes, count - v), lanes) for v in vectors]
+        totals = [b.splat(self.start, lanes) for _ in vectors]
+        with f.loop(length, totals) as turn:
+            k = turn.index
+            if self.node.reverse:
+                k = b.subtract(b.constant(length - 1, INT64), k)
+            row = b.add(start, b.multiply(k, b.constant(inner, INT64)))
+            following = []
+            for v, mask, total in zip(vectors, masks, turn.carried, strict=True):
+                place = b.add(row, b.constant(v, INT64))
+                total = self.combine(total, self._load(place, lanes, mask))
+                self._store(total, place, mask)
+                following.append(total)
+            turn.carried = following

@@ -103,7 +103,7 @@ def _emit_product(
         for index, stride in zip([*batch, row] if row else batch, m.strides):
             offset = f.b.add(offset, f.b.multiply(index, f.b.constant(stride, INT64)))
         start = f.element(p.pointers[m.buffer], dtype, offset)
-        return MatrixOperand(start, (0, *m.strides[-2:]))
+        return MatrixOperand(start, (0, m.strides[-2], m.strides[-1]))
 
     matrices = (node.left, node.right, node.out)
     dtypes = [buffers[m.buffer].dtype for m in matrices]
@@ -126,7 +126,7 @@ def _coordinates(f: Function, index: Value, extents: Sequence[int]) -> list[Valu
 
 def _accumulate(node: Accumulate, buffers: Buffers) -> Leaf:
     def emit(f: Function, p: ExpressionPrinter) -> None:
-        emit_accumulate(f, node, p.pointers[node.source], p.pointers[node.out])
+        emit_accumulate(f, node, p.pointers[node.source], p.pointers[node.out], BEGIN, END)
 
     return Leaf([node.source, node.out], [], emit)
 

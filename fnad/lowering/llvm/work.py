@@ -12,6 +12,7 @@ from typing import Any
 
 from fnad.lowering.access import access
 from fnad.lowering.costs import cost
+from fnad.lowering.llvm import accumulate
 from fnad.lowering.plan import Accumulate, Buffer, Contraction, Copy, Group, Kernel, Sort
 
 Buffers = Mapping[int, Buffer]
@@ -99,7 +100,7 @@ def _sort_time(node: Sort, buffers: Buffers) -> float:
 
 
 def _accumulate_time(node: Accumulate, buffers: Buffers) -> float:
-    return math.prod(node.extents) * 2.0
+    return math.prod(node.extents) * node.dtype.itemsize * 0.1
 
 
 def _copy_time(node: Copy, buffers: Buffers) -> float:
@@ -114,7 +115,7 @@ def _group_time(node: Group, buffers: Buffers) -> float:
 _TASKS: Mapping[type, Callable[[Any], int]] = {
     Kernel: _kernel_tasks,
     Contraction: lambda node: 1,
-    Accumulate: lambda node: 1,
+    Accumulate: accumulate.tasks,
     Sort: lambda node: 1,
     Copy: lambda node: 1,
     Group: lambda node: node.extent,
