@@ -114,6 +114,10 @@ class Module:
     def __contains__(self, name: str) -> bool:
         return name in self._parts
 
+    def parts(self) -> dict[str, str]:
+        """Declarations and functions by name."""
+        return self._parts
+
     def text(self) -> str:
         return "\n\n".join(part for part in self._parts.values() if part) + "\n"
 

@@ -1,0 +1,168 @@
+"""exp, exp2, expm1, sinh, cosh, tanh.
+
+Arguments are reduced by the multiple of log(2) next to them (Cody and Waite 1980), found by
+adding a number so large that what is left of the sum's fraction is the whole number sought; its
+low bits then make the exponent of the power of two. Polynomials are minimax fits (Remez).
+"""
+
+from __future__ import annotations
+
+from fnad.lowering.llvm.maths.notation import (
+    Number,
+    absolute,
+    by_dtype,
+    clamp,
+    copysign,
+    fma,
+    horner,
+    least,
+    where,
+)
+
+LN2 = by_dtype(
+    (0.693145751953125, 1.4286068203094173e-06),  # the first part times a small integer is exact
+    (0.6931471805598903, 5.497923018708371e-14),
+)
+LOG2_E = 1.4426950408889634
+
+# Beyond these bounds results are 0 or infinite (expm1: -1; tanh, of the doubled argument: 1).
+_EXP_RANGE = by_dtype((-104.0, 89.0), (-746.0, 710.0))
+_EXPM1_LOW = by_dtype(-18.0, -38.0)
+_TANH_HIGH = by_dtype(20.0, 40.0)
+_SINH_HIGH = by_dtype(89.5, 710.5)
+
+# e**r = 1 + r + r**2 p(r) for |r| <= log(2)
+_EXP = by_dtype(
+    (0.5000003576278687, 0.1666661500930786, 0.041661158204078674, 0.008335990831255913,
+     0.001410661730915308, 0.0001963544636964798),
+    (0.4999999999999993, 0.16666666666666935, 0.04166666666670214, 0.008333333333270352,
+     0.0013888888883570724, 0.00019841269892425994, 2.480159083263868e-05, 2.7557300775045863e-06,
+     2.755615756374084e-07, 2.5055013948801272e-08, 2.106236199600131e-09, 1.5936708091923714e-10),
+)  # fmt: skip
+
+# 2**r = 1 + r p(r) for |r| <= 1
+_EXP2 = by_dtype(
+    (0.6931471824645996, 0.24022650718688965, 0.05550414323806763, 0.009618154726922512,
+     0.001333177206106484, 0.00015395063383039087, 1.5498215361731127e-05,
+     1.389318867950351e-06),
+    (0.6931471805599453, 0.2402265069591007, 0.05550410866482216, 0.009618129107629048,
+     0.0013333558146388278, 0.00015403530392895087, 1.5252733815375043e-05,
+     1.321548696349854e-06, 1.0178084680856636e-07, 7.0548821074281445e-09,
+     4.4455670084760695e-10, 2.5702180322823714e-11, 1.374842706826262e-12,
+     6.066910876907495e-14),
+)  # fmt: skip
+
+# e**r = 1 + r + r**2 p(r) for |r| <= log(2) / 2, accurate relative to e**r - 1
+_EXPM1 = by_dtype(
+    (0.4999999701976776, 0.16666539013385773, 0.04166774824261665, 0.008367140777409077,
+     0.0013836546568199992),
+    (0.5, 0.16666666666666677, 0.041666666666666685, 0.008333333333321811,
+     0.0013888888888893612, 0.00019841269885257222, 2.4801587279056943e-05,
+     2.7557245267204942e-06, 2.7557329576696426e-07, 2.510864167683751e-08,
+     2.08938727135154e-09),
+)  # fmt: skip
+
+# sinh(r) = r + r**3 p(r**2) and cosh(r) = 1 + r**2 q(r**2) for |r| <= log(2) / 2
+_SINH = by_dtype(
+    (0.1666654348373413, 0.008366553112864494),
+    (0.16666666666666677, 0.008333333333321376, 0.00019841269886862925, 2.755724338587416e-06,
+     2.5109349763019252e-08),
+)  # fmt: skip
+_COSH = by_dtype(
+    (0.5, 0.041666459292173386, 0.0013935453025624156),
+    (0.5, 0.041666666666666685, 0.0013888888888873262, 2.4801587349289537e-05,
+     2.7557251708617686e-07, 2.092181487756203e-09),
+)  # fmt: skip
+
+
+def whole_part(x: Number, factor: float, offset: int = 0) -> tuple[Number, Number]:
+    """``(n, bits)``: n = rint(x * factor), and an integer whose low bits are n + offset."""
+    magic = 1.5 * 2.0**x.mantissa + offset
+    shifted = fma(x, factor, magic) if factor != 1 else x + magic
+    return shifted - magic, shifted.bits
+
+
+def reduce_by_ln2(x: Number, n: Number) -> Number:
+    """x - n log(2)."""
+    high, low = x.pick(LN2)
+    return fma(n, -low, fma(n, -high, x))
+
+
+def exp(x: Number) -> Number:
+    """(e**r 2**h) 2**h with an even multiple 2h of log(2), so that no factor overflows."""
+    x = clamp(x, *x.pick(_EXP_RANGE))
+    h, bits = whole_part(x, LOG2_E / 2, x.bias)
+    high, low = x.pick(LN2)
+    r = fma(h, -2 * low, fma(h, -2 * high, x))
+    scale = (bits << x.mantissa).from_bits
+    return horner(r, (1.0, 1.0, *x.pick(_EXP))) * scale * scale
+
+
+def exp2(x: Number) -> Number:
+    return power_of_two(clamp(x, -(x.bias + x.mantissa + 2.0), x.bias + 1.0))
+
+
+def power_of_two(x: Number, rest: Number | None = None) -> Number:
+    """2**(x + rest) for an x of modest size."""
+    h, bits = whole_part(x, 0.5, x.bias)
+    r = fma(h, -2.0, x)
+    r = r if rest is None else r + rest
+    scale = (bits << x.mantissa).from_bits
+    return horner(r, (1.0, *x.pick(_EXP2))) * scale * scale
+
+
+def _expm1(x: Number, high: float) -> Number:
+    """2**n (e**r - 1) + (2**n - 1), halved and doubled so that 2**n is finite."""
+    x = clamp(x, x.pick(_EXPM1_LOW), high)
+    n, bits = whole_part(x, LOG2_E, x.bias - 1)
+    r = reduce_by_ln2(x, n)
+    grown = fma(r * r, horner(r, x.pick(_EXPM1)), r)
+    half = (bits << x.mantissa).from_bits
+    half = fma(half, grown, half - 0.5)
+    return half + half
+
+
+def expm1(x: Number) -> Number:
+    result = _expm1(x, x.pick(_EXP_RANGE)[1])
+    return where(x.equals(0.0), x, result)  # keeps -0
+
+
+def tanh(x: Number) -> Number:
+    """g / (g + 2) for g = e**(2 abs(x)) - 1; a small quotient is corrected for rounding."""
+    double = absolute(x)
+    grown = _expm1(double + double, x.pick(_TANH_HIGH))
+    divisor = grown + 2.0
+    quotient = grown / divisor
+    lost = grown - (divisor - 2.0)
+    rest = fma(-quotient, lost, fma(-quotient, divisor, grown))
+    rest = where(grown < 2.0, rest, 0.0)
+    quotient = fma(rest, fma(quotient, -0.5, 0.5), quotient)  # 1 / divisor = (1 - quotient) / 2
+    return copysign(quotient, x)
+
+
+def _halves(x: Number) -> tuple[Number, Number, Number, Number, Number]:
+    """For |x| = n log(2) + r: ``2**n/4``, ``2**-n/4``, r, sinh(r) - r, cosh(r) - 1."""
+    size = least(absolute(x), x.pick(_SINH_HIGH))
+    n, bits = whole_part(size, LOG2_E, x.bias - 2)
+    r = reduce_by_ln2(size, n)
+    z = r * r
+    up = (bits << x.mantissa).from_bits
+    _, bits = whole_part(least(n, 100.0), -1.0, x.bias - 2)
+    down = (bits << x.mantissa).from_bits
+    return up, down, r, r * z * horner(z, x.pick(_SINH)), z * horner(z, x.pick(_COSH))
+
+
+def sinh(x: Number) -> Number:
+    """sinh(n log(2)) cosh(r) + cosh(n log(2)) sinh(r), the first factors exact."""
+    up, down, r, sinh_r, cosh_r = _halves(x)
+    small = fma(up - down, cosh_r, (up + down) * sinh_r)
+    half = (up - down) + fma(up + down, r, small)
+    return copysign(half + half, x)
+
+
+def cosh(x: Number) -> Number:
+    """cosh(n log(2)) cosh(r) + sinh(n log(2)) sinh(r)."""
+    up, down, r, sinh_r, cosh_r = _halves(x)
+    small = fma(up + down, cosh_r, (up - down) * sinh_r)
+    half = (up + down) + fma(up - down, r, small)
+    return half + half

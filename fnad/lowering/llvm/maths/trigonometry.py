@@ -1,0 +1,230 @@
+"""sin, cos, tan.
+
+Arguments are reduced to r = x - n pi (tan: n pi/2) with pi in three parts (Cody and Waite 1980);
+the first difference is exact because the first part has as few digits behind the point as r.
+Where any lane is too large for that, the whole vector takes the way of Payne and Hanek (1983),
+in a function that is called, not inlined.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+
+from fnad.lowering.llvm.maths.exponentials import whole_part
+from fnad.lowering.llvm.maths.notation import (
+    Number,
+    absolute,
+    by_dtype,
+    copysign,
+    flip,
+    fma,
+    horner,
+    if_any,
+    rint,
+    sign_bit,
+    where,
+)
+from fnad.lowering.llvm.writer import (
+    FLOAT32,
+    FLOAT64,
+    DType,
+    Function,
+    Module,
+    Value,
+    constant_text,
+    suffix,
+)
+
+# pi in three parts, each the rest rounded down: with positive ones, r of x = -0 is -0.
+_PI = by_dtype(
+    (3.141592502593994, 1.5099578831723193e-07, 1.078060505991553e-14),
+    (3.141592653589793, 1.224646799147353e-16, 2.1657133478438278e-32),
+)
+_LARGE = by_dtype(2.0**17, 2.0**27)
+
+# sin(r) = r + r**3 p(r**2) for |r| <= pi/2
+_SIN = by_dtype(
+    (-0.16666658222675323, 0.00833303015679121, -0.00019806850468739867, 2.599512981760199e-06),
+    (-0.16666666666666666, 0.008333333333333207, -0.00019841269841212476,
+     2.7557319211571117e-06, -2.505210690488319e-08, 1.6058941042349168e-10,
+     -7.643020830708683e-13, 2.7214388574763745e-15),
+)  # fmt: skip
+# tan(r) = r + r**3 p(r**2) for |r| <= pi/4
+_TAN = by_dtype(
+    (0.3333335816860199, 0.13332369923591614, 0.05409352853894234, 0.02110716514289379,
+     0.011292281560599804, -0.0004915607278235257, 0.004663643427193165),
+    (0.3333333333333276, 0.1333333333341723, 0.05396825392539132, 0.02186948964005365,
+     0.008863218722465356, 0.0035922930934336465, 0.001454733438278282, 0.0005951684610712168,
+     0.00022207255986464637, 0.00013716137152701297, -2.7286498410122292e-05,
+     9.028355436879738e-05, -4.532730760454895e-05, 2.0972146177729733e-05),
+)  # fmt: skip
+
+
+def _sin_of_reduced(r: Number) -> Number:
+    z = r * r
+    return copysign(fma(r * z, horner(z, r.pick(_SIN)), r), r)  # for the sake of -0
+
+
+def sin(x: Number) -> Number:
+    n, bits = whole_part(x, 1 / math.pi)
+    r = _subtract_multiple(x, n, 1)
+    odd = bits << (x.dtype.itemsize * 8 - 1)
+    return _sin_of_reduced(_unless_large(x, flip(r, odd), 0))
+
+
+def cos(x: Number) -> Number:
+    """sin(x + pi/2): the multiples of pi are odd ones of pi/2."""
+    n, bits = whole_part(fma(x, 1 / math.pi, -0.5), 1)
+    r = _subtract_multiple(x, fma(n, 2.0, 1.0), 2)
+    even = ~bits << (x.dtype.itemsize * 8 - 1)
+    return _sin_of_reduced(_unless_large(x, flip(r, even), 1))
+
+
+def _subtract_multiple(x: Number, n: Number, divisor: int) -> Number:
+    """x - n pi / divisor."""
+    first, second, third = (part / divisor for part in x.pick(_PI))
+    return fma(n, -third, fma(n, -second, fma(n, -first, x)))
+
+
+def tan(x: Number) -> Number:
+    """tan(r), or -1 / tan(r) for odd multiples of pi/2; r in two parts, r + low."""
+    n, bits = whole_part(x, 2 / math.pi)
+    first, second, third = (part / 2 for part in x.pick(_PI))
+    product = n * second
+    r, low = _two_sum(fma(n, -first, x), -product)
+    low = fma(n, -third, low - fma(n, second, -product))
+    odd = (bits & 1).equals(1)
+    r, low, odd = _tan_unless_large(x, r, low, odd)
+    z = r * r
+    tail = fma(r * z, horner(z, x.pick(_TAN)), fma(z, low, low))
+    high = r + tail
+    low = tail - (high - r)
+    inverse = -1.0 / high
+    rest = fma(inverse, high, 1.0)  # of the division; the other term is low's share
+    return where(odd, fma(inverse, fma(inverse, low, rest), inverse), copysign(high, r))
+
+
+def _unless_large(x: Number, reduced: Number, offset: int) -> Number:
+    large = absolute(x) > x.pick(_LARGE)
+
+    def exactly() -> list[Number]:
+        return [where(large, _payne_hanek(x, offset), reduced)]
+
+    return if_any(large, [reduced], exactly)[0]
+
+
+def _tan_unless_large(x: Number, r: Number, low: Number, odd: Number) -> list[Number]:
+    """What to take the tangent of: near multiples of pi/2 the remainder that is small."""
+    large = absolute(x) > x.pick(_LARGE)
+
+    def exactly() -> list[Number]:
+        sine, cosine = _payne_hanek(x, 0), _payne_hanek(x, 1)
+        far = absolute(sine) > math.pi / 4
+        sign = (sine.bits ^ cosine.bits) & np.iinfo(x.bits.dtype).min
+        small = flip(where(far, -absolute(cosine), absolute(sine)), sign)
+        return [where(large, small, r), where(large, 0.0, low), where(large, far, odd)]
+
+    return if_any(large, [r, low, odd], exactly)
+
+
+def _payne_hanek(x: Number, offset: int) -> Number:
+    """+-r for the remainder r of a large x, such that sin(+-r) is sin(x + offset pi/2)."""
+    symbol = f"fnad.remainder_{offset}.{suffix(x.dtype)}x{x.lanes}"
+
+    def define(module: Module) -> None:
+        argument = Value("%x", x.dtype, x.lanes)
+        f = Function(module, symbol, [argument.typed], argument.type, "cold noinline nounwind")
+        result = _remainder(Number(f, argument).widen(), offset, x.dtype)
+        f.ret(result.narrow(x.dtype).value)
+        module.add(f)
+
+    x.f.module.require(symbol, define)
+    return x.call(symbol)
+
+
+def _remainder(x: Number, offset: int, dtype: DType) -> Number:
+    """x / pi modulo 2 in exact products with four pieces of 1/pi, chosen by x's exponent."""
+    size = absolute(x)
+    usable = (size >= 4.0) & (size < math.inf)
+    size = where(usable, size, 4.0)
+    row = size.bits >> 56
+    scaled = size * ((2046 << 52) - (row << 56)).from_bits
+    table = _require_table(x.f.module, dtype)
+    pieces = [size.lookup(table, (row - 64) * 4 + i) for i in range(4)]
+
+    product = [scaled * piece for piece in pieces]
+    rest = [fma(scaled, a, -p) for a, p in zip(pieces[:3], product[:3])]
+    turns = _modulo_2(_modulo_2(product[0]) + _modulo_2(rest[0]))  # exact: multiples of 2**-47
+    turns, small = _two_sum(turns, _modulo_2(product[1]))
+    turns, smaller = _two_sum(turns, turns.constant(-0.5 * offset))
+    n, bits = whole_part(turns, 1)
+    total, low = turns - n, rest[2] + product[3]
+    for term in (product[2], rest[1], small, smaller):
+        total, lost = _two_sum(total, term)
+        low = low + lost
+    pi, pi_low, _ = _PI[FLOAT64]
+    r = total * pi
+    r = r + fma(low, pi, fma(total, pi_low, fma(total, pi, -r)))
+    r = flip(r, (~bits if offset else bits) << 63)
+    if not offset:
+        r = flip(r, sign_bit(x))
+    return r + x * 0.0  # NaN for infinities
+
+
+def _modulo_2(x: Number) -> Number:
+    return fma(rint(x * 0.5), -2.0, x)
+
+
+def _two_sum(x: Number, y: Number) -> tuple[Number, Number]:
+    """The rounded sum and its error (Knuth)."""
+    total = x + y
+    back = total - x
+    return total, (x - (total - back)) + (y - back)
+
+
+def _require_table(module: Module, dtype: DType) -> str:
+    """The pieces of 1/pi, four for each sixteen exponents."""
+    rows = 8 if dtype == FLOAT32 else 64
+    symbol = f"fnad.inverse_pi.{rows}"
+    numbers = ", ".join(f"double {constant_text(x, FLOAT64)}" for x in _inverse_pi()[: 4 * rows])
+    module.declare(symbol, f"@{symbol} = internal constant [{4 * rows} x double] [{numbers}]")
+    return symbol
+
+
+@functools.cache
+def _inverse_pi() -> list[float]:
+    """Row j: bits of 1/pi that matter modulo 2 for x >= 2**(16 j + 1), times 2**(16 j + 1).
+
+    The bits above give multiples of 2 with every bit of such an x.
+    """
+    scale = 1300
+    inverse = (1 << (2 * scale)) // _pi_times_power(scale)  # 2**scale / pi
+    rows = []
+    for j in range(64):
+        base = 16 * j + 1
+        rest = inverse % (1 << (scale + 53 - base))  # weights below 2**(53 - base)
+        for i in range(4):
+            lowest = scale + 53 - base - 48 * (i + 1)
+            piece = rest >> lowest if lowest >= 0 else rest << -lowest
+            rows.append(float(piece) * 2.0 ** (5 - 48 * i))
+            rest -= piece << lowest
+    return rows
+
+
+def _pi_times_power(bits: int) -> int:
+    """pi 2**bits by Machin's formula."""
+    one = 1 << (bits + 20)
+
+    def arctan_of_inverse(n: int) -> int:
+        total = term = one // n
+        k = 1
+        while term:
+            term //= -n * n
+            k += 2
+            total += term // k
+        return total
+
+    return (16 * arctan_of_inverse(5) - 4 * arctan_of_inverse(239)) >> 20
