@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from fnad.core.errors import InternalError
-from fnad.lowering.expr import Expr, affine, affine_parts, integer
-from fnad.lowering.llvm import host
+from fnad.lowering.expr import Expr, affine, affine_parts
+from fnad.lowering.llvm import host, places
+from fnad.lowering.llvm.places import Vector
 from fnad.lowering.llvm.writer import INT32, INT64, DType, Function, Value
 from fnad.lowering.walk import postorder
 
@@ -18,29 +18,6 @@ _INT32_MAX, _INT64_MAX = 2**31 - 1, 2**63 - 1
 # Bits of `ExpressionPrinter.dependences`: axes from 0 on, reductions from here on.
 _REDUCED = 128
 _EVERYTHING = -1
-
-
-@dataclass(frozen=True, slots=True)
-class Vector:
-    """The axis along which vectors run: lane l is at ``base + shift + l``.
-
-    Lanes where ``mask`` is false are beyond the end: they are neither loaded nor stored.
-    """
-
-    number: int
-    base: Value
-    shift: int
-    lanes: int
-    mask: Value | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Strided:
-    """An offset along the vector's axis: ``rest + stride * axis + constant``."""
-
-    rest: Expr
-    stride: int
-    constant: int
 
 
 class ExpressionPrinter:
@@ -70,7 +47,7 @@ class ExpressionPrinter:
         self._axes: dict[int, Value] = {}
         self._depths: dict[int, int] = {}
         self._reduced: dict[int, Value] = {}
-        self._varying = 0  # what makes an expression a vector, as `dependences` has it
+        self.varying = 0  # what makes an expression a vector, as `dependences` has it
         self._dependences: dict[Expr, int] = {}
         self._written: frozenset[int] = frozenset()
         self._fused: dict[Expr, Expr] = {}  # sums and the products that they are fused with
@@ -82,9 +59,9 @@ class ExpressionPrinter:
     def scope(self) -> Iterator[None]:
         """What is emitted or bound inside (a loop's body, say) is forgotten at the end."""
         self._scopes.append({})
-        saved = dict(self._axes), dict(self._reduced), self.vector, self._varying
+        saved = dict(self._axes), dict(self._reduced), self.vector, self.varying
         yield
-        self._axes, self._reduced, self.vector, self._varying = saved
+        self._axes, self._reduced, self.vector, self.varying = saved
         self._scopes.pop()
 
     def bind_axis(self, number: int, value: Value) -> None:
@@ -98,12 +75,12 @@ class ExpressionPrinter:
             start = self.f.b.add(start, self.f.b.constant(vector.shift, INT64))
         self.bind_axis(vector.number, start)
         self.vector = vector
-        self._varying |= 1 << vector.number
+        self.varying |= 1 << vector.number
 
     def bind_reduced(self, number: int, value: Value) -> None:
         self._reduced[number] = value
         if value.lanes > 1:
-            self._varying |= 1 << (_REDUCED + number)
+            self.varying |= 1 << (_REDUCED + number)
 
     def axis(self, number: int) -> Value:
         """The value of an axis, of the vector's axis that of the first lane."""
@@ -139,7 +116,7 @@ class ExpressionPrinter:
         """The operands of a product that is to be fused with the sum that it goes to."""
         if expr not in self._summed:
             return None
-        x, y = (self._operand(a) for a in expr.args)
+        x, y = (self.operand(a) for a in expr.args)
         return x, y
 
     # -- dependences ------------------------------------------------------------------------
@@ -163,7 +140,7 @@ class ExpressionPrinter:
 
     def varies(self, expr: Expr) -> bool:
         """Whether an expression differs from lane to lane."""
-        return self._varying != 0 and self.dependences(expr) & self._varying != 0
+        return self.varying != 0 and self.dependences(expr) & self.varying != 0
 
     def hoist(self, roots: Sequence[Expr], vector: int | None) -> None:
         """Emit what the loops to come need not repeat: all that depends on bound axes only.
@@ -179,7 +156,7 @@ class ExpressionPrinter:
                 continue
             seen.add(expr)
             if not self.dependences(expr) & ~bound:
-                self._operand(expr)
+                self.operand(expr)
                 continue
             if expr.op != "load" or not self.hoist_place(
                 expr.attr, expr.dtype, expr.args[0], vector
@@ -188,10 +165,10 @@ class ExpressionPrinter:
 
     def hoist_place(self, buffer: int, dtype: DType, offset: Expr, vector: int | None) -> bool:
         """Emit what addresses along ``vector`` share, if it is known; False if they share none."""
-        strided = self._strided(offset, vector)
-        if strided is not None and not self.dependences(strided.rest) & ~self._bound():
-            self._row(buffer, dtype, strided.rest)
-        return strided is not None
+        place = places.strided(self, offset, vector)
+        if place is not None and not self.dependences(place.rest) & ~self._bound():
+            places.row(self, buffer, dtype, place.rest)
+        return place is not None
 
     def _bound(self) -> int:
         """The dependences that have values."""
@@ -202,30 +179,34 @@ class ExpressionPrinter:
 
     def value(self, root: Expr) -> Value:
         """Emit what is still missing of an expression and return its value."""
-        value = self._operand(root)
+        value = self.operand(root)
         return value if value.dtype == root.dtype else self.f.b.convert(value, root.dtype)
 
-    def _operand(self, root: Expr) -> Value:
+    def operand(self, root: Expr) -> Value:
         """`value`, save that indices of lanes may be narrow: int32 for an int64 expression."""
-        known = self._known(root)
+        known = self.known(root)
         if known is not None:
             return known
         stack = [root]
         while stack:
             expr = stack[-1]
-            if self._known(expr) is not None:
+            if self.known(expr) is not None:
                 stack.pop()
                 continue
-            missing = [a for a in self._operands(expr) if self._known(a) is None]
+            missing = [a for a in self._operands(expr) if self.known(a) is None]
             if missing:
                 stack.extend(reversed(missing))
             else:
                 stack.pop()
-                self._scopes[-1][expr] = self._emit(expr)
+                self.keep(expr, self._emit(expr))
         value: Value = self._scopes[-1][root]
         return value
 
-    def _known(self, key: Any) -> Any:
+    def keep(self, key: Any, value: Any) -> None:
+        """Make something known for the rest of the scope: the value of an expression, say."""
+        self._scopes[-1][key] = value
+
+    def known(self, key: Any) -> Any:
         for scope in reversed(self._scopes):
             if key in scope:
                 return scope[key]
@@ -235,7 +216,7 @@ class ExpressionPrinter:
         """What must be emitted before an expression."""
         if expr.op == "load":
             vector = self.vector.number if self.vector is not None else None
-            return expr.args if self._strided(expr.args[0], vector) is None else ()
+            return expr.args if places.strided(self, expr.args[0], vector) is None else ()
         product = self._fused.get(expr)
         if product is not None:
             x, y = expr.args
@@ -249,7 +230,7 @@ class ExpressionPrinter:
         product = self._fused.get(expr)
         if product is not None:
             return self._multiply_add(expr, product)
-        args = [self._operand(a) for a in expr.args]
+        args = [self.operand(a) for a in expr.args]
         if any(a.dtype != e.dtype for a, e in zip(args, expr.args)) or self._narrows(expr):
             return self._on_indices(expr, args)
         if expr.op in ("divide", "remainder") and _is_index_division(expr):
@@ -266,9 +247,9 @@ class ExpressionPrinter:
 
     def _multiply_add(self, expr: Expr, product: Expr) -> Value:
         b = self.f.b
-        x, y = (self._operand(a) for a in product.args)
+        x, y = (self.operand(a) for a in product.args)
         first = expr.args[0] is product
-        other = self._operand(expr.args[1 if first else 0])
+        other = self.operand(expr.args[1 if first else 0])
         if expr.op == "subtract":
             if first:
                 other = b.negative(other)
@@ -288,116 +269,6 @@ class ExpressionPrinter:
     def _reduced_value(self, expr: Expr) -> Value:
         return self._reduced[expr.attr]
 
-    # -- memory -----------------------------------------------------------------------------
-
-    def _strided(self, offset: Expr, vector: int | None) -> Strided | None:
-        """An offset as the sum of a part that is the same in all lanes and a stride, if it is."""
-        if vector is None:
-            return None
-        bit = 1 << vector
-        if not self.dependences(offset) & bit:
-            return None
-        terms, constant = affine_parts(offset)
-        stride, rest = 0, {}
-        for term, coefficient in terms.items():
-            if term.op == "axis" and term.attr[0] == vector:
-                stride = coefficient
-            elif self.dependences(term) & (bit | self._varying):
-                return None
-            else:
-                rest[term] = coefficient
-        return Strided(affine(rest, 0), stride, constant)
-
-    def _row(self, buffer: int, dtype: DType, rest: Expr) -> str:
-        """The address of an element, kept for the scope."""
-        key = (buffer, rest)
-        known: str | None = self._known(key)
-        if known is None:
-            known = self.pointers[buffer]
-            if rest is not integer(0):
-                known = self.f.element(known, dtype, self._operand(rest))
-            self._scopes[-1][key] = known
-        return known
-
-    def _address(self, buffer: int, dtype: DType, place: Strided) -> str:
-        """Where the first lane is."""
-        vector = self.vector
-        assert vector is not None
-        row = self._row(buffer, dtype, place.rest)
-        index = vector.base
-        if place.stride != 1:
-            index = self.f.b.multiply(index, self.f.b.constant(place.stride, INT64))
-        start = self.f.element(row, dtype, index)
-        return self.f.element(start, dtype, place.constant + place.stride * vector.shift)
-
-    def _load(self, expr: Expr) -> Value:
-        f, vector, [offset] = self.f, self.vector, expr.args
-        pointer = self.pointers[expr.attr]
-        if vector is None or not self.varies(offset):
-            return f.load(f.element(pointer, expr.dtype, self._operand(offset)), expr.dtype)
-        place = self._strided(offset, vector.number)
-        if place is None:
-            return f.gather(pointer, expr.dtype, self._operand(offset), vector.mask)
-        start = self._address(expr.attr, expr.dtype, place)
-        if place.stride == 1:
-            return f.load(start, expr.dtype, vector.lanes, vector.mask)
-        if place.stride == -1:
-            return self._load_reversed(start, expr.dtype, vector)
-        return f.gather(start, expr.dtype, self._steps(place.stride), vector.mask)
-
-    def _load_reversed(self, start: str, dtype: DType, vector: Vector) -> Value:
-        f, b = self.f, self.f.b
-        backwards = range(vector.lanes - 1, -1, -1)
-        mask = b.shuffle(vector.mask, backwards) if vector.mask is not None else None
-        first = f.element(start, dtype, 1 - vector.lanes)
-        return b.shuffle(f.load(first, dtype, vector.lanes, mask), backwards)
-
-    def _steps(self, stride: int) -> Value:
-        """The places of the lanes from that of the first one."""
-        assert self.vector is not None
-        lanes = self.vector.lanes
-        dtype = INT32 if abs(stride) * lanes <= _INT32_MAX else INT64
-        return self.f.b.iota(dtype, lanes, stride)
-
-    def store(
-        self,
-        buffer: int,
-        offset: Expr,
-        value: Value,
-        combine: Callable[[Value, Value], Value] | None,
-        where: Value | None,
-    ) -> None:
-        """Write a value, or all lanes of a vector, at an offset.
-
-        ``combine(old, value)`` is written if ``combine`` is given; lanes where ``where`` (a
-        vector) is false are left as they are.
-        """
-        f, b, vector, dtype = self.f, self.f.b, self.vector, value.dtype
-        if vector is None or not self.varies(offset):
-            start = f.element(self.pointers[buffer], dtype, self._operand(offset))
-            if combine is not None:
-                value = combine(f.load(start, dtype), value)
-            f.store(value, start)
-            return
-        mask = vector.mask
-        if where is not None:
-            mask = where if mask is None else b.bitwise_and(mask, where)
-        value = b.splat(value, vector.lanes)
-        place = self._strided(offset, vector.number)
-        if place is not None and place.stride == 1:
-            start = self._address(buffer, dtype, place)
-            if combine is not None:
-                value = combine(f.load(start, dtype, vector.lanes, mask), value)
-            f.store(value, start, mask)
-            return
-        if place is None:
-            start, indices = self.pointers[buffer], self._operand(offset)
-        else:
-            start, indices = self._address(buffer, dtype, place), self._steps(place.stride)
-        if combine is not None:
-            value = combine(f.gather(start, dtype, indices, mask), value)
-        f.scatter(value, start, indices, mask)
-
     # -- indices ----------------------------------------------------------------------------
 
     def _affine(self, expr: Expr) -> Value:
@@ -409,7 +280,7 @@ class ExpressionPrinter:
         terms = sorted(zip(expr.args, coefficients), key=lambda item: self._depth(item[0]))
         total = str(constant) if constant else None
         for arg, coefficient in terms:
-            term = self._operand(arg).ref
+            term = self.operand(arg).ref
             if coefficient != 1:
                 term = self.f.raw(f"mul{flags} i64 {term}, {coefficient}")
             total = term if total is None else self.f.raw(f"add{flags} i64 {total}, {term}")
@@ -432,13 +303,13 @@ class ExpressionPrinter:
                 steps = b.iota(dtype, vector.lanes, coefficient)
                 lanes = b.add(b.convert(start, dtype), steps)
             else:
-                lanes = b.convert(self._operand(term), dtype)
+                lanes = b.convert(self.operand(term), dtype)
                 if coefficient != 1:
                     lanes = b.multiply(lanes, b.constant(coefficient, dtype))
             total = lanes if total is None else b.add(total, lanes)
         assert total is not None
         if even or constant:
-            total = b.add(b.convert(self._operand(affine(even, constant)), dtype), total)
+            total = b.add(b.convert(self.operand(affine(even, constant)), dtype), total)
         return total
 
     def _narrows(self, expr: Expr) -> bool:
@@ -517,6 +388,6 @@ _LEAVES = {
     "axis": ExpressionPrinter._axis,
     "counter": ExpressionPrinter._counter,
     "reduced": ExpressionPrinter._reduced_value,
-    "load": ExpressionPrinter._load,
+    "load": places.load,
     "affine": ExpressionPrinter._affine,
 }

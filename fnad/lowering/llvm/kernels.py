@@ -11,8 +11,10 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-from fnad.lowering.expr import Expr, affine_parts, axis
-from fnad.lowering.llvm.expressions import ExpressionPrinter, Vector
+from fnad.lowering.access import kernel_exprs
+from fnad.lowering.expr import affine_parts, axis
+from fnad.lowering.llvm.expressions import ExpressionPrinter
+from fnad.lowering.llvm.places import Vector, store
 from fnad.lowering.llvm.reductions import initial, result, step
 from fnad.lowering.llvm.rows import reduce_at_point
 from fnad.lowering.llvm.vectors import Range, along, lanes_for, unrolling
@@ -42,7 +44,7 @@ def emit_kernel(
     sums = [
         r.value for r in kernel.reductions if r.kind == "add" and r.accumulator == r.value.dtype
     ]
-    p.prepare(expressions(kernel), frozenset(s.buffer for s in kernel.stores), sums)
+    p.prepare(kernel_exprs(kernel), frozenset(s.buffer for s in kernel.stores), sums)
     nest = _Nest(f, p, kernel, ranges)
     if _runs_along_lanes(kernel):
         _emit_lanes(nest)
@@ -52,16 +54,6 @@ def emit_kernel(
 
 def _number(bound: Value) -> int | Value:
     return int(bound.ref) if bound.ref.isdigit() else bound
-
-
-def expressions(kernel: Kernel) -> list[Expr]:
-    """All that a kernel computes."""
-    exprs = [r.value for r in kernel.reductions]
-    for store in kernel.stores:
-        exprs += [store.offset, store.value]
-        if store.when is not None:
-            exprs.append(store.when)
-    return exprs
 
 
 def _terms(r: Reduction) -> int:
@@ -84,7 +76,7 @@ def _disjoint_lanes(kernel: Kernel, store: Store) -> bool:
     if innermost not in terms or any(innermost in below(t) for t in terms if t is not innermost):
         return False
     written = {s.buffer for s in kernel.stores}
-    return not any(e.op == "load" and e.attr in written for e in postorder(expressions(kernel)))
+    return not any(e.op == "load" and e.attr in written for e in postorder(kernel_exprs(kernel)))
 
 
 class _Nest:
@@ -94,7 +86,7 @@ class _Nest:
         self, f: Function, p: ExpressionPrinter, kernel: Kernel, ranges: dict[int, Range]
     ) -> None:
         self.f, self.p, self.kernel, self.ranges = f, p, kernel, ranges
-        self.roots = expressions(kernel)
+        self.roots = kernel_exprs(kernel)
 
     @contextmanager
     def loops(self, axes: Sequence[tuple[int, int]], vector: int | None) -> Iterator[None]:
@@ -128,10 +120,10 @@ class _Nest:
     def _write(self, s: Store, value: Value, when: Value | None) -> None:
         combine = getattr(self.f.b, _COMBINE[s.combine]) if s.combine is not None else None
         if when is None or when.lanes > 1:
-            self.p.store(s.buffer, s.offset, value, combine, when)
+            store(self.p, s.buffer, s.offset, value, combine, when)
             return
         with self.f.when(when), self.p.scope():
-            self.p.store(s.buffer, s.offset, value, combine, None)
+            store(self.p, s.buffer, s.offset, value, combine, None)
 
 
 _COMBINE = {"add": "add", "multiply": "multiply", "min": "minimum", "max": "maximum"}

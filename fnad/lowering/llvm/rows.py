@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fnad.lowering.llvm.expressions import ExpressionPrinter, Vector
+from fnad.lowering.llvm.expressions import ExpressionPrinter
+from fnad.lowering.llvm.places import Vector
 from fnad.lowering.llvm.reductions import across_lanes, initial, joined, result, step
 from fnad.lowering.llvm.vectors import along_known, lanes_for
 from fnad.lowering.llvm.writer import Function, Value

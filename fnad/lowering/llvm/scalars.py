@@ -74,13 +74,13 @@ class ScalarBuilder:
         numbers = ", ".join(f"{kind} {constant_text(i * step, dtype)}" for i in range(lanes))
         return Value(f"<{numbers}>", dtype, lanes)
 
-    def shuffle(self, x: Value, lanes: Sequence[int], other: Value | None = None) -> Value:
-        """The given lanes of ``x`` (and, numbered on, of ``other``)."""
-        if len(lanes) == 1:
+    def shuffle(self, x: Value, lanes: Sequence[int | None], other: Value | None = None) -> Value:
+        """The given lanes of ``x`` (and, numbered on, of ``other``); None is any value."""
+        if len(lanes) == 1 and lanes[0] is not None:
             assert other is None
             return self.lane(x, lanes[0])
         second = f"{x.type} poison" if other is None else other.typed
-        picked = ", ".join(f"i32 {i}" for i in lanes)
+        picked = ", ".join("i32 poison" if i is None else f"i32 {i}" for i in lanes)
         text = f"shufflevector {x.typed}, {second}, <{len(lanes)} x i32> <{picked}>"
         return self.f.value(text, x.dtype, len(lanes))
 

@@ -1,0 +1,197 @@
+"""Where in memory the lanes of a vector lie, and how they are read and written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fnad.lowering.expr import Expr, affine, affine_parts, integer
+from fnad.lowering.llvm.writer import INT32, INT64, DType, Function, Value
+
+if TYPE_CHECKING:
+    from fnad.lowering.llvm.expressions import ExpressionPrinter
+
+# Up to this distance, lanes are picked out of whole vectors: loads and shuffles beat gathers.
+_MAX_PICKED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """The axis along which vectors run: lane l is at ``base + shift + l``.
+
+    Lanes where ``mask`` is false are beyond the end: they are neither loaded nor stored.
+    """
+
+    number: int
+    base: Value
+    shift: int
+    lanes: int
+    mask: Value | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Strided:
+    """An offset along the vector's axis: ``rest + stride * axis + constant``."""
+
+    rest: Expr
+    stride: int
+    constant: int
+
+
+def strided(p: ExpressionPrinter, offset: Expr, vector: int | None) -> Strided | None:
+    """An offset that depends on the axis ``vector`` as part that does not and a stride."""
+    if vector is None:
+        return None
+    bit = 1 << vector
+    if not p.dependences(offset) & bit:
+        return None
+    terms, constant = affine_parts(offset)
+    stride, rest = 0, {}
+    for term, coefficient in terms.items():
+        if term.op == "axis" and term.attr[0] == vector:
+            stride = coefficient
+        elif p.dependences(term) & (bit | p.varying):
+            return None
+        else:
+            rest[term] = coefficient
+    return Strided(affine(rest, 0), stride, constant)
+
+
+def row(p: ExpressionPrinter, buffer: int, dtype: DType, rest: Expr) -> str:
+    """The address of an element, kept for the scope."""
+    key = (buffer, rest)
+    known: str | None = p.known(key)
+    if known is None:
+        known = p.pointers[buffer]
+        if rest is not integer(0):
+            known = p.f.element(known, dtype, p.operand(rest))
+        p.keep(key, known)
+    return known
+
+
+def load(p: ExpressionPrinter, expr: Expr) -> Value:
+    """Read an element, or one for each lane."""
+    f, vector, dtype, [offset] = p.f, p.vector, expr.dtype, expr.args
+    pointer = p.pointers[expr.attr]
+    if vector is None or not p.varies(offset):
+        return f.load(f.element(pointer, dtype, p.operand(offset)), dtype)
+    place = strided(p, offset, vector.number)
+    if place is None:
+        return f.gather(pointer, dtype, p.operand(offset), vector.mask)
+    if 1 < place.stride <= _MAX_PICKED and vector.mask is None:
+        return _load_picked(p, expr, place, vector)
+    start = _address(p, expr.attr, dtype, place)
+    if place.stride == 1:
+        return f.load(start, dtype, vector.lanes, vector.mask)
+    if place.stride == -1:
+        return _load_reversed(f, start, dtype, vector)
+    return f.gather(start, dtype, _steps(p, place.stride), vector.mask)
+
+
+def store(
+    p: ExpressionPrinter,
+    buffer: int,
+    offset: Expr,
+    value: Value,
+    combine: Callable[[Value, Value], Value] | None,
+    where: Value | None,
+) -> None:
+    """Write a value, or all lanes of a vector, at an offset.
+
+    ``combine(old, value)`` is written if ``combine`` is given; lanes where ``where`` (a
+    vector) is false are left as they are.
+    """
+    f, b, vector, dtype = p.f, p.f.b, p.vector, value.dtype
+    if vector is None or not p.varies(offset):
+        start = f.element(p.pointers[buffer], dtype, p.operand(offset))
+        if combine is not None:
+            value = combine(f.load(start, dtype), value)
+        f.store(value, start)
+        return
+    mask = vector.mask
+    if where is not None:
+        mask = where if mask is None else b.bitwise_and(mask, where)
+    value = b.splat(value, vector.lanes)
+    place = strided(p, offset, vector.number)
+    if place is not None and place.stride == 1:
+        start = _address(p, buffer, dtype, place)
+        if combine is not None:
+            value = combine(f.load(start, dtype, vector.lanes, mask), value)
+        f.store(value, start, mask)
+        return
+    if place is None:
+        start, indices = p.pointers[buffer], p.operand(offset)
+    else:
+        start, indices = _address(p, buffer, dtype, place), _steps(p, place.stride)
+    if combine is not None:
+        value = combine(f.gather(start, dtype, indices, mask), value)
+    f.scatter(value, start, indices, mask)
+
+
+def _address(p: ExpressionPrinter, buffer: int, dtype: DType, place: Strided) -> str:
+    """Where the first lane is."""
+    vector = p.vector
+    assert vector is not None
+    index = vector.base
+    if place.stride != 1:
+        index = p.f.b.multiply(index, p.f.b.constant(place.stride, INT64))
+    start = p.f.element(row(p, buffer, dtype, place.rest), dtype, index)
+    return p.f.element(start, dtype, place.constant + place.stride * vector.shift)
+
+
+def _steps(p: ExpressionPrinter, stride: int) -> Value:
+    """The places of the lanes from that of the first one."""
+    assert p.vector is not None
+    lanes = p.vector.lanes
+    return p.f.b.iota(INT32 if abs(stride) * lanes < 2**31 else INT64, lanes, stride)
+
+
+def _load_reversed(f: Function, start: str, dtype: DType, vector: Vector) -> Value:
+    backwards = range(vector.lanes - 1, -1, -1)
+    mask = f.b.shuffle(vector.mask, backwards) if vector.mask is not None else None
+    first = f.element(start, dtype, 1 - vector.lanes)
+    return f.b.shuffle(f.load(first, dtype, vector.lanes, mask), backwards)
+
+
+def _load_picked(p: ExpressionPrinter, expr: Expr, place: Strided, vector: Vector) -> Value:
+    """Every so manieth element: neighbouring vectors, and the lanes picked out of them.
+
+    Loads of one stride that start less than it apart (the members of a pair, say) read the same
+    vectors, except for the last one, which must not reach beyond the last element.
+    """
+    f, (lanes, stride) = p.f, (vector.lanes, place.stride)
+    natural = place.rest.bounds is not None and place.rest.bounds[0] >= 0 <= place.constant
+    first = place.constant % stride if natural else 0
+    place = Strided(place.rest, stride, place.constant - first)
+    start = _address(p, expr.attr, expr.dtype, place)
+    last = first + (lanes - 1) * stride  # the last element that is wanted
+    starts = [k * lanes for k in range(last // lanes)] + [last - lanes + 1]
+    parts = []
+    for at in starts:
+        key = (expr.attr, place, at)
+        part = p.known(key)
+        if part is None:
+            part = f.load(f.element(start, expr.dtype, at), expr.dtype, lanes)
+            p.keep(key, part)
+        parts.append(part)
+    wanted = [first + i * stride for i in range(lanes)]
+    return _picked(f, parts, starts, wanted)
+
+
+def _picked(
+    f: Function, parts: Sequence[Value], starts: Sequence[int], wanted: Sequence[int]
+) -> Value:
+    """The elements ``wanted`` from vectors that begin at ``starts``."""
+    lanes = parts[0].lanes
+    result = parts[0]
+    done = [w if w < lanes else None for w in wanted]
+    for part, start in zip(parts[1:], starts[1:]):
+        inside = [0 <= w - start < lanes for w in wanted]
+        chosen = [
+            old if old is not None else lanes + w - start if here else None
+            for old, w, here in zip(done, wanted, inside)
+        ]
+        result = f.b.shuffle(result, chosen, part)
+        done = [i if c is not None else None for i, c in enumerate(chosen)]
+    return result
