@@ -43,7 +43,10 @@ class Literal:
     __slots__ = ("aval", "val")
 
     def __init__(self, val: Any, aval: ShapedArray) -> None:
-        self.val = val if aval.shape else np.asarray(val, aval.dtype)[()]
+        if aval.shape or (isinstance(val, np.generic) and val.dtype is aval.dtype):
+            self.val = val
+        else:
+            self.val = np.asarray(val, aval.dtype)[()]
         self.aval = aval
 
     def __repr__(self) -> str:
@@ -58,9 +61,12 @@ def literal_value(literal: Literal) -> Any:
     return literal.val.item() if literal.aval.weak_type else literal.val
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # frozen ones take three times as long to make
 class Equation:
-    """``outvars = primitive[params](*invars)``, with the user's line that made it."""
+    """``outvars = primitive[params](*invars)``, with the user's line that made it.
+
+    Never changed once it is made.
+    """
 
     primitive: Primitive
     invars: tuple[Atom, ...]
@@ -69,9 +75,14 @@ class Equation:
     source: SourceLine | None = None
 
     def replace(self, **changes: Any) -> Equation:
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        fields.update(changes)
-        return Equation(**fields)
+        given = changes.get
+        return Equation(
+            given("primitive", self.primitive),
+            given("invars", self.invars),
+            given("outvars", self.outvars),
+            given("params", self.params),
+            given("source", self.source),
+        )
 
     def __str__(self) -> str:
         return _Printer().equation(self, "")

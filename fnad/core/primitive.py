@@ -32,12 +32,35 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 from fnad.core.errors import MissingRuleError, RuleError
 from fnad.core.types import ShapedArray
 
 Rule = Callable[..., Any]
+_MOST_REMEMBERED = 1024
+
+
+def remember(type_rule: Rule) -> Rule:
+    """Keep what a type rule has answered, for rules that take longer than looking it up."""
+    known: dict[Any, Any] = {}
+
+    @wraps(type_rule)
+    def remembered(*avals: ShapedArray, **params: Any) -> Any:
+        key = (avals, *params.items())
+        try:
+            found = known.get(key)
+        except TypeError:  # a parameter that cannot be hashed
+            return type_rule(*avals, **params)
+        if found is None:
+            found = type_rule(*avals, **params)
+            if len(known) >= _MOST_REMEMBERED:
+                known.clear()
+            known[key] = found
+        return found
+
+    return remembered
 
 
 class Zero:
@@ -226,10 +249,11 @@ class Primitive:
 
     def out_avals(self, avals: Sequence[ShapedArray], params: dict[str, Any]) -> list[ShapedArray]:
         """Apply the type rule and check what it returned."""
-        out = self.rule("type_rule")(*avals, **params)
+        rule = self.rules.get("type_rule") or self.rule("type_rule")
+        out = rule(*avals, **params)
         outs = list(out) if self.multiple_results else [out]
         for aval in outs:
-            if not isinstance(aval, ShapedArray):
+            if type(aval) is not ShapedArray:
                 raise RuleError(
                     f"the type_rule of primitive {self.name!r} must return"
                     f" {'a list of ShapedArray' if self.multiple_results else 'a ShapedArray'},"
@@ -239,9 +263,17 @@ class Primitive:
 
     def bind(self, *args: Any, **params: Any) -> Any:
         """Apply the primitive: record it in the innermost trace, or evaluate it with NumPy."""
-        from fnad.core.tracer import bind  # the tracer imports this module
+        return _apply(self, args, params)
 
-        return bind(self, args, params)
+
+# Set by the tracer, which imports this module.
+_apply: Callable[[Primitive, Sequence[Any], dict[str, Any]], Any]
+
+
+def install_bind(function: Callable[[Primitive, Sequence[Any], dict[str, Any]], Any]) -> None:
+    """Say what applying a primitive does; called once by `fnad.core.tracer`."""
+    global _apply
+    _apply = function
 
 
 def instantiate(tangent: Any) -> Any:

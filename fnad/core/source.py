@@ -5,19 +5,41 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from dataclasses import dataclass
-from types import FrameType
+from types import CodeType, FrameType
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
-@dataclass(frozen=True, slots=True)
 class SourceLine:
-    """A place in the user's program."""
+    """A place in the user's program: an instruction, whose line is looked up when it is shown."""
 
-    file: str
-    line: int
-    function: str
+    __slots__ = ("code", "instruction")
+
+    def __init__(self, code: CodeType, instruction: int) -> None:
+        self.code = code
+        self.instruction = instruction
+
+    @property
+    def file(self) -> str:
+        return self.code.co_filename
+
+    @property
+    def line(self) -> int:
+        return _lines(self.code)[self.instruction // 2] or self.code.co_firstlineno
+
+    @property
+    def function(self) -> str:
+        return self.code.co_name
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, SourceLine)
+            and self.code is other.code
+            and self.instruction == other.instruction
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.code, self.instruction))
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line} ({self.function})"
@@ -28,6 +50,12 @@ class SourceLine:
         return f"{os.path.basename(self.file)}:{self.line} ({self.function})"
 
 
+@functools.lru_cache(maxsize=256)
+def _lines(code: CodeType) -> list[int | None]:
+    """The line of each instruction, two bytes a piece."""
+    return [line for line, *_ in code.co_positions()]
+
+
 @functools.cache
 def is_internal(file: str) -> bool:
     """Whether a file belongs to fnad or to the interpreter rather than to the user."""
@@ -36,17 +64,12 @@ def is_internal(file: str) -> bool:
     )
 
 
-def user_frame() -> FrameType | None:
-    """Return the innermost frame on the stack that runs the user's code."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and is_internal(frame.f_code.co_filename):
-        frame = frame.f_back
-    return frame
-
-
 def user_line() -> SourceLine | None:
     """Return the user's line that is being run, or None if there is none."""
-    frame = user_frame()
-    if frame is None:
-        return None
-    return SourceLine(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if not is_internal(code.co_filename):
+            return SourceLine(code, frame.f_lasti)
+        frame = frame.f_back
+    return None

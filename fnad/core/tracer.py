@@ -32,7 +32,7 @@ from fnad.core.errors import (
 from fnad.core.interpret import as_value, evaluate_primitive
 from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var
 from fnad.core.ownership import Snapshots, own_results
-from fnad.core.primitive import Primitive
+from fnad.core.primitive import Primitive, install_bind
 from fnad.core.source import SourceLine, user_line
 from fnad.core.types import ShapedArray, aval_of
 
@@ -93,7 +93,8 @@ class Trace:
         self.invars: list[Var] = []
         self.consts: dict[int, tuple[Var, Any]] = {}
         self.values: dict[Var, Any] = {}
-        self.makers: dict[Var, Equation] = {}
+        self._makers: dict[Var, Equation] = {}
+        self._num_indexed = 0
         self.source: SourceLine | None = None
 
     def new_input(self, aval: ShapedArray, value: Any, source: SourceLine | None) -> Tracer:
@@ -131,20 +132,20 @@ class Trace:
         """Append an equation and return tracers of its results."""
         source = self.source or user_line()
         try:
-            atoms = tuple([self.atom(a) for a in args])
+            atoms = tuple(
+                [
+                    a.variable if type(a) is Tracer and a.recorder is self else self.atom(a)
+                    for a in args
+                ]
+            )
             avals = primitive.out_avals([a.aval for a in atoms], params)
         except (TypeError, ValueError) as error:
             add_source_note(error, source)
             raise
-        eqn = Equation(primitive, atoms, tuple([Var(a) for a in avals]), params, source)
-        return self._append(eqn)
-
-    def _append(self, eqn: Equation) -> Any:
-        self.eqns.append(eqn)
-        for var in eqn.outvars:
-            self.makers[var] = eqn
-        outs = [Tracer(self, v, eqn.source) for v in eqn.outvars]
-        return outs if eqn.primitive.multiple_results else outs[0]
+        outvars = tuple([Var(a) for a in avals])
+        self.eqns.append(Equation(primitive, atoms, outvars, params, source))
+        outs = [Tracer(self, v, source) for v in outvars]
+        return outs if primitive.multiple_results else outs[0]
 
     def inline(self, jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:
         """Copy the equations of ``jaxpr`` into this trace, applied to ``args``."""
@@ -154,11 +155,9 @@ class Trace:
         for eqn in jaxpr.eqns:
             outvars = tuple([Var(v.aval) for v in eqn.outvars])
             invars = tuple([a if isinstance(a, Literal) else env[a] for a in eqn.invars])
-            new = Equation(eqn.primitive, invars, outvars, eqn.params, eqn.source or self.source)
-            self.eqns.append(new)
-            for old, var in zip(eqn.outvars, outvars, strict=True):
-                env[old] = var
-                self.makers[var] = new
+            source = eqn.source or self.source
+            self.eqns.append(Equation(eqn.primitive, invars, outvars, eqn.params, source))
+            env.update(zip(eqn.outvars, outvars))
         outs: list[Any] = []
         source = self.source or user_line()
         for atom in jaxpr.outvars:
@@ -168,6 +167,13 @@ class Trace:
             else:
                 outs.append(Tracer(self, new_atom, source))
         return outs
+
+    def _maker(self, var: Var) -> Equation:
+        """The equation that defines a variable."""
+        for eqn in self.eqns[self._num_indexed :]:
+            self._makers.update(dict.fromkeys(eqn.outvars, eqn))
+        self._num_indexed = len(self.eqns)
+        return self._makers[var]
 
     def value_of(self, var: Var) -> Any:
         """Evaluate what ``var`` needs, and nothing else; raise if an input is `Unknown`."""
@@ -181,7 +187,7 @@ class Trace:
                     raise _NotConcrete(self.values[top].reason)
                 stack.pop()
                 continue
-            eqn = self.makers[top]
+            eqn = self._maker(top)
             ready = True
             for atom in eqn.invars:
                 if isinstance(atom, Var):
@@ -281,24 +287,24 @@ def rewrite(
 
 
 @contextmanager
-def source_of(eqn: Equation) -> Iterator[None]:
-    """Attribute what is recorded within the block to the user's line behind ``eqn``."""
-    trace = current_trace()
-    if trace is None:
-        yield
-        return
-    saved, trace.source = trace.source, eqn.source
+def sources() -> Iterator[Trace]:
+    """The innermost trace, whose ``source`` the block sets to that of each equation it rewrites.
+
+    What is recorded then is attributed to the user's line behind the equation.
+    """
+    trace = _stack.traces[-1]
+    saved = trace.source
     try:
-        yield
+        yield trace
     finally:
         trace.source = saved
 
 
 def bind(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
     """Record ``primitive`` in the innermost trace, or evaluate it where there is none."""
-    trace = current_trace()
-    if trace is not None:
-        return trace.record(primitive, args, params)
+    traces = _stack.traces
+    if traces:
+        return traces[-1].record(primitive, args, params)
     for arg in args:
         if isinstance(arg, Tracer):
             raise_leaked(arg)
@@ -306,6 +312,9 @@ def bind(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> A
     primitive.out_avals([aval_of(a) for a in args], params)
     outs = evaluate_primitive(primitive, args, params)
     return outs if primitive.multiple_results else outs[0]
+
+
+install_bind(bind)
 
 
 def apply_jaxpr(jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:

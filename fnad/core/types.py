@@ -21,9 +21,9 @@ def short_dtype(dtype: np.dtype[Any]) -> str:
     return dtype.name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # frozen ones take three times as long to make
 class ShapedArray:
-    """The type of a traced array.
+    """The type of a traced array; never changed once it is made.
 
     ``weak_type`` marks values that came from Python scalars: they take the dtype of the
     arrays that they meet, as Python scalars do under NumPy 2's promotion (NEP 50).
@@ -102,6 +102,11 @@ _PYTHON_SCALARS: dict[type, ShapedArray] = {
 }
 
 SUPPORTED_KINDS = "biufc"
+# The characters of the dtypes that fnad holds.
+HELD = "?bhilqBHILQefdFD"
+_SCALARS = _PYTHON_SCALARS | {
+    np.dtype(char).type: ShapedArray((), np.dtype(np.dtype(char).type)) for char in HELD
+}
 
 # The dtype of tangents and cotangents of integers and booleans: it holds nothing (as in JAX).
 float0 = np.dtype([("float0", np.void, 0)])
@@ -124,12 +129,12 @@ def aval_of(value: Any) -> ShapedArray:
     TypeError
         If ``value`` is none of these, or an array whose dtype fnad cannot hold (object, string).
     """
+    scalar = _SCALARS.get(type(value))
+    if scalar is not None:
+        return scalar
     aval = getattr(value, "aval", None)
     if isinstance(aval, ShapedArray):
         return aval
-    python = _PYTHON_SCALARS.get(type(value))
-    if python is not None:
-        return python
     if isinstance(value, (np.ndarray, np.generic)):
         if value.dtype.kind not in SUPPORTED_KINDS or (
             value.dtype.itemsize == 16 and (value.dtype.kind == "f")
@@ -161,7 +166,7 @@ def is_differentiable(aval: ShapedArray) -> bool:
 
 def check_same_shape(name: str, avals: Sequence[ShapedArray]) -> tuple[int, ...]:
     """Return the one shape of all non-scalar ``avals``; scalars (rank 0) go with any shape."""
-    shapes = {a.shape for a in avals if a.shape != ()}
+    shapes = {a.shape for a in avals if a.shape}
     if len(shapes) > 1:
         raise TypeError(
             f"{name}: operands must have equal shapes (or be scalars), got "

@@ -62,17 +62,21 @@ def shape_of(x: Array) -> tuple[int, ...]:
 
 def is_weak(x: Array) -> bool:
     """Whether an operand takes the dtype of the arrays it meets (Python scalars do)."""
-    return type(x) in (int, float, complex) or (type(x) is Tracer and x.variable.aval.weak_type)
+    kind = type(x)
+    if kind is Tracer:
+        return bool(x.variable.aval.weak_type)
+    return kind is int or kind is float or kind is complex
 
 
 def dtype_of(x: Array) -> DType:
     """The dtype of an operand when it stands alone: Python's int is int64, float is float64."""
-    return aval_of(x).dtype
+    return x.variable.aval.dtype if type(x) is Tracer else aval_of(x).dtype
 
 
 def promotion_key(x: Array) -> Any:
     """How an operand takes part in promotion: a dtype, or int, float, complex if it is weak."""
-    return promotion_operand(x.variable.aval if type(x) is Tracer else aval_of(x))
+    aval = x.variable.aval if type(x) is Tracer else aval_of(x)
+    return promotion_operand(aval) if aval.weak_type else aval.dtype
 
 
 @functools.lru_cache(maxsize=8192)
@@ -94,12 +98,12 @@ def convert(x: Array, dtype: DType) -> Array:
     kind = type(x)
     if kind is Tracer:
         aval = x.variable.aval
-        if aval.dtype == dtype and not aval.weak_type:
+        if (aval.dtype is dtype or aval.dtype == dtype) and not aval.weak_type:
             return x
         return convert_element_type(x, dtype)
     if kind in _PYTHON_SCALARS:
         return python_scalar(x, dtype)
-    if x.dtype == dtype:
+    if x.dtype is dtype or x.dtype == dtype:
         return x
     if x.ndim == 0:
         with np.errstate(all="ignore"):
@@ -139,7 +143,7 @@ def expand(x: Array, shape: tuple[int, ...]) -> Array:
 def broadcast_shapes(shapes: Sequence[tuple[int, ...]], name: str) -> tuple[int, ...]:
     """The common shape of operands, or an error that names the function and the shapes."""
     first = shapes[0]
-    if all(s == first for s in shapes):
+    if shapes.count(first) == len(shapes):
         return first
     try:
         return np.broadcast_shapes(*shapes)
@@ -152,7 +156,10 @@ def broadcast_shapes(shapes: Sequence[tuple[int, ...]], name: str) -> tuple[int,
 
 def broadcast_operands(xs: Sequence[Array], name: str) -> list[Array]:
     """Broadcast operands to their common shape; scalars stay scalars."""
-    shapes = [shape_of(x) for x in xs]
+    shapes = [x.variable.aval.shape if type(x) is Tracer else shape_of(x) for x in xs]
+    distinct = set(shapes)
+    if len(distinct) == 1 or (len(distinct) == 2 and () in distinct):
+        return list(xs)
     shape = broadcast_shapes(shapes, name)
     return [x if s == () or s == shape else expand(x, shape) for x, s in zip(xs, shapes)]
 

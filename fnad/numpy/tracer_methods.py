@@ -47,7 +47,7 @@ _UNARY = {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "in
 
 
 def _is_operand(other: Any) -> bool:
-    return is_array_like(other) or isinstance(other, (list, tuple))
+    return type(other) is Tracer or is_array_like(other) or isinstance(other, (list, tuple))
 
 
 def _forward(operation: Elementwise) -> Callable[[Any, Any], Any]:

@@ -36,10 +36,12 @@ class Elementwise:
     compute: Callable[..., Any]
 
     def __call__(self, *operands: Any) -> Any:
-        xs = [as_operand(x) for x in operands]
+        xs = [x if type(x) is Tracer else as_operand(x) for x in operands]
         dtypes = resolve_dtypes(self.ufunc, *[promotion_key(x) for x in xs])
         xs = [convert(x, dtype) for x, dtype in zip(xs, dtypes)]
-        return self.compute(*broadcast_operands(xs, self.ufunc.__name__))
+        if len(xs) > 1:
+            xs = broadcast_operands(xs, self.ufunc.__name__)
+        return self.compute(*xs)
 
     def operate(self, *operands: Any) -> Any:
         """Apply as an operator: like a call, but weak operands give a weak result."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fnad.core.primitive import Linear, Primitive
+from fnad.core.primitive import Linear, Primitive, remember
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.shape import (
@@ -39,6 +39,7 @@ def _sizes(shape: Sequence[int], axes: Axes) -> tuple[int, ...]:
 
 
 @dot_general_p.type_rule
+@remember
 def _(a, b, *, dimension_numbers, preferred_element_type):
     (a_contract, b_contract), (a_batch, b_batch) = dimension_numbers
     if a.dtype != b.dtype:

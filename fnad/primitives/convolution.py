@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fnad.core.primitive import Linear, Primitive
+from fnad.core.primitive import Linear, Primitive, remember
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.contraction import dot_general
 from fnad.primitives.shape import int_tuple, moveaxis, reshape, rev, transpose
@@ -67,6 +67,7 @@ def _sizes(lhs_shape: Any, rhs_shape: Any, params: dict[str, Any]) -> _Sizes:
 
 
 @conv_general_dilated_p.type_rule
+@remember
 def _(lhs, rhs, **params):
     numbers, groups = params["dimension_numbers"], params["feature_group_count"]
     if lhs.dtype != rhs.dtype or lhs.dtype.kind not in "iufc":

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fnad.core.primitive import Linear, Primitive
+from fnad.core.primitive import Linear, Primitive, remember
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.arithmetic import clamp
 from fnad.primitives.indexing import gather_p, lower_indices, scatter_p
@@ -56,6 +56,7 @@ def _evaluate_place(starts: Sequence[Any], shape: Sequence[int], sizes: Sequence
 
 
 @dynamic_slice_p.type_rule
+@remember
 def _(x, *starts, slice_sizes):
     _check_starts("dynamic_slice", x, starts, slice_sizes)
     return ShapedArray(slice_sizes, x.dtype)
@@ -185,6 +186,7 @@ dynamic_update_slice_p = Primitive(
 
 
 @dynamic_update_slice_p.type_rule
+@remember
 def _(x, update, *starts):
     _check_starts("dynamic_update_slice", x, starts, update.shape)
     if update.dtype != x.dtype:

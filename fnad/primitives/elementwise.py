@@ -95,8 +95,10 @@ def elementwise(
 
     @primitive.type_rule
     def _(*avals: ShapedArray, **params: Any) -> Any:
-        dtype = same_dtype(name, avals)
-        check_kind(name, dtype, kinds)
+        dtype = avals[0].dtype
+        if dtype.kind not in kinds or len(avals) > 1:
+            same_dtype(name, avals)
+            check_kind(name, dtype, kinds)
         aval = result_aval(name, avals, _result_dtype(result, dtype, params))
         return [aval] * num_results if num_results > 1 else aval
 
@@ -124,7 +126,7 @@ def same_dtype(name: str, avals: Sequence[ShapedArray]) -> np.dtype[Any]:
         If the dtypes differ.
     """
     dtype = avals[0].dtype
-    if any(a.dtype != dtype for a in avals):
+    if any([a.dtype is not dtype and a.dtype != dtype for a in avals]):
         raise TypeError(
             f"{name}: operands must have equal dtypes, got {', '.join(map(str, avals))}."
             f" Convert one of them with astype, or use the function of fnad.numpy, which"
@@ -145,8 +147,12 @@ def check_kind(name: str, dtype: np.dtype[Any], kinds: str) -> None:
 
 def result_aval(name: str, avals: Sequence[ShapedArray], dtype: np.dtype[Any]) -> ShapedArray:
     """The type of an elementwise result: weak only if all operands are."""
-    weak = all(a.weak_type for a in avals) and dtype.kind != "b"
-    return ShapedArray(check_same_shape(name, avals), dtype, weak)
+    shape = check_same_shape(name, avals)
+    weak = dtype.kind != "b" and all([a.weak_type for a in avals])
+    for aval in avals:  # mostly one of them is it
+        if aval.shape == shape and aval.dtype is dtype and aval.weak_type == weak:
+            return aval
+    return ShapedArray(shape, dtype, weak)
 
 
 def _result_dtype(result: Any, dtype: np.dtype[Any], params: dict[str, Any]) -> np.dtype[Any]:
@@ -339,8 +345,11 @@ def matched(name: str, *xs: Any) -> list[Any]:
         If a scalar does not go into that dtype (a float next to integers).
     """
     avals = [aval_of(x) for x in xs]
-    dtype = next((a.dtype for a in avals if not a.weak_type), None)
-    if dtype is not None:
+    strong = [a.dtype for a in avals if not a.weak_type]
+    if len(strong) == len(xs):
+        return list(xs)
+    if strong:
+        dtype = strong[0]
         return [_take_dtype(name, x, a, dtype) for x, a in zip(xs, avals)]
     dtype = max((a.dtype for a in avals), key=lambda d: "ifc".index(d.kind))
     return [_convert(x, a, dtype, weak=True) for x, a in zip(xs, avals)]

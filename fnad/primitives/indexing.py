@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fnad.core.primitive import Linear, Primitive, Zero, instantiate
+from fnad.core.primitive import Linear, Primitive, Zero, instantiate, remember
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.logic import bitwise_and, eq, ge, lt, select
 from fnad.primitives.shape import (
@@ -107,6 +107,7 @@ gather_p = Primitive(
 
 
 @gather_p.type_rule
+@remember
 def _(x, *indices, mode):
     _check_indices("gather", x, indices, mode)
     return ShapedArray((*indices[0].shape, *x.shape[len(indices) :]), x.dtype)
@@ -212,6 +213,7 @@ _UFUNCS = {"add": np.add, "multiply": np.multiply, "min": np.minimum, "max": np.
 
 
 @scatter_p.type_rule
+@remember
 def _(x, updates, *indices, kind, mode):
     _check_indices("scatter", x, indices, mode)
     if kind not in KINDS:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fnad.core.primitive import Primitive, Zero
+from fnad.core.primitive import Primitive, Zero, remember
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.logic import convert_element_type, eq, select
 from fnad.primitives.shape import (
@@ -35,6 +35,7 @@ def _reduction(
     primitive = Primitive(name, doc)
 
     @primitive.type_rule
+    @remember
     def _(x, *, axes):
         check_axes(name, "axes", axes, x.ndim)
         if x.dtype.kind not in kinds:

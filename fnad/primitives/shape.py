@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fnad.core.primitive import Primitive, install_zeros
+from fnad.core.primitive import Primitive, install_zeros, remember
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.logic import convert_element_type
 
@@ -64,6 +64,7 @@ broadcast_in_dim_p = Primitive(
 
 
 @broadcast_in_dim_p.type_rule
+@remember
 def _(x, *, shape, broadcast_dimensions):
     dims = broadcast_dimensions
     check_axes("broadcast_in_dim", "broadcast_dimensions", dims, len(shape))
@@ -211,6 +212,7 @@ reshape_p = Primitive(
 
 
 @reshape_p.type_rule
+@remember
 def _(x, *, new_sizes):
     if any(n < 0 for n in new_sizes) or math.prod(new_sizes) != x.size:
         raise TypeError(
@@ -293,6 +295,7 @@ transpose_p = Primitive(
 
 
 @transpose_p.type_rule
+@remember
 def _(x, *, permutation):
     if sorted(permutation) != list(range(x.ndim)):
         raise TypeError(
@@ -372,6 +375,7 @@ rev_p = Primitive("rev", "Reverse the order of the elements along ``dimensions``
 
 
 @rev_p.type_rule
+@remember
 def _(x, *, dimensions):
     check_axes("rev", "dimensions", dimensions, x.ndim)
     return x.strong()
@@ -427,6 +431,7 @@ iota_p = Primitive(
 
 
 @iota_p.type_rule
+@remember
 def _(*, dtype, shape, dimension):
     if dtype.kind not in "iufc":
         raise TypeError(f"iota: dtype must be numeric, got {dtype}")

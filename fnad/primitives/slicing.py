@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fnad.core.primitive import Linear, Primitive
+from fnad.core.primitive import Linear, Primitive, remember
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.logic import select
 from fnad.primitives.reductions import reduce_sum
@@ -32,6 +32,7 @@ slice_p = Primitive(
 
 
 @slice_p.type_rule
+@remember
 def _(x, *, start_indices, limit_indices, strides):
     if not len(start_indices) == len(limit_indices) == len(strides) == x.ndim:
         raise TypeError(
@@ -146,6 +147,7 @@ def _padded_shape(shape, padding_config):
 
 
 @pad_p.type_rule
+@remember
 def _(x, value, *, padding_config):
     if len(padding_config) != x.ndim or any(gap < 0 for *_, gap in padding_config):
         raise ValueError(
@@ -264,6 +266,7 @@ concatenate_p = Primitive(
 
 
 @concatenate_p.type_rule
+@remember
 def _(*xs, dimension):
     if not xs:
         raise ValueError("concatenate: needs at least one array")

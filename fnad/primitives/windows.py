@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fnad.core.primitive import Primitive
+from fnad.core.primitive import Primitive, remember
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.reductions import reduce_max, reduce_min, reduce_prod, reduce_sum
 from fnad.primitives.shape import int_tuple, moveaxis, reshape
@@ -55,6 +55,7 @@ windows_p = Primitive(
 
 
 @windows_p.type_rule
+@remember
 def _(x, *, window_dimensions, window_strides, window_dilation):
     _check_windows("windows", x, window_dimensions, window_strides, window_dilation)
     lead = x.ndim - len(window_dimensions)
@@ -149,6 +150,7 @@ def _split_fold(shape: Sequence[int], num: int) -> tuple[tuple[int, ...], ...]:
 
 
 @fold_p.type_rule
+@remember
 def _(y, *, shape, window_strides, window_dilation):
     if y.ndim < 2 * len(shape):
         raise ValueError(

@@ -14,7 +14,7 @@ from typing import Any
 from fnad.core.errors import RuleError
 from fnad.core.ir import Atom, Equation, Jaxpr, Literal, literal_value, memoize, sub_jaxprs
 from fnad.core.rewrites import BatchAxis, Mask
-from fnad.core.tracer import rewrite, source_of
+from fnad.core.tracer import rewrite, sources
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.subprograms import broadcast_batch
 
@@ -48,13 +48,14 @@ def batch_jaxpr(
         def value(atom: Atom) -> Any:
             return literal_value(atom) if isinstance(atom, Literal) else values[atom]
 
-        for eqn in jaxpr.eqns:
-            with source_of(eqn):
+        with sources() as trace:
+            for eqn in jaxpr.eqns:
+                trace.source = eqn.source
                 ins = [value(a) for a in eqn.invars]
                 mask = [a in has_axis for a in eqn.invars]
                 outs, out_mask = _batch_equation(eqn, ins, mask, axis)
-            values.update(zip(eqn.outvars, outs, strict=True))
-            has_axis.update(v for v, b in zip(eqn.outvars, out_mask, strict=True) if b)
+                values.update(zip(eqn.outvars, outs, strict=True))
+                has_axis.update(v for v, b in zip(eqn.outvars, out_mask, strict=True) if b)
 
         outs = []
         for atom, wanted in zip(jaxpr.outvars, instantiate, strict=True):

@@ -14,7 +14,7 @@ from fnad.core.errors import RuleError
 from fnad.core.ir import Atom, Equation, Jaxpr, Literal, literal_value, memoize
 from fnad.core.primitive import Zero, instantiate
 from fnad.core.rewrites import Mask
-from fnad.core.tracer import rewrite, source_of
+from fnad.core.tracer import rewrite, sources
 from fnad.core.types import aval_of
 
 
@@ -55,17 +55,18 @@ def _jvp_equations(
     def dot(atom: Atom) -> Any:
         return dots[atom] if atom in dots else Zero(atom.aval.strong())
 
-    for eqn in jaxpr.eqns:
-        with source_of(eqn):
+    with sources() as trace:
+        for eqn in jaxpr.eqns:
+            trace.source = eqn.source
             ins = [value(a) for a in eqn.invars]
-            if any(a in dots for a in eqn.invars):
-                outs, outs_dot = _jvp_equation(eqn, ins, [dot(a) for a in eqn.invars])
-                dots.update(
-                    (v, t) for v, t in zip(eqn.outvars, outs_dot) if not isinstance(t, Zero)
-                )
-            else:
+            if dots.keys().isdisjoint(eqn.invars):
                 outs = eqn.primitive.bind(*ins, **eqn.params)
                 outs = outs if eqn.primitive.multiple_results else [outs]
+            else:
+                outs, outs_dot = _jvp_equation(eqn, ins, [dot(a) for a in eqn.invars])
+                for v, t in zip(eqn.outvars, outs_dot):
+                    if not isinstance(t, Zero):
+                        dots[v] = t
             values.update(zip(eqn.outvars, outs, strict=True))
     return [value(a) for a in jaxpr.outvars], [dot(a) for a in jaxpr.outvars]
 

@@ -13,7 +13,7 @@ from fnad.core.errors import RuleError
 from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var, literal_value, memoize
 from fnad.core.primitive import Linear, Zero, instantiate
 from fnad.core.rewrites import Mask
-from fnad.core.tracer import rewrite, source_of
+from fnad.core.tracer import rewrite, sources
 from fnad.core.types import aval_of
 
 
@@ -49,14 +49,15 @@ def _backward(
     def value(atom: Atom) -> Any:
         return literal_value(atom) if isinstance(atom, Literal) else values[atom]
 
-    for eqn in jaxpr.eqns:
-        if any(a in linear_vars for a in eqn.invars):
-            linear_vars.update(eqn.outvars)
-            linear_eqns.append(eqn)
-            continue
-        with source_of(eqn):
+    with sources() as trace:
+        for eqn in jaxpr.eqns:
+            if not linear_vars.isdisjoint(eqn.invars):
+                linear_vars.update(eqn.outvars)
+                linear_eqns.append(eqn)
+                continue
+            trace.source = eqn.source
             outs = eqn.primitive.bind(*map(value, eqn.invars), **eqn.params)
-        values.update(zip(eqn.outvars, outs if eqn.primitive.multiple_results else [outs]))
+            values.update(zip(eqn.outvars, outs if eqn.primitive.multiple_results else [outs]))
 
     cts: dict[Atom, Any] = {}
 
@@ -66,10 +67,11 @@ def _backward(
 
     for atom, ct in zip(jaxpr.outvars, cts_out, strict=True):
         accumulate(atom, ct)
-    for eqn in reversed(linear_eqns):
-        if not any(v in cts for v in eqn.outvars):
-            continue
-        with source_of(eqn):
+    with sources() as trace:
+        for eqn in reversed(linear_eqns):
+            if cts.keys().isdisjoint(eqn.outvars):
+                continue
+            trace.source = eqn.source
             out_cts = [cts.pop(v) if v in cts else Zero(v.aval.strong()) for v in eqn.outvars]
             operands = [Linear(a.aval) if a in linear_vars else value(a) for a in eqn.invars]
             for atom, ct in zip(eqn.invars, _transpose_equation(eqn, out_cts, operands)):
