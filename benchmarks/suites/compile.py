@@ -48,6 +48,9 @@ def run(options: Options) -> Report:
         growth = _growth(1 if options.quick else 3)
         data["unrolled_seconds"] = growth
         parts.append(_growth_text(growth))
+        large = _large_array(3 if options.quick else 7)
+        data["large_array_seconds"] = large
+        parts.append(_large_array_text(large))
     return Report("\n\n".join(parts), data, ok=all("fnad" in row.seconds for row in rows))
 
 
@@ -150,6 +153,56 @@ def _growth(repeats: int) -> dict[int, float]:
             break
         found[steps] = statistics.median(times)
     return found
+
+
+_CLOSED_OVER = ("as an argument", "closed over")
+
+
+def _large_array(repeats: int) -> dict[str, float]:
+    """fnad's first call of a program with an array of 80 MB, given to it in two ways."""
+    samples: dict[str, list[float]] = {way: [] for way in _CLOSED_OVER}
+    for _ in range(repeats):
+        for way in _CLOSED_OVER:
+            with tempfile.TemporaryDirectory() as cache:
+                samples[way].append(
+                    call_in_child(
+                        __name__, "with_large_array", way, environment={"FNAD_CACHE_DIR": cache}
+                    )
+                )
+    return {way: statistics.median(many) for way, many in samples.items()}
+
+
+def with_large_array(way: str) -> float:
+    """Seconds to trace and compile a perceptron on rows of a table; called in a child."""
+    import fnad
+
+    table = np.ones((156_250, 128), np.float32)
+    weights = [np.eye(128, dtype=np.float32)] * 4
+    indices = np.arange(64)
+
+    def loss(weights: Any, indices: Any, table: Any) -> Any:
+        x = fnad.numpy.take(table, indices, axis=0)
+        for kernel in weights:
+            x = np.tanh(x @ kernel)
+        return x.sum()
+
+    def closed(weights: Any, indices: Any) -> Any:
+        return loss(weights, indices, table)
+
+    fnad.jit(_increment)(_ARGUMENT)
+    start = time.perf_counter()
+    if way == _CLOSED_OVER[0]:
+        fnad.jit(fnad.grad(loss)).lower(weights, indices, table).compile()
+    else:
+        fnad.jit(fnad.grad(closed)).lower(weights, indices).compile()
+    return time.perf_counter() - start
+
+
+def _large_array_text(seconds: dict[str, float]) -> str:
+    times = [seconds_text(seconds[way]) for way in _CLOSED_OVER]
+    ratio = seconds[_CLOSED_OVER[1]] / seconds[_CLOSED_OVER[0]]
+    header = ["trace and compile", *_CLOSED_OVER, "ratio"]
+    return table(header, [["gradient with a table of 80 MB", *times, f"{ratio:.2f}"]])
 
 
 def _text(rows: list[Row], peers: list[str]) -> str:
