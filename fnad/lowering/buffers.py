@@ -86,9 +86,7 @@ def place(buffers: Sequence[Buffer], body: Sequence[Node]) -> tuple[tuple[Buffer
     intervals = lifetimes.intervals()
     inside = local_buffers(body)
     temps = [
-        b
-        for b in buffers
-        if b.role == "temp" and b.number in intervals and b.number not in inside
+        b for b in buffers if b.role == "temp" and b.number in intervals and b.number not in inside
     ]
     offsets, arena = _place_large([b for b in temps if b.nbytes > _SMALL], intervals)
     small, arena = _place_small([b for b in temps if b.nbytes <= _SMALL], intervals, arena)

@@ -10,6 +10,9 @@ from fnad.lowering.walk import below, postorder
 
 # Above this an element is stored rather than computed twice.
 CHEAP = 6
+# The same where a kernel is cut and the tensor is larger than a cache.
+CHEAP_FAR = 24
+FAR_BYTES = 1 << 18
 # Above this many operations a kernel is cut.
 MAX_EXPRESSIONS = 160
 # Two kernels stay apart if they have more operations together.
@@ -44,6 +47,22 @@ def at_most(limit: int, exprs: Sequence[Expr], others: Sequence[Expr] = ()) -> b
     if sum([e.weight for e in (*exprs, *others)]) <= limit:  # no operation is counted too few
         return True
     return operations_of(exprs) + operations_of(others) <= limit
+
+
+def costs_more(expr: Expr, limit: int) -> bool:
+    """Whether `cost` is above a limit; found without a look at all of the expression."""
+    found, seen, total = [expr], {expr}, 0
+    for e in found:  # grows while it is walked
+        if e.op == "reduce":
+            return True
+        total += _COSTS.get(e.op, 1)
+        if total > limit:
+            return True
+        for arg in e.args:
+            if arg not in seen:
+                seen.add(arg)
+                found.append(arg)
+    return False
 
 
 def cost(expr: Expr) -> int:

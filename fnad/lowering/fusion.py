@@ -109,7 +109,12 @@ def _fuse_schedule(body: Sequence[Node]) -> list[Node]:
 
 
 def _worthwhile(earlier: Kernel, mine: Access, later: Kernel, found: Access) -> bool:
-    """Whether two kernels share memory traffic, and are not too large together."""
+    """Whether two kernels share memory traffic, and are not too large together.
+
+    A kernel that only lays elements out anew stays near those who read them.
+    """
+    if all(s.value.op == "load" for s in later.stores):
+        return False
     shared = (mine.reads | mine.writes) & (found.reads | found.writes)
     return bool(shared) and at_most(MAX_FUSED, kernel_exprs(earlier), kernel_exprs(later))
 

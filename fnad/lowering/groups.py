@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import cast
 
 from fnad.lowering.access import Access, access, kernel_exprs, loads, node_bodies, own_access
 from fnad.lowering.expr import Expr, affine_parts, axis
@@ -40,6 +41,8 @@ _PRODUCT_ROWS = 96
 # Fewer rows than this are not worth grouping: the threads divide them.
 _MIN_ROWS = 8
 _MAX_MEMBERS = 24
+# What is so small runs before all that does not need it, so that it does not part what does.
+_EARLY_BYTES = 1 << 18
 # How many earlier nodes are tried.
 _CANDIDATES = 12
 _PRODUCTS_JOIN = False
@@ -129,7 +132,17 @@ class _Candidate:
     touches: list[_Touch]
     extent: int
     access: Access
-    written: set[int] = field(default_factory=set)
+    written: set[int]
+
+    @property
+    def lays_out(self) -> bool:
+        """Whether this only lays elements out anew: that goes with those who read them."""
+        node = self.nodes[0]
+        return (
+            len(self.nodes) == 1
+            and isinstance(node, Kernel)
+            and all(s.value.op == "load" for s in node.stores)
+        )
 
 
 def _candidate(node: Node, found: Access) -> _Candidate | None:
@@ -153,27 +166,32 @@ class _Grouping:
 
     def __init__(self, buffers: dict[int, Buffer]) -> None:
         self.buffers = buffers
+        self.early: list[Node] = []  # small nodes that depend on nothing here
         self.entries: list[_Candidate | Node] = []
         self.last_write: dict[int, int] = {}
         self.last_touch: dict[int, int] = {}
 
-    def add(self, node: Node) -> None:
-        found = access(node)
+    def add(self, entry: _Candidate | Node) -> None:
+        """Add an entry at the end, or to an earlier one that it may join."""
+        new = entry if isinstance(entry, _Candidate) else None
+        found = access(entry) if not isinstance(entry, _Candidate) else entry.access
         barrier = max(
             [self.last_write.get(n, -1) for n in found.reads]
             + [self.last_touch.get(n, -1) for n in found.writes],
             default=-1,
         )
-        new = _candidate(node, found)
         position = len(self.entries)
-        if new is not None:
+        if new is not None and not new.lays_out:
             for earlier in range(position - 1, max(barrier, position - _CANDIDATES, 0) - 1, -1):
-                entry = self.entries[earlier]
-                if isinstance(entry, _Candidate) and self._join(entry, new):
+                other = self.entries[earlier]
+                if isinstance(other, _Candidate) and self._join(other, new):
                     position = earlier
                     break
         if position == len(self.entries):
-            self.entries.append(node if new is None else new)
+            if barrier < 0 and self._small(found):
+                self.early += new.nodes if new is not None else [cast(Node, entry)]
+                return
+            self.entries.append(entry)
         for number in found.reads | found.writes:
             self.last_touch[number] = max(position, self.last_touch.get(number, -1))
         for number in found.writes:
@@ -212,10 +230,15 @@ class _Grouping:
 
     def nodes(self, uses: dict[int, int]) -> list[Node]:
         """The schedule; ``uses`` tells how many nodes of the whole plan use a buffer."""
-        return [
+        later = [
             self._grouped(entry, uses) if isinstance(entry, _Candidate) else entry
             for entry in self.entries
         ]
+        return [*self.early, *later]
+
+    def _small(self, found: Access) -> bool:
+        """Whether a node may run early: what it writes is little to keep."""
+        return sum(self.buffers[n].nbytes for n in found.writes) <= _EARLY_BYTES
 
     def _grouped(self, entry: _Candidate, uses: dict[int, int]) -> Node:
         if len(entry.nodes) == 1:
@@ -281,10 +304,15 @@ def _count_uses(body: Sequence[Node], uses: dict[int, int]) -> None:
 def _group_schedule(
     body: Sequence[Node], buffers: dict[int, Buffer], uses: dict[int, int]
 ) -> list[Node]:
-    grouping = _Grouping(buffers)
+    nodes = _Grouping(buffers)
     for node in body:
-        grouping.add(_grouped_inside(node, buffers, uses))
-    return grouping.nodes(uses)
+        inside = _grouped_inside(node, buffers, uses)
+        nodes.add(_candidate(inside, access(inside)) or inside)
+    groups = _Grouping(buffers)  # what laid elements out has found its readers
+    for entry in nodes.entries:
+        groups.add(entry)
+    groups.early = [*nodes.early, *groups.early]
+    return groups.nodes(uses)
 
 
 def _grouped_inside(node: Node, buffers: dict[int, Buffer], uses: dict[int, int]) -> Node:

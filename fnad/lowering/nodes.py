@@ -12,10 +12,14 @@ import numpy as np
 from fnad.lowering.expr import B, Expr, affine, affine_parts, integer
 from fnad.lowering.kernels import build_kernel
 from fnad.lowering.plan import Accumulate, Contraction, Copy, Matrix, Origin, Sort, Store
-from fnad.lowering.tensors import Tensor, generic_index, linear
+from fnad.lowering.tensors import Tensor, generic_index, linear, row_major
+from fnad.lowering.walk import postorder
 
 if TYPE_CHECKING:
     from fnad.lowering.planner import Planner
+
+
+SEVERAL_BATCH_AXES = False
 
 
 def neutral(kind: str, dtype: np.dtype[Any]) -> Any:
@@ -49,60 +53,110 @@ def copied(p: Planner, t: Tensor) -> Tensor:
 
 def contract(p: Planner, a: Tensor, b: Tensor) -> Tensor:
     """See `Planner.contract`."""
-    (batch, m, k), n = a.shape, b.shape[2]
-    if 0 in (batch, m, n, k):
-        return p.compute((batch, m, n), a.dtype, lambda index: B.constant(0, a.dtype))
+    (*batch, m, k), n = a.shape, b.shape[-1]
+    shape = (*batch, m, n)
+    if 0 in (*batch, m, n, k):
+        return p.compute(shape, a.dtype, lambda index: B.constant(0, a.dtype))
     left, right = matrix(p, a), matrix(p, b)
-    out = p.stored((batch, m, n), a.dtype)
+    out = p.stored(shape, a.dtype)
     assert out.buffer is not None
-    place = Matrix(out.buffer, integer(0), _matrix_strides(out.shape))
-    if batch == 1:
-        left, right, place = (replace(x, strides=x.strides[1:]) for x in (left, right, place))
-    extents = (batch,) if batch != 1 else ()
+    place = Matrix(out.buffer, integer(0), row_major(shape))
+    extents, strides = _batch_axes(batch, [x.strides[:-2] for x in (left, right, place)])
+    if len(extents) > 1 and not SEVERAL_BATCH_AXES:
+        left, right = (_dense_matrix(p, x) for x in (a, b))
+        extents, strides = _batch_axes(batch, [x.strides[:-2] for x in (left, right, place)])
+    left, right, place = (
+        replace(x, strides=(*s, *x.strides[-2:])) for x, s in zip((left, right, place), strides)
+    )
     p.emit(Contraction(left, right, place, extents, m, n, k, a.dtype, p.origin))
     return out
 
 
+def _dense_matrix(p: Planner, t: Tensor) -> Matrix:
+    t = copied(p, t) if t.stored else p.materialize(t)
+    if t.base is not integer(0):
+        t = copied(p, t)
+    assert t.buffer is not None
+    return Matrix(t.buffer, t.base, row_major(t.shape))
+
+
+def _batch_axes(
+    extents: Sequence[int], strides: list[tuple[int, ...]]
+) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
+    """As few batch axes as give the same entries of all matrices, in the same order."""
+    axes: list[tuple[int, tuple[int, ...]]] = []
+    for extent, steps in zip(extents, zip(*strides)):
+        if extent == 1:
+            continue
+        if axes and all(outer == inner * extent for outer, inner in zip(axes[-1][1], steps)):
+            axes[-1] = (axes[-1][0] * extent, steps)
+        else:
+            axes.append((extent, steps))
+    kept = [steps for _, steps in axes]
+    return tuple(e for e, _ in axes), [tuple(s[i] for s in kept) for i in range(len(strides))]
+
+
 def matrix(p: Planner, t: Tensor) -> Matrix:
-    """Read a (batch, rows, columns) tensor in place through strides, or store it first."""
+    """Read a (*batch, rows, columns) tensor in place through strides, or store it first."""
     found = in_place(t)
+    if found is None:
+        source = _same_elements(t)
+        if source is not None:
+            p.materialize(source)
+            found = in_place(t)
     if found is not None:
         return found
-    p.materialize(t)
+    t = p.lay_out(t)
     assert t.buffer is not None
-    return Matrix(t.buffer, t.base, _matrix_strides(t.shape))
+    return Matrix(t.buffer, t.base, row_major(t.shape))
+
+
+def _same_elements(t: Tensor) -> Tensor | None:
+    """The lazy tensor that ``t`` is another view of, if it is one.
+
+    Storing that one serves its other readers as well: of ``relu(x)`` and its transpose, which
+    the gradient reads, only the first needs a buffer.
+    """
+    index = generic_index(t.shape)
+    value = t.at(index)
+    for source, place in t.reads(index):
+        if source.size == t.size and not source.stored and source.at(place) is value:
+            return source
+    return None
+
+
+def repeats(p: Planner, t: Tensor) -> bool:
+    """Whether ``t`` holds the elements of one buffer several times over."""
+    if t.stored:
+        return False
+    read = {e.attr for e in postorder([t.at(generic_index(t.shape))]) if e.op == "load"}
+    return len(read) == 1 and t.size > 2 * p.buffers[read.pop()].size
 
 
 def in_place(t: Tensor) -> Matrix | None:
-    """The (batch, rows, columns) tensor as strides of the buffer where it lies, if it has such."""
+    """The (*batch, rows, columns) tensor as strides of the buffer where it lies, if it has such."""
     index = generic_index(t.shape)
     value = t.at(index)
     if value.op == "load" and value.dtype == t.dtype:
         strides = _strides(value.args[0], index)
-        if strides is not None and _unit_stride(strides, t.shape):
+        if strides is not None and _unit_stride(strides[-2:], t.shape[-2:]):
             terms, constant = affine_parts(value.args[0])
             rest = {term: c for term, c in terms.items() if term not in index}
             return Matrix(value.attr, affine(rest, constant), strides)
     return None
 
 
-def _matrix_strides(shape: Sequence[int]) -> tuple[int, int, int]:
-    _, rows, columns = shape
-    return rows * columns, columns, 1
-
-
-def _strides(offset: Expr, index: Sequence[Expr]) -> tuple[int, int, int] | None:
+def _strides(offset: Expr, index: Sequence[Expr]) -> tuple[int, ...] | None:
     """The strides of an offset that is affine in the index, else None."""
     terms, _ = affine_parts(offset)
     if any(term not in index and term.op != "counter" for term in terms):
         return None
     # An axis of length 1 has no variable; any stride will do.
-    b, i, j = (terms.get(x, 0) for x in index)
-    return b, i, j
+    return tuple(terms.get(x, 0) for x in index)
 
 
-def _unit_stride(strides: tuple[int, int, int], shape: tuple[int, ...]) -> bool:
-    (_, rows, columns), (_, m, n) = strides, shape
+def _unit_stride(strides: Sequence[int], shape: Sequence[int]) -> bool:
+    (rows, columns), (m, n) = strides, shape
     if columns == 1 or n == 1:
         return rows >= n or m == 1 or (n == 1 and rows >= 1)
     return (rows == 1 or m == 1) and columns >= m

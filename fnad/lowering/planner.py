@@ -20,12 +20,21 @@ from fnad.core.types import ShapedArray
 from fnad.lowering import blocks, nodes
 from fnad.lowering.buffers import place
 from fnad.lowering.carries import settle_carries
-from fnad.lowering.costs import CHEAP, MAX_EXPRESSIONS, cost, operations
+from fnad.lowering.costs import (
+    CHEAP,
+    CHEAP_FAR,
+    FAR_BYTES,
+    MAX_EXPRESSIONS,
+    cost,
+    costs_more,
+    operations,
+)
 from fnad.lowering.expr import B, Expr, Reduce, integer, reduce
 from fnad.lowering.fusion import fuse
 from fnad.lowering.groups import group
 from fnad.lowering.kernels import build_kernel
 from fnad.lowering.plan import Buffer, Node, Origin, Plan, Store
+from fnad.lowering.products import arrange_products
 from fnad.lowering.splitting import split_reductions
 from fnad.lowering.tensors import Index, Reads, Tensor, generic_index, linear, unravel
 
@@ -154,6 +163,14 @@ class Planner:
             self.place(t, self.new_buffer(t.shape, t.dtype), integer(0))
         return t
 
+    def lay_out(self, t: Tensor) -> Tensor:
+        """The same tensor in a dense buffer: its own one, or one for a single reader.
+
+        The latter if it holds the elements of one buffer several times over, as windows do: to
+        lay it out anew for every product costs less than to keep it.
+        """
+        return nodes.copied(self, t) if nodes.repeats(self, t) else self.materialize(t)
+
     def store(self, t: Tensor, buffer: int, base: Expr) -> None:
         """Emit the kernel that writes a tensor to a buffer, from element ``base`` on."""
         if t.size == 0:
@@ -197,11 +214,11 @@ class Planner:
         )
 
     def contract(self, a: Tensor, b: Tensor) -> Tensor:
-        """``(batch, m, k) x (batch, k, n) -> (batch, m, n)``."""
+        """``(*batch, m, k) x (*batch, k, n) -> (*batch, m, n)``."""
         return nodes.contract(self, a, b)
 
     def in_place(self, t: Tensor) -> bool:
-        """Whether `contract` can read a ``(batch, rows, columns)`` tensor where it lies."""
+        """Whether `contract` can read a ``(*batch, rows, columns)`` tensor where it lies."""
         return nodes.in_place(t) is not None
 
     def accumulate(self, t: Tensor, axis: int, kind: str, reverse: bool = False) -> Tensor:
@@ -262,7 +279,10 @@ class Planner:
         def read(atom: Atom) -> Tensor:
             return self.literal(atom) if isinstance(atom, Literal) else env[atom]
 
-        for eqn in jaxpr.eqns:
+        last_use = last_uses(jaxpr)
+        lazy: list[tuple[Tensor, int]] = []  # since the last cut, and when they are read last
+
+        for position, eqn in enumerate(jaxpr.eqns):
             self.origin = Origin(eqn.primitive.name, eqn.source)
             rule = eqn.primitive.rule("lower")
             outs = rule(self, *[read(a) for a in eqn.invars], **eqn.params)
@@ -273,7 +293,11 @@ class Planner:
                         f"the lower rule of primitive {eqn.primitive.name!r} returned"
                         f" {out.dtype}{list(out.shape)}, its type rule says {var.aval}, in {eqn}"
                     )
-                self._settle(out, var in shared)
+                if self._settle(out, var in shared):
+                    self._store_live(lazy, position)
+                    lazy = []
+                elif not out.stored:
+                    lazy.append((out, last_use.get(var, -1)))
                 env[var] = out
         results = [read(a) for a in jaxpr.outvars]
         self.origin = saved
@@ -307,10 +331,13 @@ class Planner:
             self.reads.update((read, n * times) for read, n in inner.items())
         self.reads[t, index] = times
 
-    def _settle(self, t: Tensor, shared: bool) -> None:
-        """Store ``t``, or what it reads, where inlining would repeat work."""
+    def _settle(self, t: Tensor, shared: bool) -> bool:
+        """Store ``t``, or what it reads, where inlining would repeat work.
+
+        True if ``t`` is stored because its expression has become too large.
+        """
         if t.stored or t.size == 0:
-            return
+            return False
         for _ in range(8):  # each buffer given may change what is read how often
             repeated = self._repeated(t)
             if not repeated:
@@ -321,10 +348,19 @@ class Planner:
                 min(repeated, key=lambda q: (q.size, -cost(q.at(generic_index(q.shape)))))
             )
         value = t.at(generic_index(t.shape))
-        if (shared and cost(value) > CHEAP) or (
-            value.weight > MAX_EXPRESSIONS and operations(value) > MAX_EXPRESSIONS
-        ):
+        large = value.weight > MAX_EXPRESSIONS and operations(value) > MAX_EXPRESSIONS
+        if large or (shared and costs_more(value, CHEAP)):
             self.materialize(t)
+        return large
+
+    def _store_live(self, lazy: Sequence[tuple[Tensor, int]], position: int) -> None:
+        """Where a kernel is cut, store what later ones need of it and would compute again."""
+        for t, last_use in lazy:
+            if last_use <= position or t.stored or t.size == 0:
+                continue
+            near = t.size * t.dtype.itemsize <= FAR_BYTES
+            if costs_more(t.at(generic_index(t.shape)), CHEAP if near else CHEAP_FAR):
+                self.materialize(t)
 
     def _repeated(self, t: Tensor) -> list[Tensor]:
         """The lazy tensors that ``t`` would compute more often than they have elements.
@@ -343,6 +379,18 @@ class Planner:
                 and not q.stored
                 and cost(q.at(generic_index(q.shape))) > CHEAP
             ]
+
+
+def last_uses(jaxpr: Jaxpr) -> dict[Var, int]:
+    """The position of the last equation that reads a variable; results are read after all."""
+    last = {
+        v: position
+        for position, eqn in enumerate(jaxpr.eqns)
+        for v in eqn.invars
+        if isinstance(v, Var)
+    }
+    last.update((v, len(jaxpr.eqns)) for v in jaxpr.outvars if isinstance(v, Var))
+    return last
 
 
 def shared_variables(jaxpr: Jaxpr) -> set[Var]:
@@ -377,7 +425,8 @@ def plan_jaxpr(jaxpr: Jaxpr) -> Plan:
     outputs = tuple(_output(p, t, aval) for t, aval in zip(results, jaxpr.out_avals, strict=True))
     inputs = tuple(t.buffer for t in (*args, *(t for t, _ in p.constants.values())))
     constants = tuple(array for _, array in p.constants.values())
-    body = split_reductions(p.body, p.new_buffer)
+    body = arrange_products(p.body, p.buffers, p.new_buffer)
+    body = split_reductions(body, p.new_buffer)
     body = settle_carries(fuse(body, p.buffers), p.buffers)
     schedule = tuple(group(body, p.buffers))
     buffers, arena = place(p.buffers, schedule)

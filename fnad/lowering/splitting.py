@@ -16,7 +16,7 @@ import numpy as np
 from fnad.lowering.access import kernel_exprs
 from fnad.lowering.expr import B, Expr, axis, integer, load, make
 from fnad.lowering.kernels import mapped, remade
-from fnad.lowering.plan import Branch, Buffer, For, Kernel, Node, Reduction, Store, While
+from fnad.lowering.plan import Branch, For, Kernel, Node, Reduction, Store, While
 from fnad.lowering.walk import rebuild
 
 # Smaller reductions run as they are.

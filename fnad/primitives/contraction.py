@@ -165,14 +165,16 @@ def _converted(p: Any, x: Any, dtype: np.dtype[Any]) -> Any:
 
 
 def _as_matrices(p: Any, x: Any, groups: tuple[Axes, Axes, Axes]) -> Any:
-    """Arrange a tensor as (batch, rows, columns), each a group of its axes.
+    """Arrange a tensor as (*batch, rows, columns), the last two each a group of its axes.
 
     If the axes of each group are neighbours, they are joined and the result is read through
     strides, where the tensor lies if that is possible. Otherwise a kernel over all axes puts
     them in order: unlike one over rows and columns it needs no division to find its element.
     """
-    runs = [_runs(group) for group in groups]
-    matrix = tuple(math.prod(_sizes(x.shape, group)) for group in groups)
+    batch = groups[0]
+    runs = [*([(axis,)] for axis in batch), _runs(groups[1]), _runs(groups[2])]
+    rows, columns = (math.prod(_sizes(x.shape, group)) for group in groups[1:])
+    matrix = (*_sizes(x.shape, batch), rows, columns)
     if any(len(group) > 1 for group in runs):
         order = tuple(axis for group in groups for axis in group)
         inverse = invert_permutation(order)
@@ -190,7 +192,7 @@ def _as_matrices(p: Any, x: Any, groups: tuple[Axes, Axes, Axes]) -> Any:
     lazy = arranged()
     if p.in_place(lazy) or all(len(run) == 1 for run, _ in in_memory):
         return lazy
-    x = p.materialize(x)
+    x = p.lay_out(x)
     return arranged()
 
 

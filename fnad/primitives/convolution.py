@@ -11,9 +11,20 @@ import numpy as np
 from fnad.core.primitive import Linear, Primitive, remember
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.contraction import dot_general
-from fnad.primitives.shape import int_tuple, moveaxis, reshape, rev, transpose
+from fnad.primitives.reductions import reduce_sum
+from fnad.primitives.shape import (
+    broadcast_in_dim,
+    int_tuple,
+    moveaxis,
+    reshape,
+    rev,
+    transpose,
+)
 from fnad.primitives.slicing import pad
 from fnad.primitives.windows import dilated, resolve_padding, window_count, windows
+
+# Up to so many features of a window are too short a run for vectors.
+_FEW_FEATURES = 4
 
 
 class ConvDimensionNumbers(NamedTuple):
@@ -171,6 +182,11 @@ def _transpose_rhs(ct: Any, lhs: Any, shapes: Any, params: dict[str, Any]) -> An
     ct = transpose(ct, (out_spec[0], *out_spec[2:], out_spec[1]))
     if grouped:
         ct = _split_axis(ct, num + 1, groups)
+    if _positions_last(shapes[1], params):
+        positions = tuple(range(1, num + 1))
+        after = tuple(i + num + 1 for i in positions)
+        each = dot_general(patches, ct, ((after, positions), ((0,), (0,))))
+        return moveaxis(reduce_sum(each, (0,)), -1, rhs_spec[0])
     summed = tuple(range(grouped, grouped + num + 1))
     batch = ((0,), (0,)) if grouped else ((), ())
     out = moveaxis(dot_general(patches, ct, ((summed, summed), batch)), -1, rhs_spec[0] + grouped)
@@ -217,14 +233,21 @@ def _as_matrix_product(lhs: Any, rhs: Any, **params: Any) -> Any:
     _, rhs_spec, out_spec = params["dimension_numbers"]
     groups, grouped = params["feature_group_count"], params["feature_group_count"] > 1
     patches = _patches(lhs, aval_of(rhs).shape, params)
-    if grouped:
-        rhs = _split_axis(rhs, rhs_spec[0], groups)
     num = len(rhs_spec) - 2
-    contract = (
-        tuple(range(grouped + num + 1, grouped + 2 * num + 2)),
-        tuple(i + grouped for i in _window_axes(rhs_spec)),
-    )
-    batch = ((0,), (0,)) if grouped else ((), ())
+    window = _window_axes(rhs_spec)
+    if _positions_last(aval_of(rhs).shape, params):
+        # A product for each example: the filters are the same for all.
+        examples = aval_of(patches).shape[0]
+        shape = (examples, *aval_of(rhs).shape)
+        rhs = broadcast_in_dim(rhs, shape, tuple(range(1, num + 3)))
+        contract = tuple(range(1, num + 2)), tuple(i + 1 for i in window)
+        batch: Any = ((0,), (0,))
+    else:
+        if grouped:
+            rhs = _split_axis(rhs, rhs_spec[0], groups)
+        first = grouped + num + 1
+        contract = tuple(range(first, first + num + 1)), tuple(i + grouped for i in window)
+        batch = ((0,), (0,)) if grouped else ((), ())
     out = dot_general(patches, rhs, (contract, batch))  # (group,) batch, positions, feature
     if grouped:
         out = _join_axis(out, num + 1)
@@ -232,6 +255,16 @@ def _as_matrix_product(lhs: Any, rhs: Any, **params: Any) -> Any:
     for axis, source in zip(out_spec, (0, num + 1, *range(1, num + 1))):
         order[axis] = source
     return transpose(out, order)
+
+
+def _positions_last(rhs_shape: Sequence[int], params: dict[str, Any]) -> bool:
+    """Whether patches have the positions innermost: where windows hold only few features.
+
+    Then the elements of a window are far too short a run for vectors, those of neighbouring
+    windows are not.
+    """
+    _, rhs_spec, _ = params["dimension_numbers"]
+    return params["feature_group_count"] == 1 and rhs_shape[rhs_spec[1]] <= _FEW_FEATURES
 
 
 def _window_axes(rhs_spec: Sequence[int]) -> tuple[int, ...]:
@@ -242,8 +275,9 @@ def _window_axes(rhs_spec: Sequence[int]) -> tuple[int, ...]:
 def _patches(lhs: Any, rhs_shape: Sequence[int], params: dict[str, Any]) -> Any:
     """What each window of lhs sees, of shape ((group,) batch, positions, axes of the window).
 
-    The axes of the window (features and spatial) stand in the order of the filters' memory.
-    The forward product and the gradient of the filters read the same patches.
+    The axes of the window (features and spatial) stand in the order of the filters' memory;
+    before the positions, if `_positions_last`. The forward product and the gradient of the
+    filters read the same patches.
     """
     lhs_spec, rhs_spec, _ = params["dimension_numbers"]
     groups, num = params["feature_group_count"], len(rhs_spec) - 2
@@ -260,8 +294,10 @@ def _patches(lhs: Any, rhs_shape: Sequence[int], params: dict[str, Any]) -> Any:
     # views: (group,) batch, feature, positions, window
     place = {axis: grouped + (1 if i == 0 else 1 + num + i) for i, axis in enumerate(rhs_spec[1:])}
     positions = range(grouped + 2, grouped + 2 + num)
-    order = (*range(grouped + 1), *positions, *(place[i] for i in _window_axes(rhs_spec)))
-    return transpose(views, order)
+    inside = tuple(place[i] for i in _window_axes(rhs_spec))
+    if _positions_last(rhs_shape, params):
+        return transpose(views, (0, *inside, *positions))
+    return transpose(views, (*range(grouped + 1), *positions, *inside))
 
 
 conv_general_dilated_p.lower_as(_as_matrix_product)

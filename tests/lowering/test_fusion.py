@@ -5,7 +5,8 @@ import pytest
 
 import fnad
 import fnad.numpy as fnp
-from fnad.lowering import fusion, groups, splitting
+from fnad import lax
+from fnad.lowering import fusion, groups, nodes, products, splitting
 from fnad.lowering.plan import Contraction, Group, Kernel
 from tests.lowering.test_plan import PROGRAMS, check, flattened, kinds
 
@@ -13,6 +14,7 @@ RNG = np.random.default_rng(0)
 X = RNG.standard_normal((12, 10))
 W = RNG.standard_normal((10, 6))
 BATCH = RNG.standard_normal((4, 6, 5))
+IMAGES, FILTERS = RNG.standard_normal((8, 6, 6, 2)), RNG.standard_normal((3, 3, 2, 4))
 
 
 @pytest.fixture
@@ -21,12 +23,15 @@ def eager_fusion(monkeypatch):
     monkeypatch.setattr(groups, "_WORTHWHILE_BYTES", 0)
     monkeypatch.setattr(groups, "_MIN_ROWS", 2)
     monkeypatch.setattr(groups, "_PRODUCTS_JOIN", True)
+    monkeypatch.setattr(nodes, "SEVERAL_BATCH_AXES", True)
     monkeypatch.setattr(groups, "_BLOCK_BYTES", 300)
     monkeypatch.setattr(groups, "_PRODUCT_BLOCK_BYTES", 600)
     monkeypatch.setattr(groups, "_PRODUCT_ROWS", 2)
     monkeypatch.setattr(splitting, "_MIN_BYTES", 0)
     monkeypatch.setattr(splitting, "_MIN_TERMS", 2)
     monkeypatch.setattr(splitting, "_MIN_CONTIGUOUS_TERMS", 3)
+    monkeypatch.setattr(products, "_LONG_SUM", 4)
+    monkeypatch.setattr(products, "_MIN_TERMS", 2)
 
 
 def layer_norm(x, scale, shift):
@@ -42,6 +47,18 @@ def softmax(x):
 
 def attention(q):
     return softmax(q @ fnp.transpose(q, (0, 2, 1))) @ fnp.sin(q)
+
+
+def heads(x):
+    """Attention of two heads, and back to (batch, time, features)."""
+    split = fnp.transpose(fnp.reshape(x, (2, 4, 2, 3)), (0, 2, 1, 3))
+    mixed = softmax(split @ fnp.transpose(split, (0, 1, 3, 2))) @ split
+    return fnp.reshape(fnp.transpose(mixed, (0, 2, 1, 3)), (2, 4, 6)) @ fnp.ones((6, 5))
+
+
+def convolved(x, w):
+    out = lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return fnp.maximum(out, 0.0)
 
 
 def network(x, w):
@@ -67,6 +84,16 @@ CASES = {
     "chain": (lambda x: (fnp.sin(x) + fnp.sum(fnp.sin(x), 1, keepdims=True), fnp.sin(x) * 2), X),
     "transposed": (lambda x: fnp.exp(x) @ fnp.transpose(fnp.exp(x)), X),
     "windows": (lambda x: x[:-1] + fnp.sin(x)[1:] * fnp.sum(fnp.sin(x), 0), X),
+    "long sum": (lambda x: fnp.transpose(x[:, :2]) @ x[:, 3:5], RNG.standard_normal((60, 5))),
+    "heads": (heads, RNG.standard_normal((2, 4, 6))),
+    "heads gradient": (
+        gradient(lambda x: fnp.sum(heads(x) ** 2), 1), RNG.standard_normal((2, 4, 6)),
+    ),
+    "convolution": (convolved, IMAGES, FILTERS),
+    "convolution gradient": (
+        gradient(lambda x, w: fnp.sum(convolved(x, w) ** 2), 2),
+        IMAGES, FILTERS,
+    ),
     "half": (lambda x: fnp.sum(fnp.exp(x.astype(np.float16)), 0), X),
 }  # fmt: skip
 
@@ -84,6 +111,7 @@ def test_programs_of_plans(name, eager_fusion):
 
 def test_softmax_is_one_group(monkeypatch):
     monkeypatch.setattr(groups, "_WORTHWHILE_BYTES", 0)
+    monkeypatch.setattr(groups, "_EARLY_BYTES", 0)
     plan = check(softmax, X)
     assert kinds(plan) == [Group]
     assert {b.role for b in plan.buffers} == {"input", "local", "output"}
@@ -92,6 +120,7 @@ def test_softmax_is_one_group(monkeypatch):
 def test_attention_is_one_group(monkeypatch):
     monkeypatch.setattr(groups, "_WORTHWHILE_BYTES", 0)
     monkeypatch.setattr(groups, "_MIN_ROWS", 2)
+    monkeypatch.setattr(groups, "_EARLY_BYTES", 0)
     monkeypatch.setattr(groups, "_PRODUCTS_JOIN", True)
     plan = check(attention, BATCH)
     [node] = [n for n in plan.body if isinstance(n, Group)]

@@ -1,0 +1,197 @@
+"""Matrix products of a plan: results written where they are wanted, long sums in blocks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fnad.lowering import nodes
+from fnad.lowering.access import access, node_bodies
+from fnad.lowering.expr import affine_parts, axis, integer, load, make
+from fnad.lowering.kernels import remade
+from fnad.lowering.plan import (
+    Branch,
+    Buffer,
+    Contraction,
+    For,
+    Kernel,
+    Matrix,
+    Node,
+    Reduction,
+    Store,
+    While,
+)
+
+NewBuffer = Callable[[Sequence[int], np.dtype[Any]], int]
+Uses = dict[int, int]
+
+# Sums of at least so many products, of results of at most so many elements, are split.
+_LONG_SUM = 2048
+_SMALL_RESULT = 1 << 16
+_MAX_BLOCKS = 64
+_MIN_TERMS = 128
+
+
+def arrange_products(
+    body: Sequence[Node], buffers: Sequence[Buffer], new_buffer: NewBuffer
+) -> list[Node]:
+    """Redirect and split the matrix products of a schedule and of those inside it."""
+    uses: Uses = {}
+    _count_uses(body, uses)
+    return _arranged(body, {b.number: b for b in buffers}, uses, new_buffer)
+
+
+def _count_uses(body: Sequence[Node], uses: Uses) -> None:
+    for node in body:
+        inner = node_bodies(node)
+        if inner:
+            for schedule in inner:
+                _count_uses(schedule, uses)
+        found = access(node)
+        for number in found.reads | found.writes:
+            uses[number] = uses.get(number, 0) + 1
+
+
+def _arranged(
+    body: Sequence[Node], buffers: dict[int, Buffer], uses: Uses, new_buffer: NewBuffer
+) -> list[Node]:
+    def inner(schedule: Sequence[Node]) -> tuple[Node, ...]:
+        return tuple(_arranged(schedule, buffers, uses, new_buffer))
+
+    result: list[Node] = []
+    for node in _redirected(body, buffers, uses):
+        if isinstance(node, Contraction):
+            result += _in_blocks(node, new_buffer)
+        elif isinstance(node, For):
+            result.append(replace(node, body=inner(node.body)))
+        elif isinstance(node, While):
+            result.append(replace(node, condition=inner(node.condition), body=inner(node.body)))
+        elif isinstance(node, Branch):
+            result.append(replace(node, branches=tuple(map(inner, node.branches))))
+        else:
+            result.append(node)
+    return result
+
+
+# -- results written where they are wanted -----------------------------------------------------
+
+
+def _redirected(body: Sequence[Node], buffers: dict[int, Buffer], uses: Uses) -> list[Node]:
+    """Let products write in the order of axes into which a kernel would only copy them."""
+    products: dict[int, int] = {}
+    result: list[Node | None] = list(body)
+    touched: dict[int, int] = {}
+    for position, node in enumerate(body):
+        if isinstance(node, Kernel) and len(node.stores) == 1 and not node.reductions:
+            source = node.stores[0].value
+            if source.op == "load" and source.attr in products:
+                at = products[source.attr]
+                product = result[at]
+                assert isinstance(product, Contraction)
+                out = _permuted(product, node, buffers)
+                target = node.stores[0].buffer
+                only = uses[source.attr] == 2 and buffers[source.attr].role == "temp"
+                if out is not None and only and touched.get(target, -1) < at:
+                    result[at], result[position] = replace(product, out=out), None
+                    touched[target] = at
+                    continue
+        found = access(node)
+        for number in found.reads | found.writes:
+            touched[number] = position
+        if isinstance(node, Contraction) and not node.accumulate:
+            products[node.out.buffer] = position
+    return [node for node in result if node is not None]
+
+
+def _permuted(product: Contraction, copy: Kernel, buffers: dict[int, Buffer]) -> Matrix | None:
+    """Where the product would have to write what the kernel copies, or None if it is no copy."""
+    store = copy.stores[0]
+    if copy.sequential or store.combine is not None or store.when is not None:
+        return None
+    size = buffers[product.out.buffer].size
+    if math.prod(n for _, n in copy.axes) != size or buffers[store.buffer].size != size:
+        return None
+    if store.value.dtype != product.dtype:
+        return None
+    source, start = affine_parts(store.value.args[0])
+    target, base = affine_parts(store.offset)
+    axes = {axis(*a): a[1] for a in copy.axes}
+    if start or base or source.keys() != axes.keys() or target.keys() != axes.keys():
+        return None
+    by_stride = {source[a]: (extent, target[a]) for a, extent in axes.items()}
+    extents = (*product.batch, product.m, product.n)
+    strides = []
+    for extent, stride in zip(extents, product.out.strides, strict=True):
+        step = _joined_stride(by_stride, stride, extent)
+        if step is None:
+            return None
+        strides.append(step)
+    if strides[-1] != 1 or (len(product.batch) > 1 and not nodes.SEVERAL_BATCH_AXES):
+        return None  # rows of results are written whole
+    return Matrix(store.buffer, integer(0), tuple(strides))
+
+
+def _joined_stride(by_stride: dict[int, tuple[int, int]], stride: int, extent: int) -> int | None:
+    """The target's stride of an axis, which may be several axes of the copy that lie dense."""
+    first = following = 0
+    while extent > 1:
+        length, target = by_stride.get(stride, (0, 0))
+        if length == 0 or extent % length or (following and target != following):
+            return None
+        first = first or target
+        following = target * length
+        stride *= length
+        extent //= length
+    return first
+
+
+# -- long sums in blocks -----------------------------------------------------------------------
+
+
+def _in_blocks(c: Contraction, new_buffer: NewBuffer) -> list[Node]:
+    """A product with a long sum and a small result as a batch of partial products, and their sum.
+
+    The gradient of a convolution's filters sums over all positions of all images.
+    """
+    blocks = _sum_blocks(c)
+    if blocks is None:
+        return [c]
+    terms = c.k // blocks
+    partial = new_buffer((blocks, c.m, c.n), c.dtype)
+    left_step, right_step = c.left.strides[-1] * terms, c.right.strides[-2] * terms
+    products = replace(
+        c,
+        left=replace(c.left, strides=(left_step, *c.left.strides)),
+        right=replace(c.right, strides=(right_step, *c.right.strides)),
+        out=Matrix(partial, integer(0), (c.m * c.n, c.n, 1)),
+        batch=(blocks,),
+        k=terms,
+    )
+    i, j, block = axis(0, c.m), axis(1, c.n), axis(2, blocks)
+    given = load(partial, block * (c.m * c.n) + i * c.n + j, c.dtype)
+    total = make("reduced", (), c.dtype, 0)
+    row, column = c.out.strides
+    store = Store(c.out.buffer, c.out.offset + i * row + j * column, total)
+    kernel = Kernel(
+        ((0, c.m), (1, c.n)),
+        (Reduction("add", ((2, blocks),), given, c.dtype, c.dtype),),
+        (store,),
+        origin=c.origin,
+    )
+    return [products, remade(kernel)]
+
+
+def _sum_blocks(c: Contraction) -> int | None:
+    floating = c.dtype.kind == "f" and c.dtype.itemsize >= 4
+    small = c.m * c.n <= _SMALL_RESULT and min(c.m, c.n) > 1
+    if c.batch or c.accumulate or not floating or not small or c.k < _LONG_SUM:
+        return None
+    if c.k < 8 * max(c.m, c.n):
+        return None
+    limit = min(_MAX_BLOCKS, c.k // _MIN_TERMS)
+    best = max(d for d in range(1, limit + 1) if c.k % d == 0)
+    return best if best * 4 > limit else None
