@@ -2,9 +2,9 @@
 
 Machine code is entered by ``void fnad.entry(ptr data, ptr arena)``. ``data`` is a table of the
 addresses of elements: those of the inputs, the plan's constants (`Executable.constants`), then the
-outputs; all are C-contiguous and aligned. ``arena`` is scratch memory for one call at a time:
-`Executable.arena_size` bytes, aligned to 64, of which the first eight hold the number of threads
-that it has room for, an int64, never less than 1.
+outputs; all are C-contiguous and aligned. ``arena`` is scratch memory for one call at a time,
+aligned to 64; its first eight bytes hold the number of threads that it has room for, an int64,
+never less than 1.
 """
 
 from __future__ import annotations
@@ -12,27 +12,32 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from fnad import config
+from fnad.core import tree
 from fnad.core.errors import InternalError
+from fnad.core.types import ShapedArray
 from fnad.lowering.llvm.blas_threads import with_few_threads
 from fnad.lowering.llvm.emitter import ENTRY, emit_plan
 from fnad.lowering.llvm.target import CompiledModule, assembly
+from fnad.lowering.native.calls import NativeCallable
+from fnad.lowering.native.pool import get_pool
 from fnad.lowering.native.routine import Routine, runs_long
+from fnad.lowering.native.signatures import Signature, Unsupported
 from fnad.lowering.plan import Plan
 
 _READABLE = 0x1 | 0x100  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
-_ALIGNMENT = 64
 
 # PyArrayObject begins with PyObject_HEAD and then ``char *data``; NumPy's ABI fixes that
 # (PyArrayObject_fields in ndarraytypes.h).
 ARRAY_DATA_OFFSET = object.__basicsize__
 
 
-class Executable:
+class Executable(NativeCallable):
     """A plan compiled for this machine: takes and returns lists of arrays.
 
     Any number of threads may call it at once; the interpreter lock is free while it runs.
@@ -49,6 +54,7 @@ class Executable:
     """
 
     def __init__(self, plan: Plan) -> None:
+        super().__init__()
         emitted = emit_plan(plan)
         self.plan = plan
         self._text = emitted.text
@@ -66,11 +72,7 @@ class Executable:
         self._scalar_outputs = [i for i, (shape, _) in enumerate(self._out_types) if shape == ()]
         self._pack = struct.Struct(f"{len(plan.inputs) + len(plan.outputs)}P").pack
         self._shared_size, self._thread_size = emitted.shared_size, emitted.thread_size
-        self._arenas: list[_Arena] = []  # append and pop are atomic
-
-    def arena_size(self, threads: int) -> int:
-        """The bytes of an arena for so many threads."""
-        return self._shared_size + threads * self._thread_size
+        self._calls = 0
 
     def routine(self, bound: Sequence[Any]) -> Routine | None:
         """How native calls run the program, values bound to its first inputs; None if not."""
@@ -78,7 +80,7 @@ class Executable:
             return None
         arrays = [_prepare(value, *kind) for value, kind in zip(bound, self._in_types)]
         return Routine(
-            keeper=self,
+            keeper=self._module,
             address=self.address,
             shared_bytes=self._shared_size,
             thread_bytes=self._thread_size,
@@ -114,22 +116,27 @@ class Executable:
         arrays += self.constants
         # `arrays` and `outs` keep the memory alive whose addresses the table holds.
         table = self._pack(*map(_data, arrays), *map(_data, outs))
-        arena = self._take_arena()
-        self._entry(table, arena.address)
-        self._arenas.append(arena)
+        threads = config.num_threads
+        with get_pool().block(self._shared_size + threads * self._thread_size) as arena:
+            ctypes.c_int64.from_address(arena).value = threads
+            self._entry(table, arena)
         for i in self._scalar_outputs:
             outs[i] = outs[i][()]
+        self._calls += 1
+        if self._calls == 2:
+            self._become_native()
         return outs
 
-    def _take_arena(self) -> _Arena:
-        threads = config.num_threads
-        try:
-            arena = self._arenas.pop()
-        except IndexError:
-            return _Arena(self.arena_size(threads), threads)
-        if arena.threads < threads and self._thread_size:
-            return _Arena(self.arena_size(threads), threads)
-        return arena
+    def _become_native(self) -> None:
+        """From now on, calls with a list of arrays need no Python."""
+        routine = self.routine(())
+        if routine is not None:
+            avals = [ShapedArray(*kind) for kind in self._in_types]
+            out_tree = tree.structure([0] * len(self._out_types))
+            with suppress(Unsupported):
+                self.add_signature(
+                    Signature(routine, [[0] * len(avals)], {}, avals, out_tree, any_scalar=True)
+                )
 
     def as_llvm_text(self) -> str:
         """The LLVM IR, with the equations and the user's lines as comments."""
@@ -158,17 +165,6 @@ def _prepare(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.nda
 def _data(array: np.ndarray) -> int | None:
     """Where an array's elements lie; ``array.ctypes.data`` takes a microsecond."""
     return ctypes.c_void_p.from_address(id(array) + ARRAY_DATA_OFFSET).value
-
-
-class _Arena:
-    """Scratch memory for one call at a time, with room for a number of threads."""
-
-    def __init__(self, size: int, threads: int) -> None:
-        self._memory = np.empty(size + _ALIGNMENT, np.uint8)
-        start = self._memory.ctypes.data
-        self.address = start + -start % _ALIGNMENT
-        self.threads = threads
-        ctypes.c_int64.from_address(self.address).value = threads
 
 
 def _check_array_layout() -> None:

@@ -23,7 +23,7 @@ call_rules(jit_p)
 
 @jit_p.evaluate
 def _(*args: Any, jaxpr: Jaxpr, name: str) -> list[Any]:
-    return get_rewrites().compile(jaxpr)(args)
+    return get_rewrites().compile(jaxpr)(list(args))
 
 
 @jit_p.partial_eval

@@ -30,11 +30,11 @@ def _initialize() -> tuple[str, str]:
     return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
 
 
-def _target_machine() -> Any:
+def _target_machine(level: int = 2) -> Any:
     """A fresh target machine: an execution engine takes ownership of the one it is given."""
     cpu, features = _initialize()
     target = llvm.Target.from_default_triple()
-    return target.create_target_machine(cpu=cpu, features=features, opt=2)
+    return target.create_target_machine(cpu=cpu, features=features, opt=level)
 
 
 class CompiledModule:
@@ -44,6 +44,8 @@ class CompiledModule:
     ----------
     text : str
         LLVM IR. The functions that it declares must be known to `symbols.address_of`.
+    plain : bool
+        Whether to compile it as it stands, which is quick: for code without inner loops.
 
     Attributes
     ----------
@@ -51,16 +53,16 @@ class CompiledModule:
         The IR as given.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, plain: bool = False) -> None:
         self.text = text
         for symbol in _declared(text):
             llvm.add_symbol(symbol, address_of(symbol))
         with _lock:
-            machine = _target_machine()
+            machine = _target_machine(0 if plain else 2)
             context = llvm.create_context()
             module = llvm.parse_assembly(text, context)
             module.verify()
-            _optimize(module, machine)
+            _optimize(module, machine, plain)
             self._engine = llvm.create_mcjit_compiler(module, machine)
             self._engine.finalize_object()
         # The engine owns machine and module, and the module needs its context. The collector may
@@ -83,10 +85,10 @@ def _dispose(engine: Any, context: Any) -> None:
         context.close()
 
 
-def _optimize(module: Any, machine: Any) -> None:
-    options = llvm.create_pipeline_tuning_options(speed_level=2)
-    options.loop_vectorization = True
-    options.slp_vectorization = True
+def _optimize(module: Any, machine: Any, plain: bool = False) -> None:
+    options = llvm.create_pipeline_tuning_options(speed_level=0 if plain else 2)
+    options.loop_vectorization = not plain
+    options.slp_vectorization = not plain
     options.loop_unrolling = False  # halves the time of compilation, gains nothing measurable
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)

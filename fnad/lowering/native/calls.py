@@ -126,7 +126,7 @@ def available() -> bool:
 @functools.cache
 def _dispatch() -> int:
     """The vectorcall of instances, compiled when it is first needed."""
-    module = CompiledModule(Path(__file__).with_name("calls.ll").read_text())
+    module = CompiledModule(Path(__file__).with_name("calls.ll").read_text(), plain=True)
     objects = [np.ndarray, float, int, True, False, None, tuple, get_pool().handler]
     objects += [sys.intern("__call__"), active_traces, bound_names]
     words = ctypes.c_int64 * (len(objects) + 1)

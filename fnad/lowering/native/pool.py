@@ -10,6 +10,8 @@ import ctypes
 import functools
 import mmap
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -54,12 +56,16 @@ class Pool:
             "map_flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS,
             "huge_pages": getattr(mmap, "MADV_HUGEPAGE", 0),
         }
-        self._module = CompiledModule(Template(source).substitute(constants))
+        self._module = CompiledModule(Template(source).substitute(constants), plain=True)
         functions = {n: self.address_of(n) for n in ("malloc", "calloc", "realloc")}
         self._handler = _Handler(name=b"fnad", version=1, free=self.address_of("free"), **functions)
         self.handler = new_capsule(ctypes.addressof(self._handler), _CAPSULE_NAME)
         # PYFUNCTYPE: the interpreter's lock guards the pool.
         self._idle = ctypes.PYFUNCTYPE(ctypes.c_int64)(self.address_of("idle_bytes"))
+        take: Any = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_int64)
+        self._take = take(self.address_of("take"))
+        give: Any = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)
+        self._give = give(self.address_of("give"))
         self._trim = ctypes.PYFUNCTYPE(None)(self.address_of("trim"))
         set_limit: Any = ctypes.PYFUNCTYPE(None, ctypes.c_int64)
         self._set_limit = set_limit(self.address_of("set_limit"))
@@ -68,6 +74,17 @@ class Pool:
     def address_of(self, function: str) -> int:
         """Where a function of the pool is."""
         return self._module.address(f"fnad.pool.{function}")
+
+    @contextmanager
+    def block(self, size: int) -> Iterator[int]:
+        """Memory within the block; its address, a multiple of 64."""
+        address = self._take(size)
+        if address is None:
+            raise MemoryError(f"no memory for {size} bytes")
+        try:
+            yield address
+        finally:
+            self._give(address)
 
     @property
     def limit(self) -> int:

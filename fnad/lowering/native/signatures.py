@@ -23,7 +23,8 @@ _PLAIN_KEYS = (str, int)
 # Tables are on the stack while a call runs.
 _MAX_TABLE = 4096
 
-_PYTHON_KIND = {"f": 1, "i": 2}
+# Types of Python's scalars by the dtypes that they have as arrays.
+_PYTHON_KIND = {np.dtype(np.float64): 1, np.dtype(np.int64): 2, np.dtype(np.bool_): 3}
 
 
 class Unsupported(Exception):  # noqa: N818 - never reaches a user
@@ -51,6 +52,8 @@ class Signature:
         Types of the leaves of the arguments that are not static.
     out_tree : PyTreeDef
         Structure of the results.
+    any_scalar : bool
+        Whether Python's scalars may stand for arrays of rank 0 of their dtypes.
 
     Raises
     ------
@@ -65,6 +68,7 @@ class Signature:
         kwargs: dict[str, Any],
         avals: Sequence[ShapedArray],
         out_tree: PyTreeDef,
+        any_scalar: bool = False,
     ) -> None:
         self._kept: list[Any] = [routine]
         num_bound = len(routine.bound)
@@ -81,7 +85,7 @@ class Signature:
             table[i] = array.ctypes.data
         for i, array in enumerate(routine.constants):
             table[constants + i] = array.ctypes.data
-        arguments = _Arguments(self._kept, avals, num_bound)
+        arguments = _Arguments(self._kept, avals, num_bound, any_scalar)
         words = arguments.all(args, kwargs)
         built = _Results(self._kept, routine.outputs, results).of(out_tree._spec)
         places = [
@@ -118,8 +122,11 @@ class Signature:
 class _Arguments:
     """Writes the words of arguments."""
 
-    def __init__(self, kept: list[Any], avals: Sequence[ShapedArray], position: int) -> None:
+    def __init__(
+        self, kept: list[Any], avals: Sequence[ShapedArray], position: int, any_scalar: bool
+    ) -> None:
         self._kept = kept
+        self._any_scalar = any_scalar
         self._avals = iter(avals)
         self._position = position
         self.num_opaque = 0
@@ -174,13 +181,15 @@ class _Arguments:
         aval = next(self._avals)
         position, self._position = self._position, self._position + 1
         if aval.weak_type:
-            if aval.dtype.kind not in _PYTHON_KIND:
+            if aval.dtype not in _PYTHON_KIND:
                 raise Unsupported
-            return [_LEAF, position, 0, 0, 0, _PYTHON_KIND[aval.dtype.kind]]
+            return [_LEAF, position, 0, 0, 0, _PYTHON_KIND[aval.dtype]]
         dtype = _shared(aval.dtype)
-        scalar, python = (id(dtype.type), 0) if aval.shape == () else (0, 0)
-        if dtype.kind == "b" and aval.shape == ():
-            python = 3
+        scalar = python = 0
+        if aval.shape == ():
+            scalar = id(dtype.type)
+            if dtype == np.bool_ or self._any_scalar:
+                python = _PYTHON_KIND.get(dtype, 0)
         return [_LEAF, position, id(dtype), len(aval.shape), scalar, python, *aval.shape]
 
 
