@@ -136,7 +136,9 @@ def _sort(node: Sort, buffers: Buffers) -> Leaf:
 
     def emit(f: Function, p: ExpressionPrinter) -> None:
         outs, sources = ([p.pointers[n] for n in ns] for ns in (node.outs, node.sources))
-        emit_sort(f, outs, sources, dtypes, node.extents, node.num_keys, SCRATCH)
+        emit_sort(
+            f, outs, sources, dtypes, node.extents, node.num_keys, SCRATCH, (BEGIN, END)
+        )
 
     scratch = max(scratch_bytes(dtypes, node.extents[1]), 1)
     return Leaf([*node.sources, *node.outs], [], emit, scratch)

@@ -1,4 +1,6 @@
-"""Stable merge sort, one function per combination of dtypes.
+"""Stable sorts: by radix (`radix`) of long lanes, by merging of short ones.
+
+There is one function per combination of dtypes.
 
 Operands are sorted together, lexicographically by the first ``num_keys`` of them. NaN comes
 last and -0.0 equals 0.0, as in ``numpy.sort``.
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fnad.lowering.llvm import radix
 from fnad.lowering.llvm.writer import (
     BOOL,
     FLOAT16,
@@ -19,6 +22,9 @@ from fnad.lowering.llvm.writer import (
     Value,
     suffix,
 )
+
+# Lanes of so many elements are sorted by radix.
+_LONG = 200
 
 # Runs this long are sorted by insertion, which beats merging there.
 _RUN = 16
@@ -166,47 +172,79 @@ class _Sort:
         f.repeat([low, middle, low], lambda i, j, k: b.less(k, high), step)
 
 
+def tasks(shape: tuple[int, int, int]) -> int:
+    """How many lanes there are."""
+    return shape[0] * shape[2]
+
+
 def emit_sort(
     f: Function,
-    outputs: Sequence[str],
-    inputs: Sequence[str],
+    outs: Sequence[str],
+    sources: Sequence[str],
     dtypes: Sequence[DType],
     shape: tuple[int, int, int],
     num_keys: int,
     scratch: str,
+    bounds: tuple[Value, Value],
 ) -> None:
-    """Sort dense arrays of shape ``(outer, n, inner)`` along the middle axis.
+    """Sort lanes of dense arrays of shape ``(outer, n, inner)`` along the middle axis.
 
     ``scratch`` has `scratch_bytes` bytes.
     """
-    outer, n, inner = shape
+    _, n, inner = shape
     if 0 in shape:
         return
+    b = f.b
+    begin, end = bounds
+    with f.loop(end, start=begin) as task:
+        outer = b.divide(task.index, b.constant(inner, INT64))
+        lane = b.subtract(task.index, b.multiply(outer, b.constant(inner, INT64)))
+        start = b.add(b.multiply(outer, b.constant(n * inner, INT64)), lane)
+        ins, results = (
+            [f.element(p, dtype, start) for p, dtype in zip(pointers, dtypes, strict=True)]
+            for pointers in (sources, outs)
+        )
+        if _is_long(n):
+            symbol = radix.require_lane(f.module, dtypes, num_keys, n)
+            pointers = ", ".join(f"ptr {p}" for p in (*ins, *results, scratch))
+            f.emit(f"call void @{symbol}({pointers}, i64 {n}, i64 {inner})")
+        else:
+            _sort_short(f, results, ins, dtypes, (n, inner), num_keys, scratch)
+
+
+def _sort_short(
+    f: Function,
+    outs: Sequence[str],
+    sources: Sequence[str],
+    dtypes: Sequence[DType],
+    shape: tuple[int, int],
+    num_keys: int,
+    scratch: str,
+) -> None:
+    n, stride = shape
     symbol = require_sort(f.module, dtypes, num_keys)
     lanes, offset = [], 0
     for dtype in (*dtypes, *dtypes):
         lanes.append(f.raw(f"getelementptr inbounds i8, ptr {scratch}, i64 {offset}"))
         offset += _lane_bytes(dtype, n)
-    first = lanes[: len(dtypes)]
-    b = f.b
-    with f.loop(outer) as i, f.loop(inner) as j:
-        start = b.add(b.multiply(i.index, b.constant(n * inner, INT64)), j.index)
 
-        def move(to_lane: bool) -> None:
-            with f.loop(n) as k:
-                at = b.add(start, b.multiply(k.index, b.constant(inner, INT64)))
-                for lane, source, target, dtype in zip(first, inputs, outputs, dtypes):
-                    if to_lane:
-                        value = f.load(f.element(source, dtype, at), dtype)
-                        f.store(value, f.element(lane, dtype, k.index))
-                    else:
-                        value = f.load(f.element(lane, dtype, k.index), dtype)
-                        f.store(value, f.element(target, dtype, at))
+    def move(to_lane: bool) -> None:
+        with f.loop(n) as k:
+            at = f.b.multiply(k.index, f.b.constant(stride, INT64))
+            for lane, source, out, dtype in zip(lanes, sources, outs, dtypes):
+                inside, outside = f.element(lane, dtype, k.index), source if to_lane else out
+                place = f.element(outside, dtype, at)
+                came, goes = (place, inside) if to_lane else (inside, place)
+                f.store(f.load(came, dtype), goes)
 
-        move(to_lane=True)
-        pointers = ", ".join(f"ptr {p}" for p in lanes)
-        f.emit(f"call void @{symbol}({pointers}, i64 {n})")
-        move(to_lane=False)
+    move(to_lane=True)
+    pointers = ", ".join(f"ptr {p}" for p in lanes)
+    f.emit(f"call void @{symbol}({pointers}, i64 {n})")
+    move(to_lane=False)
+
+
+def _is_long(n: int) -> bool:
+    return _LONG <= n < 2**32
 
 
 def _lane_bytes(dtype: DType, n: int) -> int:
@@ -214,5 +252,7 @@ def _lane_bytes(dtype: DType, n: int) -> int:
 
 
 def scratch_bytes(dtypes: Sequence[DType], n: int) -> int:
-    """What `emit_sort` needs: room for two lanes of each operand."""
+    """What `emit_sort` needs."""
+    if _is_long(n):
+        return radix.scratch_bytes(n)
     return 2 * sum(_lane_bytes(dtype, n) for dtype in dtypes)

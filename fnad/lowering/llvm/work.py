@@ -12,7 +12,7 @@ from typing import Any
 
 from fnad.lowering.access import access
 from fnad.lowering.costs import cost
-from fnad.lowering.llvm import accumulate
+from fnad.lowering.llvm import accumulate, sorting
 from fnad.lowering.plan import Accumulate, Buffer, Contraction, Copy, Group, Kernel, Sort
 
 Buffers = Mapping[int, Buffer]
@@ -116,7 +116,7 @@ _TASKS: Mapping[type, Callable[[Any], int]] = {
     Kernel: _kernel_tasks,
     Contraction: lambda node: 1,
     Accumulate: accumulate.tasks,
-    Sort: lambda node: 1,
+    Sort: lambda node: sorting.tasks(node.extents),
     Copy: lambda node: 1,
     Group: lambda node: node.extent,
 }
