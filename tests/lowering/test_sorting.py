@@ -7,7 +7,7 @@ import fnad
 import fnad.lax as lax
 
 DTYPES = ["?", "i1", "u1", "i2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"]
-SHAPES = [(1, 199, 1), (1, 200, 1), (2, 517, 3), (3, 4096, 1), (1, 40_000, 1)]
+SHAPES = [(1, 39, 1), (1, 40, 1), (2, 517, 3), (3, 4096, 1), (1, 40_000, 1)]
 
 
 def operand(shape, dtype, seed=0):
@@ -48,7 +48,7 @@ def test_stable_order(dtype, shape):
     np.testing.assert_array_equal(values, np.take_along_axis(x, want, 1))
 
 
-@pytest.mark.parametrize("n", [100, 5000])
+@pytest.mark.parametrize("n", [30, 5000])
 @pytest.mark.parametrize("dtypes", [("f4", "i4"), ("f8", "i2"), ("?", "f8"), ("u1", "i8")])
 def test_two_keys_and_two_more_operands(dtypes, n):
     first, second = operand(n, dtypes[0]), operand(n, dtypes[1], seed=1)

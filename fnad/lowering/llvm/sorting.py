@@ -24,7 +24,7 @@ from fnad.lowering.llvm.writer import (
 )
 
 # Lanes of so many elements are sorted by radix.
-_LONG = 200
+_LONG = 40
 
 # Runs this long are sorted by insertion, which beats merging there.
 _RUN = 16
