@@ -27,7 +27,8 @@ def build_kernel(
         Reduction(e.attr.kind, e.attr.axes, e.args[0], e.attr.accumulator, e.dtype) for e in reduces
     ]
     stores = _with_parts(stores, roots)
-    return remade(Kernel(axes, tuple(reductions), tuple(stores), False, sequential, origin))
+    kernel = Kernel(axes, tuple(reductions), tuple(stores), False, sequential, origin)
+    return remade(_without_divisions(kernel))
 
 
 def mapped(kernel: Kernel, change: Callable[[list[Expr]], list[Expr]]) -> Kernel:
@@ -81,6 +82,55 @@ def _with_parts(stores: Sequence[Store], parts: Iterable[Expr]) -> list[Store]:
         )
         for s in stores
     ]
+
+
+# -- splitting of loops ------------------------------------------------------------------------
+
+_MAX_SPLITS = 8
+
+
+def _without_divisions(kernel: Kernel) -> Kernel:
+    """Run a loop as two where indices divide its variable, as those of a reshaped transpose do.
+
+    Before ``[i0<64]: %1[i0] = %0[16 * (i0 % 4) + i0 / 4]``, after
+    ``[i0<16, i1<4]: %1[4*i0 + i1] = %0[16*i1 + i0]``.
+    """
+    for _ in range(_MAX_SPLITS):
+        found = _divided_axis(kernel)
+        if found is None:
+            break
+        kernel = _with_split_axis(kernel, *found)
+    return kernel
+
+
+def _divided_axis(kernel: Kernel) -> tuple[tuple[int, int], int] | None:
+    """A loop variable that is divided by a constant which its extent is a multiple of."""
+    axes = {a for loops in (kernel.axes, *(r.axes for r in kernel.reductions)) for a in loops}
+    for e in postorder([r.value for r in kernel.reductions] + list(_roots(kernel))):
+        if e.op in ("divide", "remainder") and e.args[0].op == "axis":
+            variable, divisor = e.args
+            if divisor.op == "constant" and variable.attr in axes:
+                c = int(divisor.attr)
+                if 1 < c < variable.attr[1] and variable.attr[1] % c == 0:
+                    return variable.attr, c
+    return None
+
+
+def _with_split_axis(kernel: Kernel, old: tuple[int, int], inner: int) -> Kernel:
+    loops = (kernel.axes, *(r.axes for r in kernel.reductions))
+    first = 1 + max(n for axes in loops for n, _ in axes)
+    parts = (first, old[1] // inner), (first + 1, inner)
+    variable, whole = axis(*old), axis(*parts[0]) * inner + axis(*parts[1])
+
+    def split(axes: Axes) -> Axes:
+        return tuple(new for a in axes for new in (parts if a == old else (a,)))
+
+    kernel = replace(
+        kernel,
+        axes=split(kernel.axes),
+        reductions=tuple(replace(r, axes=split(r.axes)) for r in kernel.reductions),
+    )
+    return mapped(kernel, lambda exprs: rebuild(exprs, lambda e: whole if e is variable else None))
 
 
 # -- merging of loops --------------------------------------------------------------------------

@@ -92,11 +92,11 @@ def _redirected(body: Sequence[Node], buffers: dict[int, Buffer], uses: Uses) ->
                 at = products[source.attr]
                 product = result[at]
                 assert isinstance(product, Contraction)
-                out = _permuted(product, node, buffers)
+                moved = _permuted(product, node, buffers)
                 target = node.stores[0].buffer
                 only = uses[source.attr] == 2 and buffers[source.attr].role == "temp"
-                if out is not None and only and touched.get(target, -1) < at:
-                    result[at], result[position] = replace(product, out=out), None
+                if moved is not None and only and touched.get(target, -1) < at:
+                    result[at], result[position] = moved, None
                     touched[target] = at
                     continue
         found = access(node)
@@ -107,8 +107,10 @@ def _redirected(body: Sequence[Node], buffers: dict[int, Buffer], uses: Uses) ->
     return [node for node in result if node is not None]
 
 
-def _permuted(product: Contraction, copy: Kernel, buffers: dict[int, Buffer]) -> Matrix | None:
-    """Where the product would have to write what the kernel copies, or None if it is no copy."""
+def _permuted(
+    product: Contraction, copy: Kernel, buffers: dict[int, Buffer]
+) -> Contraction | None:
+    """The product that writes where the kernel copies to, or None if it is no copy."""
     store = copy.stores[0]
     if copy.sequential or store.combine is not None or store.when is not None:
         return None
@@ -130,9 +132,24 @@ def _permuted(product: Contraction, copy: Kernel, buffers: dict[int, Buffer]) ->
         if step is None:
             return None
         strides.append(step)
-    if strides[-1] != 1 or (len(product.batch) > 1 and not nodes.SEVERAL_BATCH_AXES):
-        return None  # rows of results are written whole
-    return Matrix(store.buffer, integer(0), tuple(strides))
+    if len(product.batch) > 1 and not nodes.SEVERAL_BATCH_AXES:
+        return None
+    moved = replace(product, out=Matrix(store.buffer, integer(0), tuple(strides)))
+    if strides[-1] != 1:
+        moved = _transposed(moved)
+    return moved if moved.out.strides[-1] == 1 else None  # rows of results are written whole
+
+
+def _transposed(c: Contraction) -> Contraction:
+    """The same product as that of the transposed operands, the other way round."""
+
+    def flipped(m: Matrix) -> Matrix:
+        *batch, row, column = m.strides
+        return replace(m, strides=(*batch, column, row))
+
+    return replace(
+        c, left=flipped(c.right), right=flipped(c.left), out=flipped(c.out), m=c.n, n=c.m
+    )
 
 
 def _joined_stride(by_stride: dict[int, tuple[int, int]], stride: int, extent: int) -> int | None:
