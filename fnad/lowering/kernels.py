@@ -186,9 +186,10 @@ def _parallel_inner(axes: Axes, reductions: Sequence[Reduction]) -> bool:
             if expr.op != "load":
                 continue
             terms, _ = affine_parts(expr.args[0])
-            if reduced.isdisjoint(terms):
+            # What does not vary along both is read the same way whichever runs inside.
+            if innermost not in terms or reduced.isdisjoint(terms):
                 continue
-            if terms.get(innermost) == 1:
+            if terms[innermost] == 1:
                 votes += 1
             elif any(terms.get(a) == 1 for a in reduced):
                 votes -= 1
