@@ -162,13 +162,42 @@ def memoize(transform: Callable[..., T]) -> Callable[..., T]:
     def cached(jaxpr: Jaxpr, *args: Any) -> T:
         key = (transform, args)
         try:
-            return jaxpr.memo[key]
+            found = jaxpr.memo[key]
         except KeyError:
             with collection_paused():
-                result = jaxpr.memo[key] = transform(jaxpr, *args)
+                result = transform(jaxpr, *args)
+            jaxpr.memo[key] = _recall(result, jaxpr)
             return result
+        return found.result(jaxpr) if type(found) is _Recall else found
 
     return cached
+
+
+@dataclass(frozen=True, slots=True)
+class _Recall:
+    """A result that holds the program itself, left out of it: no cycle keeps programs alive.
+
+    ``items`` is a tuple in which `_ITSELF` stands for the program; ``single`` says that the
+    result is not a tuple but its only item.
+    """
+
+    items: tuple[Any, ...]
+    single: bool
+
+    def result(self, jaxpr: Jaxpr) -> Any:
+        items = tuple([jaxpr if item is _ITSELF else item for item in self.items])
+        return items[0] if self.single else items
+
+
+_ITSELF = object()
+
+
+def _recall(result: Any, jaxpr: Jaxpr) -> Any:
+    items = result if type(result) is tuple else (result,)
+    if all(item is not jaxpr for item in items):
+        return result
+    kept = tuple([_ITSELF if item is jaxpr else item for item in items])
+    return _Recall(kept, items is not result)
 
 
 def sub_jaxprs(eqn: Equation) -> Iterator[Jaxpr]:
