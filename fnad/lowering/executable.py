@@ -21,7 +21,6 @@ from fnad import config
 from fnad.core import tree
 from fnad.core.errors import InternalError
 from fnad.core.types import ShapedArray
-from fnad.lowering.llvm.blas_threads import with_few_threads
 from fnad.lowering.llvm.emitter import ENTRY, emit_plan
 from fnad.lowering.llvm.target import CompiledModule, assembly
 from fnad.lowering.native.calls import NativeCallable
@@ -60,9 +59,7 @@ class Executable(NativeCallable):
         self._text = emitted.text
         self._module = CompiledModule(emitted.text)
         self.address = self._module.address(ENTRY)
-        entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(self.address)
-        self._entry = with_few_threads(plan, entry)
-        self._needs_python = self._entry is not entry
+        self._entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(self.address)
         buffers = {b.number: b for b in plan.buffers}
         types = [(buffers[n].shape, buffers[n].dtype) for n in plan.inputs]
         num_args = len(types) - len(plan.constants)
@@ -74,10 +71,8 @@ class Executable(NativeCallable):
         self._shared_size, self._thread_size = emitted.shared_size, emitted.thread_size
         self._calls = 0
 
-    def routine(self, bound: Sequence[Any]) -> Routine | None:
-        """How native calls run the program, values bound to its first inputs; None if not."""
-        if self._needs_python:
-            return None
+    def routine(self, bound: Sequence[Any]) -> Routine:
+        """How native calls run the program, values bound to its first inputs."""
         arrays = [_prepare(value, *kind) for value, kind in zip(bound, self._in_types)]
         return Routine(
             keeper=self._module,
@@ -129,14 +124,13 @@ class Executable(NativeCallable):
 
     def _become_native(self) -> None:
         """From now on, calls with a list of arrays need no Python."""
-        routine = self.routine(())
-        if routine is not None:
-            avals = [ShapedArray(*kind) for kind in self._in_types]
-            out_tree = tree.structure([0] * len(self._out_types))
-            with suppress(Unsupported):
-                self.add_signature(
-                    Signature(routine, [[0] * len(avals)], {}, avals, out_tree, any_scalar=True)
-                )
+        avals = [ShapedArray(*kind) for kind in self._in_types]
+        out_tree = tree.structure([0] * len(self._out_types))
+        arguments = [[0] * len(avals)]
+        with suppress(Unsupported):
+            self.add_signature(
+                Signature(self.routine(()), arguments, {}, avals, out_tree, any_scalar=True)
+            )
 
     def as_llvm_text(self) -> str:
         """The LLVM IR, with the equations and the user's lines as comments."""

@@ -126,8 +126,8 @@ class Matrix:
 class Contraction:
     """``out[b, i, j] = sum_k left[b, i, k] * right[b, k, j]``: a batch of matrix products.
 
-    ``b`` runs over the axes of ``batch``, whose strides may be 0. With ``accumulate`` the
-    products are added to what ``out`` holds.
+    ``k`` is at least 1. ``b`` runs over the axes of ``batch``, whose strides may be 0. With
+    ``accumulate`` the products are added to what ``out`` holds.
     """
 
     left: Matrix

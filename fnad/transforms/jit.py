@@ -51,8 +51,6 @@ class _Program:
     def signature(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Signature | None:
         """For calls like one with these arguments (static ones marked), if it can be native."""
         routine = compile_jaxpr(self.jaxpr).routine(self.consts)
-        if routine is None:
-            return None
         try:
             return Signature(routine, args, kwargs, self.form.avals, self.out_tree)
         except Unsupported:

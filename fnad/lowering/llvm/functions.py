@@ -80,7 +80,10 @@ class Functions:
     # -- groups -----------------------------------------------------------------------------
 
     def _group(self, node: Group, turns: Iterable[int]) -> Callee:
-        members = [self.of_leaf(m.node, member(m.node, self.buffers), turns) for m in node.members]
+        members = [
+            self.of_leaf(m.node, member(m.node, self.buffers, _counts(node, m.step)), turns)
+            for m in node.members
+        ]
         used = dict.fromkeys(n for m in members for n in m.buffers if n not in node.locals)
         named = tuple(sorted({t for m in members for t in m.turns}))
         offsets, size = self._local_offsets(node)
@@ -197,6 +200,11 @@ class Functions:
     def finish(self) -> None:
         """Write down what is known only when all functions are."""
         self.module.declare(_STRIDE, f"{_STRIDE} = private constant i64 {self.scratch}")
+
+
+def _counts(node: Group, step: int) -> list[int]:
+    """How many tasks of a member a group runs at a time: those of a block, or of the last one."""
+    return [rows * step for rows in {min(node.block, node.extent), node.extent % node.block} - {0}]
 
 
 def _parameter(position: int, buffer: Buffer, disjoint: bool) -> str:

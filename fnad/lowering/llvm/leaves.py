@@ -6,21 +6,24 @@ scratch memory, and ``i64 %begin, i64 %end``. What tasks are, `work` says.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from fnad.core.errors import InternalError
 from fnad.lowering.access import kernel_exprs, loads
 from fnad.lowering.expr import Expr
 from fnad.lowering.llvm.accumulate import emit_accumulate
 from fnad.lowering.llvm.expressions import ExpressionPrinter
 from fnad.lowering.llvm.kernels import emit_kernel
-from fnad.lowering.llvm.matrix import MatrixOperand, Product, emit_product
+from fnad.lowering.llvm.matrix.contractions import (
+    emit_contraction,
+    emit_contraction_rows,
+    schedule_of,
+)
 from fnad.lowering.llvm.sorting import emit_sort, scratch_bytes
 from fnad.lowering.llvm.writer import INT64, Function, Value
-from fnad.lowering.plan import Accumulate, Buffer, Contraction, Copy, Kernel, Matrix, Sort
+from fnad.lowering.plan import Accumulate, Buffer, Contraction, Copy, Kernel, Sort
 
 Buffers = Mapping[int, Buffer]
 
@@ -54,74 +57,32 @@ def _kernel(node: Kernel, buffers: Buffers) -> Leaf:
 
 
 def _contraction(node: Contraction, buffers: Buffers) -> Leaf:
-    """A whole product: one task."""
-
-    def emit(f: Function, p: ExpressionPrinter) -> None:
-        with ExitStack() as stack:
-            index = [stack.enter_context(f.loop(extent)).index for extent in node.batch]
-            _emit_product(f, p, node, buffers, index, None)
-
-    return _contraction_leaf(node, emit)
+    return _product(node, buffers, emit_contraction)
 
 
-def member(node: Any, buffers: Buffers) -> Leaf:
-    """How a member of a group becomes a function: the tasks of a product are entries or rows."""
+def member(node: Any, buffers: Buffers, counts: Sequence[int]) -> Leaf:
+    """How a member of a group becomes a function: the tasks of a product are entries or rows.
+
+    ``counts`` are the lengths that ranges of tasks may have.
+    """
     if not isinstance(node, Contraction):
         return leaf(node, buffers)
-
-    def emit(f: Function, p: ExpressionPrinter) -> None:
-        with f.loop(f.b.subtract(END, BEGIN)) as loop:
-            task = f.b.add(BEGIN, loop.index)
-            if node.batch:
-                _emit_product(f, p, node, buffers, _coordinates(f, task, node.batch), None)
-            else:
-                _emit_product(f, p, node, buffers, [], task)
-
-    return _contraction_leaf(node, emit)
+    return _product(node, buffers, functools.partial(emit_contraction_rows, counts=counts))
 
 
-def _contraction_leaf(
-    node: Contraction, emit: Callable[[Function, ExpressionPrinter], None]
-) -> Leaf:
+def _product(node: Contraction, buffers: Buffers, print_call: Callable[..., None]) -> Leaf:
     matrices = (node.left, node.right, node.out)
     exprs = [m.offset for m in matrices]
-    return Leaf([m.buffer for m in matrices] + [e.attr for e in loads(exprs)], exprs, emit)
 
+    def emit(f: Function, p: ExpressionPrinter) -> None:
+        places = [
+            f.element(p.pointers[m.buffer], buffers[m.buffer].dtype, p.value(m.offset))
+            for m in matrices
+        ]
+        print_call(f, node, places, (BEGIN, END), SCRATCH)
 
-def _emit_product(
-    f: Function,
-    p: ExpressionPrinter,
-    node: Contraction,
-    buffers: Buffers,
-    batch: Sequence[Value],
-    row: Value | None,
-) -> None:
-    """One entry of the batch, or one row of the left side and the result."""
-
-    def operand(m: Matrix, row: Value | None) -> MatrixOperand:
-        dtype, offset = buffers[m.buffer].dtype, p.value(m.offset)
-        for index, stride in zip([*batch, row] if row else batch, m.strides):
-            offset = f.b.add(offset, f.b.multiply(index, f.b.constant(stride, INT64)))
-        start = f.element(p.pointers[m.buffer], dtype, offset)
-        return MatrixOperand(start, (0, m.strides[-2], m.strides[-1]))
-
-    matrices = (node.left, node.right, node.out)
-    dtypes = [buffers[m.buffer].dtype for m in matrices]
-    if dtypes[0] != dtypes[1] or node.accumulate:
-        raise InternalError(f"the LLVM backend has no product {node}")
-    a, b, out = (operand(m, None if m is node.right else row) for m in matrices)
-    rows = node.m if row is None else 1
-    emit_product(f, Product(1, rows, node.k, node.n, dtypes[0], dtypes[2], a, b, out))
-
-
-def _coordinates(f: Function, index: Value, extents: Sequence[int]) -> list[Value]:
-    """Where the element ``index`` of a row-major array lies along each axis."""
-    result: list[Value] = []
-    for extent in reversed(extents):
-        size = f.b.constant(extent, INT64)
-        result.append(f.b.remainder(index, size))
-        index = f.b.divide(index, size)
-    return result[::-1]
+    used = [m.buffer for m in matrices] + [e.attr for e in loads(exprs)]
+    return Leaf(used, exprs, emit, schedule_of(node).scratch_bytes)
 
 
 def _accumulate(node: Accumulate, buffers: Buffers) -> Leaf:

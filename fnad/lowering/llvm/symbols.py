@@ -28,10 +28,6 @@ def address_of(symbol: str) -> int:
     return c_function(symbol)
 
 
-def _blas(routine: str) -> int:
-    return cython_function("scipy.linalg.cython_blas", routine, "void (")
-
-
 def _special(function: str) -> int:
     return cython_function("scipy.special.cython_special", function, "double (double")
 
@@ -40,6 +36,12 @@ def _parallel(_: str) -> int:
     from fnad.lowering.llvm import threads  # it is compiled itself, and that needs this module
 
     return threads.address()
+
+
+def _matrix(name: str) -> int:
+    from fnad.lowering.llvm.matrix import library  # likewise
+
+    return library.address(name)
 
 
 def _pool(function: str) -> int:
@@ -51,7 +53,7 @@ def _pool(function: str) -> int:
 # What fnad's own symbols begin with, and who knows them by the rest of the name.
 _RUNTIME: Mapping[str, Callable[[str], int]] = {
     "fnad.parallel": _parallel,
-    "fnad.blas.": _blas,
+    "fnad.matrix.": _matrix,
     "fnad.special.": _special,
     "fnad.pool.": _pool,
     "fnad.numpy.": numpy_function,

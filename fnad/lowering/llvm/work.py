@@ -13,6 +13,7 @@ from typing import Any
 from fnad.lowering.access import access
 from fnad.lowering.costs import cost
 from fnad.lowering.llvm import accumulate, sorting
+from fnad.lowering.llvm.matrix.contractions import schedule_of
 from fnad.lowering.plan import Accumulate, Buffer, Contraction, Copy, Group, Kernel, Sort
 
 Buffers = Mapping[int, Buffer]
@@ -114,7 +115,7 @@ def _group_time(node: Group, buffers: Buffers) -> float:
 
 _TASKS: Mapping[type, Callable[[Any], int]] = {
     Kernel: _kernel_tasks,
-    Contraction: lambda node: 1,
+    Contraction: lambda node: schedule_of(node).tasks,
     Accumulate: accumulate.tasks,
     Sort: lambda node: sorting.tasks(node.extents),
     Copy: lambda node: 1,

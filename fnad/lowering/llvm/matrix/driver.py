@@ -1,0 +1,331 @@
+"""The loops around register tiles: blocks of k, packing, rows and columns of tiles, tasks, batches.
+
+All sizes are run-time values, in a record that the calling program holds as a constant (`FIELDS`,
+then for each batch axis, the innermost first, `BATCH_FIELDS`); so one driver serves all products of
+a variant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fnad.lowering.llvm.matrix.integers import Int, advance, choose, integer, parameters
+from fnad.lowering.llvm.matrix.variants import TileShape, Variant
+from fnad.lowering.llvm.writer import INT64, Function, Module, Value
+
+FIELDS = (
+    "m", "n", "k",
+    "a.row", "a.step", "b.step", "b.column", "out.row", "out.column",
+    "depth",  # of a block of k
+    "pack.a", "pack.b", "dots", "accumulate",  # flags
+    "part",  # rows of A that are packed at a time
+    "task.rows", "task.columns", "row.blocks", "column.blocks",
+    "swapped",  # whether rows of the product are columns here
+    "room.a",  # of the scratch, for A, in elements of the compute dtype; B comes behind it
+    "batch.axes", "batch.count",
+)  # fmt: skip
+BATCH_FIELDS = ("extent", "a", "b", "out")
+
+POINTERS = ("ptr %record", "ptr %a", "ptr %b", "ptr %out")
+BLOCK_PARAMETERS = (*POINTERS, "i64 %rows", "i64 %columns", "ptr %scratch")
+RANGE_PARAMETERS = (*POINTERS, "i64 %begin", "i64 %end", "ptr %scratch")
+
+
+def function_slots(shape: TileShape) -> list[str]:
+    """The functions whose addresses stand in a record behind its fields."""
+    kinds = [f"tile.{rows}x{v}" for rows in shape.heights for v in shape.widths(rows)]
+    return [*kinds, "pack.a", "pack.b", "dots.1", f"dots.{DOTS}"]
+
+
+# Inner products that are computed side by side.
+DOTS = 4
+
+
+def field(f: Function, name: str) -> Int:
+    place = f.element("%record", INT64, FIELDS.index(name))
+    return Int(f, f.load(place, INT64).ref)
+
+
+def flag(f: Function, name: str) -> Value:
+    return field(f, name) > 0
+
+
+class Driver:
+    """Writes the loops of one variant."""
+
+    def __init__(self, module: Module, variant: Variant, shape: TileShape) -> None:
+        self.module = module
+        self.variant = variant
+        self.shape = shape
+        self.slots = function_slots(shape)
+
+    def _symbol(self, name: str) -> str:
+        return f"{self.variant.prefix}.{name}"
+
+    def _slot(self, f: Function, number: Int) -> str:
+        """The address of a function that the record names."""
+        place = f.raw(f"getelementptr i64, ptr %record, i64 {(number + len(FIELDS)).ref}")
+        return f.raw(f"load ptr, ptr {place}")
+
+    def _function(self, f: Function, name: str) -> str:
+        return self._slot(f, integer(f, self.slots.index(name)))
+
+    # -- one block of the result ----------------------------------------------------------------
+
+    def emit_block(self) -> None:
+        """``rows`` by ``columns`` of the result, from where ``a``, ``b`` and ``out`` point."""
+        f = Function(self.module, self._symbol("block"), BLOCK_PARAMETERS)
+        rows, columns = parameters(f, "rows", "columns")
+        dots, tiles, after = f.fresh("dots"), f.fresh("tiles"), f.fresh("end")
+        f.branch(flag(f, "dots"), dots, tiles)
+        f.label(dots)
+        f.emit(
+            f"call void @{self._symbol('dots')}(ptr %record, ptr %a, ptr %b, ptr %out,"
+            f" i64 %rows, i64 %columns)"
+        )
+        f.jump(after)
+        f.label(tiles)
+        k, depth = field(f, "k"), field(f, "depth")
+        with f.steps(k.value, depth.value) as turn:
+            start = Int(f, turn.ref)
+            self._panel(f, rows, columns, start, (k - start).up_to(depth))
+        f.jump(after)
+        f.label(after)
+        f.ret()
+        self.module.add(f)
+
+    def _panel(self, f: Function, rows: Int, columns: Int, start: Int, depth: Int) -> None:
+        """Add the products of ``depth`` columns of A and rows of B, from ``start`` on."""
+        dtype = self.variant.element
+        a = advance(f, "%a", dtype, start * field(f, "a.step"))
+        b = advance(f, "%b", dtype, start * field(f, "b.step"))
+        accumulate = f.b.bitwise_or(flag(f, "accumulate"), start > 0)
+        room_b = advance(f, "%scratch", self.variant.compute, field(f, "room.a"))
+        packed_b = flag(f, "pack.b")
+        with f.when(packed_b):
+            self._pack_b(f, b, room_b, columns, depth)
+        part = field(f, "part")
+        with f.steps(rows.value, part.value) as turn:
+            first = Int(f, turn.ref)
+            rows_here = (rows - first).up_to(part)
+            a_here = advance(f, a, dtype, first * field(f, "a.row"))
+            out = advance(f, "%out", self.variant.element, first * field(f, "out.row"))
+            packed_a = flag(f, "pack.a")
+            with f.when(packed_a):
+                self._pack_a(f, a_here, rows_here, depth)
+            self._tiles(f, rows_here, columns, depth, (a_here, b, room_b, out), accumulate)
+
+    def _pack_b(self, f: Function, b: str, room: str, columns: Int, depth: Int) -> None:
+        column, step, width = field(f, "b.column"), field(f, "b.step"), self.shape.columns
+        with f.steps(columns.value, integer(f, width).value) as turn:
+            j = Int(f, turn.ref)
+            source = advance(f, b, self.variant.element, j * column)
+            target = advance(f, room, self.variant.compute, j * depth)
+            count = (columns - j).up_to(width)
+            _call(f, self._function(f, "pack.b"), source, column, step, count, depth, target)
+
+    def _pack_a(self, f: Function, a: str, rows: Int, depth: Int) -> None:
+        row, step, size = field(f, "a.row"), field(f, "a.step"), depth * self.shape.panel_rows
+        function = self._function(f, "pack.a")
+
+        def body(first: Int, height: Int, level: Int, panel: Int) -> None:
+            source = advance(f, a, self.variant.element, first * row)
+            target = advance(f, "%scratch", self.variant.compute, panel)
+            _call(f, function, source, row, step, height, depth, target)
+
+        self._rows_of_tiles(f, rows, size, body)
+
+    def _rows_of_tiles(
+        self, f: Function, rows: Int, size: Int, body: Callable[[Int, Int, Int, Int], None]
+    ) -> None:
+        """``body(first row, height, number of the height, size * number of the tile)``."""
+
+        def turn(at: Value, panel: Value) -> list[Value]:
+            first, offset = Int(f, at.ref), Int(f, panel.ref)
+            left, heights = rows - first, self.shape.heights
+            height, level = integer(f, 1), integer(f, len(heights) - 1)
+            for number, most in reversed(list(enumerate(heights[:-1]))):
+                fits = left > most - 1
+                height = choose(fits, integer(f, most), height)
+                level = choose(fits, integer(f, number), level)
+            body(first, height, level, offset)
+            return [(first + height).value, (offset + size).value]
+
+        zero = integer(f, 0).value
+        f.repeat([zero, zero], lambda at, _: Int(f, at.ref) < rows, turn)
+
+    def _tiles(
+        self,
+        f: Function,
+        rows: Int,
+        columns: Int,
+        depth: Int,
+        pointers: tuple[str, str, str, str],
+        accumulate: Value,
+    ) -> None:
+        """All tiles of these rows: the panel of B stays in cache for a column of tiles."""
+        a, b, room_b, out = pointers
+        lanes, width, panel_rows = self.shape.lanes, self.shape.columns, self.shape.panel_rows
+        packed_a, packed_b = flag(f, "pack.a"), flag(f, "pack.b")
+        a_row = choose(packed_a, integer(f, 1), field(f, "a.row"))
+        a_step = choose(packed_a, integer(f, panel_rows), field(f, "a.step"))
+        b_step = choose(packed_b, integer(f, width), field(f, "b.step"))
+        b_column = choose(packed_b, depth, integer(f, 1))
+        b_from = f.raw(f"select {packed_b.typed}, ptr {room_b}, ptr {b}")
+        a_from = f.raw(f"select {packed_a.typed}, ptr %scratch, ptr {a}")
+        out_row, size = field(f, "out.row"), depth * panel_rows
+        stride = integer(f, width)
+        for height in (2, 1):
+            wide = integer(f, self.shape.widths(height)[-1] * lanes)
+            stride = choose(rows < height + 1, wide, stride)
+        stride = choose(packed_b, integer(f, width), stride)
+        with f.steps(columns.value, stride.value) as turn:
+            j = Int(f, turn.ref)
+            left = columns - j
+            count = left.up_to(stride)
+            kind = _number(f, count > lanes) + _number(f, count > width)
+            b_here = advance(f, b_from, self.variant.compute, j * b_column)
+
+            def tile(first: Int, _: Int, level: Int, panel: Int) -> None:
+                function = self._slot(f, level * 3 + kind)
+                a_here = advance(
+                    f, a_from, self.variant.compute, choose(packed_a, panel, first * a_row)
+                )
+                place = advance(f, out, self.variant.element, first * out_row + j)
+                _call(
+                    f, function, depth, a_here, a_row, a_step, b_here, b_step, place, out_row,
+                    count, accumulate,
+                )  # fmt: skip
+
+            self._rows_of_tiles(f, rows, size, tile)
+
+    # -- inner products -------------------------------------------------------------------------
+
+    def emit_dots(self) -> None:
+        f = Function(self.module, self._symbol("dots"), BLOCK_PARAMETERS[:-1])
+        rows, columns = parameters(f, "rows", "columns")
+        row, out_row = field(f, "a.row"), field(f, "out.row")
+        column, out_column, k = field(f, "b.column"), field(f, "out.column"), field(f, "k")
+        accumulate = flag(f, "accumulate")
+        whole = columns - columns % DOTS
+
+        def turns(start: Int, extent: Int, count: int) -> None:
+            function = self._function(f, f"dots.{count}")
+            with f.steps(extent.value, integer(f, count).value) as turn:
+                j = start + Int(f, turn.ref)
+                b = advance(f, "%b", self.variant.element, j * column)
+                with f.steps(rows.value, integer(f, 1).value) as i:
+                    a = advance(f, "%a", self.variant.element, Int(f, i.ref) * row)
+                    place = Int(f, i.ref) * out_row + j * out_column
+                    out = advance(f, "%out", self.variant.element, place)
+                    _call(f, function, a, b, column, out, out_column, k, accumulate)
+
+        turns(integer(f, 0), whole, DOTS)
+        turns(whole, columns - whole, 1)
+        f.ret()
+        self.module.add(f)
+
+    # -- ranges of tasks and of rows ------------------------------------------------------------
+
+    def emit_tasks(self) -> None:
+        """Tasks ``begin`` to ``end``: blocks of rows, for each block of columns, for each batch."""
+        f = Function(self.module, self._symbol("tasks"), RANGE_PARAMETERS, linkage="")
+        begin, end = parameters(f, "begin", "end")
+        row_blocks, column_blocks = field(f, "row.blocks"), field(f, "column.blocks")
+        height, width = field(f, "task.rows"), field(f, "task.columns")
+        m, n = field(f, "m"), field(f, "n")
+
+        def body(at: Value) -> list[Value]:
+            task = Int(f, at.ref)
+            block, stripe = task % row_blocks, task // row_blocks
+            # Neighbours in a column of blocks are one block: what is packed of B serves them all.
+            count = (end - task).up_to(row_blocks - block)
+            first, left = block * height, (stripe % column_blocks) * width
+            rows = (m - first).up_to(count * height)
+            columns = (n - left).up_to(width)
+            pointers = self._entry(f, stripe // column_blocks)
+            self._call_block(f, pointers, (first, left), (rows, columns))
+            return [(task + count).value]
+
+        f.repeat([begin.value], lambda at: Int(f, at.ref) < end, body)
+        f.ret()
+        self.module.add(f)
+
+    def emit_rows(self) -> None:
+        """Rows ``begin`` to ``end`` of the product, for all of the batch."""
+        f = Function(self.module, self._symbol("rows"), RANGE_PARAMETERS, linkage="")
+        begin, end = parameters(f, "begin", "end")
+        swapped, zero, rows = flag(f, "swapped"), integer(f, 0), end - begin
+        top, left = choose(swapped, zero, begin), choose(swapped, begin, zero)
+        height = choose(swapped, field(f, "m"), rows)
+        columns, width = choose(swapped, rows, field(f, "n")), field(f, "task.columns")
+        one = integer(f, 1)
+        with f.steps(field(f, "batch.count").value, one.value) as entry:
+            pointers = self._entry(f, Int(f, entry.ref))
+            with f.steps(columns.value, width.value) as turn:
+                j = Int(f, turn.ref)
+                here = (columns - j).up_to(width)
+                self._call_block(f, pointers, (top, left + j), (height, here))
+        f.ret()
+        self.module.add(f)
+
+    def _entry(self, f: Function, number: Int) -> tuple[str, str, str]:
+        """Where the operands and the result of an entry of the batch begin."""
+        axes, zero = field(f, "batch.axes"), integer(f, 0).value
+        records = f.element("%record", INT64, len(FIELDS) + len(self.slots))
+
+        def body(axis: Value, rest: Value, *offsets: Value) -> list[Value]:
+            extent, *strides = (
+                Int(
+                    f,
+                    f.load(
+                        advance(f, records, INT64, Int(f, axis.ref) * len(BATCH_FIELDS) + i), INT64
+                    ).ref,
+                )
+                for i in range(len(BATCH_FIELDS))
+            )
+            index = Int(f, rest.ref) % extent
+            return [
+                (Int(f, axis.ref) + 1).value,
+                (Int(f, rest.ref) // extent).value,
+                *((Int(f, o.ref) + index * s).value for o, s in zip(offsets, strides, strict=True)),
+            ]
+
+        _, _, *offsets = f.repeat(
+            [zero, number.value, zero, zero, zero], lambda axis, *_: Int(f, axis.ref) < axes, body
+        )
+        a, b, out = (
+            advance(f, pointer, self.variant.element, Int(f, offset.ref))
+            for pointer, offset in zip(("%a", "%b", "%out"), offsets, strict=True)
+        )
+        return a, b, out
+
+    def _call_block(
+        self,
+        f: Function,
+        pointers: tuple[str, str, str],
+        start: tuple[Int, Int],
+        size: tuple[Int, Int],
+    ) -> None:
+        a, b, out = pointers
+        row, column = start
+        a = advance(f, a, self.variant.element, row * field(f, "a.row"))
+        b = advance(f, b, self.variant.element, column * field(f, "b.column"))
+        place = row * field(f, "out.row") + column * field(f, "out.column")
+        out = advance(f, out, self.variant.element, place)
+        _call(f, self._symbol("block"), "%record", a, b, out, *size, "%scratch")
+
+
+def _number(f: Function, condition: Value) -> Int:
+    return Int(f, f.raw(f"zext {condition.typed} to i64"))
+
+
+def _call(f: Function, function: str, *arguments: Int | Value | str) -> None:
+    """Call a function by name, or one whose address is in a register."""
+    texts = []
+    for x in arguments:
+        texts.append(
+            f"ptr {x}" if isinstance(x, str) else x.value.typed if isinstance(x, Int) else x.typed
+        )
+    callee = function if function.startswith("%") else f"@{function}"
+    f.emit(f"call void {callee}({', '.join(texts)})")
