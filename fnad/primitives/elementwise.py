@@ -126,7 +126,7 @@ def same_dtype(name: str, avals: Sequence[ShapedArray]) -> np.dtype[Any]:
         If the dtypes differ.
     """
     dtype = avals[0].dtype
-    if any([a.dtype is not dtype and a.dtype != dtype for a in avals]):
+    if any(a.dtype is not dtype and a.dtype != dtype for a in avals):
         raise TypeError(
             f"{name}: operands must have equal dtypes, got {', '.join(map(str, avals))}."
             f" Convert one of them with astype, or use the function of fnad.numpy, which"
@@ -148,7 +148,7 @@ def check_kind(name: str, dtype: np.dtype[Any], kinds: str) -> None:
 def result_aval(name: str, avals: Sequence[ShapedArray], dtype: np.dtype[Any]) -> ShapedArray:
     """The type of an elementwise result: weak only if all operands are."""
     shape = check_same_shape(name, avals)
-    weak = dtype.kind != "b" and all([a.weak_type for a in avals])
+    weak = dtype.kind != "b" and all(a.weak_type for a in avals)
     for aval in avals:  # mostly one of them is it
         if aval.shape == shape and aval.dtype is dtype and aval.weak_type == weak:
             return aval

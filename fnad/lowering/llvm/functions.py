@@ -9,9 +9,10 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from fnad.lowering.canonical import canonical
 from fnad.lowering.llvm import threads
 from fnad.lowering.llvm.expressions import ExpressionPrinter
 from fnad.lowering.llvm.leaves import BEGIN, END, SCRATCH, Leaf, leaf, member
@@ -61,12 +62,25 @@ class Functions:
         self.buffers = buffers
         self.scratch = 0
         self._names: dict[tuple[str, ...], str] = {}  # by what functions do
+        self._printed: dict[Any, Callee] = {}  # by what leaves do, see `_shared`
 
     def of_node(self, node: Any, turns: Iterable[int]) -> Callee:
         """The function of a leaf or a group, inside loops whose counters are ``turns``."""
         if isinstance(node, Group):
             return self._group(node, turns)
-        return self.of_leaf(node, leaf(node, self.buffers), turns)
+        return self._shared(node, leaf(node, self.buffers), turns, ("leaf",))
+
+    def _shared(self, node: Any, leaf: Leaf, turns: Iterable[int], form: Any) -> Callee:
+        """The function of a leaf; if one that does the same has been printed, that one."""
+        used = tuple(dict.fromkeys(leaf.buffers))
+        params = _parameters([self.buffers[n] for n in used], noalias=True)
+        dtypes = tuple([self.buffers[n].dtype for n in used])
+        numbers = {n: position for position, n in enumerate(used)}
+        key = (form, canonical(node, numbers), params, dtypes, tuple(turns))
+        known = self._printed.get(key)
+        if known is None:
+            known = self._printed[key] = self.of_leaf(node, leaf, turns)
+        return replace(known, buffers=used)
 
     def of_leaf(self, node: Any, leaf: Leaf, turns: Iterable[int]) -> Callee:
         """The same, of a node that is printed as ``leaf`` says."""
@@ -80,10 +94,11 @@ class Functions:
     # -- groups -----------------------------------------------------------------------------
 
     def _group(self, node: Group, turns: Iterable[int]) -> Callee:
-        members = [
-            self.of_leaf(m.node, member(m.node, self.buffers, _counts(node, m.step)), turns)
-            for m in node.members
-        ]
+        members = []
+        for m in node.members:
+            counts = _counts(node, m.step)
+            printed = member(m.node, self.buffers, counts)
+            members.append(self._shared(m.node, printed, turns, ("member", *counts)))
         used = dict.fromkeys(n for m in members for n in m.buffers if n not in node.locals)
         named = tuple(sorted({t for m in members for t in m.turns}))
         offsets, size = self._local_offsets(node)
@@ -136,8 +151,7 @@ class Functions:
         scratch: int,
         noalias: bool = False,
     ) -> Function:
-        disjoint = noalias and _disjoint([self.buffers[n] for n in buffers])
-        params = [_parameter(i, self.buffers[n], disjoint) for i, n in enumerate(buffers)]
+        params = list(_parameters([self.buffers[n] for n in buffers], noalias))
         params += [f"i64 %turn.{i}" for i in range(len(turns))]
         if scratch:
             params.append(f"ptr noalias align 64 {SCRATCH}")
@@ -205,6 +219,11 @@ class Functions:
 def _counts(node: Group, step: int) -> list[int]:
     """How many tasks of a member a group runs at a time: those of a block, or of the last one."""
     return [rows * step for rows in {min(node.block, node.extent), node.extent % node.block} - {0}]
+
+
+def _parameters(buffers: Sequence[Buffer], noalias: bool) -> tuple[str, ...]:
+    disjoint = noalias and _disjoint(buffers)
+    return tuple([_parameter(i, b, disjoint) for i, b in enumerate(buffers)])
 
 
 def _parameter(position: int, buffer: Buffer, disjoint: bool) -> str:
