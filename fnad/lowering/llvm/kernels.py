@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from fnad.lowering.access import kernel_exprs
 from fnad.lowering.expr import affine_parts, axis
+from fnad.lowering.llvm.domains import Box, boxes
 from fnad.lowering.llvm.expressions import ExpressionPrinter
 from fnad.lowering.llvm.places import Vector, store
 from fnad.lowering.llvm.reductions import initial, result, step
@@ -24,6 +25,9 @@ from fnad.lowering.walk import below, postorder
 
 # Reductions of at most so many terms are written out instead of looped over.
 _WRITTEN_OUT = 9
+
+# Kernels whose stores are further apart run point by point.
+_NEAR = 8
 
 # Vectors of totals of a row that are kept in registers.
 _TOTALS = 8
@@ -38,22 +42,40 @@ def emit_kernel(
     """
     if any(extent == 0 for _, extent in kernel.axes):
         return
-    ranges = {number: Range(0, extent) for number, extent in kernel.axes}
-    if kernel.axes and not kernel.sequential:
-        ranges[kernel.axes[0][0]] = Range(_number(begin), _number(end))
-    sums = [
-        r.value for r in kernel.reductions if r.kind == "add" and r.accumulator == r.value.dtype
-    ]
-    p.prepare(kernel_exprs(kernel), frozenset(s.buffer for s in kernel.stores), sums)
-    nest = _Nest(f, p, kernel, ranges)
-    if _runs_along_lanes(kernel):
-        _emit_lanes(nest)
-    else:
-        _emit_points(nest)
+    tasks = Range(_number(begin), _number(end))
+    if not kernel.axes or kernel.sequential:
+        tasks = Range(0, kernel.axes[0][1] if kernel.axes else 1)
+    for box in boxes(kernel):
+        with p.scope():
+            _emit_box(f, p, kernel, box, tasks)
 
 
 def _number(bound: Value) -> int | Value:
     return int(bound.ref) if bound.ref.isdigit() else bound
+
+
+def _emit_box(f: Function, p: ExpressionPrinter, whole: Kernel, box: Box, tasks: Range) -> None:
+    """Emit those tasks of a box that are among ``tasks``."""
+    kernel = box.kernel
+    sums = [
+        r.value for r in kernel.reductions if r.kind == "add" and r.accumulator == r.value.dtype
+    ]
+    p.prepare(kernel_exprs(kernel), frozenset(s.buffer for s in kernel.stores), sums)
+    ranges = {number: Range(0, extent) for number, extent in kernel.axes}
+    with ExitStack() as stack:
+        if box.tasks != (0, whole.axes[0][1] if whole.axes else 1):
+            tasks = tasks.part(f, *box.tasks)
+            if tasks.known is None:
+                stack.enter_context(f.when(f.b.less(*tasks.values(f))))
+            elif tasks.known[0] >= tasks.known[1]:
+                return
+        if whole.axes and whole.axes[0][0] in ranges:
+            ranges[whole.axes[0][0]] = tasks
+        nest = _Nest(f, p, kernel, ranges)
+        if _runs_along_lanes(kernel):
+            _emit_lanes(nest)
+        else:
+            _emit_points(nest)
 
 
 def _terms(r: Reduction) -> int:
@@ -66,7 +88,11 @@ def _runs_along_lanes(kernel: Kernel) -> bool:
         return False
     if kernel.sequential:
         return not kernel.reductions and all(_disjoint_lanes(kernel, s) for s in kernel.stores)
-    return kernel.parallel_inner or all(_terms(r) <= _WRITTEN_OUT for r in kernel.reductions)
+    if not kernel.parallel_inner and any(_terms(r) > _WRITTEN_OUT for r in kernel.reductions):
+        return False
+    innermost = axis(*kernel.axes[-1])
+    strides = [affine_parts(s.offset)[0].get(innermost, 0) for s in kernel.stores]
+    return any(0 < abs(stride) <= _NEAR for stride in strides)
 
 
 def _disjoint_lanes(kernel: Kernel, store: Store) -> bool:

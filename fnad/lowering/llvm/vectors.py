@@ -52,6 +52,30 @@ class Range:
     start: int | Value
     stop: int | Value
 
+    @property
+    def known(self) -> tuple[int, int] | None:
+        if isinstance(self.start, int) and isinstance(self.stop, int):
+            return self.start, self.stop
+        return None
+
+    def values(self, f: Function) -> tuple[Value, Value]:
+        start, stop = (
+            v if isinstance(v, Value) else f.b.constant(v, INT64) for v in (self.start, self.stop)
+        )
+        return start, stop
+
+    def part(self, f: Function, start: int, stop: int) -> Range:
+        """What lies in ``range(start, stop)``, counted from ``start``; it may be empty."""
+        if self.known is not None:
+            first, last = self.known
+            return Range(max(first, start) - start, min(last, stop) - start)
+        b, (begin, end) = f.b, self.values(f)
+        offset = b.constant(start, INT64)
+        return Range(
+            b.subtract(b.maximum(begin, offset), offset),
+            b.subtract(b.minimum(end, b.constant(stop, INT64)), offset),
+        )
+
 
 def along(
     f: Function, p: ExpressionPrinter, where: Range, shape: tuple[int, int], body: Body
@@ -61,13 +85,10 @@ def along(
     Where no whole turn is left, vectors go one by one, and the last one is masked. All elements
     see the same operations, wherever the range starts.
     """
-    if isinstance(where.start, int) and isinstance(where.stop, int):
-        along_known(f, p, (where.start, where.stop), shape, body, [])
+    if where.known is not None:
+        along_known(f, p, where.known, shape, body, [])
         return
-    b, (lanes, count) = f.b, shape
-    start, stop = (
-        v if isinstance(v, Value) else b.constant(v, INT64) for v in (where.start, where.stop)
-    )
+    b, (lanes, count), (start, stop) = f.b, shape, where.values(f)
     middle = _rounded(f, start, stop, lanes * count)
     with f.when(b.less(start, middle)), _turns(f, p, start, middle, lanes * count) as turn:
         body(turn.index, count, None, [])
