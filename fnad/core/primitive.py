@@ -185,6 +185,14 @@ class Primitive:
         """
         return self._attach("simplify", rule, 2)
 
+    def expand(self, rule: Rule) -> Rule:
+        """``rule(eqn) -> equations or None``: what may stand for the equation when it is lowered.
+
+        The equations define its outvars, with the same values but for the order of sums. The
+        rule is asked again about those of its own primitive among them, until it returns None.
+        """
+        return self._attach("expand", rule, 1)
+
     def partial_eval(self, rule: Rule) -> Rule:
         """``rule(unknown, eqn) -> (known_eqns, staged_eqns, unknown_out)``.
 

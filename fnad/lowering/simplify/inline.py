@@ -14,11 +14,11 @@ def inline(jaxpr: Jaxpr) -> Jaxpr:
 
     Before ``{ lambda ; a. let b = jit[jaxpr={ lambda ; a. let b = sin a in (b,) }] a in (b,) }``,
     after ``{ lambda ; a. let b = sin a in (b,) }``. Programs inside other equations (loops,
-    branches) are simplified.
+    branches) are simplified. What an ``expand`` rule returns takes the place of its equation.
     """
     env: dict[Atom, Atom] = {}
     eqns: list[Equation] = []
-    changed = False
+    changed = expanded = False
     for eqn in jaxpr.eqns:
         invars = tuple(env.get(a, a) for a in eqn.invars)
         if "lower_as" in eqn.primitive.rules and "lower" not in eqn.primitive.rules:
@@ -29,11 +29,15 @@ def inline(jaxpr: Jaxpr) -> Jaxpr:
         new = _with_simple_programs(eqn)
         if invars != eqn.invars:
             new = new.replace(invars=invars)
-        changed |= new is not eqn
-        eqns.append(new)
+        rule = new.primitive.rules.get("expand")
+        several = rule(new) if rule is not None else None
+        expanded |= several is not None
+        changed |= expanded or new is not eqn
+        eqns += [new] if several is None else several
     if not changed:
         return jaxpr
-    return Jaxpr(jaxpr.invars, tuple(eqns), tuple(env.get(a, a) for a in jaxpr.outvars))
+    result = Jaxpr(jaxpr.invars, tuple(eqns), tuple(env.get(a, a) for a in jaxpr.outvars))
+    return inline(result) if expanded else result
 
 
 def _expansion(eqn: Equation) -> Jaxpr:

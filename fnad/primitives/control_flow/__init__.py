@@ -5,6 +5,7 @@ from __future__ import annotations
 from fnad.primitives.control_flow.cond import cond, cond_p, switch
 from fnad.primitives.control_flow.loops import fori_loop, map
 from fnad.primitives.control_flow.scan import scan, scan_p
+from fnad.primitives.control_flow.scan_fission import fission
 from fnad.primitives.control_flow.while_loop import while_loop, while_p
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "scan_p",
     "while_p",
     "cond_p",
+    "fission",
 ]
