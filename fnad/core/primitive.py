@@ -36,6 +36,7 @@ from functools import wraps
 from typing import Any
 
 from fnad.core.errors import MissingRuleError, RuleError
+from fnad.core.source import defined_in_package
 from fnad.core.types import ShapedArray
 
 Rule = Callable[..., Any]
@@ -115,6 +116,10 @@ class Primitive:
         self.__doc__ = doc
         self.multiple_results = multiple_results
         self.rules: dict[str, Rule] = {}
+        # Whether all of it is fnad's own: then its name says what it does (`fingerprint`).
+        self.is_own = defined_in_package()
+        # The parameters that lowering depends on, where those are not all.
+        self.lowering_params: tuple[str, ...] | None = None
 
     def __repr__(self) -> str:
         return f"Primitive({self.name})"
@@ -138,6 +143,7 @@ class Primitive:
                 f" arguments, but is called with at least {leading}: see fnad.core.primitive"
             )
         self.rules[kind] = rule
+        self.is_own = self.is_own and defined_in_package()
         return rule
 
     def type_rule(self, rule: Rule) -> Rule:

@@ -64,6 +64,19 @@ def is_internal(file: str) -> bool:
     )
 
 
+def defined_in_package() -> bool:
+    """Whether the top level of a module of fnad is being run, with none of the user's code in it."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if not code.co_filename.startswith(_PACKAGE):
+            return False
+        if code.co_name == "<module>":
+            return True
+        frame = frame.f_back
+    return False
+
+
 def user_line() -> SourceLine | None:
     """Return the user's line that is being run, or None if there is none."""
     frame: FrameType | None = sys._getframe(1)

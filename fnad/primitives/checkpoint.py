@@ -162,6 +162,7 @@ checkpoint_p = Primitive(
 )
 
 call_rules(checkpoint_p)
+checkpoint_p.lowering_params = ("jaxpr", "prevent_cse", "differentiated")
 
 
 @checkpoint_p.evaluate

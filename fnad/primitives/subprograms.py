@@ -240,6 +240,7 @@ def call_rules(primitive: Primitive) -> None:
     They are: type rule, jvp, transpose, batch, dce and lowering by inlining. Each transformed
     equation holds the transformed program and the same other parameters.
     """
+    primitive.lowering_params = ("jaxpr",)
 
     @primitive.type_rule
     def _(*avals: ShapedArray, jaxpr: Jaxpr, **params: Any) -> list[ShapedArray]:

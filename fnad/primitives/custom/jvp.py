@@ -65,6 +65,9 @@ def _(
     return eval_jaxpr(call_jaxpr, call_args(args, num_consts, num_rule_consts))
 
 
+custom_jvp_call_p.lowering_params = ("call_jaxpr", "num_consts", "num_rule_consts")
+
+
 @custom_jvp_call_p.lower_as
 def _(
     *args: Any, call_jaxpr: Jaxpr, num_consts: int, num_rule_consts: int, **params: Any

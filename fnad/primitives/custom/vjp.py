@@ -61,6 +61,9 @@ def _(*args: Any, call_jaxpr: Jaxpr, num_consts: tuple[int, int, int], **params:
     return eval_jaxpr(call_jaxpr, _vjp_args(args, num_consts))
 
 
+custom_vjp_call_p.lowering_params = ("call_jaxpr", "num_consts")
+
+
 @custom_vjp_call_p.lower_as
 def _(*args: Any, call_jaxpr: Jaxpr, num_consts: tuple[int, int, int], **params: Any) -> list[Any]:
     return apply_jaxpr(call_jaxpr, _vjp_args(args, num_consts))
