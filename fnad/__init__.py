@@ -13,7 +13,7 @@ Examples
 array([0., 0.])
 """
 
-from fnad import errors, extend, lax, nn, numpy, optim, random, tree
+from fnad import config, errors, extend, lax, nn, numpy, optim, random, tree
 from fnad.core.ir import ClosedJaxpr, Jaxpr
 from fnad.core.types import ShapeDtypeStruct, float0
 from fnad.primitives.checkpoint import checkpoint, checkpoint_name, checkpoint_policies
@@ -54,6 +54,7 @@ __all__ = [
     "ClosedJaxpr",
     "Jaxpr",
     "float0",
+    "config",
     "errors",
     "extend",
     "lax",

@@ -1,4 +1,4 @@
-"""Settings of the process: ``fnad.config.num_threads``.
+"""Settings of the process: ``fnad.config.num_threads``, ``cache_dir``, ``cache_bytes``.
 
 Settings are attributes of this module, to be read and assigned at any time; a value that makes no
 sense is refused. Their first values come from the environment.
@@ -30,7 +30,20 @@ At first ``FNAD_NUM_THREADS``, or the number of CPUs that this process may use (
 limits of its control group).
 """
 
-_SETTINGS = ("num_threads",)
+cache_dir: Path | None
+"""The folder in which machine code is kept from process to process; None if it is not kept.
+
+At first ``FNAD_CACHE_DIR`` (empty: None), or ``fnad`` in the user's folder of caches. It is made
+when it is needed, and not used unless it belongs to this user and only he can write there.
+"""
+
+cache_bytes: int
+"""The size up to which that folder grows; what was used longest ago goes first.
+
+At first ``FNAD_CACHE_BYTES``, or 512 MiB.
+"""
+
+_SETTINGS = ("num_threads", "cache_dir", "cache_bytes")
 
 
 class _Config(ModuleType):
@@ -42,9 +55,27 @@ class _Config(ModuleType):
 
     @num_threads.setter
     def num_threads(self, value: int) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"fnad.config.num_threads is a number of at least 1, not {value!r}")
-        _num_threads.value = value
+        _num_threads.value = _natural(value, 1, "fnad.config.num_threads")
+
+    @property
+    def cache_dir(self) -> Path | None:
+        return _cache_dir
+
+    @cache_dir.setter
+    def cache_dir(self, value: str | os.PathLike[str] | None) -> None:
+        global _cache_dir
+        if value is not None and not isinstance(value, (str, os.PathLike)):
+            raise ValueError(f"fnad.config.cache_dir is a path or None, not {value!r}")
+        _cache_dir = Path(value).absolute() if value else None
+
+    @property
+    def cache_bytes(self) -> int:
+        return _cache_bytes
+
+    @cache_bytes.setter
+    def cache_bytes(self, value: int) -> None:
+        global _cache_bytes
+        _cache_bytes = _natural(value, 0, "fnad.config.cache_bytes")
 
     def __setattr__(self, name: str, value: object) -> None:
         if name not in _SETTINGS and not name.startswith("_"):
@@ -52,6 +83,12 @@ class _Config(ModuleType):
                 f"fnad.config has no setting {name!r}: choose one of {', '.join(_SETTINGS)}"
             )
         super().__setattr__(name, value)
+
+
+def _natural(value: object, least: int, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} is a number of at least {least}, not {value!r}")
+    return value
 
 
 def num_threads_address() -> int:
@@ -125,14 +162,29 @@ def _read(path: Path) -> str:
         return ""
 
 
-def _first_num_threads() -> int:
-    text = os.environ.get("FNAD_NUM_THREADS", "")
+def _from_environment(name: str, least: int, default: int) -> int:
+    text = os.environ.get(name, "")
     if not text:
-        return available_cpus()
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise ValueError(f"FNAD_NUM_THREADS is a number of at least 1, not {text!r}")
-    return int(text)
+        return default
+    number = int(text) if text.isascii() and text.isdigit() else text
+    return _natural(number, least, name)
 
 
-_num_threads = ctypes.c_int64(_first_num_threads())
+def _first_cache_dir() -> Path | None:
+    given = os.environ.get("FNAD_CACHE_DIR")
+    if given is not None:
+        return Path(given).absolute() if given else None
+    try:
+        home = Path.home()
+    except RuntimeError:  # the user has none
+        return None
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "fnad"
+    xdg = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(xdg) if os.path.isabs(xdg) else home / ".cache") / "fnad"
+
+
+_num_threads = ctypes.c_int64(_from_environment("FNAD_NUM_THREADS", 1, available_cpus()))
+_cache_dir = _first_cache_dir()
+_cache_bytes = _from_environment("FNAD_CACHE_BYTES", 0, 512 << 20)
 sys.modules[__name__].__class__ = _Config

@@ -1,9 +1,10 @@
-"""Settings of the whole suite: one BLAS thread, fixed hypothesis examples, fixed seeds."""
+"""Settings of the whole suite: one BLAS thread, no cache on disk, fixed examples and seeds."""
 
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the suite's matrices are small
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ["FNAD_CACHE_DIR"] = ""  # what is tested is compiled, not found
 
 import numpy as np
 import pytest

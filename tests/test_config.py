@@ -28,7 +28,7 @@ def test_num_threads_can_be_changed(threads):
 
 
 def test_misspelt_settings_are_refused():
-    with pytest.raises(AttributeError, match="no setting 'nthreads'.*num_threads"):
+    with pytest.raises(AttributeError, match=r"no setting 'nthreads'.*num_threads"):
         fnad.config.nthreads = 2
 
 

@@ -22,7 +22,7 @@ from fnad.core import tree
 from fnad.core.errors import InternalError
 from fnad.core.types import ShapedArray
 from fnad.lowering.llvm.emitter import ENTRY, emit_plan
-from fnad.lowering.llvm.target import CompiledModule, assembly
+from fnad.lowering.llvm.target import assembly, compile_module
 from fnad.lowering.native.calls import NativeCallable
 from fnad.lowering.native.pool import get_pool
 from fnad.lowering.native.routine import Routine, runs_long
@@ -57,7 +57,7 @@ class Executable(NativeCallable):
         emitted = emit_plan(plan)
         self.plan = plan
         self._text = emitted.text
-        self._module = CompiledModule(emitted.text)
+        self._module = compile_module(emitted.text)
         self.address = self._module.address(ENTRY)
         self._entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(self.address)
         buffers = {b.number: b for b in plan.buffers}

@@ -14,7 +14,7 @@ from fnad.lowering.llvm.matrix.contractions import (
     emit_contraction_rows,
     schedule_of,
 )
-from fnad.lowering.llvm.target import CompiledModule
+from fnad.lowering.llvm.target import compile_module
 from fnad.lowering.llvm.writer import INT64, Function, Module, Value
 from fnad.lowering.plan import Contraction, Matrix
 
@@ -59,7 +59,7 @@ def compiled(node, counts=None):
         emit_contraction_rows(f, node, pointers, tasks, "%scratch", counts)
     f.ret()
     module.add(f)
-    code = CompiledModule(module.text())
+    code = compile_module(module.text())
     signature = [ctypes.c_void_p] * 4 + [ctypes.c_int64] * 2
     return code, ctypes.CFUNCTYPE(None, *signature)(code.address("product"))
 

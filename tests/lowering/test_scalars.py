@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from fnad.lowering.llvm.target import CompiledModule
+from fnad.lowering.llvm.target import compile_module
 from fnad.lowering.llvm.writer import INT64, Function, Module
 
 INTEGERS = [np.dtype(f"{k}{n}") for k in "iu" for n in (1, 2, 4, 8)]
@@ -48,7 +48,7 @@ def compiled(operation, *arrays):
         f.store(result, f.element("%out", dtype, start), mask)
     f.ret()
     module.add(f)
-    code = CompiledModule(module.text())
+    code = compile_module(module.text())
     outs = [np.empty(size, dtype) for _ in range(2)]
     for name, out in zip(("scalar", "vector"), outs):
         pointers = [a.ctypes.data for a in (out, *arrays)]
@@ -296,7 +296,7 @@ def test_gather_and_scatter(dtype):
     f.ret()
     module.add(f)
     out = np.zeros(40, dtype)
-    code = CompiledModule(module.text())
+    code = compile_module(module.text())
     ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(code.address("entry"))(
         out.ctypes.data, source.ctypes.data, places.ctypes.data
     )

@@ -1,4 +1,4 @@
-"""The thread pool: every task once, the same bits for any number of threads, fork, other callers."""
+"""The thread pool: every task once, the same bits for any number of threads, fork, callers."""
 
 import ctypes
 import os
@@ -11,7 +11,7 @@ import pytest
 
 import fnad
 from fnad.lowering.llvm import threads
-from fnad.lowering.llvm.target import CompiledModule
+from fnad.lowering.llvm.target import compile_module
 
 THREADS = (1, 2, 3, 8)
 
@@ -50,7 +50,7 @@ def restored():
 
 @pytest.fixture(scope="module")
 def tasks():
-    return CompiledModule(TASKS)
+    return compile_module(TASKS)
 
 
 def parallel(task, array, extent, chunk, slots=64):

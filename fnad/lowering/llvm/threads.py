@@ -17,7 +17,7 @@ there is only one chunk, or if the pool is at work for another caller.
 * **Idle workers** look for a new job for some tens of microseconds, then sleep on a condition
   variable. Sleepers are counted before they look a last time, and the caller publishes a job
   before it reads the count: one of the two sees the other.
-* **Fork.** The child has no workers; `_reset` forgets them and it starts its own.
+* **Fork.** The child has no workers; ``fnad.threads.reset`` forgets them and it starts its own.
 
 Workers are started by the first job and end only when ``num_threads`` falls; they block all
 signals, hold no Python state, and their code is never unloaded.
@@ -30,9 +30,10 @@ import functools
 import os
 import platform
 import sys
+from typing import Any
 
 from fnad import config
-from fnad.lowering.llvm.target import CompiledModule
+from fnad.lowering.llvm.target import CompiledModule, compile_module
 
 PARALLEL = "fnad.parallel"
 DECLARATION = f"declare void @{PARALLEL}(ptr, ptr, i64, i64, i64) nounwind"
@@ -55,11 +56,12 @@ _PAUSES = {"x86_64": _X86_PAUSE, "amd64": _X86_PAUSE, "aarch64": _ARM_PAUSE, "ar
 @functools.cache
 def address() -> int:
     """The address of ``fnad.parallel``; the first call compiles the pool."""
-    module = CompiledModule(_text())
-    reset = ctypes.CFUNCTYPE(None)(module.address("fnad.pool.reset"))
-    reset()
+    module = compile_module(_text())
+    reset: Any = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(module.address("fnad.threads.reset"))
+    start_anew = functools.partial(reset, config.num_threads_address())
+    start_anew()
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=reset)
+        os.register_at_fork(after_in_child=start_anew)
     _KEPT.append(module)
     return module.address(PARALLEL)
 
@@ -70,7 +72,6 @@ _KEPT: list[CompiledModule] = []  # workers run this code until the process ends
 def _text() -> str:
     declaration, call = _PAUSES.get(platform.machine().lower(), ("", ""))
     names = {
-        "CELL": config.num_threads_address(),
         "MOST": _MOST_THREADS,
         "LOOKS_BEFORE_YIELD": _LOOKS_BEFORE_YIELD,
         "LOOKS": _LOOKS,
@@ -88,6 +89,7 @@ def _text() -> str:
 _IR = """
 %job = type { ptr, ptr, i64, i64, i64, i64 }  ; task, context, extent, chunk, chunks, threads
 
+@setting = internal global ptr null            ; where num_threads is
 @busy = internal global i32 0, align 64
 @done = internal global i64 0, align 64        ; chunks of the job that are finished
 @number = internal global i64 0, align 64      ; of the last job published
@@ -114,8 +116,9 @@ declare i32 @sched_yield() nounwind
 declare i64 @llvm.umin.i64(i64, i64)
 $DECLARE_PAUSE
 
-define void @fnad.pool.reset() nounwind {
+define void @fnad.threads.reset(ptr %setting) nounwind {
 entry:
+  store ptr %setting, ptr @setting
   %m = call i32 @pthread_mutex_init(ptr @mutex, ptr null)
   %c = call i32 @pthread_cond_init(ptr @wake, ptr null)
   store i64 0, ptr @sleepers
@@ -139,7 +142,8 @@ entry:
   %more = add i64 %extent, %chunk
   %up = sub i64 %more, 1
   %chunks = udiv i64 %up, %chunk
-  %wanted = load atomic i64, ptr inttoptr (i64 $CELL to ptr) monotonic, align 8
+  %setting = load ptr, ptr @setting
+  %wanted = load atomic i64, ptr %setting monotonic, align 8
   %t1 = call i64 @llvm.umin.i64(i64 %wanted, i64 %slots)
   %t2 = call i64 @llvm.umin.i64(i64 %t1, i64 %chunks)
   %threads = call i64 @llvm.umin.i64(i64 %t2, i64 $MOST)
@@ -358,7 +362,8 @@ park:
   %s1 = atomicrmw add ptr @sleepers, i64 1 seq_cst
   br label %check
 check:
-  %wanted = load atomic i64, ptr inttoptr (i64 $CELL to ptr) monotonic, align 8
+  %setting = load ptr, ptr @setting
+  %wanted = load atomic i64, ptr %setting monotonic, align 8
   %surplus = icmp uge i64 %slot, %wanted
   %started = load atomic i64, ptr @started monotonic, align 8
   %highest = icmp eq i64 %slot, %started

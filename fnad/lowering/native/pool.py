@@ -16,7 +16,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from fnad.lowering.llvm.target import CompiledModule
+from fnad.lowering.llvm.target import PLAIN, compile_module
 from fnad.lowering.native.capi import new_capsule
 
 # Room before a mapped block for its alignment to a huge page and its header, and behind it for
@@ -56,7 +56,7 @@ class Pool:
             "map_flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS,
             "huge_pages": getattr(mmap, "MADV_HUGEPAGE", 0),
         }
-        self._module = CompiledModule(Template(source).substitute(constants), plain=True)
+        self._module = compile_module(Template(source).substitute(constants), PLAIN)
         functions = {n: self.address_of(n) for n in ("malloc", "calloc", "realloc")}
         self._handler = _Handler(name=b"fnad", version=1, free=self.address_of("free"), **functions)
         self.handler = new_capsule(ctypes.addressof(self._handler), _CAPSULE_NAME)
