@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fnad.core.ir import Atom, Equation, Jaxpr, Var, memoize
+from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var, memoize
 from fnad.core.rewrites import Mask, get_rewrites
 from fnad.core.tracer import apply_jaxpr, rewrite
 from fnad.primitives.subprograms import (
@@ -52,8 +52,90 @@ def split_body(
             jaxpr, (*const_unk, *carry_unk, *xs_unk), (*carry_unk, *none(num_ys))
         )
         if unknown_out[:num_carry] == carry_unk:
+            num_kept = carry_unk.count(False)
+            free = (*every(const_unk.count(False)), *none(num_kept), *every(xs_unk.count(False)))
+            known, staged, num_res = fewer_residuals(
+                known, staged, free, num_kept, unknown_out.count(False)
+            )
             return known, staged, carry_unk, unknown_out, num_res
         carry_unk = either(carry_unk, unknown_out[:num_carry])
+
+
+# Computed again from other residuals in less time than a stack of them is written and read.
+_CHEAP = {
+    "neg", "add", "sub", "mul", "div", "square", "abs", "sign", "max", "min", "not", "and", "or",
+    "eq", "ne", "lt", "le", "gt", "ge", "select", "convert_element_type", "broadcast_in_dim",
+    "reshape", "transpose",
+}  # fmt: skip
+# How many such functions may stand between a residual and others.
+_DEPTH = 3
+
+
+def fewer_residuals(
+    known: Jaxpr, staged: Jaxpr, free: Mask, num_carry: int, num_outs: int
+) -> tuple[Jaxpr, Jaxpr, int]:
+    """Let the staged body compute residuals again that are cheap functions of others.
+
+    ``free`` marks the inputs of ``known`` that need no stack to be residuals, as its outputs
+    from ``num_carry`` to ``num_outs`` need none. Before ``known: e = exp a; r = add 1.0 e; ...
+    residuals (e, r)``, after ``residuals (e)``, and ``staged`` begins with ``r = add 1.0 e``.
+    """
+    residuals = known.outvars[num_outs:]
+    inputs: dict[Atom, Var] = dict(zip(residuals, staged.invars))
+    if len(inputs) < len(residuals):
+        return known, staged, len(residuals)
+    made: dict[Atom, int] = {
+        eqn.outvars[0]: k for k, eqn in enumerate(known.eqns) if _is_cheap(eqn)
+    }
+    at_hand: set[Atom] = {v for v, is_free in zip(known.invars, free, strict=True) if is_free}
+    at_hand.update(known.outvars[num_carry:num_outs])
+    kept: dict[Atom, None] = dict.fromkeys(residuals)
+    again: set[int] = set()
+
+    def again_from_others(atom: Atom, depth: int) -> tuple[set[int], set[Atom]] | None:
+        """The equations that compute a value again, and the residuals that they need."""
+        if depth == 0 or atom not in made:
+            return None
+        places: set[int] = {made[atom]}
+        needed: set[Atom] = set()
+        for a in known.eqns[made[atom]].invars:
+            if isinstance(a, Literal):
+                continue
+            if a in kept or a in at_hand:
+                needed.add(a)
+                continue
+            more = again_from_others(a, depth - 1)
+            if more is None:
+                return None
+            places, needed = places | more[0], needed | more[1]
+        return places, needed
+
+    candidates = [r for r in residuals if r in made and r not in at_hand]
+    for r in sorted(candidates, key=made.__getitem__, reverse=True):
+        found = again_from_others(r, _DEPTH)
+        if found is not None:
+            del kept[r]
+            again |= found[0]
+            kept |= dict.fromkeys(found[1])
+    if not again:
+        return known, staged, len(residuals)
+    env: dict[Atom, Var] = {a: inputs.get(a, Var(a.aval)) for a in kept}
+    leading = tuple(env.values())
+    eqns = []
+    for eqn in (known.eqns[k] for k in sorted(again)):
+        if eqn.outvars[0] in env:
+            continue
+        invars = tuple(a if isinstance(a, Literal) else env[a] for a in eqn.invars)
+        [v] = eqn.outvars
+        env[v] = inputs.get(v, Var(v.aval))
+        eqns.append(eqn.replace(invars=invars, outvars=(env[v],)))
+    rest = staged.invars[len(residuals) :]
+    staged = Jaxpr((*leading, *rest), (*eqns, *staged.eqns), staged.outvars)
+    return known.replace(outvars=(*known.outvars[:num_outs], *kept)), staged, len(kept)
+
+
+def _is_cheap(eqn: Equation) -> bool:
+    return eqn.primitive.name in _CHEAP and len(eqn.outvars) == 1
 
 
 def hoist(
