@@ -45,7 +45,6 @@ _MAX_MEMBERS = 24
 _EARLY_BYTES = 1 << 18
 # How many earlier nodes are tried.
 _CANDIDATES = 12
-_PRODUCTS_JOIN = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +149,7 @@ def _candidate(node: Node, found: Access) -> _Candidate | None:
         if node.sequential or not node.axes or any(s.combine for s in node.stores):
             return None
         tasks, touches = node.axes[0][1], list(_kernel_touches(node))
-    elif isinstance(node, Contraction) and _PRODUCTS_JOIN:
+    elif isinstance(node, Contraction):
         right_bytes = node.k * node.n * node.dtype.itemsize
         if not node.batch and right_bytes > _RIGHT_BYTES:
             return None

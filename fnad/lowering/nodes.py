@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from fnad.lowering.planner import Planner
 
 
-SEVERAL_BATCH_AXES = False
-
-
 def neutral(kind: str, dtype: np.dtype[Any]) -> Any:
     """What a reduction over nothing gives."""
     if kind in ("add", "multiply", "and", "or"):
@@ -62,22 +59,11 @@ def contract(p: Planner, a: Tensor, b: Tensor) -> Tensor:
     assert out.buffer is not None
     place = Matrix(out.buffer, integer(0), row_major(shape))
     extents, strides = _batch_axes(batch, [x.strides[:-2] for x in (left, right, place)])
-    if len(extents) > 1 and not SEVERAL_BATCH_AXES:
-        left, right = (_dense_matrix(p, x) for x in (a, b))
-        extents, strides = _batch_axes(batch, [x.strides[:-2] for x in (left, right, place)])
     left, right, place = (
         replace(x, strides=(*s, *x.strides[-2:])) for x, s in zip((left, right, place), strides)
     )
     p.emit(Contraction(left, right, place, extents, m, n, k, a.dtype, p.origin))
     return out
-
-
-def _dense_matrix(p: Planner, t: Tensor) -> Matrix:
-    t = copied(p, t) if t.stored else p.materialize(t)
-    if t.base is not integer(0):
-        t = copied(p, t)
-    assert t.buffer is not None
-    return Matrix(t.buffer, t.base, row_major(t.shape))
 
 
 def _batch_axes(

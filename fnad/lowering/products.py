@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from fnad.lowering import nodes
 from fnad.lowering.access import access, node_bodies
 from fnad.lowering.expr import affine_parts, axis, integer, load, make
 from fnad.lowering.kernels import remade
@@ -132,8 +131,6 @@ def _permuted(
         if step is None:
             return None
         strides.append(step)
-    if len(product.batch) > 1 and not nodes.SEVERAL_BATCH_AXES:
-        return None
     moved = replace(product, out=Matrix(store.buffer, integer(0), tuple(strides)))
     if strides[-1] != 1:
         moved = _transposed(moved)

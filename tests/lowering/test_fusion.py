@@ -6,7 +6,7 @@ import pytest
 import fnad
 import fnad.numpy as fnp
 from fnad import lax
-from fnad.lowering import fusion, groups, nodes, products, splitting
+from fnad.lowering import fusion, groups, products, splitting
 from fnad.lowering.plan import Contraction, Group, Kernel
 from tests.lowering.test_plan import PROGRAMS, check, flattened, kinds
 
@@ -22,8 +22,6 @@ def eager_fusion(monkeypatch):
     """Fuse, split and group programs of any size."""
     monkeypatch.setattr(groups, "_WORTHWHILE_BYTES", 0)
     monkeypatch.setattr(groups, "_MIN_ROWS", 2)
-    monkeypatch.setattr(groups, "_PRODUCTS_JOIN", True)
-    monkeypatch.setattr(nodes, "SEVERAL_BATCH_AXES", True)
     monkeypatch.setattr(groups, "_BLOCK_BYTES", 300)
     monkeypatch.setattr(groups, "_PRODUCT_BLOCK_BYTES", 600)
     monkeypatch.setattr(groups, "_PRODUCT_ROWS", 2)
@@ -121,7 +119,6 @@ def test_attention_is_one_group(monkeypatch):
     monkeypatch.setattr(groups, "_WORTHWHILE_BYTES", 0)
     monkeypatch.setattr(groups, "_MIN_ROWS", 2)
     monkeypatch.setattr(groups, "_EARLY_BYTES", 0)
-    monkeypatch.setattr(groups, "_PRODUCTS_JOIN", True)
     plan = check(attention, BATCH)
     [node] = [n for n in plan.body if isinstance(n, Group)]
     assert sum(isinstance(m.node, Contraction) for m in node.members) == 2
