@@ -15,19 +15,30 @@ from fnad.lowering.simplify import simplify
 STAGES = ("jaxpr", "simplified", "plan", "llvm", "asm")
 
 
-@memoize
-def lower_jaxpr(jaxpr: Jaxpr) -> Plan:
-    """The plan of a program, which is simplified first."""
-    return plan_jaxpr(simplify(jaxpr))
+def lower_jaxpr(jaxpr: Jaxpr, donated: tuple[int, ...] = ()) -> Plan:
+    """The plan of a program, which is simplified first; see `plan_jaxpr`."""
+    return _plan(jaxpr, donated)
+
+
+def compile_jaxpr(jaxpr: Jaxpr, donated: tuple[int, ...] = ()) -> Executable:
+    """Compile a program for this machine; the result takes and returns lists of arrays.
+
+    Inputs at the positions ``donated`` may be given up for outputs.
+    """
+    return _executable(jaxpr, donated)
 
 
 @memoize
-def compile_jaxpr(jaxpr: Jaxpr) -> Executable:
-    """Compile a program for this machine; the result takes and returns lists of arrays."""
-    return Executable(lower_jaxpr(jaxpr))
+def _plan(jaxpr: Jaxpr, donated: tuple[int, ...]) -> Plan:
+    return plan_jaxpr(simplify(jaxpr), donated)
 
 
-def lowered_text(jaxpr: Jaxpr, stage: str) -> str:
+@memoize
+def _executable(jaxpr: Jaxpr, donated: tuple[int, ...]) -> Executable:
+    return Executable(_plan(jaxpr, donated))
+
+
+def lowered_text(jaxpr: Jaxpr, stage: str, donated: tuple[int, ...] = ()) -> str:
     """A program as text, at one of the stages ``jaxpr simplified plan llvm asm``.
 
     Raises
@@ -40,11 +51,11 @@ def lowered_text(jaxpr: Jaxpr, stage: str) -> str:
     if stage == "simplified":
         return str(simplify(jaxpr))
     if stage == "plan":
-        return str(lower_jaxpr(jaxpr))
+        return str(lower_jaxpr(jaxpr, donated))
     if stage == "llvm":
-        return compile_jaxpr(jaxpr).as_llvm_text()
+        return compile_jaxpr(jaxpr, donated).as_llvm_text()
     if stage == "asm":
-        return compile_jaxpr(jaxpr).as_asm()
+        return compile_jaxpr(jaxpr, donated).as_asm()
     raise ValueError(f"there is no stage {stage!r}: choose one of {', '.join(STAGES)}")
 
 

@@ -56,8 +56,8 @@ class Executable(NativeCallable):
         super().__init__()
         emitted = emit_plan(plan)
         self.plan = plan
-        self._text = emitted.text
-        self._module = compile_module(emitted.text)
+        self._text, self._recipe = emitted.text, emitted.recipe
+        self._module = compile_module(emitted.text, emitted.recipe)
         self.address = self._module.address(ENTRY)
         self._entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(self.address)
         buffers = {b.number: b for b in plan.buffers}
@@ -66,6 +66,9 @@ class Executable(NativeCallable):
         self._in_types = types[:num_args]
         self.constants = list(map(_prepare, plan.constants, *zip(*types[num_args:])))
         self._out_types = [(buffers[n].shape, buffers[n].dtype) for n in plan.outputs]
+        # For each output the input that it updates in place, or -1.
+        places = {number: i for i, number in enumerate(plan.inputs)}
+        self._updates = [places.get(number, -1) for number in plan.outputs]
         self._scalar_outputs = [i for i, (shape, _) in enumerate(self._out_types) if shape == ()]
         self._pack = struct.Struct(f"{len(plan.inputs) + len(plan.outputs)}P").pack
         self._shared_size, self._thread_size = emitted.shared_size, emitted.thread_size
@@ -84,6 +87,7 @@ class Executable(NativeCallable):
             outputs=self._out_types,
             bound=arrays,
             constants=self.constants,
+            updates=self._updates,
         )
 
     def __call__(self, args: Sequence[Any]) -> list[Any]:
@@ -108,6 +112,9 @@ class Executable(NativeCallable):
             for a, (shape, dtype) in zip(args, self._in_types)
         ]
         outs: list[Any] = [np.empty(shape, dtype) for shape, dtype in self._out_types]
+        for out, source in zip(outs, self._updates):
+            if source >= 0:
+                np.copyto(out, arrays[source])
         arrays += self.constants
         # `arrays` and `outs` keep the memory alive whose addresses the table holds.
         table = self._pack(*map(_data, arrays), *map(_data, outs))
@@ -138,7 +145,7 @@ class Executable(NativeCallable):
 
     def as_asm(self) -> str:
         """The machine code as assembly."""
-        return assembly(self._text)
+        return assembly(self._text, self._recipe)
 
 
 def _prepare(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:

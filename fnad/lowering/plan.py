@@ -246,7 +246,8 @@ Node = Kernel | Contraction | Accumulate | Sort | Copy | Group | For | While | B
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A whole program. Outputs never share memory with inputs or each other.
+    """A whole program. Outputs never share memory with inputs or each other, but that an output
+    may be an input, which is updated in place: its elements are then the input's at first.
 
     The last of ``inputs`` are buffers of the arrays ``constants``, which belong to the program.
     """

@@ -29,6 +29,7 @@ from fnad.lowering.costs import (
     costs_more,
     operations,
 )
+from fnad.lowering.donation import update_in_place
 from fnad.lowering.expr import B, Expr, Reduce, integer, reduce
 from fnad.lowering.fusion import fuse
 from fnad.lowering.groups import group
@@ -417,8 +418,11 @@ def shared_variables(jaxpr: Jaxpr) -> set[Var]:
     return shared
 
 
-def plan_jaxpr(jaxpr: Jaxpr) -> Plan:
-    """Plan a program (simplified: without ``lower_as`` primitives and calls)."""
+def plan_jaxpr(jaxpr: Jaxpr, donated: Sequence[int] = ()) -> Plan:
+    """Plan a program (simplified: without ``lower_as`` primitives and calls).
+
+    Outputs may be computed in the memory of the inputs at the positions ``donated``.
+    """
     p = Planner()
     args = [p.stored(v.aval.shape, v.aval.dtype, "input") for v in jaxpr.invars]
     results = p.run(jaxpr, args)
@@ -427,7 +431,14 @@ def plan_jaxpr(jaxpr: Jaxpr) -> Plan:
     constants = tuple(array for _, array in p.constants.values())
     body = arrange_products(p.body, p.buffers, p.new_buffer)
     body = split_reductions(body, p.new_buffer)
-    body = settle_carries(fuse(body, p.buffers), p.buffers)
+    given = [inputs[i] for i in donated]
+    body, outputs = update_in_place(
+        fuse(body, p.buffers),
+        p.buffers,
+        given,  # type: ignore[arg-type]
+        outputs,
+        settle_carries,
+    )
     schedule = tuple(group(body, p.buffers))
     buffers, arena = place(p.buffers, schedule)
     return Plan(buffers, inputs, outputs, schedule, arena, constants)  # type: ignore[arg-type]

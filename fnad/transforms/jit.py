@@ -20,7 +20,7 @@ from fnad.core.errors import RecompilationWarning
 from fnad.core.flat_function import FlatFunction, function_name
 from fnad.core.ir import Jaxpr
 from fnad.core.tracer import Tracer, current_trace, trace_to_jaxpr
-from fnad.lowering import compile_jaxpr, lowered_text
+from fnad.lowering import Executable, compile_jaxpr, lowered_text
 from fnad.lowering.native.calls import NativeCallable
 from fnad.lowering.native.signatures import Signature, Static, Unsupported
 from fnad.primitives.calls import jit_p
@@ -44,13 +44,21 @@ class _Program:
     out_tree: Any
     calls: int = 0
 
+    @property
+    def donated(self) -> tuple[int, ...]:
+        """The inputs of the program that are donated."""
+        return tuple([len(self.consts) + i for i in self.form.donated])
+
+    @property
+    def executable(self) -> Executable:
+        return compile_jaxpr(self.jaxpr, self.donated)
+
     def run(self, leaves: Sequence[Any]) -> Any:
-        outs = compile_jaxpr(self.jaxpr)([*self.consts, *leaves])
-        return tree.unflatten(self.out_tree, outs)
+        return tree.unflatten(self.out_tree, self.executable([*self.consts, *leaves]))
 
     def signature(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Signature | None:
         """For calls like one with these arguments (static ones marked), if it can be native."""
-        routine = compile_jaxpr(self.jaxpr).routine(self.consts)
+        routine = self.executable.routine(self.consts)
         try:
             return Signature(routine, args, kwargs, self.form.avals, self.out_tree)
         except Unsupported:
@@ -64,7 +72,8 @@ class Compiled(NativeCallable):
         super().__init__()
         self._jitted = jitted
         self._program = program
-        compile_jaxpr(program.jaxpr)
+        self._calls = 0
+        _ = program.executable  # compiled now
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         form = self._program.form
@@ -77,9 +86,13 @@ class Compiled(NativeCallable):
                 f"{self._jitted.__name__} was compiled for arguments of types {form}, but is"
                 f" called with {given}"
             )
-        result = self._program.run(leaves)
-        _make_native(self, self._program, args, kwargs)
-        return result
+        self._calls += 1
+        # Calls may come this way again for other reasons than their types, so each next attempt
+        # waits twice as long.
+        if _is_power_of_two(self._calls) and _make_native(self, self._program, args, kwargs):
+            del leaves  # a call can only take over donated arrays that nobody else has
+            return self(*args, **kwargs)
+        return self._program.run(leaves)
 
 
 class Lowered:
@@ -91,7 +104,7 @@ class Lowered:
 
     def as_text(self, stage: str = "llvm") -> str:
         """The program at a stage: ``jaxpr``, ``simplified``, ``plan``, ``llvm`` or ``asm``."""
-        return lowered_text(self._program.jaxpr, stage)
+        return lowered_text(self._program.jaxpr, stage, self._program.donated)
 
     def compile(self) -> Compiled:
         """Compile for the signature that was lowered."""
@@ -140,17 +153,12 @@ class JitFunction(NativeCallable):
 
     __name__: str
 
-    def __init__(
-        self,
-        fun: Callable[..., Any],
-        static_argnums: tuple[int, ...],
-        static_argnames: tuple[str, ...],
-    ) -> None:
+    def __init__(self, fun: Callable[..., Any], splitter: Splitter) -> None:
         super().__init__()
         update_wrapper(self, fun)
         self._fun = fun
         self.__name__ = function_name(fun)
-        self._splitter = Splitter(fun, static_argnums, static_argnames)
+        self._splitter = splitter
         self._programs = _programs_of(fun)
 
     def __repr__(self) -> str:
@@ -166,13 +174,13 @@ class JitFunction(NativeCallable):
             operands = [*program.consts, *leaves]
             outs = jit_p.bind(*operands, jaxpr=program.jaxpr, name=self.__name__)
             return tree.unflatten(program.out_tree, outs)
-        result = program.run(leaves)
         program.calls += 1
-        # A second call suggests that there will be more. Calls may come this way again for other
-        # reasons than their types, so each next attempt waits twice as long.
-        if program.calls > 1 and program.calls & (program.calls - 1) == 0 and not bound_axes():
-            _make_native(self, program, *self._marked(args, kwargs))
-        return result
+        # A second call suggests that there will be more.
+        likely = program.calls > 1 and _is_power_of_two(program.calls) and not bound_axes()
+        if likely and _make_native(self, program, *self._marked(args, kwargs)):
+            del leaves
+            return self(*args, **kwargs)
+        return program.run(leaves)
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         """Trace for the types of the arguments (arrays or `ShapeDtypeStruct`), not run."""
@@ -244,10 +252,14 @@ class JitFunction(NativeCallable):
 
 def _make_native(
     function: NativeCallable, program: _Program, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> None:
+) -> bool:
+    """Let calls like this one be native from now on, if they can be."""
     signature = program.signature(args, kwargs)
-    if signature is not None:
-        function.add_signature(signature)
+    return signature is not None and function.add_signature(signature)
+
+
+def _is_power_of_two(number: int) -> bool:
+    return number & (number - 1) == 0
 
 
 def _tuple(value: Any, kind: type) -> tuple[Any, ...]:
@@ -280,8 +292,11 @@ def jit(
     static_argnames : str or sequence of str, optional
         The same by name.
     donate_argnums, donate_argnames : optional
-        Arguments that the caller will not use again. Accepted for programs written for JAX:
-        arrays are the caller's own, and are never overwritten.
+        Arguments that the caller will not use again: parameters and optimiser states, say. The
+        memory of their arrays may go to results of the same types; then the arrays that were
+        passed are left without elements. That happens to arrays that own their memory, may be
+        written, and are referred to by nothing but one container, so that nobody can be looking
+        at what is overwritten. All others stay as they are.
 
     Returns
     -------
@@ -315,4 +330,6 @@ def jit(
         )
     if not callable(fun):
         raise TypeError(f"jit takes a function, got {fun!r} of type {type(fun).__name__}")
-    return JitFunction(fun, _tuple(static_argnums, int), _tuple(static_argnames, str))
+    static = _tuple(static_argnums, int), _tuple(static_argnames, str)
+    donated = _tuple(donate_argnums, int), _tuple(donate_argnames, str)
+    return JitFunction(fun, Splitter(fun, *static, *donated))

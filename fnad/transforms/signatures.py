@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ from fnad.core.types import ShapedArray, aval_of
 class Form:
     """All that a program depends on: types of the leaves, their tree, and static values.
 
-    ``static_args`` are pairs of position and value, ``static_kwargs`` of name and value.
+    ``static_args`` are pairs of position and value, ``static_kwargs`` of name and value;
+    ``donated`` are positions of leaves.
     """
 
     types: tuple[Any, ...]
@@ -27,6 +28,7 @@ class Form:
     static_args: tuple[tuple[int, Any], ...]
     static_kwargs: tuple[tuple[str, Any], ...]
     num_args: int
+    donated: tuple[int, ...] = ()
 
     def key(self) -> Any:
         """Equal for calls that one program serves."""
@@ -35,7 +37,7 @@ class Form:
             # 1, 1.0 and True are equal, but a program made for one does not serve the others.
             types = tuple(type(v) for _, v in (*self.static_args, *self.static_kwargs))
             static = (self.static_args, self.static_kwargs, types)
-        return self.in_tree, self.types, static, self.num_args, bound_axes()
+        return self.in_tree, self.types, static, self.num_args, self.donated, bound_axes()
 
     @property
     def avals(self) -> list[ShapedArray]:
@@ -58,6 +60,8 @@ class Splitter:
         The function.
     static_argnums, static_argnames
         Which of its arguments are static; one that is named is so by position, too.
+    donate_argnums, donate_argnames
+        Which of them are donated.
     """
 
     def __init__(
@@ -65,9 +69,18 @@ class Splitter:
         fun: Callable[..., Any],
         static_argnums: tuple[int, ...],
         static_argnames: tuple[str, ...],
+        donate_argnums: tuple[int, ...] = (),
+        donate_argnames: tuple[str, ...] = (),
     ) -> None:
         self._name = function_name(fun)
-        self.argnums, self.argnames = _both_static(fun, static_argnums, static_argnames)
+        self.argnums, self.argnames = _both(fun, "static", static_argnums, static_argnames)
+        self._donated = _both(fun, "donate", donate_argnums, donate_argnames)
+        self._donates = any(self._donated)
+        if overlap := set(self.argnums) & set(self._donated[0]):
+            raise ValueError(
+                f"jit of {self._name}: arguments {sorted(overlap)} are static, which have no"
+                " memory to donate"
+            )
 
     def split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], Form]:
         """The leaves of the arguments that are not static, and the form of the call."""
@@ -84,7 +97,7 @@ class Splitter:
 
     def static_positions(self, num_args: int) -> set[int]:
         """The static ones of so many positional arguments."""
-        return {i + num_args if i < 0 else i for i in self.argnums}
+        return _positions(self.argnums, num_args)
 
     def flatten(
         self,
@@ -100,7 +113,18 @@ class Splitter:
             types = tuple([_type_key(leaf) for leaf in leaves])
         except TypeError as error:
             raise self._not_an_array((dynamic, dynamic_kwargs), error) from None
-        return leaves, Form(types, in_tree, static_args, static_kwargs, num_args)
+        form = Form(types, in_tree, static_args, static_kwargs, num_args)
+        return leaves, self._with_donated(form) if self._donates else form
+
+    def _with_donated(self, form: Form) -> Form:
+        nums, names = self._donated
+        positions = _positions(nums, form.num_args)
+        static = {i for i, _ in form.static_args}
+        args, kwargs = form.in_tree.unflatten(range(form.in_tree.num_leaves))
+        dynamic = [i for i in range(form.num_args) if i not in static]
+        given = [arg for i, arg in zip(dynamic, args, strict=True) if i in positions]
+        given += [arg for name, arg in kwargs.items() if name in names]
+        return replace(form, donated=tuple(sorted(tree.leaves(given))))
 
     def _not_an_array(self, arguments: Any, error: TypeError) -> TypeError:
         for path, leaf in tree.flatten_with_path(arguments)[0]:
@@ -138,10 +162,16 @@ def _type_key(leaf: Any) -> Any:
     return aval if aval.weak_type else (aval.shape, aval.dtype)
 
 
-def _both_static(
-    fun: Callable[..., Any], argnums: tuple[int, ...], argnames: tuple[str, ...]
+def _positions(argnums: tuple[int, ...], num_args: int) -> set[int]:
+    return {i + num_args if i < 0 else i for i in argnums}
+
+
+def _both(
+    fun: Callable[..., Any], what: str, argnums: tuple[int, ...], argnames: tuple[str, ...]
 ) -> tuple[tuple[int, ...], frozenset[str]]:
     """An argument named static is static however it is passed: by position or by keyword."""
+    if not argnums and not argnames:
+        return (), frozenset()
     try:
         parameters = list(inspect.signature(fun).parameters.values())
     except (TypeError, ValueError):
@@ -150,7 +180,7 @@ def _both_static(
         unknown = [n for n in argnames if n not in {p.name for p in parameters}]
         if unknown:
             raise ValueError(
-                f"jit of {function_name(fun)}: static_argnames has {unknown}, but the function has"
+                f"jit of {function_name(fun)}: {what}_argnames has {unknown}, but the function has"
                 f" no such argument; it has {[p.name for p in parameters]}"
             )
     positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
@@ -161,7 +191,7 @@ def _both_static(
         wrong = [i for i in argnums if not -count <= i < count]
         if wrong:
             raise ValueError(
-                f"jit of {function_name(fun)}: static_argnums has {wrong}, but the function has"
+                f"jit of {function_name(fun)}: {what}_argnums has {wrong}, but the function has"
                 f" {count} positional arguments"
             )
     nums, names = set(argnums), set(argnames)

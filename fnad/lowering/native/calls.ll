@@ -36,9 +36,12 @@
   i64, ; 10 more bytes for each thread
   i64, ; 11 whether it runs long enough to free the interpreter for other threads
   i64, ; 12 number of results
-  ptr  ; 13 results: pairs of position and bytes, of a scalar -1
+  ptr, ; 13 places of the results
+  i64  ; 14 whether arguments must not die meanwhile, or may be donated
 }
-%Place = type { i64, i64 }
+; A result's position in the table, its bytes (of a scalar -1), and the position of the argument
+; that is updated in its place (or -1).
+%Place = type { i64, i64, i64 }
 
 ; Words of arguments and results. All start with what they are.
 %Leaf = type { i64, i64, ptr, i64, ptr, i64, [0 x i64] } ; position, dtype, ndim, scalar type, Python type, shape
@@ -47,8 +50,10 @@
 %Opaque = type { i64, ptr, i64, ptr, ptr }               ; also the function and the static data
 %Static = type { i64, ptr }
 
-%State = type { ptr, ptr, ptr, i64, ptr }
-; table, a word for each of its entries, objects kept, their number, words still to be read
+%State = type { ptr, ptr, ptr, i64, ptr, i64 }
+; table; a word for each of its entries, which is the value of an integer, the array that is an
+; argument, or the one that was donated to a result; objects kept, their number; words still to be
+; read; whether to keep arguments
 
 ; Objects of this process.
 %Environment = type {
@@ -91,6 +96,7 @@ declare ptr @fnad.numpy.Scalar(ptr, ptr, ptr)
 declare ptr @fnad.pool.take(i64)
 declare void @fnad.pool.give(ptr)
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
+declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)
 
 define ptr @fnad.calls.environment() {
@@ -125,6 +131,14 @@ define internal void @keep(ptr %state, ptr %object) {
   store ptr %object, ptr %place
   %next = add i64 %number, 1
   store i64 %next, ptr %number_place
+  ret void
+}
+
+define internal void @remember(ptr %state, i64 %position, ptr %object) {
+  %room_place = getelementptr %State, ptr %state, i64 0, i32 1
+  %room = load ptr, ptr %room_place
+  %place = getelementptr ptr, ptr %room, i64 %position
+  store ptr %object, ptr %place
   ret void
 }
 
@@ -226,6 +240,14 @@ layout:
 in_place:
   %data_place = getelementptr %Array, ptr %object, i64 0, i32 2
   %data = load ptr, ptr %data_place
+  %keeps_place = getelementptr %State, ptr %state, i64 0, i32 5
+  %keeps = load i64, ptr %keeps_place
+  %kept = icmp ne i64 %keeps, 0
+  br i1 %kept, label %hold, label %found
+hold:
+  call void @Py_IncRef(ptr %object)
+  call void @keep(ptr %state, ptr %object)
+  call void @remember(ptr %state, i64 %position, ptr %object)
   br label %found
 copied:
   %copy = call ptr @fnad.numpy.NewCopy(ptr %object, i32 0) ; in C order
@@ -233,6 +255,7 @@ copied:
   br i1 %no_copy, label %failed, label %have_copy
 have_copy:
   call void @keep(ptr %state, ptr %copy)
+  call void @remember(ptr %state, i64 %position, ptr null)
   %copy_place = getelementptr %Array, ptr %copy, i64 0, i32 2
   %copy_data = load ptr, ptr %copy_place
   br label %found
@@ -286,7 +309,7 @@ bool:
   br i1 %is_bool, label %found, label %differs
 
 found:
-  %pointer = phi ptr [ %data, %in_place ], [ %copy_data, %have_copy ], [ %value_place, %value ],
+  %pointer = phi ptr [ %data, %in_place ], [ %data, %hold ], [ %copy_data, %have_copy ], [ %value_place, %value ],
                      [ %integer_place, %store_integer ], [ %bool_place, %bool ]
   %table_place = getelementptr %State, ptr %state, i64 0, i32 0
   %table = load ptr, ptr %table_place
@@ -608,18 +631,62 @@ array:
   %failed = icmp eq ptr %new, null
   br i1 %failed, label %done, label %own
 own: ; from now on the array frees the memory, by its handler
+  %room_place = getelementptr %State, ptr %state, i64 0, i32 1
+  %room = load ptr, ptr %room_place
+  %donor_place = getelementptr ptr, ptr %room, i64 %position
+  %donor = load ptr, ptr %donor_place
+  %fresh = icmp eq ptr %donor, null
+  br i1 %fresh, label %pool, label %donated
+pool:
+  %pool_handler = call ptr @setting(i64 7)
+  call void @Py_IncRef(ptr %pool_handler)
+  br label %owned
+donated:
+  %its_handler_place = getelementptr %Array, ptr %donor, i64 0, i32 11
+  %its_handler = load ptr, ptr %its_handler_place
+  %emptied = call i1 @empty(ptr %donor)
+  br i1 %emptied, label %owned, label %drop
+drop:
+  call void @Py_DecRef(ptr %new)
+  %error = call ptr @PyErr_NoMemory()
+  ret ptr null
+owned:
+  %handler = phi ptr [ %pool_handler, %pool ], [ %its_handler, %donated ]
   store ptr null, ptr %place
   %flags_place = getelementptr %Array, ptr %new, i64 0, i32 8
   %flags = load i32, ptr %flags_place
   %owning = or i32 %flags, 4 ; OWNDATA
   store i32 %owning, ptr %flags_place
-  %handler = call ptr @setting(i64 7)
-  call void @Py_IncRef(ptr %handler)
   %handler_place = getelementptr %Array, ptr %new, i64 0, i32 11
   store ptr %handler, ptr %handler_place
   br label %done
 done:
   ret ptr %new
+}
+
+; Leave an array that has given its memory away without elements.
+define internal i1 @empty(ptr %array) noinline {
+entry:
+  %data = call ptr @fnad.pool.take(i64 1)
+  %failed = icmp eq ptr %data, null
+  br i1 %failed, label %no, label %yes
+yes:
+  %data_place = getelementptr %Array, ptr %array, i64 0, i32 2
+  store ptr %data, ptr %data_place
+  %handler = call ptr @setting(i64 7)
+  call void @Py_IncRef(ptr %handler)
+  %handler_place = getelementptr %Array, ptr %array, i64 0, i32 11
+  store ptr %handler, ptr %handler_place
+  %ndim_place = getelementptr %Array, ptr %array, i64 0, i32 3
+  %ndim_32 = load i32, ptr %ndim_place
+  %ndim = sext i32 %ndim_32 to i64
+  %bytes = shl i64 %ndim, 3
+  %shape_place = getelementptr %Array, ptr %array, i64 0, i32 4
+  %shape = load ptr, ptr %shape_place
+  call void @llvm.memset.p0.i64(ptr %shape, i8 0, i64 %bytes, i1 false)
+  ret i1 true
+no:
+  ret i1 false
 }
 
 ; Build the items of a new tuple or list; gives the container up if one fails.
@@ -773,7 +840,8 @@ failed:
   ret i1 false
 }
 
-; Memory for the results, found in the table; scalars have a word of the state.
+; Memory for the results, found in the table; scalars have a word of the state. A result that
+; updates an argument has its memory, if it was donated and nobody else has it, or a copy.
 define internal i1 @take_results(ptr %signature, ptr %state) {
 entry:
   %table = load ptr, ptr %state
@@ -793,18 +861,39 @@ one:
   %position = load i64, ptr %position_place
   %bytes_place = getelementptr %Place, ptr %places, i64 %i, i32 1
   %bytes = load i64, ptr %bytes_place
+  %source_place = getelementptr %Place, ptr %places, i64 %i, i32 2
+  %source = load i64, ptr %source_place
   %place = getelementptr ptr, ptr %table, i64 %position
+  %word_place = getelementptr ptr, ptr %room, i64 %position
+  store ptr null, ptr %word_place
   %scalar = icmp slt i64 %bytes, 0
-  br i1 %scalar, label %word, label %block
-word:
-  %word_place = getelementptr i64, ptr %room, i64 %position
+  br i1 %scalar, label %ok, label %array
+array:
+  %updates = icmp sge i64 %source, 0
+  br i1 %updates, label %update, label %block
+update:
+  %argument_place = getelementptr ptr, ptr %room, i64 %source
+  %argument = load ptr, ptr %argument_place
+  %old_place = getelementptr ptr, ptr %table, i64 %source
+  %old = load ptr, ptr %old_place
+  %given = call i1 @is_donated(ptr %argument)
+  br i1 %given, label %reuse, label %copy
+reuse:
+  store ptr %argument, ptr %word_place
+  br label %ok
+copy:
+  %room_for_copy = call ptr @fnad.pool.take(i64 %bytes)
+  %no_room = icmp eq ptr %room_for_copy, null
+  br i1 %no_room, label %failed, label %filled
+filled:
+  call void @llvm.memcpy.p0.p0.i64(ptr %room_for_copy, ptr %old, i64 %bytes, i1 false)
   br label %ok
 block:
   %taken = call ptr @fnad.pool.take(i64 %bytes)
   %none = icmp eq ptr %taken, null
   br i1 %none, label %failed, label %ok
 ok:
-  %pointer = phi ptr [ %word_place, %word ], [ %taken, %block ]
+  %pointer = phi ptr [ %word_place, %one ], [ %old, %reuse ], [ %room_for_copy, %filled ], [ %taken, %block ]
   store ptr %pointer, ptr %place
   %next = add i64 %i, 1
   br label %loop
@@ -814,9 +903,35 @@ failed:
   ret i1 false
 }
 
-; Give back the memory of results that no array has taken over.
-define internal void @give_results(ptr %signature, ptr %table) noinline {
+; Whether an argument's memory can go to a result: an array that owns it, may be written, and is
+; known to nobody but one container and this call. Views would be further references.
+define internal i1 @is_donated(ptr %array) {
 entry:
+  %missing = icmp eq ptr %array, null
+  br i1 %missing, label %no, label %check
+check:
+  %references = load i64, ptr %array
+  %alone = icmp eq i64 %references, 2
+  %flags_place = getelementptr %Array, ptr %array, i64 0, i32 8
+  %flags = load i32, ptr %flags_place
+  %needed = and i32 %flags, 1029 ; C_CONTIGUOUS, OWNDATA, WRITEABLE
+  %free = icmp eq i32 %needed, 1029
+  %base_place = getelementptr %Array, ptr %array, i64 0, i32 6
+  %base = load ptr, ptr %base_place
+  %no_base = icmp eq ptr %base, null
+  %free_alone = and i1 %alone, %free
+  %result = and i1 %free_alone, %no_base
+  ret i1 %result
+no:
+  ret i1 false
+}
+
+; Give back the memory of results that no array has taken over.
+define internal void @give_results(ptr %signature, ptr %state) noinline {
+entry:
+  %table = load ptr, ptr %state
+  %room_place = getelementptr %State, ptr %state, i64 0, i32 1
+  %room = load ptr, ptr %room_place
   %count_place = getelementptr %Signature, ptr %signature, i64 0, i32 12
   %count = load i64, ptr %count_place
   %places_place = getelementptr %Signature, ptr %signature, i64 0, i32 13
@@ -836,7 +951,12 @@ one:
   %scalar = icmp slt i64 %bytes, 0
   %taken = icmp eq ptr %data, null
   %nothing = or i1 %scalar, %taken
-  br i1 %nothing, label %after, label %give
+  br i1 %nothing, label %after, label %there
+there: ; what was donated but not taken over stays where it is
+  %word_place = getelementptr ptr, ptr %room, i64 %position
+  %donor = load ptr, ptr %word_place
+  %own = icmp eq ptr %donor, null
+  br i1 %own, label %give, label %after
 give:
   call void @fnad.pool.give(ptr %data)
   br label %after
@@ -869,6 +989,10 @@ entry:
   store ptr %kept, ptr %kept_place
   %number_place = getelementptr %State, ptr %state, i64 0, i32 3
   store i64 0, ptr %number_place
+  %holds_place = getelementptr %Signature, ptr %signature, i64 0, i32 14
+  %holds = load i64, ptr %holds_place
+  %keeps_place = getelementptr %State, ptr %state, i64 0, i32 5
+  store i64 %holds, ptr %keeps_place
   %owner = load ptr, ptr %signature
   call void @Py_IncRef(ptr %owner)
   %words_place = getelementptr %Signature, ptr %signature, i64 0, i32 3
@@ -894,7 +1018,7 @@ no_memory:
   %ignored = call ptr @PyErr_NoMemory()
   br label %give
 give:
-  call void @give_results(ptr %signature, ptr %table)
+  call void @give_results(ptr %signature, ptr %state)
   br label %finish
 finish:
   %result = phi ptr [ null, %entry ], [ %built, %results ], [ null, %give ]

@@ -95,10 +95,13 @@ class NativeCallable(_Base):
     def __init__(self) -> None:
         self._signatures: dict[int, Signature] = {}
 
-    def add_signature(self, signature: Signature) -> None:
-        """Try this signature first from now on; the one that was met longest ago may go."""
+    def add_signature(self, signature: Signature) -> bool:
+        """Try this signature first from now on; the one that was met longest ago may go.
+
+        Returns whether calls can be native at all.
+        """
         if not _available:
-            return
+            return False
         count, places = self._places()
         known = [a for a in places[: count.value] if a != signature.address][: CAPACITY - 1]
         self._signatures[signature.address] = signature
@@ -106,6 +109,7 @@ class NativeCallable(_Base):
         count.value = len(known) + 1
         self._signatures = {a: self._signatures[a] for a in places[: count.value]}
         ctypes.c_void_p.from_address(id(self) + _VECTORCALL).value = _dispatch()
+        return True
 
     def clear_signatures(self) -> None:
         """Forget all signatures."""

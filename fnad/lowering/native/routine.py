@@ -21,7 +21,8 @@ class Routine:
     """Machine code and what it needs, as `fnad.lowering.executable` describes them.
 
     ``inputs`` and ``outputs`` are the types of the program's arguments and results; ``bound``
-    are arrays for the first of its inputs, ``constants`` those behind the last one.
+    are arrays for the first of its inputs, ``constants`` those behind the last one. ``updates``
+    says for each result which input it updates in place, or -1.
     """
 
     keeper: Any
@@ -33,6 +34,7 @@ class Routine:
     outputs: Sequence[tuple[tuple[int, ...], np.dtype[Any]]]
     bound: Sequence[np.ndarray[Any, Any]]
     constants: Sequence[np.ndarray[Any, Any]]
+    updates: Sequence[int]
 
 
 def runs_long(plan: Plan) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -89,8 +90,8 @@ class Signature:
         words = arguments.all(args, kwargs)
         built = _Results(self._kept, routine.outputs, results).of(out_tree._spec)
         places = [
-            [results + i, -1 if shape == () else int(np.prod(shape)) * dtype.itemsize]
-            for i, (shape, dtype) in enumerate(routine.outputs)
+            [results + i, -1 if shape == () else math.prod(shape) * dtype.itemsize, source]
+            for i, ((shape, dtype), source) in enumerate(zip(routine.outputs, routine.updates))
         ]
         names = tuple(kwargs) or None
         self._kept.append(names)
@@ -109,6 +110,7 @@ class Signature:
             int(routine.is_long),
             len(routine.outputs),
             self._array(places),
+            int(routine.is_long or any(source >= 0 for source in routine.updates)),
         ]
         self.address = self._array(fields)
 
