@@ -17,6 +17,7 @@ from fnad.lowering.llvm.functions import Callee, Functions
 from fnad.lowering.llvm.leaves import Leaf
 from fnad.lowering.llvm.loops import CONTROL
 from fnad.lowering.llvm.small_loops import SmallLoop
+from fnad.lowering.llvm.target import OPTIMIZED, VECTOR_CODE, Recipe
 from fnad.lowering.llvm.writer import INT64, Function, Module, Value
 from fnad.lowering.plan import Branch, For, Node, Plan, While
 
@@ -31,9 +32,12 @@ _HEADER = 64
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """A module's text, and how large its arena is: a part for all and a part for each thread."""
+    """A module's text, how to compile it, and how large its arena is: a part for all threads and
+    a part for each.
+    """
 
     text: str
+    recipe: Recipe
     shared_size: int
     thread_size: int
 
@@ -49,7 +53,8 @@ def emit_plan(plan: Plan) -> Emitted:
     emitter = _Emitter(plan)
     emitter.emit()
     functions = emitter.functions
-    return Emitted(emitter.module.text(), emitter.scratch_offset, functions.scratch)
+    recipe = OPTIMIZED if emitter.module.needs_optimizer else VECTOR_CODE
+    return Emitted(emitter.module.text(), recipe, emitter.scratch_offset, functions.scratch)
 
 
 class _Emitter:

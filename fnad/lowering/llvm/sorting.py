@@ -195,6 +195,7 @@ def emit_sort(
     if 0 in shape:
         return
     b = f.b
+    f.module.needs_optimizer = True
     begin, end = bounds
     with f.loop(end, start=begin) as task:
         outer = b.divide(task.index, b.constant(inner, INT64))

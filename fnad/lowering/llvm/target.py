@@ -37,7 +37,9 @@ class Recipe:
 
 
 OPTIMIZED = Recipe(codegen_level=2, speed_level=2, vectorize=True)
-# As it stands, which is quick: for code without inner loops.
+# As it stands but for inlining: for loops that are written as vector code.
+VECTOR_CODE = Recipe(codegen_level=2, speed_level=0, vectorize=False)
+# The same in a hurry: for code without inner loops.
 PLAIN = Recipe(codegen_level=0, speed_level=0, vectorize=False)
 
 
@@ -113,10 +115,10 @@ def compile_module(text: str, recipe: Recipe = OPTIMIZED) -> CompiledModule:
     return CompiledModule(machine_code(text, recipe))
 
 
-def assembly(text: str) -> str:
+def assembly(text: str, recipe: Recipe = OPTIMIZED) -> str:
     """Compile a module to readable assembly."""
     with _lock:
-        module, machine = _optimized(text, OPTIMIZED)
+        module, machine = _optimized(text, recipe)
         return str(machine.emit_assembly(module))
 
 

@@ -93,9 +93,16 @@ class Value:
 
 
 class Module:
-    """A module under construction: declarations and functions, each written once."""
+    """A module under construction: declarations and functions, each written once.
+
+    Attributes
+    ----------
+    needs_optimizer : bool
+        Whether a function relies on LLVM to optimise it. Kernels are written as they shall be.
+    """
 
     def __init__(self) -> None:
+        self.needs_optimizer = False
         self._parts: dict[str, str] = {}
 
     def declare(self, name: str, declaration: str) -> None:
