@@ -21,7 +21,7 @@ from benchmarks.peers import PEERS, Peer
 
 _SUITES = {
     name: f"benchmarks.suites.{name}"
-    for name in ("run", "call", "compile", "memory", "scaling", "threads")
+    for name in ("run", "call", "compile", "memory", "scaling", "threads", "accuracy")
 }
 
 

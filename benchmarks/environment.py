@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).parents[1]
-_NEEDED = ("jax", "optax", "torch", "matplotlib")
+_NEEDED = ("jax", "optax", "torch", "matplotlib", "mpmath")
 
 
 def install_missing() -> None:
