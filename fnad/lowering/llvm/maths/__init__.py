@@ -1,4 +1,4 @@
-"""Elementary functions: formulas inline in IR, for vectors of any width, or library calls.
+"""Elementary functions: formulas inline in IR, for vectors of any width.
 
 A formula has no branches or tables, only arithmetic and selects (the trigonometric functions
 branch to a called function where any lane is huge). Each is written in the operators of
@@ -16,9 +16,12 @@ from fnad.core.errors import InternalError
 from fnad.lowering.llvm.maths import (
     error_functions,
     exponentials,
+    gamma,
     integers,
+    inverse_trigonometry,
     logarithms,
     powers,
+    roots,
     trigonometry,
 )
 from fnad.lowering.llvm.maths.notation import Number
@@ -40,18 +43,13 @@ _FORMULAS: dict[str, Callable[..., Number]] = {
     "log1p": logarithms.log1p, "arcsinh": logarithms.arcsinh, "arccosh": logarithms.arccosh,
     "arctanh": logarithms.arctanh, "power": powers.power, "erf": error_functions.erf,
     "sin": trigonometry.sin, "cos": trigonometry.cos, "tan": trigonometry.tan,
+    "arcsin": inverse_trigonometry.arcsin, "arccos": inverse_trigonometry.arccos,
+    "arctan": inverse_trigonometry.arctan, "arctan2": inverse_trigonometry.arctan2,
+    "cbrt": roots.cbrt, "erfc": error_functions.erfc, "erfinv": error_functions.erfinv,
+    "lgamma": gamma.lgamma, "digamma": gamma.digamma,
 }  # fmt: skip
 
-# Names of functions of the C library, called for float64; float32 appends an f.
-_LIBM = {
-    "cbrt": "cbrt", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
-    "erfc": "erfc",
-}  # fmt: skip
-
-# Functions of scipy.special, by their names there; computed in float64.
-_SPECIAL = {"erfinv": "erfinv", "lgamma": "gammaln", "digamma": "psi"}
-
-FLOAT_FUNCTIONS = sorted({*_FORMULAS, *_LIBM, *_SPECIAL})
+FLOAT_FUNCTIONS = sorted(_FORMULAS)
 
 
 def require(module: Module, name: str, dtype: DType, lanes: int = 1) -> str:
@@ -61,33 +59,15 @@ def require(module: Module, name: str, dtype: DType, lanes: int = 1) -> str:
     """
     if name == "integer_power" and dtype.kind in "iu":
         return integers.require_power(module, dtype, lanes)
-    if dtype not in (FLOAT32, FLOAT64):
-        raise InternalError(f"{name} is not defined for dtype {dtype}")
-    if name in _FORMULAS:
-        for symbol, text in _formula(name, dtype, lanes).items():
-            module.declare(symbol, text)
-        return _symbol(name, dtype, lanes)
-    if lanes > 1:
-        return _define_lanewise(module, name, dtype, lanes)
-    if name in _LIBM:
-        return _declare_libm(module, name, dtype)
-    if name in _SPECIAL:
-        return _define_special(module, name, dtype)
-    raise InternalError(f"the LLVM backend has no function {name}")
+    if name not in _FORMULAS or dtype not in (FLOAT32, FLOAT64):
+        raise InternalError(f"the LLVM backend has no function {name} of dtype {dtype}")
+    for symbol, text in _formula(name, dtype, lanes).items():
+        module.declare(symbol, text)
+    return _symbol(name, dtype, lanes)
 
 
 def _symbol(name: str, dtype: DType, lanes: int) -> str:
     return f"fnad.{name}.{suffix(dtype)}" + (f"x{lanes}" if lanes > 1 else "")
-
-
-def _function(
-    module: Module, symbol: str, dtype: DType, arity: int, lanes: int = 1
-) -> tuple[Function, list[Value]]:
-    args = [Value(f"%x{i}", dtype, lanes) for i in range(arity)]
-    function = Function(
-        module, symbol, [a.typed for a in args], llvm_type(dtype, lanes), "alwaysinline nounwind"
-    )
-    return function, args
 
 
 @functools.cache
@@ -95,53 +75,9 @@ def _formula(name: str, dtype: DType, lanes: int) -> dict[str, str]:
     """A formula as the texts of a function and of what it needs, by symbol."""
     scratch, formula = Module(), _FORMULAS[name]
     arity = len(inspect.signature(formula).parameters)
-    f, args = _function(scratch, _symbol(name, dtype, lanes), dtype, arity, lanes)
+    args = [Value(f"%x{i}", dtype, lanes) for i in range(arity)]
+    kind, symbol = llvm_type(dtype, lanes), _symbol(name, dtype, lanes)
+    f = Function(scratch, symbol, [x.typed for x in args], kind, "alwaysinline nounwind")
     f.ret(formula(*(Number(f, x) for x in args)).value)
     scratch.add(f)
     return scratch.parts()
-
-
-def _define_lanewise(module: Module, name: str, dtype: DType, lanes: int) -> str:
-    """A vector function that calls a scalar one for each lane."""
-    symbol, scalar = _symbol(name, dtype, lanes), require(module, name, dtype)
-
-    def define(module: Module) -> None:
-        f, args = _function(module, symbol, dtype, _arity(name), lanes)
-        result = Value("poison", dtype, lanes)
-        for i in range(lanes):
-            operands = ", ".join(f.b.lane(x, i).typed for x in args)
-            one = f.value(f"call {llvm_type(dtype)} @{scalar}({operands})", dtype)
-            result = f.b.with_lane(result, i, one)
-        f.ret(result)
-        module.add(f)
-
-    module.require(symbol, define)
-    return symbol
-
-
-def _arity(name: str) -> int:
-    return 2 if name in ("power", "arctan2") else 1
-
-
-def _declare_libm(module: Module, name: str, dtype: DType) -> str:
-    symbol = _LIBM[name] + ("f" if dtype == FLOAT32 else "")
-    kind = llvm_type(dtype)
-    kinds = ", ".join([kind] * _arity(name))
-    module.declare(symbol, f"declare {kind} @{symbol}({kinds}) nounwind willreturn memory(none)")
-    return symbol
-
-
-def _define_special(module: Module, name: str, dtype: DType) -> str:
-    symbol = f"fnad.{name}.{suffix(dtype)}"
-    external = f"fnad.special.{_SPECIAL[name]}"
-    module.declare(external, f"declare double @{external}(double, i32) nounwind willreturn")
-
-    def define(module: Module) -> None:
-        function, (x,) = _function(module, symbol, dtype, 1)
-        wide = function.b.convert(x, FLOAT64)
-        result = function.value(f"call double @{external}({wide.typed}, i32 0)", FLOAT64)
-        function.ret(function.b.convert(result, dtype))
-        module.add(function)
-
-    module.require(symbol, define)
-    return symbol

@@ -1,11 +1,20 @@
-"""erf.
+"""erf, erfc, erfinv.
 
-Below 1 a polynomial in x**2; above, 1 - 2**-q(x), q a polynomial for -log2(erfc).
+erf is, below 1, a polynomial in x**2; above, 1 - 2**-q(x), q a polynomial for -log2(erfc).
 """
 
 from __future__ import annotations
 
-from fnad.lowering.llvm.maths.exponentials import whole_part
+import math
+
+from fnad.lowering.llvm.maths.exponentials import (
+    EXPM1,
+    LOG2_E,
+    reduce_by_ln2,
+    scale,
+    whole_part,
+)
+from fnad.lowering.llvm.maths.logarithms import log_of_normal
 from fnad.lowering.llvm.maths.notation import (
     Number,
     absolute,
@@ -14,6 +23,7 @@ from fnad.lowering.llvm.maths.notation import (
     fma,
     horner,
     least,
+    sqrt,
     where,
 )
 
@@ -48,6 +58,46 @@ _EXP2 = by_dtype(
 
 _ERF_HIGH = by_dtype(4.0, 6.0)  # beyond: 1
 
+# erfc(x) = exp(-x**2) (1 + p((x - k) / (x + k))) / (x + k) from 0 to where it vanishes
+_ERFC_CENTRE = by_dtype(2.0, 3.0)
+_ERFC_HIGH = by_dtype(10.3, 27.4)
+_ERFC = by_dtype(
+    (0.021582715213298798, -0.6871609091758728, 0.27947133779525757, -0.036435965448617935,
+     -0.021500635892152786, 0.006435643881559372, 0.0030348487198352814,
+     -0.0007299595745280385, -0.0005197497666813433, -4.024626105092466e-05),
+    (0.07400690708833971, -0.8833944531698836, 0.5902283571040999, -0.31046726190056506,
+     0.1195277612874037, -0.026827234624537927, -0.0012124166299853285,
+     0.0030340620017657483, -0.0005483096571012458, -0.00027677784792009717,
+     0.0001075612390880513, 3.0398147153520803e-05, -1.746948619127652e-05,
+     -4.749046588382947e-06, 2.762423847910837e-06, 9.98095309082161e-07,
+     -4.0283664311071676e-07, -2.3153808442742694e-07, 4.070929043622837e-08,
+     4.77267986476539e-08, 1.9617071372463603e-09, -6.0766004903206655e-09,
+     -1.437008897433656e-09),
+)  # fmt: skip
+
+# erfinv(x) = x p(x**2) up to 1/2, from there u p((u - k) / (u + k)), u = sqrt(-log(1 - x))
+_ERFINV = by_dtype(
+    (0.8862268924713135, 0.2320198267698288, 0.1273617148399353, 0.08907124400138855,
+     0.0487053282558918, 0.10093358904123306),
+    (0.886226925452758, 0.2320136665345936, 0.12755617531946808, 0.08655212802511396,
+     0.06495967271164697, 0.05172981263066067, 0.04286178290624924, 0.03618156397723588,
+     0.033875332071163756, 0.016614867465303263, 0.06390011123827048, -0.05894595485368712,
+     0.10795801191506016),
+)  # fmt: skip
+_ERFINV_CENTRE = by_dtype(1.84, 2.25)
+_ERFINV_TAIL = by_dtype(
+    (0.8153889775276184, 0.46646785736083984, -0.4278416633605957, 0.16089385747909546,
+     0.05921141058206558, -0.15567675232887268, 0.1246354803442955, -0.02623594179749489,
+     -0.0748431384563446, 0.08133255690336227),
+    (0.8580170499169126, 0.38183204802744647, -0.40800308713700567, 0.24423258621892005,
+     -0.06293581947087783, -0.07330809921151005, 0.12861580037843331, -0.11159639855436944,
+     0.0500763318417495, 0.018107204316201914, -0.06348980958549019, 0.07143404976152187,
+     -0.04619550445587498, 0.0044769251145639, 0.032629485850508747, -0.04928112007647807,
+     0.040617294532232256, -0.016558870166366448, -0.009037745037046588,
+     0.03568467007707277, -0.05208141976364713, 0.019727489521725546, 0.03375032639475933,
+     -0.02910226318248221),
+)  # fmt: skip
+
 
 def erf(x: Number) -> Number:
     size = least(absolute(x), x.pick(_ERF_HIGH))
@@ -57,3 +107,50 @@ def erf(x: Number) -> Number:
     power = (bits << x.mantissa).from_bits
     complement = horner(exponent - n, (1.0, *x.pick(_EXP2))) * power
     return copysign(where(size > 1.0, 1.0 - complement, small), x)
+
+
+def _exp_of_minus_square(x: Number) -> tuple[Number, Number, Number]:
+    """``(high, low, n)``: exp(-x**2) = (high + low) 2**n."""
+    square = x * x
+    n, _ = whole_part(square, -LOG2_E)
+    r = reduce_by_ln2(-square, n) - fma(x, x, -square)
+    grown = fma(r * r, horner(r, x.pick(EXPM1)), r)
+    high = grown + 1.0
+    return high, grown - (high - 1.0), n
+
+
+def erfc(x: Number) -> Number:
+    """exp(-a**2) (1 + p(t)) / (a + k), t = (a - k) / (a + k), and 2 minus that for x < 0;
+    1 - x - (erf(x) - x) near 0.
+
+    The quotient as a polynomial in t is Shepherd and Laframboise's (1981); products carry
+    their rounding errors along.
+    """
+    k = x.pick(_ERFC_CENTRE)
+    a = least(absolute(x), x.pick(_ERFC_HIGH))
+    divisor = a + k
+    w = 1.0 / divisor
+    w_low = w * fma(-w, a - (divisor - k), fma(-w, divisor, 1.0))
+    t = fma(w_low, -2.0 * k, fma(w, -2.0 * k, 1.0))
+    p = horner(t, x.pick(_ERFC))
+    q = p + 1.0
+    factor = w * q
+    factor_low = fma(w, p - (q - 1.0), fma(w_low, q, fma(w, q, -factor)))
+    exp, exp_low, n = _exp_of_minus_square(a)
+    product = factor * exp
+    low = fma(factor, exp_low, fma(factor_low, exp, fma(factor, exp, -product)))
+    result = scale(product + low, n)
+    result = where(x < 0.0, 2.0 - result, result)
+    near = fma(-x, horner(x * x, x.pick(_ERF)), 1.0 - x)
+    return where(a < 0.875, near, result)
+
+
+def erfinv(x: Number) -> Number:
+    """x p(x**2); beyond 1/2, u q((u - k) / (u + k)) for u = sqrt(-log(1 - abs(x)))."""
+    k = x.pick(_ERFINV_CENTRE)
+    size = absolute(x)
+    small = size * horner(size * size, x.pick(_ERFINV))
+    u = sqrt(-log_of_normal(1.0 - size))
+    large = u * horner((u - k) / (u + k), x.pick(_ERFINV_TAIL))
+    large = where(size.equals(1.0), math.inf, where(size > 1.0, math.nan, large))
+    return copysign(where(size > 0.5, large, small), x)

@@ -53,7 +53,7 @@ _EXP2 = by_dtype(
 )  # fmt: skip
 
 # e**r = 1 + r + r**2 p(r) for |r| <= log(2) / 2, accurate relative to e**r - 1
-_EXPM1 = by_dtype(
+EXPM1 = by_dtype(
     (0.4999999701976776, 0.16666539013385773, 0.04166774824261665, 0.008367140777409077,
      0.0013836546568199992),
     (0.5, 0.16666666666666677, 0.041666666666666685, 0.008333333333321811,
@@ -88,6 +88,13 @@ def reduce_by_ln2(x: Number, n: Number) -> Number:
     return fma(n, -low, fma(n, -high, x))
 
 
+def scale(x: Number, n: Number) -> Number:
+    """x * 2**n for a whole number n, in two steps that do not overflow; rounded once."""
+    half, bits = whole_part(n, 0.5, x.bias)
+    _, rest = whole_part(n - half, 1, x.bias)
+    return x * (bits << x.mantissa).from_bits * (rest << x.mantissa).from_bits
+
+
 def exp(x: Number) -> Number:
     """(e**r 2**h) 2**h with an even multiple 2h of log(2), so that no factor overflows."""
     x = clamp(x, *x.pick(_EXP_RANGE))
@@ -116,7 +123,7 @@ def _expm1(x: Number, high: float) -> Number:
     x = clamp(x, x.pick(_EXPM1_LOW), high)
     n, bits = whole_part(x, LOG2_E, x.bias - 1)
     r = reduce_by_ln2(x, n)
-    grown = fma(r * r, horner(r, x.pick(_EXPM1)), r)
+    grown = fma(r * r, horner(r, x.pick(EXPM1)), r)
     half = (bits << x.mantissa).from_bits
     half = fma(half, grown, half - 0.5)
     return half + half

@@ -111,6 +111,12 @@ def _log_of_sum(high: Number, low: Number, more: Number | None = None) -> Number
     return _combine(k if more is None else k + more, f, high.pick(_NATURAL))
 
 
+def log_of_normal(x: Number) -> Number:
+    """log(x) for positive normal x."""
+    k, m = split(x)
+    return _combine(whole_to_float(k), m - 1.0, x.pick(_NATURAL))
+
+
 def _one_plus(x: Number) -> tuple[Number, Number]:
     """1 + x and what rounding it lost."""
     u = x + 1.0
@@ -162,3 +168,16 @@ def arctanh(x: Number) -> Number:
     result = _log_of_sum(u, low + rest) * 0.5
     result = where(a < 1.0, result, math.nan)
     return copysign(where(a.equals(1.0), math.inf, result), x)
+
+
+def log_in_parts(x: Number) -> tuple[Number, Number]:
+    """log(x) for positive finite x as a sum of two, some bits better than either."""
+    tiny = x < x.smallest_normal
+    up = x.mantissa + 2
+    k, m = split(where(tiny, x * 2.0**up, x))
+    k = whole_to_float(k)
+    k, f = where(tiny, k - up, k), m - 1.0
+    (ln2, ln2_low), _ = x.pick(_NATURAL)
+    most = k * ln2
+    high = most + f
+    return high, (f - (high - most)) + fma(k, ln2_low, _of_reduced(f))

@@ -63,7 +63,7 @@ _TAN = by_dtype(
 )  # fmt: skip
 
 
-def _sin_of_reduced(r: Number) -> Number:
+def sin_of_reduced(r: Number) -> Number:
     z = r * r
     return copysign(fma(r * z, horner(z, r.pick(_SIN)), r), r)  # for the sake of -0
 
@@ -72,7 +72,7 @@ def sin(x: Number) -> Number:
     n, bits = whole_part(x, 1 / math.pi)
     r = _subtract_multiple(x, n, 1)
     odd = bits << (x.dtype.itemsize * 8 - 1)
-    return _sin_of_reduced(_unless_large(x, flip(r, odd), 0))
+    return sin_of_reduced(_unless_large(x, flip(r, odd), 0))
 
 
 def cos(x: Number) -> Number:
@@ -80,7 +80,7 @@ def cos(x: Number) -> Number:
     n, bits = whole_part(fma(x, 1 / math.pi, -0.5), 1)
     r = _subtract_multiple(x, fma(n, 2.0, 1.0), 2)
     even = ~bits << (x.dtype.itemsize * 8 - 1)
-    return _sin_of_reduced(_unless_large(x, flip(r, even), 1))
+    return sin_of_reduced(_unless_large(x, flip(r, even), 1))
 
 
 def _subtract_multiple(x: Number, n: Number, divisor: int) -> Number:

@@ -1,0 +1,126 @@
+"""Elementary functions in IR against mpmath: the whole range, special values, every width."""
+
+import ctypes
+
+import mpmath
+import numpy as np
+import pytest
+
+from benchmarks.accuracy import FUNCTIONS, measure, spacing, wrong_special_values
+from fnad.core.errors import InternalError
+from fnad.lowering.llvm import maths
+from fnad.lowering.llvm.target import compile_module
+from fnad.lowering.llvm.writer import FLOAT32, FLOAT64, Function, Module
+
+EXACT = [name for name in FUNCTIONS if "," not in name]
+WIDTHS = (1, 2, 3, 4, 8, 16)
+
+
+def evaluate(name, lanes, *arrays):
+    """One call of a function for ``lanes`` lanes."""
+    dtype, module = arrays[0].dtype, Module()
+    parameters = ["ptr %out", *(f"ptr %in{i}" for i in range(len(arrays)))]
+    f = Function(module, "entry", parameters, linkage="")
+    xs = [f.load(f"%in{i}", dtype, lanes) for i in range(len(arrays))]
+    f.store(getattr(f.b, name)(*xs), "%out")
+    f.ret()
+    module.add(f)
+    out = np.empty(lanes, dtype)
+    code = compile_module(module.text())
+    arguments = [out.ctypes.data, *(a.ctypes.data for a in arrays)]
+    ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * len(arguments))(code.address("entry"))(*arguments)
+    return out
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", EXACT)
+def test_errors(name, dtype):
+    function = FUNCTIONS[name]
+    worst = measure(function, dtype, 120)
+    assert worst.error <= function.limit, worst
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", EXACT)
+def test_special_values(name, dtype):
+    assert wrong_special_values(FUNCTIONS[name], dtype) == []
+
+
+@pytest.mark.parametrize("name", ["lgamma, x < 0", "digamma, x < 0"])
+def test_gamma_of_negative_numbers(name):
+    """float32 is computed in float64; for float64 the error is absolute near zeros."""
+    assert measure(FUNCTIONS[name], np.float32, 120).error <= 4
+    function = FUNCTIONS[name]
+    x = np.random.default_rng(0).uniform(-8, 0, 200)
+    got = function.call(x)
+    want = [float(function.exact(mpmath.mpf(v))) for v in x.tolist()]
+    np.testing.assert_allclose(got, want, rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64])
+@pytest.mark.parametrize("name", maths.FLOAT_FUNCTIONS)
+def test_every_width_gives_the_same_bits(name, dtype):
+    arity = 2 if name in ("power", "arctan2") else 1
+    rng = np.random.default_rng(1)
+    x = rng.uniform(-4, 4, (arity, 16)).astype(dtype)
+    x[:, ::5] = [-np.inf, np.nan, 1e30, -0.0]
+    want = [evaluate(name, 1, *(v[i : i + 1].copy() for v in x))[0] for i in range(16)]
+    for lanes in WIDTHS:
+        got = evaluate(name, lanes, *x)
+        np.testing.assert_array_equal(got, np.array(want[:lanes], dtype))
+        np.testing.assert_array_equal(np.signbit(got), np.signbit(want[:lanes]))
+
+
+# Doubles and floats next to multiples of pi/2 (Muller, Elementary Functions, chapter 11), and the
+# largest ones.
+NEAR_MULTIPLES = {
+    np.float32: [16367173 * 2.0**72, 3.0e38, 2.0**17, -(2.0**64), 252.89820861816406],
+    np.float64: [6381956970095103 * 2.0**797, 1.7e308, 2.0**27, -(2.0**200), 91.106186954104],
+}
+
+
+@pytest.mark.parametrize("dtype", NEAR_MULTIPLES)
+@pytest.mark.parametrize("name", ["sin", "cos", "tan"])
+def test_huge_and_nearly_singular_angles(name, dtype):
+    """In vectors with small angles, too, which must not change."""
+    large = np.array(NEAR_MULTIPLES[dtype], dtype)
+    small = np.linspace(-3, 3, len(large)).astype(dtype)
+    together = evaluate(name, 10, np.concatenate([large, small]))
+    np.testing.assert_array_equal(together[5:], evaluate(name, 5, small))
+    with mpmath.workprec(1500):
+        for x, got in zip(large.tolist(), together.tolist()):
+            exact = getattr(mpmath, name)(mpmath.mpf(x))
+            assert abs(got - exact) <= 2 * spacing(exact, dtype), x
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_exact_results(dtype):
+    """Where the result is a number of the format, it is found, up to where users look."""
+    whole = np.arange(-20, 21).astype(dtype)
+    powers = np.ldexp(np.ones(41, dtype), whole.astype(int))
+    for name, x, want in [
+        ("exp2", whole, powers),
+        ("log2", powers, whole),
+        ("cbrt", whole**3, whole),
+        ("log10", np.array([1, 10, 100, 1000, 10000, 100000], dtype), np.arange(6)),
+        ("exp", np.zeros(3, dtype), np.ones(3)),
+        ("cos", np.array([0, -0.0, 1e-20], dtype), np.ones(3)),
+        ("erfc", np.array([0, -0.0, 1e-20], dtype), np.ones(3)),
+        ("cosh", np.array([0, -0.0, 1e-20], dtype), np.ones(3)),
+        ("lgamma", np.array([1, 2], dtype), np.zeros(2)),
+    ]:
+        np.testing.assert_array_equal(evaluate(name, len(x), x), want, err_msg=name)
+    squares = evaluate("power", 41, whole, np.full(41, 2, dtype))
+    np.testing.assert_array_equal(squares, whole**2)
+
+
+def test_functions_are_defined_for_floats_only():
+    with pytest.raises(InternalError, match="no function sin of dtype int32"):
+        maths.require(Module(), "sin", np.dtype(np.int32))
+
+
+def test_a_module_contains_a_function_once():
+    module = Module()
+    first = maths.require(module, "sin", FLOAT32, 8)
+    assert maths.require(module, "sin", FLOAT32, 8) == first
+    assert module.text().count(f"@{first}(") == 1
