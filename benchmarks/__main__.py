@@ -19,10 +19,7 @@ from benchmarks import environment
 from benchmarks.options import Options, Report
 from benchmarks.peers import PEERS, Peer
 
-_SUITES = {
-    name: f"benchmarks.suites.{name}"
-    for name in ("run", "call", "compile", "memory", "scaling", "threads", "accuracy")
-}
+_SUITES = ("run", "call", "compile", "memory", "scaling", "threads", "accuracy")
 
 
 def _parse() -> argparse.Namespace:
@@ -37,6 +34,9 @@ def _parse() -> argparse.Namespace:
         "--best",
         action="store_true",
         help="compare the best samples, not the medians: for a machine with other work",
+    )
+    parser.add_argument(
+        "--profile", metavar="WORKLOAD", help="the kernels of one workload: time, bytes, operations"
     )
     parser.add_argument("--no-install", action="store_true", help="use what is installed")
     parser.add_argument("--out", type=Path, default=Path("benchmark-results"), metavar="DIR")
@@ -61,6 +61,12 @@ def _choose_peers(args: argparse.Namespace) -> tuple[Peer, ...]:
     return tuple(chosen)
 
 
+def _chosen_suites(args: argparse.Namespace) -> tuple[str, ...]:
+    if args.profile is not None:
+        return ("profile",)
+    return _SUITES if args.suite == "all" else (args.suite,)
+
+
 def _quieten() -> None:
     """Keep the peers' warnings about things that the figures do not depend on out of the table."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -83,12 +89,13 @@ def main() -> int:
     _quieten()
     if not args.no_install:
         environment.install_missing()
-    options = Options(_choose_peers(args), args.quick, args.best, args.only, args.out)
+    only = args.only if args.profile is None else args.profile
+    options = Options(_choose_peers(args), args.quick, args.best, only, args.out)
     options.out.mkdir(parents=True, exist_ok=True)
     ok = True
-    for name in _SUITES if args.suite == "all" else [args.suite]:
+    for name in _chosen_suites(args):
         start = time.perf_counter()
-        suite: Callable[[Options], Report] = import_module(_SUITES[name]).run
+        suite: Callable[[Options], Report] = import_module(f"benchmarks.suites.{name}").run
         report = suite(options)
         _save(name, report, options, time.perf_counter() - start)
         ok = ok and report.ok

@@ -6,10 +6,14 @@ Reading order: ``simplify``, ``interned``, ``expr``, ``walk``, ``plan``, ``tenso
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from fnad.core.ir import Jaxpr, memoize
 from fnad.lowering.executable import Executable
 from fnad.lowering.plan import Plan
 from fnad.lowering.planner import plan_jaxpr
+from fnad.lowering.profiling import NodeTime, profile
 from fnad.lowering.simplify import simplify
 
 STAGES = ("jaxpr", "simplified", "plan", "llvm", "asm")
@@ -26,6 +30,13 @@ def compile_jaxpr(jaxpr: Jaxpr, donated: tuple[int, ...] = ()) -> Executable:
     Inputs at the positions ``donated`` may be given up for outputs.
     """
     return _executable(jaxpr, donated)
+
+
+def profile_jaxpr(
+    jaxpr: Jaxpr, args: Sequence[Any], repeats: int, donated: tuple[int, ...] = ()
+) -> list[NodeTime]:
+    """Run a program several times, and time the nodes of its plan."""
+    return profile(_plan(jaxpr, donated), args, repeats)
 
 
 @memoize
@@ -62,9 +73,11 @@ def lowered_text(jaxpr: Jaxpr, stage: str, donated: tuple[int, ...] = ()) -> str
 __all__ = [
     "STAGES",
     "Executable",
+    "NodeTime",
     "Plan",
     "compile_jaxpr",
     "lower_jaxpr",
     "lowered_text",
+    "profile_jaxpr",
     "simplify",
 ]

@@ -45,6 +45,9 @@ class Executable(NativeCallable):
     ----------
     plan : Plan
         What to compile.
+    stamps : array, optional
+        Where each run writes the times at which the nodes of the plan begin and the last one
+        ends: seconds and nanoseconds, (len(plan.body) + 1, 2) of int64.
 
     Notes
     -----
@@ -52,9 +55,9 @@ class Executable(NativeCallable):
     are C-contiguous, and copied if they are not.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, stamps: np.ndarray | None = None) -> None:
         super().__init__()
-        emitted = emit_plan(plan)
+        emitted = emit_plan(plan, stamped=stamps is not None)
         self.plan = plan
         self._text, self._recipe = emitted.text, emitted.recipe
         self._module = compile_module(emitted.text, emitted.recipe)
@@ -70,7 +73,9 @@ class Executable(NativeCallable):
         places = {number: i for i, number in enumerate(plan.inputs)}
         self._updates = [places.get(number, -1) for number in plan.outputs]
         self._scalar_outputs = [i for i, (shape, _) in enumerate(self._out_types) if shape == ()]
-        self._pack = struct.Struct(f"{len(plan.inputs) + len(plan.outputs)}P").pack
+        self._stamps = [] if stamps is None else [stamps]
+        size = len(plan.inputs) + len(plan.outputs) + len(self._stamps)
+        self._pack = struct.Struct(f"{size}P").pack
         self._shared_size, self._thread_size = emitted.shared_size, emitted.thread_size
         self._calls = 0
 
@@ -117,7 +122,7 @@ class Executable(NativeCallable):
                 np.copyto(out, arrays[source])
         arrays += self.constants
         # `arrays` and `outs` keep the memory alive whose addresses the table holds.
-        table = self._pack(*map(_data, arrays), *map(_data, outs))
+        table = self._pack(*map(_data, (*arrays, *outs, *self._stamps)))
         threads = config.num_threads
         with get_pool().block(self._shared_size + threads * self._thread_size) as arena:
             ctypes.c_int64.from_address(arena).value = threads
@@ -125,7 +130,7 @@ class Executable(NativeCallable):
         for i in self._scalar_outputs:
             outs[i] = outs[i][()]
         self._calls += 1
-        if self._calls == 2:
+        if self._calls == 2 and not self._stamps:
             self._become_native()
         return outs
 

@@ -20,7 +20,7 @@ from fnad.core.errors import RecompilationWarning
 from fnad.core.flat_function import FlatFunction, function_name
 from fnad.core.ir import Jaxpr
 from fnad.core.tracer import Tracer, current_trace, trace_to_jaxpr
-from fnad.lowering import Executable, compile_jaxpr, lowered_text
+from fnad.lowering import Executable, NodeTime, compile_jaxpr, lowered_text, profile_jaxpr
 from fnad.lowering.native.calls import NativeCallable
 from fnad.lowering.native.signatures import Signature, Static, Unsupported
 from fnad.primitives.calls import jit_p
@@ -93,6 +93,18 @@ class Compiled(NativeCallable):
             del leaves  # a call can only take over donated arrays that nobody else has
             return self(*args, **kwargs)
         return self._program.run(leaves)
+
+    def profile(self, *args: Any, repeats: int = 20, **kwargs: Any) -> list[NodeTime]:
+        """Run the function ``repeats`` times and time the kernels of its program.
+
+        The program is compiled once more, with looks at the clock between its kernels.
+        """
+        form = self._program.form
+        leaves, _ = self._jitted._splitter.flatten(
+            args, kwargs, form.static_args, form.static_kwargs, form.num_args
+        )
+        program = self._program
+        return profile_jaxpr(program.jaxpr, [*program.consts, *leaves], repeats, program.donated)
 
 
 class Lowered:

@@ -7,6 +7,7 @@ the plan and calls the functions: directly, or through the thread pool if there 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -42,16 +43,17 @@ class Emitted:
     thread_size: int
 
 
-def emit_plan(plan: Plan) -> Emitted:
+def emit_plan(plan: Plan, stamped: bool = False) -> Emitted:
     """Print a plan as LLVM IR.
 
     The module defines ``void fnad.entry(ptr data, ptr arena)``. ``data`` is a table of the
     addresses of the elements of inputs, then of outputs, all C-contiguous and aligned. ``arena``
     is memory aligned to 64 bytes, ``shared_size + threads * thread_size`` bytes; its first eight
-    hold ``threads``, at most so many take part.
+    hold ``threads``, at most so many take part. With ``stamped``, the time before each node and
+    after the last one is written (seconds and nanoseconds) to a further array of the table.
     """
     emitter = _Emitter(plan)
-    emitter.emit()
+    emitter.emit(stamped)
     functions = emitter.functions
     recipe = OPTIMIZED if emitter.module.needs_optimizer else VECTOR_CODE
     return Emitted(emitter.module.text(), recipe, emitter.scratch_offset, functions.scratch)
@@ -79,12 +81,27 @@ class _Emitter:
         self.scratch_offset = _HEADER + (plan.arena_size + 63) // 64 * 64
         self.contexts: dict[int, str] = {}  # memory for the arguments of parallel calls, by size
 
-    def emit(self) -> None:
+    def emit(self, stamped: bool) -> None:
         f = self.entry
-        self.body(self.plan.body)
+        if stamped:
+            self.stamped_body()
+        else:
+            self.body(self.plan.body)
         f.ret()
         self.module.add(f)
         self.functions.finish()
+
+    def stamped_body(self) -> None:
+        """The plan with a look at the clock between its nodes."""
+        f = self.entry
+        self.module.declare("clock_gettime", "declare i32 @clock_gettime(i32, ptr)")
+        position = len(self.plan.inputs) + len(self.plan.outputs)
+        slot = f.raw(f"getelementptr inbounds ptr, ptr %data, i64 {position}")
+        stamps = f.raw(f"load ptr, ptr {slot}", "stamps")
+        for i in range(len(self.plan.body) + 1):
+            stamp = f.element(stamps, INT64, 2 * i)
+            f.raw(f"call i32 @clock_gettime(i32 {time.CLOCK_MONOTONIC}, ptr {stamp})")
+            self.body(self.plan.body[i : i + 1])
 
     def pointer(self, number: int) -> str:
         """Where a buffer lies; found anew for each use, as thousands would fill the stack."""
