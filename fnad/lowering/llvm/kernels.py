@@ -34,15 +34,21 @@ _TOTALS = 8
 
 
 def emit_kernel(
-    f: Function, p: ExpressionPrinter, kernel: Kernel, begin: Value, end: Value
+    f: Function,
+    p: ExpressionPrinter,
+    kernel: Kernel,
+    begin: Value,
+    end: Value,
+    multiple: int = 1,
 ) -> None:
     """Emit the loops of a kernel, its outermost axis from ``begin`` to ``end``.
 
-    A kernel without axes and a sequential one run as a whole.
+    The length of that range is a multiple of ``multiple``. A kernel without axes and a
+    sequential one run as a whole.
     """
     if any(extent == 0 for _, extent in kernel.axes):
         return
-    tasks = Range(_number(begin), _number(end))
+    tasks = Range(_number(begin), _number(end), multiple)
     if not kernel.axes or kernel.sequential:
         tasks = Range(0, kernel.axes[0][1] if kernel.axes else 1)
     for box in boxes(kernel):

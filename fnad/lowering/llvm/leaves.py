@@ -7,12 +7,14 @@ scratch memory, and ``i64 %begin, i64 %end``. What tasks are, `work` says.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fnad.lowering.access import kernel_exprs, loads
 from fnad.lowering.expr import Expr
+from fnad.lowering.llvm import work
 from fnad.lowering.llvm.accumulate import emit_accumulate
 from fnad.lowering.llvm.expressions import ExpressionPrinter
 from fnad.lowering.llvm.kernels import emit_kernel
@@ -51,9 +53,24 @@ def leaf(node: Any, buffers: Buffers) -> Leaf:
 
 
 def _kernel(node: Kernel, buffers: Buffers) -> Leaf:
+    """A kernel whose tasks all run at once is printed for them, else for the lengths of chunks."""
+    count, chunk = work.tasks(node), work.chunk(node, buffers)
+    if chunk < count:
+        return _kernel_part(node, [chunk, count])
+    exprs, used = _uses(node)
+    first, last = Value("0", INT64), Value(str(count), INT64)
+    return Leaf(used, exprs, lambda f, p: emit_kernel(f, p, node, first, last))
+
+
+def _kernel_part(node: Kernel, counts: Sequence[int]) -> Leaf:
+    exprs, used = _uses(node)
+    multiple = math.gcd(*counts)
+    return Leaf(used, exprs, lambda f, p: emit_kernel(f, p, node, BEGIN, END, multiple))
+
+
+def _uses(node: Kernel) -> tuple[list[Expr], list[int]]:
     exprs = kernel_exprs(node)
-    used = [e.attr for e in loads(exprs)] + [s.buffer for s in node.stores]
-    return Leaf(used, exprs, lambda f, p: emit_kernel(f, p, node, BEGIN, END))
+    return exprs, [e.attr for e in loads(exprs)] + [s.buffer for s in node.stores]
 
 
 def _contraction(node: Contraction, buffers: Buffers) -> Leaf:
@@ -65,8 +82,8 @@ def member(node: Any, buffers: Buffers, counts: Sequence[int]) -> Leaf:
 
     ``counts`` are the lengths that ranges of tasks may have.
     """
-    if not isinstance(node, Contraction):
-        return leaf(node, buffers)
+    if isinstance(node, Kernel):
+        return _kernel_part(node, counts)
     return _product(node, buffers, functools.partial(emit_contraction_rows, counts=counts))
 
 
@@ -97,9 +114,7 @@ def _sort(node: Sort, buffers: Buffers) -> Leaf:
 
     def emit(f: Function, p: ExpressionPrinter) -> None:
         outs, sources = ([p.pointers[n] for n in ns] for ns in (node.outs, node.sources))
-        emit_sort(
-            f, outs, sources, dtypes, node.extents, node.num_keys, SCRATCH, (BEGIN, END)
-        )
+        emit_sort(f, outs, sources, dtypes, node.extents, node.num_keys, SCRATCH, (BEGIN, END))
 
     scratch = max(scratch_bytes(dtypes, node.extents[1]), 1)
     return Leaf([*node.sources, *node.outs], [], emit, scratch)

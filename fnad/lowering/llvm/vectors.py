@@ -47,10 +47,11 @@ def unrolling(exprs: Iterable[Expr]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Where an axis runs, bounds known or not."""
+    """Where an axis runs, bounds known or not; the length is a multiple of ``multiple``."""
 
     start: int | Value
     stop: int | Value
+    multiple: int = 1
 
     @property
     def known(self) -> tuple[int, int] | None:
@@ -89,6 +90,10 @@ def along(
         along_known(f, p, where.known, shape, body, [])
         return
     b, (lanes, count), (start, stop) = f.b, shape, where.values(f)
+    if where.multiple % (lanes * count) == 0:
+        with _turns(f, p, start, stop, lanes * count) as turn:
+            body(turn.index, count, None, [])
+        return
     middle = _rounded(f, start, stop, lanes * count)
     with f.when(b.less(start, middle)), _turns(f, p, start, middle, lanes * count) as turn:
         body(turn.index, count, None, [])
