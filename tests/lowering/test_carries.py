@@ -1,0 +1,152 @@
+"""Carries of loops without copies: which copies go, which must stay, and what comes out."""
+
+import numpy as np
+import pytest
+
+import fnad
+import fnad.lax as lax
+import fnad.numpy as fnp
+from fnad.lowering.carries import settle_carries
+from fnad.lowering.expr import B, axis, counter, integer, load
+from fnad.lowering.plan import Buffer, Copy, For, Kernel, Store
+
+F32 = np.dtype(np.float32)
+N = 2000  # more than lives in registers, and worth two turns in one
+I0, ZERO = axis(0, N), integer(0)
+
+
+def buffers(*roles):
+    return [Buffer(k, (N,), F32, role) for k, role in enumerate(roles)]
+
+
+def kernel(out, value, offset=I0):
+    return Kernel(((0, N),), (), (Store(out, offset, value),))
+
+
+def at(number, offset=I0):
+    return load(number, offset, F32)
+
+
+def whole(source, out):
+    return Copy(source, out, ZERO, ZERO, N)
+
+
+def settled(body, roles, extent=10):
+    return settle_carries([For(0, extent, tuple(body))], buffers(*roles))
+
+
+def test_elementwise_update_is_written_over_the_carry():
+    [loop] = settled([kernel(1, B.sin(at(0))), whole(1, 0)], ["output", "temp"])
+    assert loop.body == (kernel(0, B.sin(at(0))),)
+
+
+def test_what_reads_other_elements_takes_two_turns_in_one():
+    flipped = at(0, (N - 1) - I0)
+    [loop] = settled([kernel(1, flipped), whole(1, 0)], ["output", "temp"])
+    assert loop.extent == 5
+    assert loop.body == (kernel(1, flipped), kernel(0, at(1, (N - 1) - I0)))
+
+
+def test_the_last_turn_of_an_odd_number_copies():
+    turn = B.convert(counter(0, 11), F32)
+    body = [kernel(1, at(0, (N - 1) - I0) + turn), whole(1, 0)]
+    loop, last, copy = settled(body, ["output", "temp"], 11)
+    assert (loop.extent, copy) == (5, whole(1, 0))
+    assert last == kernel(1, at(0, (N - 1) - I0) + B.convert(integer(10), F32))
+
+
+def test_a_later_reader_of_the_old_value_keeps_the_copy():
+    body = [kernel(1, B.sin(at(0))), kernel(2, at(0) + at(1)), whole(1, 0)]
+    [loop] = settle_carries([For(0, 1, tuple(body))], buffers("output", "temp", "output"))
+    assert loop.body == tuple(body)
+
+
+def test_the_copy_stays_if_the_target_changes_while_the_source_is_read():
+    body = [kernel(1, at(2)), whole(1, 0), kernel(0, at(2) + at(2)), kernel(3, at(1))]
+    roles = ["output", "temp", "input", "output"]
+    assert settle_carries(body, buffers(*roles)) == body
+
+
+def test_update_of_one_element_in_place():
+    single = Kernel((), (), (Store(1, integer(3), at(0, integer(5))),))
+    [loop] = settled([whole(0, 1), single, whole(1, 0)], ["output", "temp"])
+    assert loop.body == (Kernel((), (), (Store(0, integer(3), at(0, integer(5))),)),)
+
+
+def test_a_stacked_result_is_written_in_its_place():
+    place = counter(0, 10) * N
+    roles = [Buffer(0, (N,), F32, "input"), Buffer(1, (N,), F32, "temp")]
+    stack = Buffer(2, (10, N), F32, "output")
+    body = (kernel(1, B.sin(at(0))), Copy(1, 2, ZERO, place, N))
+    [loop] = settle_carries([For(0, 10, body)], [*roles, stack])
+    assert loop.body == (kernel(2, B.sin(at(0)), place + I0),)
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 8])
+def test_rolling(length):
+    x = np.random.default_rng(0).normal(size=(60, 50))
+    run = fnad.jit(
+        lambda x: lax.scan(
+            lambda c, _: (fnp.roll(c, 1, 0) + fnp.roll(c, 2, 1), None), x, length=length
+        )
+    )
+    want = x
+    for _ in range(length):
+        want = np.roll(want, 1, 0) + np.roll(want, 2, 1)
+    np.testing.assert_allclose(run(x)[0], want)
+
+
+@pytest.mark.parametrize("length", [1, 3, 4])
+def test_carries_that_change_places(length):
+    a, b = np.random.default_rng(0).normal(size=(2, N))
+
+    def step(carry, _):
+        x, y = carry
+        return (y + 1, x[::-1] * 2), x
+
+    (got_a, got_b), got = fnad.jit(lambda a, b: lax.scan(step, (a, b), length=length))(a, b)
+    want = []
+    for _ in range(length):
+        want.append(a)
+        a, b = b + 1, a[::-1] * 2
+    np.testing.assert_allclose(got_a, a)
+    np.testing.assert_allclose(got_b, b)
+    np.testing.assert_allclose(got, want)
+
+
+def test_nested_loops():
+    x = np.random.default_rng(0).normal(size=N)
+
+    def inner(c, k):
+        return fnp.roll(c, 1) * k, c[0]
+
+    def outer(c, _):
+        c, firsts = lax.scan(inner, c, fnp.arange(1.0, 4.0))
+        return fnp.tanh(c[::-1]), firsts
+
+    got, firsts = fnad.jit(lambda x: lax.scan(outer, x, length=3))(x)
+    want, seen = x, []
+    for _ in range(3):
+        row = []
+        for k in (1.0, 2.0, 3.0):
+            row.append(want[0])
+            want = np.roll(want, 1) * k
+        seen.append(row)
+        want = np.tanh(want[::-1])
+    np.testing.assert_allclose(got, want)
+    np.testing.assert_allclose(firsts, seen)
+
+
+def test_while_loop_updates_a_large_carry_in_place():
+    def body(carry):
+        k, x = carry
+        start = (k * 7) % N
+        x = lax.dynamic_update_slice(x, x[:1] + fnp.sum(x), (start,))
+        return k + 1, x
+
+    x = np.random.default_rng(0).normal(size=N) / N
+    _, got = fnad.jit(lambda x: lax.while_loop(lambda c: c[0] < 9, body, (0, x)))(x)
+    want = x.copy()
+    for k in range(9):
+        want[k * 7 % N] = want[0] + np.sum(want)
+    np.testing.assert_allclose(got, want)
