@@ -1,10 +1,11 @@
-"""A reduction to one total, in vectors along the innermost of the reduced axes."""
+"""Kernels point by point: a total at each, in vectors along the innermost of the reduced axes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from fnad.lowering.llvm.expressions import ExpressionPrinter
+from fnad.lowering.llvm.nests import Nest
 from fnad.lowering.llvm.places import Vector
 from fnad.lowering.llvm.reductions import across_lanes, initial, joined, result, step
 from fnad.lowering.llvm.vectors import along_known, lanes_for
@@ -14,7 +15,15 @@ from fnad.lowering.plan import Reduction
 State = list[Value]
 
 
-def reduce_at_point(f: Function, p: ExpressionPrinter, r: Reduction) -> Value:
+def emit_points(nest: Nest) -> None:
+    """Point by point; what is reduced at a point is reduced in vectors."""
+    with nest.loops(nest.kernel.axes, None):
+        for number, r in enumerate(nest.kernel.reductions):
+            nest.p.bind_reduced(number, _reduce_at_point(nest.f, nest.p, r))
+        nest.stores()
+
+
+def _reduce_at_point(f: Function, p: ExpressionPrinter, r: Reduction) -> Value:
     """Reduce all terms of a point: several vectors of totals, joined in a fixed order.
 
     They take turns, so that one addition need not wait for the one before.

@@ -1,0 +1,108 @@
+"""Kernels with vectors along their innermost axis, reductions keeping a row of totals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+
+from fnad.lowering.llvm.nests import Nest
+from fnad.lowering.llvm.places import Vector
+from fnad.lowering.llvm.reductions import initial, result, step
+from fnad.lowering.llvm.vectors import along, lanes_for, unrolling
+from fnad.lowering.llvm.writer import INT64, Value
+from fnad.lowering.plan import Reduction
+
+# Reductions of at most so many terms are written out instead of looped over.
+_WRITTEN_OUT = 9
+
+# Vectors of totals of a row that are kept in registers.
+_TOTALS = 8
+
+
+def is_written_out(r: Reduction) -> bool:
+    """Whether all terms of a reduction stand in the code, as those of a pooling window do."""
+    return math.prod(extent for _, extent in r.axes) <= _WRITTEN_OUT
+
+
+def emit_lanes(nest: Nest) -> None:
+    """Emit vectors along the innermost axis: elementwise work, and rows of totals."""
+    kernel = nest.kernel
+    *outer, (number, extent) = kernel.axes
+    others = [r.accumulator for r in kernel.reductions]
+    lanes = lanes_for(nest.roots, others, extent)
+    looped = any(not is_written_out(r) for r in kernel.reductions)
+    count = _TOTALS if looped else unrolling(nest.roots)
+
+    def block(base: Value, count: int, mask: Value | None, carried: list[Value]) -> list[Value]:
+        _emit_block(nest, [Vector(number, base, k * lanes, lanes, mask) for k in range(count)])
+        return carried
+
+    while count * lanes > max(extent, lanes):
+        count //= 2  # a power of two
+    shape = lanes, count
+    with nest.loops(outer, number):
+        along(nest.f, nest.p, nest.ranges[number], shape, block)
+
+
+def _emit_block(nest: Nest, vectors: Sequence[Vector]) -> None:
+    """The points of some neighbouring vectors: reductions, then stores."""
+    f, p = nest.f, nest.p
+    totals: list[list[Value]] = [[] for _ in vectors]  # by vector, then by reduction
+
+    @contextmanager
+    def at(k: int) -> Iterator[None]:
+        with p.scope():
+            p.bind_vector(vectors[k])
+            for number, value in enumerate(totals[k]):
+                p.bind_reduced(number, value)
+            yield
+
+    for r in nest.kernel.reductions:
+        states = _reduce_lanes(nest, r, vectors, at)
+        for k, state in enumerate(states):
+            totals[k].append(result(f, r, state))
+    for k in range(len(vectors)):
+        with at(k):
+            nest.stores()
+
+
+def _reduce_lanes(
+    nest: Nest,
+    r: Reduction,
+    vectors: Sequence[Vector],
+    at: Callable[[int], AbstractContextManager[None]],
+) -> list[list[Value]]:
+    """One reduction of each lane of some vectors, in the order of the reduced axes."""
+    f, p = nest.f, nest.p
+
+    def terms(states: list[list[Value]]) -> list[list[Value]]:
+        new = []
+        for k, state in enumerate(states):
+            with at(k):
+                new.append(step(f, p, r, state))
+        return new
+
+    def inside(axes: Sequence[tuple[int, int]], states: list[list[Value]]) -> list[list[Value]]:
+        if not axes:
+            return terms(states)
+        (number, extent), *inner = axes
+        if is_written_out(r):
+            for i in range(extent):
+                with p.scope():
+                    p.bind_axis(number, f.b.constant(i, INT64))
+                    states = inside(inner, states)
+            return states
+        flat = [v for state in states for v in state]
+        with f.loop(extent, flat) as loop, p.scope():
+            p.bind_axis(number, loop.index)
+            p.hoist([r.value], vectors[0].number)
+            carried = inside(inner, _chunks(loop.carried, len(states[0])))
+            loop.carried = [v for state in carried for v in state]
+        return _chunks(loop.carried, len(states[0]))
+
+    return inside(r.axes, [initial(f, r, v.lanes) for v in vectors])
+
+
+def _chunks(values: Sequence[Value], size: int) -> list[list[Value]]:
+    return [list(values[i : i + size]) for i in range(0, len(values), size)]
