@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -65,7 +66,7 @@ def own_access(node: Node) -> Access:
     if isinstance(node, Kernel):
         writes = {s.buffer for s in node.stores}
         combined = {s.buffer for s in node.stores if s.combine is not None}
-        return Access({e.attr for e in loads(kernel_exprs(node))} | combined, writes)
+        return Access(_loaded(kernel_exprs(node)) | combined, writes)
     if isinstance(node, Contraction):
         sides: tuple[Matrix, ...] = (node.left, node.right)
         indices = _loaded([node.left.offset, node.right.offset, node.out.offset])
@@ -104,5 +105,10 @@ def count_uses(body: Iterable[Node]) -> Counter[int]:
     return uses
 
 
-def _loaded(offsets: Iterable[Expr]) -> set[int]:
-    return {e.attr for e in loads(offsets)}
+def _loaded(exprs: Iterable[Expr]) -> set[int]:
+    return set(_known_loads(tuple(exprs)))
+
+
+@functools.lru_cache(maxsize=1024)  # every pass asks again
+def _known_loads(exprs: tuple[Expr, ...]) -> frozenset[int]:
+    return frozenset([e.attr for e in loads(exprs)])

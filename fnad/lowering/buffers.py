@@ -14,6 +14,8 @@ Intervals = dict[int, tuple[int, int]]
 ALIGNMENT = 64
 # Buffers of at most this many bytes are placed by linear scan, the others each into the best gap.
 _SMALL = 4096
+# A program's time is divided into so many periods, to find those that live at the same time.
+_PERIODS = 512
 
 
 @dataclass(slots=True)
@@ -116,16 +118,42 @@ def _padded(size: int) -> int:
 
 
 def _place_large(temps: Sequence[Buffer], intervals: Intervals) -> tuple[dict[int, int], int]:
-    placed: list[tuple[int, int, tuple[int, int]]] = []
+    placed = _Placed([intervals[b.number] for b in temps])
     offsets: dict[int, int] = {}
+    arena = 0
     for b in sorted(temps, key=lambda b: (-b.nbytes, b.number)):
         size, life = _padded(b.nbytes), intervals[b.number]
-        offset = _tightest_gap(
-            size, sorted((start, end) for start, end, other in placed if _overlap(life, other))
-        )
-        placed.append((offset, offset + size, life))
+        offset = _tightest_gap(size, placed.during(life))
+        placed.add((offset, offset + size), life)
         offsets[b.number] = offset
-    return offsets, max((end for _, end, _ in placed), default=0)
+        arena = max(arena, offset + size)
+    return offsets, arena
+
+
+class _Placed:
+    """What has been placed, by time: a program of thousands of buffers has few at a time."""
+
+    def __init__(self, lives: Sequence[tuple[int, int]]) -> None:
+        span = max((last for _, last in lives), default=0) + 1
+        self.width = -(-span // _PERIODS)
+        self.periods: list[list[tuple[tuple[int, int], tuple[int, int]]]] = [
+            [] for _ in range(_PERIODS)
+        ]
+
+    def add(self, place: tuple[int, int], life: tuple[int, int]) -> None:
+        for period in self.periods[life[0] // self.width : life[1] // self.width + 1]:
+            period.append((place, life))
+
+    def during(self, life: tuple[int, int]) -> list[tuple[int, int]]:
+        """The places that are taken at some time of ``life``, in order."""
+        first, last = life
+        found = {
+            place
+            for period in self.periods[first // self.width : last // self.width + 1]
+            for place, (start, end) in period
+            if start <= last and first <= end
+        }
+        return sorted(found)
 
 
 def _place_small(
@@ -148,10 +176,6 @@ def _place_small(
         offsets[b.number] = offset
         heapq.heappush(alive, (last, size, offset))
     return offsets, arena
-
-
-def _overlap(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    return a[0] <= b[1] and b[0] <= a[1]
 
 
 def _tightest_gap(size: int, taken: list[tuple[int, int]]) -> int:

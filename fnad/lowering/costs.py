@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Sequence
 
@@ -39,6 +40,11 @@ def operations(expr: Expr) -> int:
 
 def operations_of(exprs: Iterable[Expr]) -> int:
     """The same of several expressions together."""
+    return _known_operations(tuple(exprs))
+
+
+@functools.lru_cache(maxsize=1024)  # a kernel is weighed against each that might join it
+def _known_operations(exprs: tuple[Expr, ...]) -> int:
     return sum([_COSTS.get(e.op, 1) > 0 for e in postorder(exprs)])
 
 

@@ -48,6 +48,7 @@ class Expr:
         "args",
         "attr",
         "bounds",
+        "divides",
         "dtype",
         "loads",
         "op",
@@ -61,6 +62,7 @@ class Expr:
     dtype: np.dtype[Any]
     attr: Any
     bounds: Bounds
+    divides: bool  # whether a quotient or a remainder of a loop variable is below
     loads: tuple[Expr, ...] | None  # all loads below, once somebody has asked (`walk.loads`)
     order: int  # place among the terms of a sum, or -1 while nobody has asked (`_term_order`)
     reduces: bool
@@ -138,10 +140,12 @@ def make(
     expr.bounds, expr.loads = bounds, None
     expr.order = attr[0] if op == "axis" else -1
     reduces, weight = op == "reduce", 1
+    divides = op in ("divide", "remainder") and args[0].op == "axis"
     for arg in args:
         reduces = reduces or arg.reduces
+        divides = divides or arg.divides
         weight += arg.weight
-    expr.reduces = reduces
+    expr.reduces, expr.divides = reduces, divides
     expr.weight = weight if weight < _MAX_WEIGHT else _MAX_WEIGHT
     return _intern(key, expr)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from fnad.lowering.expr import Expr, affine_parts, axis, integer, make
 from fnad.lowering.plan import Kernel, Origin, Reduction, Store
-from fnad.lowering.walk import postorder, rebuild
+from fnad.lowering.walk import loads, postorder, rebuild
 
 Axes = tuple[tuple[int, int], ...]
 
@@ -18,47 +18,66 @@ def build_kernel(
     """Make the kernel that runs ``stores`` for every point of ``axes``."""
     roots = [e for s in stores for e in store_parts(s)]
     reduces = [e for e in postorder(roots, lambda e: not e.reduces) if e.op == "reduce"]
-    numbers = {e: k for k, e in enumerate(reduces)}
-    roots = rebuild(
-        roots,
-        lambda e: make("reduced", (), e.dtype, numbers[e]) if e in numbers else None,
-    )
+    if reduces:
+        named = {e: make("reduced", (), e.dtype, k) for k, e in enumerate(reduces)}
+        stores = _with_parts(stores, rebuild(roots, named.get))
     reductions = [
         Reduction(e.attr.kind, e.attr.axes, e.args[0], e.attr.accumulator, e.dtype) for e in reduces
     ]
-    stores = _with_parts(stores, roots)
     kernel = Kernel(axes, tuple(reductions), tuple(stores), False, sequential, origin)
     return remade(_without_divisions(kernel))
 
 
 def mapped(kernel: Kernel, change: Callable[[list[Expr]], list[Expr]]) -> Kernel:
     """A kernel with all of its expressions changed, its loops as they are."""
-    count = len(kernel.reductions)
-    exprs = change([r.value for r in kernel.reductions] + list(_roots(kernel)))
-    reductions = [replace(r, value=v) for r, v in zip(kernel.reductions, exprs[:count])]
-    stores = _with_parts(kernel.stores, exprs[count:])
-    return replace(kernel, reductions=tuple(reductions), stores=tuple(stores))
+    exprs = change([*(r.value for r in kernel.reductions), *_roots(kernel)])
+    return _with_exprs(kernel, kernel.axes, [r.axes for r in kernel.reductions], exprs)
+
+
+def _with_exprs(
+    kernel: Kernel, axes: Axes, reduced: Sequence[Axes], exprs: Sequence[Expr]
+) -> Kernel:
+    """A kernel with other loops and expressions, first the values of reductions."""
+    reductions = tuple(
+        [
+            Reduction(r.kind, loops, value, r.accumulator, r.dtype)
+            for r, loops, value in zip(kernel.reductions, reduced, exprs)
+        ]
+    )
+    stores = tuple(_with_parts(kernel.stores, exprs[len(reductions) :]))
+    flags = kernel.parallel_inner, kernel.sequential
+    return Kernel(axes, reductions, stores, *flags, kernel.origin)
 
 
 def remade(kernel: Kernel) -> Kernel:
-    """The kernel with its loops merged where they run as one, and numbered."""
-    axes, roots, values = _merge(
-        kernel.axes, list(_roots(kernel)), [r.value for r in kernel.reductions]
+    """The kernel with its loops merged where they run as one, and numbered in order.
+
+    Before ``[i0<64, i1<8]: %1[8*i0 + i1] = %0[8*i0 + i1]``, after ``[i0<512]: %1[i0] = %0[i0]``.
+    """
+    mapping: dict[Expr, Expr] = {}
+    values = [r.value for r in kernel.reductions]
+    roots = list(_roots(kernel))
+    axes = _merged(kernel.axes, [*roots, *values], 0, mapping)
+    count, reduced = len(axes), []
+    for i, r in enumerate(kernel.reductions):
+        mine = dict(mapping)
+        loops = _merged(r.axes, [r.value], count, mine)
+        values[i] = _renamed([r.value], mine)[0]
+        reduced.append(loops)
+        count += len(loops)
+    made = _with_exprs(kernel, axes, reduced, [*values, *_renamed(roots, mapping)])
+    parallel_inner = _parallel_inner(made.axes, made.reductions)
+    return (
+        made
+        if parallel_inner == made.parallel_inner
+        else replace(made, parallel_inner=parallel_inner)
     )
-    reductions = []
-    for r, value in zip(kernel.reductions, values, strict=True):
-        inner, _, [value] = _merge(r.axes, [], [value])
-        reductions.append(replace(r, axes=inner, value=value))
-    return _renumber(
-        Kernel(
-            axes,
-            tuple(reductions),
-            tuple(_with_parts(kernel.stores, roots)),
-            _parallel_inner(axes, reductions),
-            kernel.sequential,
-            kernel.origin,
-        )
-    )
+
+
+def _renamed(exprs: list[Expr], mapping: dict[Expr, Expr]) -> list[Expr]:
+    if all(old is new for old, new in mapping.items()):
+        return exprs
+    return rebuild(exprs, mapping.get)
 
 
 def _roots(kernel: Kernel) -> Iterable[Expr]:
@@ -106,7 +125,8 @@ def _without_divisions(kernel: Kernel) -> Kernel:
 def _divided_axis(kernel: Kernel) -> tuple[tuple[int, int], int] | None:
     """A loop variable that is divided by a constant which its extent is a multiple of."""
     axes = {a for loops in (kernel.axes, *(r.axes for r in kernel.reductions)) for a in loops}
-    for e in postorder([r.value for r in kernel.reductions] + list(_roots(kernel))):
+    roots = [*(r.value for r in kernel.reductions), *_roots(kernel)]
+    for e in postorder(roots, lambda e: not e.divides):
         if e.op in ("divide", "remainder") and e.args[0].op == "axis":
             variable, divisor = e.args
             if divisor.op == "constant" and variable.attr in axes:
@@ -136,28 +156,30 @@ def _with_split_axis(kernel: Kernel, old: tuple[int, int], inner: int) -> Kernel
 # -- merging of loops --------------------------------------------------------------------------
 
 
-def _merge(
-    axes: Axes, roots: list[Expr], values: list[Expr]
-) -> tuple[Axes, list[Expr], list[Expr]]:
+def _merged(axes: Axes, exprs: Sequence[Expr], first: int, mapping: dict[Expr, Expr]) -> Axes:
     """Run neighbouring loops as one wherever every index depends on them as on one.
 
-    Before ``[i0<64, i1<8]: %1[8*i0 + i1] = %0[8*i0 + i1]``, after ``[i0<512]: %1[i0] = %0[i0]``.
+    Loops are numbered from ``first`` on; ``mapping`` takes what becomes of their variables.
     """
-    count = len(roots)
-    merged = [(n, extent) for n, extent in axes if extent != 1]
-    forms: list[dict[Expr, int]] | None = None
-    for position in range(len(merged) - 2, -1, -1):
-        (outer, outer_extent), (inner, inner_extent) = merged[position : position + 2]
-        a, b = axis(outer, outer_extent), axis(inner, inner_extent)
-        if forms is None:
-            forms = [affine_parts(form)[0] for form in index_forms([*roots, *values])]
-        if all(f.get(a, 0) == f.get(b, 0) * inner_extent for f in forms):
-            whole = axis(outer, outer_extent * inner_extent)
-            replacement = {a: integer(0), b: whole}
-            new = rebuild([*roots, *values], replacement.get)
-            roots, values, forms = new[:count], new[count:], None
-            merged[position : position + 2] = [whole.attr]
-    return tuple(merged), roots, values
+    merged: list[tuple[Expr, int]] = []  # the innermost variable of each loop, its extent
+    terms: list[dict[Expr, int]] | None = None
+    for number, extent in reversed(axes):
+        variable = axis(number, extent)
+        mapping[variable] = integer(0)
+        if extent == 1:
+            continue
+        if merged:
+            inner, size = merged[-1]
+            if terms is None:
+                terms = [affine_parts(form)[0] for form in index_forms(exprs)]
+            if all(t.get(variable, 0) == t.get(inner, 0) * size for t in terms):
+                merged[-1] = inner, size * extent
+                continue
+        merged.append((variable, extent))
+    merged.reverse()
+    for number, (variable, extent) in enumerate(merged, first):
+        mapping[variable] = axis(number, extent)
+    return tuple([(number, extent) for number, (_, extent) in enumerate(merged, first)])
 
 
 def index_forms(exprs: Sequence[Expr]) -> Iterable[Expr]:
@@ -171,9 +193,6 @@ def index_forms(exprs: Sequence[Expr]) -> Iterable[Expr]:
     return dict.fromkeys(forms)
 
 
-# -- order and numbers -------------------------------------------------------------------------
-
-
 def _parallel_inner(axes: Axes, reductions: Sequence[Reduction]) -> bool:
     """Whether what is reduced has unit stride along the innermost parallel axis."""
     if not axes or not reductions:
@@ -182,9 +201,7 @@ def _parallel_inner(axes: Axes, reductions: Sequence[Reduction]) -> bool:
     votes = 0
     for r in reductions:
         reduced = {axis(*a) for a in r.axes}
-        for expr in postorder([r.value]):
-            if expr.op != "load":
-                continue
+        for expr in loads([r.value]):
             terms, _ = affine_parts(expr.args[0])
             # What does not vary along both is read the same way whichever runs inside.
             if innermost not in terms or reduced.isdisjoint(terms):
@@ -194,35 +211,3 @@ def _parallel_inner(axes: Axes, reductions: Sequence[Reduction]) -> bool:
             elif any(terms.get(a) == 1 for a in reduced):
                 votes -= 1
     return votes > 0
-
-
-def _renumber(kernel: Kernel) -> Kernel:
-    """Number the axes 0, 1, ... in the order of the text."""
-    numbers = [n for axes in (kernel.axes, *(r.axes for r in kernel.reductions)) for n, _ in axes]
-    if numbers == list(range(len(numbers))):
-        return kernel
-    mapping: dict[Expr, Expr] = {}
-    fresh = 0
-    axes = []
-    for a in kernel.axes:
-        mapping[axis(*a)] = axis(fresh, a[1])
-        axes.append((fresh, a[1]))
-        fresh += 1
-    reductions = []
-    for r in kernel.reductions:
-        inner, mine = [], dict(mapping)
-        for a in r.axes:
-            mine[axis(*a)] = axis(fresh, a[1])
-            inner.append((fresh, a[1]))
-            fresh += 1
-        [value] = rebuild([r.value], mine.get)
-        reductions.append(Reduction(r.kind, tuple(inner), value, r.accumulator, r.dtype))
-    parts = rebuild(_roots(kernel), mapping.get)
-    return Kernel(
-        tuple(axes),
-        tuple(reductions),
-        tuple(_with_parts(kernel.stores, parts)),
-        kernel.parallel_inner,
-        kernel.sequential,
-        kernel.origin,
-    )
