@@ -9,14 +9,14 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from fnad.lowering.access import kernel_exprs
 from fnad.lowering.costs import operations_of
-from fnad.lowering.expr import B, Expr, axis, integer, load
-from fnad.lowering.kernels import store_parts
+from fnad.lowering.expr import B, Expr, Reduce, axis, integer, load, reduce
+from fnad.lowering.kernels import build_kernel, store_parts
 from fnad.lowering.plan import Buffer, Contraction, Copy, Kernel, Matrix, Node, Reduction, Store
 from fnad.lowering.walk import rebuild
 
@@ -44,6 +44,17 @@ def written_out(node: Node, buffers: Mapping[int, Buffer]) -> Points | None:
         count = math.prod(node.batch) * node.m * node.n * node.k
         return _products(node, buffers) if 2 * count <= MAX_OPERATIONS else None
     return None
+
+
+def as_kernel(node: Node, buffers: Mapping[int, Buffer]) -> Kernel | None:
+    """A copy or a matrix product as loops; a kernel as it is, other nodes as None."""
+    if isinstance(node, Copy):
+        i = axis(0, node.size)
+        value = load(node.source, node.source_offset + i, buffers[node.source].dtype)
+        return Kernel(((0, node.size),), (), (Store(node.out, node.out_offset + i, value),))
+    if isinstance(node, Contraction):
+        return _product_loops(node, buffers)
+    return node if isinstance(node, Kernel) else None
 
 
 def _count(axes: Axes) -> int:
@@ -119,25 +130,43 @@ def _copies(node: Copy, buffers: Mapping[int, Buffer]) -> Points:
     ]
 
 
-def _products(node: Contraction, buffers: Mapping[int, Buffer]) -> Points:
-    def place(m: Matrix, index: tuple[int, ...]) -> Expr:
-        return m.offset + sum(i * stride for i, stride in zip(index, m.strides, strict=True))
+def _place(m: Matrix, index: Sequence[Expr]) -> Expr:
+    return m.offset + sum(i * stride for i, stride in zip(index, m.strides, strict=True))
 
-    out = buffers[node.out.buffer].dtype
-    wide = np.dtype(np.float32) if out == np.float16 else out
+
+def _term(node: Contraction, buffers: Mapping[int, Buffer], index: Sequence[Expr], k: Expr) -> Expr:
+    """One product, in the dtype in which products are summed up."""
+    *batch, i, j = index
+    dtype = buffers[node.out.buffer].dtype
+    wide = np.dtype(np.float32) if dtype == np.float16 else dtype
+    sides = (node.left, (*batch, i, k)), (node.right, (*batch, k, j))
+    x, y = (load(m.buffer, _place(m, at), buffers[m.buffer].dtype) for m, at in sides)
+    return B.multiply(B.convert(x, wide), B.convert(y, wide))
+
+
+def _products(node: Contraction, buffers: Mapping[int, Buffer]) -> Points:
+    dtype = buffers[node.out.buffer].dtype
     points: Points = []
-    for index in itertools.product(*map(range, (*node.batch, node.m, node.n))):
-        *batch, i, j = index
-        terms = [
-            B.multiply(
-                *(
-                    B.convert(load(m.buffer, place(m, at), buffers[m.buffer].dtype), wide)
-                    for m, at in ((node.left, (*batch, i, k)), (node.right, (*batch, k, j)))
-                )
-            )
-            for k in range(node.k)
-        ]
-        total = B.convert(_balanced(B.add, terms), out)
+    for numbers in itertools.product(*map(range, (*node.batch, node.m, node.n))):
+        index = [integer(n) for n in numbers]
+        terms = [_term(node, buffers, index, integer(k)) for k in range(node.k)]
+        total = B.convert(_balanced(B.add, terms), dtype)
         combine = "add" if node.accumulate else None
-        points.append((Store(node.out.buffer, place(node.out, index), total, combine),))
+        points.append((Store(node.out.buffer, _place(node.out, index), total, combine),))
     return points
+
+
+def _product_loops(node: Contraction, buffers: Mapping[int, Buffer]) -> Kernel:
+    extents = (*node.batch, node.m, node.n)
+    axes = tuple((number, extent) for number, extent in enumerate(extents) if extent > 1)
+    index = [
+        axis(number, extent) if extent > 1 else integer(0) for number, extent in enumerate(extents)
+    ]
+    dtype = buffers[node.out.buffer].dtype
+    summed = axis(len(extents), node.k)
+    value = _term(node, buffers, index, summed if node.k > 1 else integer(0))
+    if node.k > 1:
+        value = reduce(Reduce("add", (summed.attr,), value.dtype), value, value.dtype)
+    combine = "add" if node.accumulate else None
+    store = Store(node.out.buffer, _place(node.out, index), B.convert(value, dtype), combine)
+    return build_kernel(axes, (store,), node.origin)

@@ -158,3 +158,20 @@ def test_carries_of_other_types(dtype):
         rolled = np.roll(x, 1)
         x = x != rolled if dtype is np.bool_ else x + rolled
     np.testing.assert_array_equal(got, x)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.int32])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_products_that_are_loops_inside(rows, dtype):
+    rng = np.random.default_rng(0)
+    w, u = (rng.integers(-2, 3, s).astype(dtype) for s in ((40, 50), (50, 40)))
+    h = rng.integers(-2, 3, (rows, 40)).astype(dtype)
+
+    def step(h, _):
+        return fnp.clip(h @ w @ u, -2, 2), h
+
+    got, hs = fnad.jit(lambda h: lax.scan(step, h, length=4))(h)
+    for row in hs:
+        np.testing.assert_array_equal(row, h)
+        h = np.clip(h.astype(np.float64) @ w @ u, -2, 2).astype(dtype)
+    np.testing.assert_array_equal(got, h)

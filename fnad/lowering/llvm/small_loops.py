@@ -18,8 +18,8 @@ from fnad.lowering.llvm.expressions import ExpressionPrinter
 from fnad.lowering.llvm.kernels import emit_kernel
 from fnad.lowering.llvm.loops import CONTROL
 from fnad.lowering.llvm.writer import INT64, Function, memory_type
-from fnad.lowering.plan import Branch, Buffer, For, Kernel, Node, Store, While
-from fnad.lowering.unroll import Points, written_out
+from fnad.lowering.plan import Branch, Buffer, For, Kernel, Node, While
+from fnad.lowering.unroll import Points, as_kernel, written_out
 
 # Operations of a loop's body, written out, beyond which each node becomes a function of its own.
 _MAX_OPERATIONS = 3000
@@ -55,7 +55,9 @@ class SmallLoop:
         self.node = node
         self.buffers = buffers
         self.exprs: list[Expr] = []
-        self._points: dict[int, Points] = {}  # of nodes that are written out, by id
+        # How each node is printed, by id: element by element, or as loops.
+        self._points: dict[int, Points] = {}
+        self._loops: dict[int, Kernel] = {}
         self._operations = 0
         self._in_memory: set[int] = set()
         self.fits = self._walk([node])
@@ -65,7 +67,7 @@ class SmallLoop:
         self._local = {
             n
             for n, count in inside.items()
-            if buffers[n].role == "temp" and count == uses[n] and n not in self._in_memory
+            if buffers[n].role == "temp" and count == uses[n] and self._in_registers(n)
         }
         self.arguments = [n for n in sorted(inside) if n not in self._local]
 
@@ -84,24 +86,20 @@ class SmallLoop:
         points = written_out(node, self.buffers)
         if points is not None:
             self._points[id(node)] = points
-            exprs = [e for stores in points for s in stores for e in store_parts(s)]
-        elif isinstance(node, Kernel) and _cost(node) <= _MAX_COST:
-            exprs = kernel_exprs(node)
+            stores = [s for at_point in points for s in at_point]
+            exprs = [e for s in stores for e in store_parts(s)]
         else:
-            return False
+            kernel = as_kernel(node, self.buffers)
+            if kernel is None or _cost(kernel) > _MAX_COST:
+                return False
+            self._loops[id(node)] = kernel
+            stores, exprs = list(kernel.stores), kernel_exprs(kernel)
         self.exprs += exprs
-        self._operations += operations_of(exprs) + len(self._stores(node))
+        self._operations += operations_of(exprs) + len(stores)
         in_places = [(e.attr, e.args[0]) for e in loads(exprs)]
-        in_places += [(s.buffer, s.offset) for s in self._stores(node)]
+        in_places += [(s.buffer, s.offset) for s in stores]
         self._in_memory |= {number for number, place in in_places if place.op != "constant"}
         return True
-
-    def _stores(self, node: Node) -> list[Store]:
-        points = self._points.get(id(node))
-        if points is not None:
-            return [s for stores in points for s in stores]
-        assert isinstance(node, Kernel)
-        return list(node.stores)
 
     def _in_registers(self, number: int) -> bool:
         return number not in self._in_memory and self.buffers[number].size <= _MAX_REGISTERS
@@ -117,7 +115,8 @@ class SmallLoop:
                 pointers[number] = f.alloca(memory_type(b.dtype), b.size)
                 if number in p.pointers:
                     self._move(f, number, p.pointers[number], pointers[number])
-        _InFunction(self._points, ExpressionPrinter(f, pointers, p.counters)).body([self.node])
+        printer = ExpressionPrinter(f, pointers, p.counters)
+        _InFunction(self._points, self._loops, printer).body([self.node])
         for number in sorted(found.writes):
             if number in p.pointers and self._in_registers(number):
                 self._move(f, number, pointers[number], p.pointers[number])
@@ -132,10 +131,12 @@ class SmallLoop:
 class _InFunction:
     """Prints a schedule into one function; a `Schedule` as in `loops`."""
 
-    def __init__(self, points: Mapping[int, Points], p: ExpressionPrinter) -> None:
+    def __init__(
+        self, points: Mapping[int, Points], loops: Mapping[int, Kernel], p: ExpressionPrinter
+    ) -> None:
         self.entry = p.f
         self.counters = dict(p.counters)
-        self._points = points
+        self._points, self._loops = points, loops
         self._p = ExpressionPrinter(p.f, p.pointers, self.counters)
 
     def pointer(self, number: int) -> str:
@@ -151,8 +152,7 @@ class _InFunction:
                 self.entry.comment(str(node.origin))
             points = self._points.get(id(node))
             if points is None:
-                assert isinstance(node, Kernel)
-                self._kernel(node)
+                self._kernel(self._loops[id(node)])
                 continue
             for stores in points:
                 self._kernel(Kernel((), (), stores))
