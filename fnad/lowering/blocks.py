@@ -104,10 +104,21 @@ def scan(
             )
             for x in xs
         ]
-        outs = p.run(body, [*consts, *carry, *slices])
-        for y, out in zip(ys, outs[num_carry:], strict=True):
+        # Results that are there already come first: then the carry may be overwritten early.
+        given = dict(zip(body.invars, [*consts, *carry, *slices], strict=True))
+        stacks = list(zip(ys, body.outvars[num_carry:], strict=True))
+
+        def stack(y: Tensor, out: Tensor) -> None:
             assert y.buffer is not None
             p.place(out, y.buffer, place * (y.size // length))
+
+        for y, atom in stacks:
+            if atom in given:
+                stack(y, given[atom])
+        outs = p.run(body, list(given.values()))
+        for (y, atom), out in zip(stacks, outs[num_carry:], strict=True):
+            if atom not in given:
+                stack(y, out)
         _write_carry(p, carry, outs[:num_carry])
     p.emit(For(number, length, tuple(inner), p.origin))
     return [*carry, *ys]
