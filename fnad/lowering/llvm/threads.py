@@ -33,7 +33,7 @@ import sys
 from typing import Any
 
 from fnad import config
-from fnad.lowering.llvm.target import CompiledModule, compile_module
+from fnad.lowering.llvm.target import VECTOR_CODE, CompiledModule, compile_module
 
 PARALLEL = "fnad.parallel"
 DECLARATION = f"declare void @{PARALLEL}(ptr, ptr, i64, i64, i64) nounwind"
@@ -56,7 +56,7 @@ _PAUSES = {"x86_64": _X86_PAUSE, "amd64": _X86_PAUSE, "aarch64": _ARM_PAUSE, "ar
 @functools.cache
 def address() -> int:
     """The address of ``fnad.parallel``; the first call compiles the pool."""
-    module = compile_module(_text())
+    module = compile_module(_text(), VECTOR_CODE)
     reset: Any = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(module.address("fnad.threads.reset"))
     start_anew = functools.partial(reset, config.num_threads_address())
     start_anew()
