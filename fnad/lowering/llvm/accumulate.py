@@ -2,7 +2,7 @@
 
 Along contiguous elements a vector's own running sums take log2(lanes) shifted additions (Hillis
 and Steele, 1986), and only the total before it passes from vector to vector. Along other axes
-neighbouring lanes run side by side, as many as totals fit into registers.
+neighbouring lanes run side by side.
 """
 
 from __future__ import annotations
@@ -49,9 +49,12 @@ def _lanes(node: Accumulate, extent: int) -> int:
 
 
 def _width(node: Accumulate) -> int:
-    """How many neighbouring lanes run side by side: half of the registers hold their totals."""
+    """How many neighbouring lanes run side by side.
+
+    Long pieces of a row are worth more than that all totals stay in registers.
+    """
     inner = node.extents[2]
-    vectors = 1 if node.kind == "logaddexp" else 16 if host.has_masks() else 8
+    vectors = 1 if node.kind == "logaddexp" else 32 if host.has_masks() else 16
     lanes = _lanes(node, inner)
     return lanes * min(vectors, -(-inner // lanes))
 
