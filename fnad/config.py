@@ -43,7 +43,14 @@ cache_bytes: int
 At first ``FNAD_CACHE_BYTES``, or 512 MiB.
 """
 
-_SETTINGS = ("num_threads", "cache_dir", "cache_bytes")
+pool_bytes: int
+"""The memory of dead results that is kept for new ones, at most; more goes back to the system.
+
+At first ``FNAD_POOL_BYTES``, or a quarter of the machine's memory. Lowering it has its effect when
+the next result dies.
+"""
+
+_SETTINGS = ("num_threads", "cache_dir", "cache_bytes", "pool_bytes")
 
 
 class _Config(ModuleType):
@@ -77,6 +84,14 @@ class _Config(ModuleType):
         global _cache_bytes
         _cache_bytes = _natural(value, 0, "fnad.config.cache_bytes")
 
+    @property
+    def pool_bytes(self) -> int:
+        return int(_pool_bytes.value)
+
+    @pool_bytes.setter
+    def pool_bytes(self, value: int) -> None:
+        _pool_bytes.value = _natural(value, 0, "fnad.config.pool_bytes")
+
     def __setattr__(self, name: str, value: object) -> None:
         if name not in _SETTINGS and not name.startswith("_"):
             raise AttributeError(
@@ -94,6 +109,11 @@ def _natural(value: object, least: int, name: str) -> int:
 def num_threads_address() -> int:
     """Where the setting lies in memory, an int64, for compiled code to read."""
     return ctypes.addressof(_num_threads)
+
+
+def pool_bytes_address() -> int:
+    """Where that setting lies, likewise."""
+    return ctypes.addressof(_pool_bytes)
 
 
 # -- first values -------------------------------------------------------------------------------
@@ -185,6 +205,8 @@ def _first_cache_dir() -> Path | None:
 
 
 _num_threads = ctypes.c_int64(_from_environment("FNAD_NUM_THREADS", 1, available_cpus()))
+_physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+_pool_bytes = ctypes.c_int64(_from_environment("FNAD_POOL_BYTES", 0, _physical // 4))
 _cache_dir = _first_cache_dir()
 _cache_bytes = _from_environment("FNAD_CACHE_BYTES", 0, 512 << 20)
 sys.modules[__name__].__class__ = _Config

@@ -24,12 +24,12 @@ from fnad.core.types import ShapedArray
 from fnad.lowering.llvm.emitter import ENTRY, emit_plan
 from fnad.lowering.llvm.target import assembly, compile_module
 from fnad.lowering.native.calls import NativeCallable
-from fnad.lowering.native.pool import get_pool
 from fnad.lowering.native.routine import Routine, runs_long
 from fnad.lowering.native.signatures import Signature, Unsupported
 from fnad.lowering.plan import Plan
 
 _READABLE = 0x1 | 0x100  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
+_ALIGNMENT = 64
 
 # PyArrayObject begins with PyObject_HEAD and then ``char *data``; NumPy's ABI fixes that
 # (PyArrayObject_fields in ndarraytypes.h).
@@ -123,16 +123,21 @@ class Executable(NativeCallable):
         arrays += self.constants
         # `arrays` and `outs` keep the memory alive whose addresses the table holds.
         table = self._pack(*map(_data, (*arrays, *outs, *self._stamps)))
-        threads = config.num_threads
-        with get_pool().block(self._shared_size + threads * self._thread_size) as arena:
-            ctypes.c_int64.from_address(arena).value = threads
-            self._entry(table, arena)
+        self._run(table)
         for i in self._scalar_outputs:
             outs[i] = outs[i][()]
         self._calls += 1
         if self._calls == 2 and not self._stamps:
             self._become_native()
         return outs
+
+    def _run(self, table: bytes) -> None:
+        threads = config.num_threads
+        size = self._shared_size + threads * self._thread_size
+        memory = np.empty(size + _ALIGNMENT, np.uint8)
+        arena = memory.ctypes.data + -memory.ctypes.data % _ALIGNMENT
+        ctypes.c_int64.from_address(arena).value = threads
+        self._entry(table, arena)
 
     def _become_native(self) -> None:
         """From now on, calls with a list of arrays need no Python."""

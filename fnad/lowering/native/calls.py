@@ -17,7 +17,7 @@ import numpy as np
 from fnad import config
 from fnad.core.axes import bound_names
 from fnad.core.tracer import active_traces
-from fnad.lowering.llvm.target import PLAIN, compile_module
+from fnad.lowering.llvm.target import VECTOR_CODE, compile_module
 from fnad.lowering.native import capi
 from fnad.lowering.native.pool import get_pool
 from fnad.lowering.native.signatures import Signature
@@ -130,7 +130,7 @@ def available() -> bool:
 @functools.cache
 def _dispatch() -> int:
     """The vectorcall of instances, compiled when it is first needed."""
-    module = compile_module(Path(__file__).with_name("calls.ll").read_text(), PLAIN)
+    module = compile_module(Path(__file__).with_name("calls.ll").read_text(), VECTOR_CODE)
     objects = [np.ndarray, float, int, True, False, None, tuple, get_pool().handler]
     objects += [sys.intern("__call__"), active_traces, bound_names]
     words = ctypes.c_int64 * (len(objects) + 1)

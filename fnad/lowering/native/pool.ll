@@ -2,8 +2,8 @@
 ;
 ; Fresh memory costs a page fault for every 4 KiB, several times what writing it costs. So blocks
 ; are not given back to the system at once: `take` finds an idle block of the same class of sizes.
-; Classes are multiples of 64 bytes up to 1 KiB, then four to a doubling. At most `@limit` bytes lie
-; idle; if a block would exceed that, all idle ones go back to the system first, as they are of
+; Classes are multiples of 64 bytes up to 1 KiB, then four to a doubling. At most `fnad.config.pool_bytes`
+; lie idle; if a block would exceed that, all idle ones go back to the system first, as they are of
 ; sizes that are not wanted any more.
 ;
 ; All functions need the interpreter lock, which is what keeps threads and forks apart.
@@ -12,7 +12,7 @@
 
 @idle = internal global [192 x ptr] zeroinitializer ; the first idle block of each class
 @idle_bytes = internal global i64 0
-@limit = internal global i64 0
+@limit_place = internal global ptr null
 @mapped_blocks = internal global i64 0
 
 declare ptr @malloc(i64)
@@ -32,15 +32,9 @@ define i64 @fnad.pool.idle_bytes() nounwind {
   ret i64 %bytes
 }
 
-define void @fnad.pool.set_limit(i64 %bytes) nounwind {
-  store i64 %bytes, ptr @limit
-  %idle = load i64, ptr @idle_bytes
-  %over = icmp ugt i64 %idle, %bytes
-  br i1 %over, label %shrink, label %done
-shrink:
-  call void @fnad.pool.trim()
-  br label %done
-done:
+; Say where the number of bytes is that may lie idle.
+define void @fnad.pool.watch(ptr %limit) nounwind {
+  store ptr %limit, ptr @limit_place
   ret void
 }
 
@@ -179,7 +173,8 @@ define void @fnad.pool.give(ptr %data) nounwind {
 entry:
   %block = getelementptr i8, ptr %data, i64 -64
   %capacity = load i64, ptr %block
-  %limit = load i64, ptr @limit
+  %limit_place = load ptr, ptr @limit_place
+  %limit = load atomic i64, ptr %limit_place monotonic, align 8
   %idle = load i64, ptr @idle_bytes
   %total = add i64 %idle, %capacity
   %fits = icmp ule i64 %total, %limit

@@ -9,14 +9,12 @@ from __future__ import annotations
 import ctypes
 import functools
 import mmap
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from string import Template
 from typing import Any
 
-from fnad.lowering.llvm.target import PLAIN, compile_module
+from fnad import config
+from fnad.lowering.llvm.target import VECTOR_CODE, compile_module
 from fnad.lowering.native.capi import new_capsule
 
 # Room before a mapped block for its alignment to a huge page and its header, and behind it for
@@ -56,45 +54,19 @@ class Pool:
             "map_flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS,
             "huge_pages": getattr(mmap, "MADV_HUGEPAGE", 0),
         }
-        self._module = compile_module(Template(source).substitute(constants), PLAIN)
+        self._module = compile_module(Template(source).substitute(constants), VECTOR_CODE)
         functions = {n: self.address_of(n) for n in ("malloc", "calloc", "realloc")}
         self._handler = _Handler(name=b"fnad", version=1, free=self.address_of("free"), **functions)
         self.handler = new_capsule(ctypes.addressof(self._handler), _CAPSULE_NAME)
         # PYFUNCTYPE: the interpreter's lock guards the pool.
         self._idle = ctypes.PYFUNCTYPE(ctypes.c_int64)(self.address_of("idle_bytes"))
-        take: Any = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_int64)
-        self._take = take(self.address_of("take"))
-        give: Any = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)
-        self._give = give(self.address_of("give"))
         self._trim = ctypes.PYFUNCTYPE(None)(self.address_of("trim"))
-        set_limit: Any = ctypes.PYFUNCTYPE(None, ctypes.c_int64)
-        self._set_limit = set_limit(self.address_of("set_limit"))
-        self.limit = _first_limit()
+        watch: Any = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)
+        watch(self.address_of("watch"))(config.pool_bytes_address())
 
     def address_of(self, function: str) -> int:
         """Where a function of the pool is."""
         return self._module.address(f"fnad.pool.{function}")
-
-    @contextmanager
-    def block(self, size: int) -> Iterator[int]:
-        """Memory within the block; its address, a multiple of 64."""
-        address = self._take(size)
-        if address is None:
-            raise MemoryError(f"no memory for {size} bytes")
-        try:
-            yield address
-        finally:
-            self._give(address)
-
-    @property
-    def limit(self) -> int:
-        """The bytes that may lie idle."""
-        return self._limit
-
-    @limit.setter
-    def limit(self, size: int) -> None:
-        self._limit = size
-        self._set_limit(size)
 
     @property
     def idle_bytes(self) -> int:
@@ -104,16 +76,6 @@ class Pool:
     def trim(self) -> None:
         """Give all idle memory back to the system."""
         self._trim()
-
-
-def _first_limit() -> int:
-    text = os.environ.get("FNAD_POOL_BYTES", "")
-    if text:
-        if not text.isascii() or not text.isdigit():
-            raise ValueError(f"FNAD_POOL_BYTES is a number of bytes, not {text!r}")
-        return int(text)
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return physical // 4
 
 
 @functools.cache

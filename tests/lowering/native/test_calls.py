@@ -518,6 +518,27 @@ def test_interpreter_is_free_while_long_programs_run():
     assert calls_meanwhile > 100
 
 
+def test_arguments_live_as_long_as_the_call():
+    f = fnad.jit(
+        lambda d: fnad.lax.fori_loop(0, 3_000, lambda i, s: s * 0.5 + d["x"], d["x"]).sum()
+    )
+    args = {"x": np.full(5_000, 3.0)}
+    expected = native(f, args)
+    done = []
+
+    def disturb():
+        while not done:
+            args["x"] = np.full(5_000, 3.0)  # the array before dies, but for the call
+
+    thread = threading.Thread(target=disturb)
+    thread.start()
+    try:
+        assert all(f(args) == expected for _ in range(30))
+    finally:
+        done.append(1)
+        thread.join()
+
+
 def test_signatures_die_with_their_functions():
     refs = []
     for _ in range(3):
