@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# Pools of threads spin for a while after their work; the next peer should not run beside that.
-_PAUSE = 0.002
+# Pools of threads spin for a while after their work (OpenMP's some milliseconds); the next peer
+# should not run beside that.
+_PAUSE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,9 @@ def measure(runs: Mapping[str, Callable[[], Any]], effort: Effort) -> dict[str, 
     """Time the functions, which have run before, one sample of each in turn."""
     once = {name: min(seconds(run, 1) for _ in range(3)) for name, run in runs.items()}
     calls = {name: max(1, math.ceil(effort.sample_seconds / t)) for name, t in once.items()}
-    # Each sample is preceded by an untimed call that fetches the peer's own data into caches.
-    one_round = sum(once[name] * (calls[name] + 1) + _PAUSE for name in runs)
+    # Each sample is preceded by an untimed one, which fetches the peer's own data into caches and
+    # wakes its threads.
+    one_round = sum(2 * once[name] * calls[name] + _PAUSE for name in runs)
     rounds = max(effort.fewest_samples, min(200, int(effort.row_seconds / one_round)))
     samples: dict[str, list[float]] = {name: [] for name in runs}
     names = list(runs)
@@ -72,7 +74,7 @@ def measure(runs: Mapping[str, Callable[[], Any]], effort: Effort) -> dict[str, 
             first = i % len(names)
             for name in (*names[first:], *names[:first]):
                 time.sleep(_PAUSE)
-                runs[name]()
+                seconds(runs[name], calls[name])
                 samples[name].append(seconds(runs[name], calls[name]))
     finally:
         gc.enable()
