@@ -7,7 +7,9 @@ Calls whose arguments have a signature that was met before take the native way
 from __future__ import annotations
 
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial, update_wrapper
 from types import MethodType
@@ -127,22 +129,21 @@ class _Programs:
     """The programs of one function by the keys of their forms, the last one used last."""
 
     def __init__(self) -> None:
-        self._by_key: dict[Any, _Program] = {}
+        self._by_key: OrderedDict[Any, _Program] = OrderedDict()
         self.forms: list[Form] = []  # of the first compilations
 
     def find(self, key: Any) -> _Program | None:
-        program = self._by_key.pop(key, None)
+        program = self._by_key.get(key)
         if program is not None:
-            self._by_key[key] = program
+            with suppress(KeyError):  # another thread has dropped it
+                self._by_key.move_to_end(key)
         return program
 
     def add(self, key: Any, program: _Program) -> None:
         self._by_key[key] = program
         while len(self._by_key) > MAX_PROGRAMS:
-            try:
-                del self._by_key[next(iter(self._by_key))]
-            except (KeyError, RuntimeError, StopIteration):  # another thread was first
-                return
+            with suppress(KeyError):  # another thread was first
+                self._by_key.popitem(last=False)
 
     def clear(self) -> None:
         self._by_key.clear()
