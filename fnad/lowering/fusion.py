@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import cast
 
 from fnad.lowering.access import Access, access, kernel_exprs, loads, node_bodies, own_access
 from fnad.lowering.costs import MAX_FUSED, at_most
@@ -19,104 +20,112 @@ from fnad.lowering.kernels import Axes, mapped, remade, store_parts
 from fnad.lowering.plan import Branch, Buffer, For, Kernel, Node, While
 from fnad.lowering.walk import postorder, rebuild
 
-# How many earlier kernels over as many points are tried.
-_CANDIDATES = 6
+# How many earlier kernels are tried that touch one of a kernel's buffers.
+_CANDIDATES = 4
 
 
 def fuse(body: Sequence[Node], buffers: Sequence[Buffer]) -> list[Node]:
     """Fuse the kernels of a schedule and of those inside it, and drop dead stores."""
-    fused = [_fused_inside(node) for node in _fuse_schedule(body)]
+    sizes = [b.size for b in buffers]
+    fused = _fuse_schedule(body, sizes)
     return _without_dead_stores(fused, buffers)
 
 
-def _fused_inside(node: Node) -> Node:
+def _fused_inside(node: Node, sizes: Sequence[int]) -> Node:
+    def fused(body: Sequence[Node]) -> tuple[Node, ...]:
+        return tuple(_fuse_schedule(body, sizes))
+
     if isinstance(node, For):
-        return replace(node, body=tuple(map(_fused_inside, _fuse_schedule(node.body))))
+        return replace(node, body=fused(node.body))
     if isinstance(node, While):
-        return replace(
-            node,
-            condition=tuple(map(_fused_inside, _fuse_schedule(node.condition))),
-            body=tuple(map(_fused_inside, _fuse_schedule(node.body))),
-        )
+        return replace(node, condition=fused(node.condition), body=fused(node.body))
     if isinstance(node, Branch):
-        bodies = [tuple(map(_fused_inside, _fuse_schedule(b))) for b in node.branches]
-        return replace(node, branches=tuple(bodies))
+        return replace(node, branches=tuple(map(fused, node.branches)))
     return node
 
 
 class _Schedule:
     """A schedule under construction: who touched a buffer last, and where kernels could go."""
 
-    def __init__(self) -> None:
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self.sizes = sizes  # of buffers, in elements
         self.nodes: list[Node] = []
         self.accesses: list[Access] = []
         self.last_write: dict[int, int] = {}
         self.last_touch: dict[int, int] = {}
-        self.by_points: dict[int, list[int]] = {}
+        self.kernels: dict[int, list[int]] = {}  # where those are that touch a buffer
 
-    def earliest(self, found: Access) -> tuple[int, int]:
-        """The last two positions (the last first) that a node must stay behind; -1 is none."""
-        positions = {self.last_write.get(n, -1) for n in found.reads}
-        positions |= {self.last_touch.get(n, -1) for n in found.writes}
-        ordered = sorted(positions | {-1}, reverse=True)
-        return ordered[0], ordered[1] if len(ordered) > 1 else -1
+    def barrier(self, found: Access) -> int:
+        """The last position that a node must not come before; -1 is none."""
+        positions = [self.last_write.get(n, -1) for n in found.reads]
+        positions += [self.last_touch.get(n, -1) for n in found.writes]
+        return max(positions, default=-1)
 
-    def note(self, found: Access, position: int) -> None:
+    def note(self, node: Node, found: Access, position: int) -> None:
         for number in found.reads | found.writes:
             self.last_touch[number] = max(position, self.last_touch.get(number, -1))
+            if isinstance(node, Kernel) and not node.sequential:
+                self.kernels.setdefault(number, []).append(position)
         for number in found.writes:
             self.last_write[number] = max(position, self.last_write.get(number, -1))
 
     def add(self, node: Node, found: Access) -> None:
-        position = len(self.nodes)
         self.nodes.append(node)
         self.accesses.append(found)
-        self.note(found, position)
-        if isinstance(node, Kernel) and not node.sequential:
-            self.by_points.setdefault(_points(node), []).append(position)
+        self.note(node, found, len(self.nodes) - 1)
 
     def join(self, kernel: Kernel, found: Access) -> bool:
         """Fuse a kernel into an earlier one, if one can take it."""
-        barrier, _ = self.earliest(found)
-        for position in reversed(self.by_points.get(_points(kernel), [])[-_CANDIDATES:]):
+        if kernel.sequential or all(s.value.op == "load" for s in kernel.stores):
+            return False  # what only lays elements out anew stays near those who read them
+        barrier = self.barrier(found)
+        for position in self._candidates(kernel, found):
             if position < barrier:
                 return False
             earlier = self.nodes[position]
             assert isinstance(earlier, Kernel)
-            mine = self.accesses[position]
-            if not _worthwhile(earlier, mine, kernel, found):
+            if not at_most(MAX_FUSED, kernel_exprs(earlier), kernel_exprs(kernel)):
                 continue
             merged = merge_kernels(earlier, kernel)
             if merged is not None:
                 self.nodes[position] = merged
                 self.accesses[position] = own_access(merged)
-                self.note(found, position)
+                self.note(merged, found, position)
                 return True
         return False
+
+    def _candidates(self, kernel: Kernel, found: Access) -> list[int]:
+        """Where kernels over as many points are that share memory with this one, last first.
+
+        What is small beside the points does not count: the scalars that all updates of an
+        optimiser read are no reason to make one kernel of them.
+        """
+        points = _points(kernel)
+        positions = {
+            position
+            for number in found.reads | found.writes
+            if 2 * self.sizes[number] >= points
+            for position in self.kernels.get(number, ())[-_CANDIDATES:]
+        }
+        return [
+            position
+            for position in sorted(positions, reverse=True)
+            if _points(cast(Kernel, self.nodes[position])) == points
+        ]
 
 
 def _points(kernel: Kernel) -> int:
     return math.prod(extent for _, extent in kernel.axes)
 
 
-def _fuse_schedule(body: Sequence[Node]) -> list[Node]:
-    schedule = _Schedule()
+def _fuse_schedule(body: Sequence[Node], sizes: Sequence[int]) -> list[Node]:
+    schedule = _Schedule(sizes)
     for node in body:
-        found = access(node)
-        if not (isinstance(node, Kernel) and not node.sequential and schedule.join(node, found)):
-            schedule.add(node, found)
+        inside = _fused_inside(node, sizes)
+        found = access(inside)
+        if not (isinstance(inside, Kernel) and schedule.join(inside, found)):
+            schedule.add(inside, found)
     return schedule.nodes
-
-
-def _worthwhile(earlier: Kernel, mine: Access, later: Kernel, found: Access) -> bool:
-    """Whether two kernels share memory traffic, and are not too large together.
-
-    A kernel that only lays elements out anew stays near those who read them.
-    """
-    if all(s.value.op == "load" for s in later.stores):
-        return False
-    shared = (mine.reads | mine.writes) & (found.reads | found.writes)
-    return bool(shared) and at_most(MAX_FUSED, kernel_exprs(earlier), kernel_exprs(later))
 
 
 # -- two kernels -------------------------------------------------------------------------------

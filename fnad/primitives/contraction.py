@@ -172,7 +172,8 @@ def _as_matrices(p: Any, x: Any, groups: tuple[Axes, Axes, Axes]) -> Any:
     them in order: unlike one over rows and columns it needs no division to find its element.
     """
     batch = groups[0]
-    runs = [*([(axis,)] for axis in batch), _runs(groups[1]), _runs(groups[2])]
+    runs: list[list[Axes]] = [[(axis,)] for axis in batch]
+    runs += [_runs(groups[1]), _runs(groups[2])]
     rows, columns = (math.prod(_sizes(x.shape, group)) for group in groups[1:])
     matrix = (*_sizes(x.shape, batch), rows, columns)
     if any(len(group) > 1 for group in runs):
