@@ -257,3 +257,32 @@ def test_the_large_boxes_have_no_conditions(name):
     assert not operations & {"where", "less", "minimum", "maximum"}
     whole = np.prod([e for _, e in kernel.axes])
     assert sum(count for count, _ in points) == whole
+
+
+# -- transposes ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i1", "f2", "?"])
+@pytest.mark.parametrize("shape", [(16, 16), (9, 8), (33, 50), (100, 17), (8, 1000)])
+def test_transposes(shape, dtype):
+    x, y = data(shape, np.dtype(dtype)), data(shape[::-1], np.dtype(dtype))
+    check(lambda x, y: fnp.where(y > 0, x.T, y), lambda x, y: np.where(y > 0, x.T, y), x, y)
+
+
+@pytest.mark.parametrize("axes", list(itertools.permutations(range(4))))
+def test_permutations(axes):
+    x = data((9, 10, 11, 12), np.dtype("f4"))
+    check(
+        lambda x: fnp.transpose(x, axes) * 2,
+        lambda x: np.transpose(x, axes) * np.float32(2),
+        x,
+    )
+
+
+def test_several_transposed_operands():
+    x, y = data((40, 70), np.dtype("f4")), data((40, 70), np.dtype("f4"))
+    check(
+        lambda x, y: x.T * y.T + x.T[::-1] - y[0, 3],
+        lambda x, y: x.T * y.T + x.T[::-1] - y[0, 3],
+        x, y,
+    )  # fmt: skip

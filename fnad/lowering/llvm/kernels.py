@@ -16,6 +16,7 @@ from fnad.lowering.llvm.expressions import ExpressionPrinter
 from fnad.lowering.llvm.lanes import emit_lanes, is_written_out
 from fnad.lowering.llvm.nests import Nest
 from fnad.lowering.llvm.rows import emit_points
+from fnad.lowering.llvm.transposes import across, emit_tiles
 from fnad.lowering.llvm.vectors import Range
 from fnad.lowering.llvm.writer import Function, Value
 from fnad.lowering.plan import Kernel, Store
@@ -69,8 +70,10 @@ def _emit_box(f: Function, p: ExpressionPrinter, whole: Kernel, box: Box, tasks:
                 return
         if whole.axes and whole.axes[0][0] in ranges:
             ranges[whole.axes[0][0]] = tasks
-        nest = Nest(f, p, kernel, ranges)
-        if _runs_along_lanes(kernel):
+        nest, other = Nest(f, p, kernel, ranges), across(kernel)
+        if other is not None:
+            emit_tiles(nest, other)
+        elif _runs_along_lanes(kernel):
             emit_lanes(nest)
         else:
             emit_points(nest)

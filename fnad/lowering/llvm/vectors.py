@@ -163,7 +163,11 @@ def _rounded(f: Function, start: Value, stop: Value, size: int) -> Value:
 
 def _mask(f: Function, base: Value, stop: Value, lanes: int) -> Value:
     """The lanes from ``base`` on that lie before ``stop``."""
-    b = f.b
+    left = f.b.minimum(f.b.subtract(stop, base), f.b.constant(lanes, INT64))
+    return mask_of(f, left, lanes)
+
+
+def mask_of(f: Function, count: Value, lanes: int) -> Value:
+    """The first ``count`` lanes, at most all of them."""
     dtype = INT32 if lanes <= 16 else INT8
-    left = b.minimum(b.subtract(stop, base), b.constant(lanes, INT64))
-    return b.less(b.iota(dtype, lanes), b.convert(left, dtype))
+    return f.b.less(f.b.iota(dtype, lanes), f.b.convert(count, dtype))

@@ -1,0 +1,170 @@
+"""Kernels that read along one axis and write along another, through tiles transposed in registers.
+
+Before, every lane of a vector was a load of its own::
+
+    [i0<64, i1<64]: %1[64*i0 + i1] = %0[i0 + 64*i1]
+
+Now a tile of (lanes, lanes) points is read in vectors along ``i0``, transposed by shuffles of
+vectors (Eklundh, 1972) and left on the stack, from where vectors along ``i1`` are taken.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from fnad.lowering.expr import Expr, affine_parts, axis
+from fnad.lowering.llvm.nests import Nest
+from fnad.lowering.llvm.places import Strided, Vector, strided
+from fnad.lowering.llvm.vectors import Range, lanes_for, mask_of
+from fnad.lowering.llvm.writer import INT64, DType, Function, Module, Value, memory_type, suffix
+from fnad.lowering.plan import Kernel
+from fnad.lowering.walk import postorder
+
+# Elements that are further apart along the axis of the stores are worth a tile.
+_FAR = 8
+# Larger tiles need more registers than there are.
+_MOST_LANES = 16
+
+
+def across(kernel: Kernel) -> tuple[int, int] | None:
+    """The axis along which most loads have unit stride that are far apart along the innermost."""
+    if kernel.reductions or kernel.sequential or len(kernel.axes) < 2:
+        return None
+    votes = Counter(
+        other
+        for load in postorder(s.value for s in kernel.stores)
+        for other in [_read_across(kernel, load)]
+        if other is not None
+    )
+    return votes.most_common(1)[0][0] if votes else None
+
+
+def _read_across(kernel: Kernel, e: Expr) -> tuple[int, int] | None:
+    """The axis along which a load has unit stride, if that is another than the innermost."""
+    if e.op != "load":
+        return None
+    terms, _ = affine_parts(e.args[0])
+    *outer, innermost = kernel.axes
+    if abs(terms.get(axis(*innermost), 0)) <= _FAR or innermost[1] < _FAR:
+        return None
+    found = [a for a in outer if terms.get(axis(*a)) == 1 and a[1] >= _FAR]
+    if not found or not all(t.op in ("axis", "counter") for t in terms):
+        return None
+    return found[0]
+
+
+def emit_tiles(nest: Nest, other: tuple[int, int]) -> None:
+    """Emit tiles of the innermost axis (columns) and the axis ``other`` (rows)."""
+    f, p, kernel = nest.f, nest.p, nest.kernel
+    columns = kernel.axes[-1]
+    lanes = min(lanes_for(nest.roots, [], min(other[1], columns[1])), _MOST_LANES)
+    outer = [a for a in kernel.axes if a not in (other, columns)]
+    loads = [
+        e for e in postorder(s.value for s in kernel.stores) if _read_across(kernel, e) == other
+    ]
+    tiles = [f.alloca(memory_type(e.dtype, lanes), lanes) for e in loads]
+    with nest.loops(outer, None), ExitStack() as stack:
+        column, width = _tile(stack, nest, Range(0, columns[1]), lanes)
+        row, height = _tile(stack, nest, nest.ranges[other[0]], lanes)
+        for e, tile in zip(loads, tiles):
+            with p.scope():
+                p.bind_vector(Vector(other[0], row, 0, lanes))
+                place = strided(p, e.args[0], other[0])
+                assert place is not None
+                _fill(nest, e, place, (columns[0], column), (tile, height, width))
+        mask = None if columns[1] % lanes == 0 else mask_of(f, width, lanes)
+        with f.loop(height) as turn, p.scope():
+            p.bind_axis(other[0], f.b.add(row, turn.index))
+            p.bind_vector(Vector(columns[0], column, 0, lanes, mask))
+            for e, tile in zip(loads, tiles):
+                line = f.element(tile, e.dtype, f.b.multiply(turn.index, _number(f, lanes)))
+                p.keep(e, f.load(line, e.dtype, lanes))
+            nest.stores()
+
+
+def _number(f: Function, value: int) -> Value:
+    return f.b.constant(value, INT64)
+
+
+def _tile(stack: ExitStack, nest: Nest, where: Range, lanes: int) -> tuple[Value, Value]:
+    """Open a loop over the tiles of a range; where one starts, and how long it is."""
+    f, (start, stop) = nest.f, where.values(nest.f)
+    length = f.b.subtract(stop, start)
+    count = f.b.divide(f.b.add(length, _number(f, lanes - 1)), _number(f, lanes))
+    turn = stack.enter_context(f.loop(count))
+    stack.enter_context(nest.p.scope())
+    first = f.b.add(start, f.b.multiply(turn.index, _number(f, lanes)))
+    return first, f.b.minimum(f.b.subtract(stop, first), _number(f, lanes))
+
+
+def _fill(
+    nest: Nest,
+    e: Expr,
+    place: Strided,
+    columns: tuple[int, Value],
+    tile: tuple[str, Value, Value],
+) -> None:
+    """Call the function that transposes a tile, from the buffer to the stack."""
+    f, p = nest.f, nest.p
+    number, column = columns
+    stride = affine_parts(place.rest)[0][_axis_in(place.rest, number)]
+    p.bind_axis(number, column)
+    assert p.vector is not None
+    offset = f.b.add(p.value(place.rest), p.vector.base)
+    source = f.element(f.element(p.pointers[e.attr], e.dtype, offset), e.dtype, place.constant)
+    symbol = _require(f.module, e.dtype, p.vector.lanes)
+    target, height, width = tile
+    f.emit(
+        f"call void @{symbol}(ptr {source}, i64 {stride}, ptr {target}, {height.typed},"
+        f" {width.typed})"
+    )
+
+
+def _axis_in(expr: Expr, number: int) -> Expr:
+    terms = affine_parts(expr)[0]
+    return next(t for t in terms if t.op == "axis" and t.attr[0] == number)
+
+
+def _require(module: Module, dtype: DType, lanes: int) -> str:
+    """Define ``transpose(source, stride, target, height, width)``; returns its symbol.
+
+    Element (i, j) of the dense target, of ``lanes`` columns, is ``source[i + stride * j]`` for
+    all i < height and j < width; the others are anything.
+    """
+    symbol = f"fnad.transpose.{suffix(dtype)}x{lanes}"
+
+    def define(module: Module) -> None:
+        parameters = ["ptr %source", "i64 %stride", "ptr noalias %target", "i64 %height"]
+        f = Function(module, symbol, [*parameters, "i64 %width"], attributes="noinline nounwind")
+        b, stride, width = f.b, Value("%stride", INT64), Value("%width", INT64)
+        mask = mask_of(f, Value("%height", INT64), lanes)
+        last = b.subtract(width, _number(f, 1))
+        rows = []
+        for j in range(lanes):
+            offset = b.multiply(b.minimum(_number(f, j), last), stride)
+            rows.append(f.load(f.element("%source", dtype, offset), dtype, lanes, mask))
+        for i, row in enumerate(transposed(f, rows)):
+            f.store(row, f.element("%target", dtype, i * lanes))
+        f.ret()
+        module.add(f)
+
+    module.require(symbol, define)
+    return symbol
+
+
+def transposed(f: Function, rows: Sequence[Value]) -> list[Value]:
+    """A square matrix of vectors, transposed: ever smaller blocks change places."""
+    rows, size = list(rows), len(rows)
+    block = size // 2
+    while block:
+        upper = [i if not i & block else size + i - block for i in range(size)]
+        lower = [i + block if not i & block else size + i for i in range(size)]
+        for i in range(size):
+            if not i & block:
+                one, two = rows[i], rows[i + block]
+                rows[i] = f.b.shuffle(one, upper, two)
+                rows[i + block] = f.b.shuffle(one, lower, two)
+        block //= 2
+    return rows
