@@ -24,6 +24,10 @@ DType = np.dtype[Any]
 BOOL, INT32, INT64 = (np.dtype(t) for t in (np.bool_, np.int32, np.int64))
 FLOAT16, FLOAT32, FLOAT64 = (np.dtype(t) for t in (np.float16, np.float32, np.float64))
 
+# A function that calls more elementary functions than this does not inline them: their code would
+# be compiled as often, and take longer to fetch than a call costs, which is for all lanes.
+_INLINED = 24
+
 _FLOAT_TYPES = {2: "half", 4: "float", 8: "double"}
 
 
@@ -173,6 +177,10 @@ class Function:
 
     def text(self) -> str:
         body = [self._lines[0], *self._stack, *self._lines[1:]]
+        elementary = [i for i, line in enumerate(body) if " = call " in line and " @fnad." in line]
+        if len(elementary) > _INLINED:
+            for i in elementary:
+                body[i] += " noinline"
         return "\n".join([*self._comment, self._header, *body, "}"])
 
     def code(self) -> tuple[str, ...]:
