@@ -1,7 +1,8 @@
 """Lowering: ``Jaxpr -> simplified Jaxpr -> plan -> LLVM IR -> machine code``.
 
 Reading order: ``simplify``, ``interned``, ``expr``, ``walk``, ``plan``, ``tensors``, ``planner``,
-``kernels``, ``buffers``; then ``llvm``, and ``executable`` for how a compiled plan is called.
+``kernels``, ``buffers``; then ``llvm``, ``binary`` for what is kept of a compiled plan, and
+``executable`` for how it is called.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from fnad.core.ir import Jaxpr, memoize
+from fnad.lowering.binary import binary_of, kept_name, load, store
 from fnad.lowering.executable import Executable
+from fnad.lowering.llvm.emitter import emit_plan
+from fnad.lowering.llvm.target import assembly
 from fnad.lowering.plan import Plan
 from fnad.lowering.planner import plan_jaxpr
 from fnad.lowering.profiling import NodeTime, profile
@@ -46,7 +50,13 @@ def _plan(jaxpr: Jaxpr, donated: tuple[int, ...]) -> Plan:
 
 @memoize
 def _executable(jaxpr: Jaxpr, donated: tuple[int, ...]) -> Executable:
-    return Executable(_plan(jaxpr, donated))
+    name = kept_name(jaxpr, donated)
+    binary = None if name is None else load(name)
+    if binary is None:
+        binary = binary_of(_plan(jaxpr, donated))
+        if name is not None:
+            store(name, binary)
+    return Executable(binary)
 
 
 def lowered_text(jaxpr: Jaxpr, stage: str, donated: tuple[int, ...] = ()) -> str:
@@ -63,10 +73,9 @@ def lowered_text(jaxpr: Jaxpr, stage: str, donated: tuple[int, ...] = ()) -> str
         return str(simplify(jaxpr))
     if stage == "plan":
         return str(lower_jaxpr(jaxpr, donated))
-    if stage == "llvm":
-        return compile_jaxpr(jaxpr, donated).as_llvm_text()
-    if stage == "asm":
-        return compile_jaxpr(jaxpr, donated).as_asm()
+    if stage in ("llvm", "asm"):
+        emitted = emit_plan(lower_jaxpr(jaxpr, donated))
+        return emitted.text if stage == "llvm" else assembly(emitted.text, emitted.recipe)
     raise ValueError(f"there is no stage {stage!r}: choose one of {', '.join(STAGES)}")
 
 

@@ -1,7 +1,7 @@
-"""A compiled plan as a Python function of arrays.
+"""A compiled program as a Python function of arrays.
 
 Machine code is entered by ``void fnad.entry(ptr data, ptr arena)``. ``data`` is a table of the
-addresses of elements: those of the inputs, the plan's constants (`Executable.constants`), then the
+addresses of elements: those of the inputs, the program's constants, then the
 outputs; all are C-contiguous and aligned. ``arena`` is scratch memory for one call at a time,
 aligned to 64; its first eight bytes hold the number of threads that it has room for, an int64,
 never less than 1.
@@ -21,12 +21,12 @@ from fnad import config
 from fnad.core import tree
 from fnad.core.errors import InternalError
 from fnad.core.types import ShapedArray
-from fnad.lowering.llvm.emitter import ENTRY, emit_plan
-from fnad.lowering.llvm.target import assembly, compile_module
+from fnad.lowering.binary import Binary
+from fnad.lowering.llvm.emitter import ENTRY
+from fnad.lowering.llvm.target import CompiledModule
 from fnad.lowering.native.calls import NativeCallable
-from fnad.lowering.native.routine import Routine, runs_long
+from fnad.lowering.native.routine import Routine
 from fnad.lowering.native.signatures import Signature, Unsupported
-from fnad.lowering.plan import Plan
 
 _READABLE = 0x1 | 0x100  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
 _ALIGNMENT = 64
@@ -37,14 +37,14 @@ ARRAY_DATA_OFFSET = object.__basicsize__
 
 
 class Executable(NativeCallable):
-    """A plan compiled for this machine: takes and returns lists of arrays.
+    """A program compiled for this machine: takes and returns lists of arrays.
 
     Any number of threads may call it at once; the interpreter lock is free while it runs.
 
     Parameters
     ----------
-    plan : Plan
-        What to compile.
+    binary : Binary
+        The compiled program.
     stamps : array, optional
         Where each run writes the times at which the nodes of the plan begin and the last one
         ends: seconds and nanoseconds, (len(plan.body) + 1, 2) of int64.
@@ -55,28 +55,22 @@ class Executable(NativeCallable):
     are C-contiguous, and copied if they are not.
     """
 
-    def __init__(self, plan: Plan, stamps: np.ndarray | None = None) -> None:
+    def __init__(self, binary: Binary, stamps: np.ndarray | None = None) -> None:
         super().__init__()
-        emitted = emit_plan(plan, stamped=stamps is not None)
-        self.plan = plan
-        self._text, self._recipe = emitted.text, emitted.recipe
-        self._module = compile_module(emitted.text, emitted.recipe)
+        self._module = CompiledModule(binary.code)
         self.address = self._module.address(ENTRY)
         self._entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(self.address)
-        buffers = {b.number: b for b in plan.buffers}
-        types = [(buffers[n].shape, buffers[n].dtype) for n in plan.inputs]
-        num_args = len(types) - len(plan.constants)
-        self._in_types = types[:num_args]
-        self.constants = list(map(_prepare, plan.constants, *zip(*types[num_args:])))
-        self._out_types = [(buffers[n].shape, buffers[n].dtype) for n in plan.outputs]
-        # For each output the input that it updates in place, or -1.
-        places = {number: i for i, number in enumerate(plan.inputs)}
-        self._updates = [places.get(number, -1) for number in plan.outputs]
+        num_args = len(binary.inputs) - len(binary.constants)
+        self._in_types = binary.inputs[:num_args]
+        self.constants = list(map(_prepare, binary.constants, *zip(*binary.inputs[num_args:])))
+        self._out_types = binary.outputs
+        self._updates = binary.updates
         self._scalar_outputs = [i for i, (shape, _) in enumerate(self._out_types) if shape == ()]
         self._stamps = [] if stamps is None else [stamps]
-        size = len(plan.inputs) + len(plan.outputs) + len(self._stamps)
+        size = len(binary.inputs) + len(binary.outputs) + len(self._stamps)
         self._pack = struct.Struct(f"{size}P").pack
-        self._shared_size, self._thread_size = emitted.shared_size, emitted.thread_size
+        self._shared_size, self._thread_size = binary.shared_size, binary.thread_size
+        self._is_long = binary.is_long
         self._calls = 0
 
     def routine(self, bound: Sequence[Any]) -> Routine:
@@ -87,7 +81,7 @@ class Executable(NativeCallable):
             address=self.address,
             shared_bytes=self._shared_size,
             thread_bytes=self._thread_size,
-            is_long=runs_long(self.plan),
+            is_long=self._is_long,
             inputs=self._in_types,
             outputs=self._out_types,
             bound=arrays,
@@ -148,14 +142,6 @@ class Executable(NativeCallable):
             self.add_signature(
                 Signature(self.routine(()), arguments, {}, avals, out_tree, any_scalar=True)
             )
-
-    def as_llvm_text(self) -> str:
-        """The LLVM IR, with the equations and the user's lines as comments."""
-        return self._text
-
-    def as_asm(self) -> str:
-        """The machine code as assembly."""
-        return assembly(self._text, self._recipe)
 
 
 def _prepare(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 
 from fnad.core.types import short_dtype
 from fnad.lowering.access import access, kernel_exprs
+from fnad.lowering.binary import binary_of
 from fnad.lowering.costs import operations_of
 from fnad.lowering.executable import Executable
 from fnad.lowering.plan import (
@@ -72,7 +73,7 @@ def profile(plan: Plan, args: Sequence[Any], repeats: int) -> list[NodeTime]:
         How often, at least once.
     """
     stamps = np.zeros((len(plan.body) + 1, 2), np.int64)
-    executable = Executable(plan, stamps)
+    executable = Executable(binary_of(plan, stamped=True), stamps)
     best = np.full(len(plan.body), np.inf)
     for _ in range(max(repeats, 1)):
         executable(args)

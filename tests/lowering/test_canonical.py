@@ -4,7 +4,7 @@ import numpy as np
 
 import fnad
 import fnad.numpy as fnp
-from fnad.lowering import compile_jaxpr, lower_jaxpr
+from fnad.lowering import lower_jaxpr, lowered_text
 from fnad.lowering.access import own_access
 from fnad.lowering.canonical import canonical
 from fnad.lowering.plan import Kernel
@@ -73,7 +73,7 @@ def test_operands_in_another_order_are_told_apart():
 
 def test_the_text_of_an_unrolled_program_grows_by_calls_alone():
     x, w = np.ones((3, 5), np.float32), np.ones((5, 5), np.float32)
-    texts = [compile_jaxpr(_jaxpr(_unrolled(n), x, w)).as_llvm_text() for n in (20, 40)]
+    texts = [lowered_text(_jaxpr(_unrolled(n), x, w), "llvm") for n in (20, 40)]
     assert texts[0].count("\ndefine") >= texts[1].count("\ndefine") - 2
     reference = x
     for _ in range(40):

@@ -8,8 +8,11 @@ import pytest
 import fnad
 from fnad.core.errors import InternalError
 from fnad.core.source import SourceLine
+from fnad.lowering.binary import binary_of
 from fnad.lowering.executable import Executable
 from fnad.lowering.expr import B, axis, load
+from fnad.lowering.llvm.emitter import emit_plan
+from fnad.lowering.llvm.target import assembly
 from fnad.lowering.plan import Buffer, Kernel, Origin, Plan, Store
 
 F64 = np.dtype("f8")
@@ -28,7 +31,7 @@ def affine_plan(n, origin=None):
 
 
 def test_strided_unaligned_and_foreign_arrays_are_copied():
-    run = Executable(affine_plan(4))
+    run = Executable(binary_of(affine_plan(4)))
     x, y = np.arange(4.0), np.ones(4)
     unaligned = np.frombuffer(b"\0" + x.tobytes(), F64, offset=1)
     for argument in (np.arange(8.0)[::2] / 2, x.astype(">f8"), unaligned):
@@ -40,13 +43,13 @@ def test_strided_unaligned_and_foreign_arrays_are_copied():
 
 
 def test_results_are_fresh():
-    run = Executable(affine_plan(4))
+    run = Executable(binary_of(affine_plan(4)))
     first, second = run([np.ones(4), np.ones(4)])[0], run([np.zeros(4), np.zeros(4)])[0]
     assert first.tolist() == [3] * 4 and second.tolist() == [0] * 4
 
 
 def test_wrong_arguments_are_internal_errors():
-    run = Executable(affine_plan(4))
+    run = Executable(binary_of(affine_plan(4)))
     good = np.ones(4)
     for bad in ([good], [good, np.ones(5)], [good, np.ones(4, "f4")], [good, np.float32(1)]):
         with pytest.raises(InternalError, match="bug in fnad"):
@@ -55,7 +58,7 @@ def test_wrong_arguments_are_internal_errors():
 
 def test_threads_share_an_executable():
     n = 5000
-    run, failures = Executable(affine_plan(n)), []
+    run, failures = Executable(binary_of(affine_plan(n))), []
 
     def work(seed):
         x = np.full(n, float(seed))
@@ -77,14 +80,16 @@ def _line_in_a_model() -> SourceLine:
 
 
 def test_text_names_the_equation_and_the_line():
-    run = Executable(affine_plan(4, Origin("mul", _line_in_a_model())))
-    assert "; mul  model.py:12 (loss)\ndefine internal void @fnad.0.mul(" in run.as_llvm_text()
-    assert "fnad.entry" in run.as_asm()
+    emitted = emit_plan(affine_plan(4, Origin("mul", _line_in_a_model())))
+    assert "; mul  model.py:12 (loss)\ndefine internal void @fnad.0.mul(" in emitted.text
+    assert "fnad.entry" in assembly(emitted.text, emitted.recipe)
 
 
 def test_many_executables_can_come_and_go():
     for n in range(1, 20):
-        assert Executable(affine_plan(n))([np.ones(n), np.ones(n)])[0].tolist() == [3] * n
+        assert (
+            Executable(binary_of(affine_plan(n)))([np.ones(n), np.ones(n)])[0].tolist() == [3] * n
+        )
 
 
 def test_equal_kernels_are_compiled_once():

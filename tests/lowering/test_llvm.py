@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fnad.core.errors import MissingRuleError
+from fnad.lowering.binary import binary_of
 from fnad.lowering.executable import Executable
 from fnad.lowering.expr import B, axis, counter, integer, load, make
 from fnad.lowering.plan import (
@@ -38,7 +39,7 @@ def run(ins, outs, body, temps=(), arena=0):
     buffers += temps
     numbers = range(len(ins)), range(len(ins), len(ins) + len(outs))
     plan = Plan(tuple(buffers), tuple(numbers[0]), tuple(numbers[1]), tuple(body), arena)
-    return Executable(plan)(ins)
+    return Executable(binary_of(plan))(ins)
 
 
 def reduced(number, dtype):
