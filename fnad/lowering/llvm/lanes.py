@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
+from fnad.lowering.llvm import host
 from fnad.lowering.llvm.nests import Nest
 from fnad.lowering.llvm.places import Vector
 from fnad.lowering.llvm.reductions import initial, result, step
@@ -16,8 +17,8 @@ from fnad.lowering.plan import Reduction
 # Reductions of at most so many terms are written out instead of looped over.
 _WRITTEN_OUT = 9
 
-# Vectors of totals of a row that are kept in registers.
-_TOTALS = 8
+# An extremum and its position take the registers of so many sums.
+_EXTREMUM = 2
 
 
 def is_written_out(r: Reduction) -> bool:
@@ -31,8 +32,8 @@ def emit_lanes(nest: Nest) -> None:
     *outer, (number, extent) = kernel.axes
     others = [r.accumulator for r in kernel.reductions]
     lanes = lanes_for(nest.roots, others, extent)
-    looped = any(not is_written_out(r) for r in kernel.reductions)
-    count = _TOTALS if looped else unrolling(nest.roots)
+    looped = [r for r in kernel.reductions if not is_written_out(r)]
+    count = _vectors_of_totals(looped) if looped else unrolling(nest.roots)
 
     def block(base: Value, count: int, mask: Value | None, carried: list[Value]) -> list[Value]:
         _emit_block(nest, [Vector(number, base, k * lanes, lanes, mask) for k in range(count)])
@@ -43,6 +44,13 @@ def emit_lanes(nest: Nest) -> None:
     shape = lanes, count
     with nest.loops(outer, number):
         along(nest.f, nest.p, nest.ranges[number], shape, block)
+
+
+def _vectors_of_totals(reductions: Sequence[Reduction]) -> int:
+    """How many vectors of totals of a row fit half of the registers; a power of two."""
+    taken = sum(_EXTREMUM if r.kind.startswith("arg") else 1 for r in reductions)
+    fit = max((16 if host.has_masks() else 8) // taken, 1)
+    return 1 << (fit.bit_length() - 1)
 
 
 def _emit_block(nest: Nest, vectors: Sequence[Vector]) -> None:
