@@ -1,4 +1,7 @@
-"""How the cost of a program's way to machine code grows with its equations, up to 100,000."""
+"""How the cost of a program's way to machine code grows with its equations, up to 100,000.
+
+Costs are seconds of CPU time, which other work on the machine disturbs least.
+"""
 
 from __future__ import annotations
 
@@ -74,24 +77,24 @@ def _in_child(function: str, *arguments: Any) -> Any:
 
 
 def phases(name: str, size: int) -> dict[str, float]:
-    """Seconds to trace a function, to transform it (its gradient, traced), and to compile it."""
+    """CPU seconds to trace a function, to transform it (its gradient, traced), and to compile it."""
     import fnad
 
     for equations in (8, size):  # the first starts up what every process starts once
         function, x = _PROGRAMS[name](equations)
-        start = time.perf_counter()
+        start = time.process_time()
         lowered = fnad.jit(function).lower(x)
-        traced = time.perf_counter()
+        traced = time.process_time()
         fnad.make_jaxpr(fnad.grad(function))(x)
-        transformed = time.perf_counter()
+        transformed = time.process_time()
         lowered.compile()
-        compiled = time.perf_counter()
+        compiled = time.process_time()
     times = (traced - start, transformed - traced, compiled - transformed)
     return dict(zip(_PHASES, times))
 
 
 def scan_seconds(length: int) -> float:
-    """Seconds to trace and compile the gradient of a scan of that length; called in a child."""
+    """CPU seconds to trace and compile the gradient of a scan of that length; called in a child."""
     import fnad
 
     def function(x: Any, steps: int) -> Any:
@@ -100,9 +103,9 @@ def scan_seconds(length: int) -> float:
 
     x = np.ones(8, np.float32)
     for steps in (5, length):
-        start = time.perf_counter()
+        start = time.process_time()
         fnad.jit(fnad.grad(lambda x, steps=steps: function(x, steps))).lower(x).compile()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def _exponent(by_size: dict[int, float]) -> float:
@@ -135,5 +138,5 @@ def _pictures(found: dict[str, dict[int, dict[str, float]]], out: Path) -> list[
         for phase in _PHASES
     }
     path = out / "scaling.png"
-    curves_picture(curves, "equations", "seconds", path)
+    curves_picture(curves, "equations", "seconds of CPU time", path)
     return [path]
