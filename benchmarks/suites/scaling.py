@@ -77,7 +77,7 @@ def _in_child(function: str, *arguments: Any) -> Any:
 
 
 def phases(name: str, size: int) -> dict[str, float]:
-    """CPU seconds to trace a function, to transform it (its gradient, traced), and to compile it."""
+    """CPU seconds to trace a function, to trace its gradient, and to compile it."""
     import fnad
 
     for equations in (8, size):  # the first starts up what every process starts once
