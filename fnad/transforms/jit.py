@@ -177,6 +177,10 @@ class JitFunction(NativeCallable):
     def __repr__(self) -> str:
         return f"<jit of {self.__name__}>"
 
+    def __reduce__(self) -> str:
+        """Copied and pickled by name, as functions are."""
+        return getattr(self, "__qualname__", self.__name__)
+
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else MethodType(self, instance)
 

@@ -1,6 +1,8 @@
 """The user's jit: signatures, static arguments, closures, stages, methods."""
 
+import copy
 import gc
+import pickle
 import weakref
 
 import numpy as np
@@ -186,6 +188,19 @@ def test_jit_written_again_compiles_nothing_again():
         assert jit(f, static_argnums=1)(np.float32(2), 3) == 6
     assert jit(f)(np.float32(2), 3) == 6
     assert len(traces) == 3 and traces[:2] == [1, 3]
+
+
+@jit
+def by_name(x):
+    return x + 1
+
+
+def test_copied_and_pickled_as_functions_are():
+    by_name(1.0)
+    assert copy.copy(by_name) is by_name and copy.deepcopy([by_name])[0] is by_name
+    assert pickle.loads(pickle.dumps(by_name)) is by_name
+    with pytest.raises((pickle.PicklingError, AttributeError)):
+        pickle.dumps(jit(lambda x: x))
 
 
 def test_the_cache_keeps_no_function_alive():
