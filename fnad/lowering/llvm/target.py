@@ -7,7 +7,7 @@ import json
 import re
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import llvmlite
 import llvmlite.binding as llvm
 
+from fnad.core.fingerprint import source_fingerprint
 from fnad.lowering.llvm import cache
 from fnad.lowering.llvm.symbols import address_of
 
@@ -74,6 +75,20 @@ def machine_code(text: str, recipe: Recipe = OPTIMIZED) -> MachineCode:
     if kept is not None:
         return MachineCode.from_bytes(kept)
     made = MachineCode(_compile(code, recipe), tuple(_DECLARED.findall(code)))
+    cache.store(name, made.to_bytes())
+    return made
+
+
+def known_code(key: str, text: Callable[[], str], recipe: Recipe) -> MachineCode:
+    """The machine code of what fnad itself always prints as ``text()`` for ``key``.
+
+    The text is only made if the code has not been kept.
+    """
+    name = cache.digest(b"known", key.encode(), source_fingerprint(), host())
+    kept = cache.load(name)
+    if kept is not None:
+        return MachineCode.from_bytes(kept)
+    made = machine_code(text(), recipe)
     cache.store(name, made.to_bytes())
     return made
 

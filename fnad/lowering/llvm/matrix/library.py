@@ -15,7 +15,7 @@ from fnad.lowering.llvm.matrix.driver import Driver
 from fnad.lowering.llvm.matrix.packing import emit_pack
 from fnad.lowering.llvm.matrix.tiles import emit_tile
 from fnad.lowering.llvm.matrix.variants import TileShape, Variant, tile_shape
-from fnad.lowering.llvm.target import VECTOR_CODE, CompiledModule, compile_module
+from fnad.lowering.llvm.target import VECTOR_CODE, CompiledModule, known_code
 from fnad.lowering.llvm.writer import Module
 
 _SYMBOL = re.compile(r"fnad\.matrix\.(\w+)\.(\w+)(?:\.(.*))?")
@@ -33,7 +33,7 @@ def shape_of(variant: Variant) -> TileShape:
 def address(name: str) -> int:
     """The address of ``fnad.matrix.<name>``, which is compiled if it is not yet."""
     symbol = f"fnad.matrix.{name}"
-    compiled = compile_module(text_of(symbol), VECTOR_CODE)
+    compiled = CompiledModule(known_code(symbol, lambda: text_of(symbol), VECTOR_CODE))
     _KEPT.append(compiled)
     return compiled.address(symbol)
 
