@@ -61,7 +61,7 @@ def require(module: Module, name: str, dtype: DType, lanes: int = 1) -> str:
         return integers.require_power(module, dtype, lanes)
     if name not in _FORMULAS or dtype not in (FLOAT32, FLOAT64):
         raise InternalError(f"the LLVM backend has no function {name} of dtype {dtype}")
-    for symbol, text in _formula(name, dtype, lanes).items():
+    for symbol, text in formula(name, dtype, lanes).items():
         module.declare(symbol, text)
     return _symbol(name, dtype, lanes)
 
@@ -71,13 +71,13 @@ def _symbol(name: str, dtype: DType, lanes: int) -> str:
 
 
 @functools.cache
-def _formula(name: str, dtype: DType, lanes: int) -> dict[str, str]:
+def formula(name: str, dtype: DType, lanes: int) -> dict[str, str]:
     """A formula as the texts of a function and of what it needs, by symbol."""
-    scratch, formula = Module(), _FORMULAS[name]
-    arity = len(inspect.signature(formula).parameters)
+    scratch, function = Module(), _FORMULAS[name]
+    arity = len(inspect.signature(function).parameters)
     args = [Value(f"%x{i}", dtype, lanes) for i in range(arity)]
     kind, symbol = llvm_type(dtype, lanes), _symbol(name, dtype, lanes)
     f = Function(scratch, symbol, [x.typed for x in args], kind, "alwaysinline nounwind")
-    f.ret(formula(*(Number(f, x) for x in args)).value)
+    f.ret(function(*(Number(f, x) for x in args)).value)
     scratch.add(f)
     return scratch.parts()

@@ -9,10 +9,8 @@ import math
 
 from fnad.lowering.llvm.maths.exponentials import (
     EXPM1,
+    LN2,
     LOG2_E,
-    reduce_by_ln2,
-    scale,
-    whole_part,
 )
 from fnad.lowering.llvm.maths.logarithms import log_of_normal
 from fnad.lowering.llvm.maths.notation import (
@@ -25,7 +23,9 @@ from fnad.lowering.llvm.maths.notation import (
     least,
     sqrt,
     where,
+    whole_part,
 )
+from fnad.lowering.llvm.maths.powers_of_two import scale
 
 # erf(x) = x + x p(x**2) below 1
 _ERF = by_dtype(
@@ -62,9 +62,10 @@ _ERF_HIGH = by_dtype(4.0, 6.0)  # beyond: 1
 _ERFC_CENTRE = by_dtype(2.0, 3.0)
 _ERFC_HIGH = by_dtype(10.3, 27.4)
 _ERFC = by_dtype(
-    (0.021582715213298798, -0.6871609091758728, 0.27947133779525757, -0.036435965448617935,
-     -0.021500635892152786, 0.006435643881559372, 0.0030348487198352814,
-     -0.0007299595745280385, -0.0005197497666813433, -4.024626105092466e-05),
+    (0.02158270962536335, -0.6871606707572937, 0.2794717252254486, -0.03644151613116264,
+     -0.021504975855350494, 0.006471099331974983, 0.0030578486621379852,
+     -0.0008155181421898305, -0.0005786573747172952, 3.0199851607903838e-05,
+     5.492594573297538e-05),
     (0.07400690708833971, -0.8833944531698836, 0.5902283571040999, -0.31046726190056506,
      0.1195277612874037, -0.026827234624537927, -0.0012124166299853285,
      0.0030340620017657483, -0.0005483096571012458, -0.00027677784792009717,
@@ -113,7 +114,8 @@ def _exp_of_minus_square(x: Number) -> tuple[Number, Number, Number]:
     """``(high, low, n)``: exp(-x**2) = (high + low) 2**n."""
     square = x * x
     n, _ = whole_part(square, -LOG2_E)
-    r = reduce_by_ln2(-square, n) - fma(x, x, -square)
+    ln2, ln2_low = x.pick(LN2)
+    r = fma(n, -ln2, -square) - fma(n, ln2_low, fma(x, x, -square))
     grown = fma(r * r, horner(r, x.pick(EXPM1)), r)
     high = grown + 1.0
     return high, grown - (high - 1.0), n

@@ -17,7 +17,9 @@ from fnad.lowering.llvm.maths.notation import (
     horner,
     least,
     where,
+    whole_part,
 )
+from fnad.lowering.llvm.maths.powers_of_two import scale
 
 LN2 = by_dtype(
     (0.693145751953125, 1.4286068203094173e-06),  # the first part times a small integer is exact
@@ -31,25 +33,14 @@ _EXPM1_LOW = by_dtype(-18.0, -38.0)
 _TANH_HIGH = by_dtype(20.0, 40.0)
 _SINH_HIGH = by_dtype(89.5, 710.5)
 
-# e**r = 1 + r + r**2 p(r) for |r| <= log(2)
-_EXP = by_dtype(
-    (0.5000003576278687, 0.1666661500930786, 0.041661158204078674, 0.008335990831255913,
-     0.001410661730915308, 0.0001963544636964798),
-    (0.4999999999999993, 0.16666666666666935, 0.04166666666670214, 0.008333333333270352,
-     0.0013888888883570724, 0.00019841269892425994, 2.480159083263868e-05, 2.7557300775045863e-06,
-     2.755615756374084e-07, 2.5055013948801272e-08, 2.106236199600131e-09, 1.5936708091923714e-10),
-)  # fmt: skip
-
-# 2**r = 1 + r p(r) for |r| <= 1
+# 2**r = 1 + r p(r) for |r| <= 1/2
 _EXP2 = by_dtype(
-    (0.6931471824645996, 0.24022650718688965, 0.05550414323806763, 0.009618154726922512,
-     0.001333177206106484, 0.00015395063383039087, 1.5498215361731127e-05,
-     1.389318867950351e-06),
-    (0.6931471805599453, 0.2402265069591007, 0.05550410866482216, 0.009618129107629048,
-     0.0013333558146388278, 0.00015403530392895087, 1.5252733815375043e-05,
-     1.321548696349854e-06, 1.0178084680856636e-07, 7.0548821074281445e-09,
-     4.4455670084760695e-10, 2.5702180322823714e-11, 1.374842706826262e-12,
-     6.066910876907495e-14),
+    (0.6931471824645996, 0.24022647738456726, 0.055503588169813156, 0.009618481621146202,
+     0.0013391394168138504, 0.0001533894828753546),
+    (0.6931471805599453, 0.2402265069591007, 0.05550410866482345, 0.009618129107630305,
+     0.001333355814598635, 0.00015403530387953288, 1.525273423742094e-05,
+     1.3215492639988823e-06, 1.0177894049765369e-07, 7.052331212086556e-09,
+     4.480192955825017e-10, 2.968460770337034e-11),
 )  # fmt: skip
 
 # e**r = 1 + r + r**2 p(r) for |r| <= log(2) / 2, accurate relative to e**r - 1
@@ -75,34 +66,16 @@ _COSH = by_dtype(
 )  # fmt: skip
 
 
-def whole_part(x: Number, factor: float, offset: int = 0) -> tuple[Number, Number]:
-    """``(n, bits)``: n = rint(x * factor), and an integer whose low bits are n + offset."""
-    magic = 1.5 * 2.0**x.mantissa + offset
-    shifted = fma(x, factor, magic) if factor != 1 else x + magic
-    return shifted - magic, shifted.bits
-
-
 def reduce_by_ln2(x: Number, n: Number) -> Number:
     """x - n log(2)."""
     high, low = x.pick(LN2)
     return fma(n, -low, fma(n, -high, x))
 
 
-def scale(x: Number, n: Number) -> Number:
-    """x * 2**n for a whole number n, in two steps that do not overflow; rounded once."""
-    half, bits = whole_part(n, 0.5, x.bias)
-    _, rest = whole_part(n - half, 1, x.bias)
-    return x * (bits << x.mantissa).from_bits * (rest << x.mantissa).from_bits
-
-
 def exp(x: Number) -> Number:
-    """(e**r 2**h) 2**h with an even multiple 2h of log(2), so that no factor overflows."""
     x = clamp(x, *x.pick(_EXP_RANGE))
-    h, bits = whole_part(x, LOG2_E / 2, x.bias)
-    high, low = x.pick(LN2)
-    r = fma(h, -2 * low, fma(h, -2 * high, x))
-    scale = (bits << x.mantissa).from_bits
-    return horner(r, (1.0, 1.0, *x.pick(_EXP))) * scale * scale
+    n, _ = whole_part(x, LOG2_E)
+    return scale(horner(reduce_by_ln2(x, n), (1.0, 1.0, *x.pick(EXPM1))), n)
 
 
 def exp2(x: Number) -> Number:
@@ -111,11 +84,9 @@ def exp2(x: Number) -> Number:
 
 def power_of_two(x: Number, rest: Number | None = None) -> Number:
     """2**(x + rest) for an x of modest size."""
-    h, bits = whole_part(x, 0.5, x.bias)
-    r = fma(h, -2.0, x)
-    r = r if rest is None else r + rest
-    scale = (bits << x.mantissa).from_bits
-    return horner(r, (1.0, *x.pick(_EXP2))) * scale * scale
+    n, _ = whole_part(x, 1)
+    r = x - n if rest is None else (x - n) + rest
+    return scale(horner(r, (1.0, *x.pick(_EXP2))), n)
 
 
 def _expm1(x: Number, high: float) -> Number:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from fnad.lowering.llvm.maths.notation import (
     Number,
     absolute,
@@ -18,10 +16,12 @@ from fnad.lowering.llvm.maths.notation import (
     copysign,
     fma,
     horner,
+    least,
     sqrt,
     where,
-    whole_to_float,
+    whole_part,
 )
+from fnad.lowering.llvm.maths.powers_of_two import split, split_any
 from fnad.lowering.llvm.writer import FLOAT32
 
 # log(1 + f) = f + f**2 p(f)
@@ -49,13 +49,6 @@ _DECIMAL = by_dtype(
 Base = tuple[tuple[float, float], tuple[float, float]]
 
 
-def split(x: Number) -> tuple[Number, Number]:
-    """``(k, m)`` with x = 2**k m, k an integer, m in [sqrt(1/2), sqrt(2)), for normal x > 0."""
-    root = int(np.sqrt(0.5).astype(x.dtype).view(x.bits.dtype))
-    k = (x.bits - root) >> x.mantissa
-    return k, (x.bits - (k << x.mantissa)).from_bits
-
-
 def _of_reduced(f: Number) -> Number:
     """log(1 + f) - f."""
     if f.dtype == FLOAT32:
@@ -66,29 +59,19 @@ def _of_reduced(f: Number) -> Number:
     return fma(s, fma(z, horner(z, _LOG64), half_square), -half_square)
 
 
-def _combine(k: Number, f: Number, base: Base) -> Number:
-    """log(2**k (1 + f)) / log(base)."""
+def _combine(k: Number, f: Number, base: Base, rest: Number | None = None) -> Number:
+    """log(2**k (1 + f)) / log(base); ``rest`` is what rounding f lost."""
     (ln2, ln2_low), (unit, unit_low) = base
-    u = _of_reduced(f)
+    u = _of_reduced(f) if rest is None else _of_reduced(f) + rest
     if unit != 1.0:
         u = fma(f, unit_low, u * unit)
     small = fma(k, ln2_low, u) if ln2_low else u
     return fma(k, ln2, fma(f, unit, small))
 
 
-def _special(x: Number, result: Number) -> Number:
-    """The logarithm's values at infinity, zero, and below."""
-    result = where(x.equals(math.inf), x, result)
-    result = where(x.equals(0.0), -math.inf, result)
-    return where(x.below_or_nan(0.0), math.nan, result)
-
-
 def _logarithm(x: Number, base: Base) -> Number:
-    tiny = x < x.smallest_normal
-    up = x.mantissa + 2
-    k, m = split(where(tiny, x * 2.0**up, x))
-    k = whole_to_float(k)
-    return _special(x, _combine(where(tiny, k - up, k), m - 1.0, base))
+    k, m = split_any(x)
+    return _combine(k, m - 1.0, base)
 
 
 def log(x: Number) -> Number:
@@ -104,17 +87,19 @@ def log10(x: Number) -> Number:
 
 
 def _log_of_sum(high: Number, low: Number, more: Number | None = None) -> Number:
-    """log(high + low) for a normal ``high > 0`` and a small ``low``; plus ``more`` log(2)."""
-    k, m = split(high)
-    back = ((high.bias - k.intrinsic("smin", high.bias - 1)) << high.mantissa).from_bits
-    f, k = fma(low, back, m - 1.0), whole_to_float(k)
-    return _combine(k if more is None else k + more, f, high.pick(_NATURAL))
+    """log(high + low) for finite ``high`` and a small ``low``; plus ``more`` log(2)."""
+    k, m = split_any(high)
+    _, bits = whole_part(least(k, high.bias - 1.0), -1.0, high.bias)
+    back, most = (bits << high.mantissa).from_bits, m - 1.0
+    f = fma(low, back, most)
+    rest = fma(low, back, most - f)
+    return _combine(k if more is None else k + more, f, high.pick(_NATURAL), rest)
 
 
 def log_of_normal(x: Number) -> Number:
     """log(x) for positive normal x."""
     k, m = split(x)
-    return _combine(whole_to_float(k), m - 1.0, x.pick(_NATURAL))
+    return _combine(k, m - 1.0, x.pick(_NATURAL))
 
 
 def _one_plus(x: Number) -> tuple[Number, Number]:
@@ -125,8 +110,8 @@ def _one_plus(x: Number) -> tuple[Number, Number]:
 
 def log1p(x: Number) -> Number:
     u, lost = _one_plus(x)
-    result = _special(u, _log_of_sum(u, lost))
-    return where(x.equals(0.0), x, result)  # keeps -0
+    result = _log_of_sum(u, lost)
+    return where(x.equals(0.0) | x.equals(math.inf), x, result)  # keeps -0
 
 
 def _log_of_grown(x: Number, part: Number, rest: Number, large: Number) -> Number:
@@ -172,11 +157,8 @@ def arctanh(x: Number) -> Number:
 
 def log_in_parts(x: Number) -> tuple[Number, Number]:
     """log(x) for positive finite x as a sum of two, some bits better than either."""
-    tiny = x < x.smallest_normal
-    up = x.mantissa + 2
-    k, m = split(where(tiny, x * 2.0**up, x))
-    k = whole_to_float(k)
-    k, f = where(tiny, k - up, k), m - 1.0
+    k, m = split_any(x)
+    f = m - 1.0
     (ln2, ln2_low), _ = x.pick(_NATURAL)
     most = k * ln2
     high = most + f

@@ -20,6 +20,7 @@ from fnad.lowering.llvm.writer import (
     DType,
     Function,
     Value,
+    llvm_type,
     overload,
 )
 
@@ -79,32 +80,32 @@ class Number:
         constant = self.f.b.constant(value, self.dtype if dtype is None else dtype)
         return Number(self.f, self.f.b.splat(constant, self.lanes))
 
-    def _with(self, value: Number | Scalar) -> Number:
+    def lift(self, value: Number | Scalar) -> Number:
         return value if isinstance(value, Number) else self.constant(value)
 
-    def _emit(self, instruction: str, dtype: DType | None = None) -> Number:
+    def emit(self, instruction: str, dtype: DType | None = None) -> Number:
         dtype = self.dtype if dtype is None else dtype
         return Number(self.f, self.f.value(instruction, dtype, self.lanes))
 
     def _binary(self, floating: str, integer: str, other: Number | Scalar) -> Number:
         name = floating if self.is_float else integer
-        return self._emit(f"{name} {self.value.typed}, {self._with(other).value.ref}")
+        return self.emit(f"{name} {self.value.typed}, {self.lift(other).value.ref}")
 
     def _reversed(self, floating: str, integer: str, other: Scalar) -> Number:
         return self.constant(other)._binary(floating, integer, self)
 
     def _compare(self, floating: str, integer: str, other: Number | Scalar) -> Number:
         name = f"fcmp {floating}" if self.is_float else f"icmp {integer}"
-        return self._emit(f"{name} {self.value.typed}, {self._with(other).value.ref}", BOOL)
+        return self.emit(f"{name} {self.value.typed}, {self.lift(other).value.ref}", BOOL)
 
     def intrinsic(self, name: str, *others: Number | Scalar) -> Number:
         """``llvm.<name>`` of operands of this number's type."""
-        values = [self.value, *(self._with(other).value for other in others)]
+        values = [self.value, *(self.lift(other).value for other in others)]
         symbol = f"llvm.{name}.{overload(self.dtype, self.lanes)}"
         types = ", ".join(v.type for v in values)
         self.f.module.declare(symbol, f"declare {self.value.type} @{symbol}({types})")
         operands = ", ".join(v.typed for v in values)
-        return self._emit(f"call {self.value.type} @{symbol}({operands})")
+        return self.emit(f"call {self.value.type} @{symbol}({operands})")
 
     # -- arithmetic -------------------------------------------------------------------------
 
@@ -133,7 +134,7 @@ class Number:
         return self._reversed("fdiv", "sdiv", other)
 
     def __neg__(self) -> Number:
-        return self._emit(f"fneg {self.value.typed}") if self.is_float else 0 - self
+        return self.emit(f"fneg {self.value.typed}") if self.is_float else 0 - self
 
     # -- bits -------------------------------------------------------------------------------
 
@@ -178,27 +179,28 @@ class Number:
         return self._compare("ult", "ult", other)
 
     def is_nan(self) -> Number:
-        return self._emit(f"fcmp uno {self.value.typed}, {self.value.ref}", BOOL)
+        return self.emit(f"fcmp uno {self.value.typed}, {self.value.ref}", BOOL)
 
     # -- conversion -------------------------------------------------------------------------
 
     @property
     def bits(self) -> Number:
         """The same bits as integers."""
-        return self._cast("bitcast", INT32 if self.dtype.itemsize == 4 else INT64)
+        return self.cast("bitcast", INT32 if self.dtype.itemsize == 4 else INT64)
 
     @property
     def from_bits(self) -> Number:
         """The same bits as floats."""
-        return self._cast("bitcast", FLOAT32 if self.dtype.itemsize == 4 else FLOAT64)
+        return self.cast("bitcast", FLOAT32 if self.dtype.itemsize == 4 else FLOAT64)
 
-    def _cast(self, operation: str, dtype: DType) -> Number:
-        kind = Value("", dtype, self.lanes).type
-        return self._emit(f"{operation} {self.value.typed} to {kind}", dtype)
+    def cast(self, operation: str, dtype: DType) -> Number:
+        kind = llvm_type(dtype, self.lanes)
+        return self.emit(f"{operation} {self.value.typed} to {kind}", dtype)
 
-    def call(self, symbol: str) -> Number:
-        """A function of one argument that returns its type."""
-        return self._emit(f"call {self.value.type} @{symbol}({self.value.typed})")
+    def call(self, symbol: str, dtype: DType) -> Number:
+        """A function of one argument that returns as many lanes of ``dtype``."""
+        kind = llvm_type(dtype, self.lanes)
+        return self.emit(f"call {kind} @{symbol}({self.value.typed})", dtype)
 
     def lookup(self, table: str, index: Number) -> Number:
         """``table[index]`` of a global array of this dtype."""
@@ -208,23 +210,23 @@ class Number:
         return Number(f, f.gather(pointer, self.dtype, index.value))
 
     def widen(self) -> Number:
-        return self if self.dtype == FLOAT64 else self._cast("fpext", FLOAT64)
+        return self if self.dtype == FLOAT64 else self.cast("fpext", FLOAT64)
 
     def narrow(self, dtype: DType) -> Number:
-        return self if dtype == self.dtype else self._cast("fptrunc", dtype)
+        return self if dtype == self.dtype else self.cast("fptrunc", dtype)
 
 
 def fma(x: Number | Scalar, y: Number | Scalar, z: Number | Scalar) -> Number:
     """``x * y + z`` rounded once."""
     model = next(v for v in (x, y, z) if isinstance(v, Number))
-    return model._with(x).intrinsic("fma", model._with(y), model._with(z))
+    return model.lift(x).intrinsic("fma", model.lift(y), model.lift(z))
 
 
 def where(condition: Number, x: Number | Scalar, y: Number | Scalar) -> Number:
     """``x`` where the condition holds, else ``y``."""
     model = next(v for v in (x, y) if isinstance(v, Number))
-    chosen, other = model._with(x).value, model._with(y).value
-    return model._emit(f"select {condition.value.typed}, {chosen.typed}, {other.typed}")
+    chosen, other = model.lift(x).value, model.lift(y).value
+    return model.emit(f"select {condition.value.typed}, {chosen.typed}, {other.typed}")
 
 
 def absolute(x: Number) -> Number:
@@ -236,7 +238,7 @@ def sqrt(x: Number) -> Number:
 
 
 def copysign(x: Number | Scalar, y: Number) -> Number:
-    return y._with(x).intrinsic("copysign", y)
+    return y.lift(x).intrinsic("copysign", y)
 
 
 def rint(x: Number) -> Number:
@@ -266,10 +268,17 @@ def clamp(x: Number, low: Scalar, high: Scalar) -> Number:
     return where(limit > x, limit, x)
 
 
+def whole_part(x: Number, factor: float, offset: int = 0) -> tuple[Number, Number]:
+    """``(n, bits)``: n = rint(x * factor), and an integer whose low bits are n + offset."""
+    magic = 1.5 * 2.0**x.mantissa + offset
+    shifted = fma(x, factor, magic) if factor != 1 else x + magic
+    return shifted - magic, shifted.bits
+
+
 def whole_to_float(n: Number) -> Number:
     """An integer of modest size as a float."""
     if n.dtype == INT32:
-        return n._cast("sitofp", FLOAT32)
+        return n.cast("sitofp", FLOAT32)
     magic = 1.5 * 2.0**52  # few machines convert 64-bit integers; the sum's fraction is n
     return (n + int(np.float64(magic).view(np.int64))).from_bits - magic
 
@@ -306,6 +315,6 @@ def if_any(
     f.jump(after)
     f.label(after)
     return [
-        x._emit(f"phi {x.value.type} [ {x.value.ref}, %{before} ], [ {y.value.ref}, %{rare_end} ]")
+        x.emit(f"phi {x.value.type} [ {x.value.ref}, %{before} ], [ {y.value.ref}, %{rare_end} ]")
         for x, y in zip(values, others, strict=True)
     ]

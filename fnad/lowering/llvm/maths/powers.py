@@ -1,86 +1,71 @@
-"""power: 2 ** (y log2(x)), for float32 in the arithmetic of float64, for float64 with a
-logarithm of twice its precision (Dekker's sums and products of two parts).
+"""power: 2**(y log2(x)), the logarithm with twice the precision of the result.
+
+The logarithm is a series in s = (m - 1) / (m + 1) whose first terms are sums and products of two
+parts (Dekker 1971), as in Tang's table-free algorithms.
 """
 
 from __future__ import annotations
 
 import math
 
-from fnad.lowering.llvm.maths.exponentials import power_of_two, whole_part
-from fnad.lowering.llvm.maths.logarithms import split
+from fnad.lowering.llvm.maths.exponentials import power_of_two
 from fnad.lowering.llvm.maths.notation import (
     Number,
     absolute,
+    by_dtype,
     clamp,
     flip,
     fma,
     horner,
+    if_any,
     rint,
     sign_bit,
     where,
-    whole_to_float,
 )
+from fnad.lowering.llvm.maths.powers_of_two import split_any
 from fnad.lowering.llvm.writer import FLOAT32
 
-# log2(1 + f) = f p(f), to 2**-34
-_LOG2_SINGLE = (
-    1.442695040845588, -0.7213475204275016, 0.4808983621123107, -0.36067366929568057,
-    0.2885373591039401, -0.24045586463434612, 0.20617267715642945, -0.1801986218828769,
-    0.158745341960458, -0.1445512106605422, 0.14614858852141258, -0.13633555191314517,
-    0.06731784778264685,
-)  # fmt: skip
-# 2**r = 1 + r p(r) for |r| <= 1/2, to 2**-28
-_EXP2_SINGLE = (0.6931472067342503, 0.24022650171064983, 0.05550330194788292,
-                0.00961824031641682, 0.0013399120233469333, 0.00015395761563021838)  # fmt: skip
-
 # log2((1 + s) / (1 - s)) = s (a + z (b + z p(z))), z = s**2; a and b in two parts
-_FIRST = (2.8853900817779268, 4.0710547481862066e-17)
-_THIRD = (0.9617966939259756, 5.0577616648125907e-17)
-_FIFTH = (0.5770780163556178, 0.41219858309199026, 0.3205989022650711, 0.26230770183397,
-          0.22198396639849804, 0.19125586734422134, 0.19037905057977247)  # fmt: skip
+_FIRST = by_dtype(
+    (2.885390043258667, 3.851926067000022e-08), (2.8853900817779268, 4.0710547481862066e-17)
+)
+_THIRD = by_dtype(
+    (0.9617967009544373, -7.028461812552678e-09), (0.9617966939259756, 5.0577616648125907e-17)
+)
+_FIFTH = by_dtype(
+    (0.5770801901817322, 0.4118499457836151, 0.33781978487968445),
+    (0.5770780163556178, 0.41219858309199026, 0.3205989022650711, 0.26230770183397,
+     0.22198396639849804, 0.19125586734422134, 0.19037905057977247),
+)  # fmt: skip
+_EXPONENT_RANGE = by_dtype((-160.0, 140.0), (-1100.0, 1040.0))  # beyond: 0, infinity
+_LARGE = by_dtype(1e30, 1e300)  # as good as infinity for y, but 0 times it is 0
 
 
 def power(x: Number, y: Number) -> Number:
-    size = absolute(x)
-    core = _power_single if x.dtype == FLOAT32 else _power_double
-    result = core(size, y)
-    one = y.equals(0.0) | x.equals(1.0) | (size.equals(1.0) & absolute(y).equals(math.inf))
-    result = where(one, 1.0, result)
-    half = y * 0.5
-    whole, even = rint(y).equals(y), rint(half).equals(half)
-    undefined = (x < 0.0) & (x > -math.inf) & ~whole & y.equals(y)
-    result = where(undefined, math.nan, result)
-    return flip(result, where(whole & ~even, sign_bit(x), 0))
+    result = _power(absolute(x), y)
+    result = where(y.equals(0.0) | x.equals(1.0), 1.0, result)
+
+    def of_negative() -> list[Number]:
+        fraction = (x > -math.inf) & (x < 0.0) & ~rint(y).equals(y)
+        odd = absolute(fma(rint(y * 0.5), -2.0, y)).equals(1.0)
+        return [flip(where(fraction, math.nan, result), where(odd, sign_bit(x), 0))]
+
+    return if_any(x.bits < 0, [result], of_negative)[0]
 
 
-def _normal_split(x: Number) -> tuple[Number, Number]:
-    """``(k, m)`` as `split`, k a float, for any positive finite x."""
-    tiny = x < x.smallest_normal
-    up = x.mantissa + 2
-    k, m = split(where(tiny, x * 2.0**up, x))
-    k = whole_to_float(k)
-    return where(tiny, k - up, k), m
+def _power(x: Number, y: Number) -> Number:
+    """For x >= 0."""
+    log, log_low = _log2_in_parts(x)
+    large = x.pick(_LARGE)
+    y = clamp(y, -large, large)
+    exponent = clamp(y * log, *x.pick(_EXPONENT_RANGE))
+    rest = fma(y, log_low, fma(y, log, -exponent))
+    return power_of_two(exponent, clamp(rest, -1.0, 1.0))
 
 
-def _log_special(x: Number, log: Number) -> Number:
-    """The logarithm of 0 and infinity; NaN stays."""
-    log = where(x.equals(0.0), -math.inf, log)
-    return where(x < math.inf, log, x)
-
-
-def _power_single(x: Number, y: Number) -> Number:
-    k, m = _normal_split(x)
-    f = (m - 1.0).widen()
-    log = fma(f, horner(f, _LOG2_SINGLE), k.widen())
-    log = _log_special(x.widen(), log)
-    exponent = clamp(y.widen() * log, -160.0, 140.0)
-    n, bits = whole_part(exponent, 1, exponent.bias)
-    scale = (bits << exponent.mantissa).from_bits
-    return (horner(exponent - n, (1.0, *_EXP2_SINGLE)) * scale).narrow(FLOAT32)
-
-
-def _power_double(x: Number, y: Number) -> Number:
-    k, m = _normal_split(x)
+def _log2_in_parts(x: Number) -> tuple[Number, Number]:
+    """log2(x) for x >= 0 as a sum of two."""
+    k, m = split_any(x)
     f = m - 1.0
     u = f + 2.0
     inverse = 1.0 / u
@@ -89,19 +74,17 @@ def _power_double(x: Number, y: Number) -> Number:
     z = s * s
     z_low = fma(s + s, s_low, fma(s, s, -z))
 
-    b, b_low = _fast_two_sum(_THIRD[0], z * horner(z, _FIFTH))
-    c, c_low = _product(z, z_low, b, b_low + _THIRD[1])
-    a, a_low = _fast_two_sum(_FIRST[0], c)
-    log, log_low = _product(s, s_low, a, a_low + (c_low + _FIRST[1]))
+    first, first_low = x.pick(_FIRST)
+    third, third_low = x.pick(_THIRD)
+    if x.dtype == FLOAT32:  # a rounded factor of z is good enough for the smaller exponents
+        c, c_low = _product(z, z_low, horner(z, (third, *x.pick(_FIFTH))), None)
+    else:
+        b, b_low = _fast_two_sum(third, z * horner(z, x.pick(_FIFTH)))
+        c, c_low = _product(z, z_low, b, b_low + third_low)
+    a, a_low = _fast_two_sum(first, c)
+    log, log_low = _product(s, s_low, a, a_low + (c_low + first_low))
     high, low = _fast_two_sum(k, log)
-    high, low = _fast_two_sum(high, low + log_low)
-
-    high = _log_special(x, high)
-    exponent = y * high
-    rest = fma(y, low, fma(y, high, -exponent))
-    rest = where(absolute(exponent) < 1100.0, rest, 0.0)
-    exponent = clamp(exponent, -1078.0, 1026.0)
-    return power_of_two(exponent, rest)
+    return high, where(absolute(high) < math.inf, low + log_low, 0.0)
 
 
 def _fast_two_sum(x: Number | float, y: Number) -> tuple[Number, Number]:
@@ -110,7 +93,8 @@ def _fast_two_sum(x: Number | float, y: Number) -> tuple[Number, Number]:
     return total, y - (total - x)
 
 
-def _product(x: Number, x_low: Number, y: Number, y_low: Number) -> tuple[Number, Number]:
+def _product(x: Number, x_low: Number, y: Number, y_low: Number | None) -> tuple[Number, Number]:
     """(x + x_low) (y + y_low)."""
     high = x * y
-    return high, fma(x, y_low, fma(x_low, y, fma(x, y, -high)))
+    low = fma(x_low, y, fma(x, y, -high))
+    return high, low if y_low is None else fma(x, y_low, low)

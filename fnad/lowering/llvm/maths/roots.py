@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from fnad.lowering.llvm.maths.exponentials import whole_part
 from fnad.lowering.llvm.maths.notation import (
     Number,
     absolute,
@@ -13,6 +12,7 @@ from fnad.lowering.llvm.maths.notation import (
     fma,
     horner,
     where,
+    whole_part,
     whole_to_float,
 )
 from fnad.lowering.llvm.writer import FLOAT64

@@ -11,9 +11,6 @@ from __future__ import annotations
 import functools
 import math
 
-import numpy as np
-
-from fnad.lowering.llvm.maths.exponentials import whole_part
 from fnad.lowering.llvm.maths.notation import (
     Number,
     absolute,
@@ -26,6 +23,7 @@ from fnad.lowering.llvm.maths.notation import (
     rint,
     sign_bit,
     where,
+    whole_part,
 )
 from fnad.lowering.llvm.writer import (
     FLOAT32,
@@ -35,6 +33,7 @@ from fnad.lowering.llvm.writer import (
     Module,
     Value,
     constant_text,
+    llvm_type,
     suffix,
 )
 
@@ -65,7 +64,7 @@ _TAN = by_dtype(
 
 def sin_of_reduced(r: Number) -> Number:
     z = r * r
-    return copysign(fma(r * z, horner(z, r.pick(_SIN)), r), r)  # for the sake of -0
+    return r * horner(z, (1.0, *r.pick(_SIN)))
 
 
 def sin(x: Number) -> Number:
@@ -111,7 +110,7 @@ def _unless_large(x: Number, reduced: Number, offset: int) -> Number:
     large = absolute(x) > x.pick(_LARGE)
 
     def exactly() -> list[Number]:
-        return [where(large, _payne_hanek(x, offset), reduced)]
+        return [where(large, _payne_hanek(x, offset).narrow(x.dtype), reduced)]
 
     return if_any(large, [reduced], exactly)[0]
 
@@ -123,26 +122,32 @@ def _tan_unless_large(x: Number, r: Number, low: Number, odd: Number) -> list[Nu
     def exactly() -> list[Number]:
         sine, cosine = _payne_hanek(x, 0), _payne_hanek(x, 1)
         far = absolute(sine) > math.pi / 4
-        sign = (sine.bits ^ cosine.bits) & np.iinfo(x.bits.dtype).min
-        small = flip(where(far, -absolute(cosine), absolute(sine)), sign)
-        return [where(large, small, r), where(large, 0.0, low), where(large, far, odd)]
+        exact = flip(
+            where(far, -absolute(cosine), absolute(sine)), sign_bit(sine) ^ sign_bit(cosine)
+        )
+        high = exact.narrow(x.dtype)
+        rest = (exact - high.widen()).narrow(x.dtype)
+        return [where(large, high, r), where(large, rest, low), where(large, far, odd)]
 
     return if_any(large, [r, low, odd], exactly)
 
 
 def _payne_hanek(x: Number, offset: int) -> Number:
-    """+-r for the remainder r of a large x, such that sin(+-r) is sin(x + offset pi/2)."""
+    """+-r for the remainder r of a large x, such that sin(+-r) is sin(x + offset pi/2).
+
+    A float64, of float32 as well.
+    """
     symbol = f"fnad.remainder_{offset}.{suffix(x.dtype)}x{x.lanes}"
 
     def define(module: Module) -> None:
         argument = Value("%x", x.dtype, x.lanes)
-        f = Function(module, symbol, [argument.typed], argument.type, "cold noinline nounwind")
-        result = _remainder(Number(f, argument).widen(), offset, x.dtype)
-        f.ret(result.narrow(x.dtype).value)
+        kind = llvm_type(FLOAT64, x.lanes)
+        f = Function(module, symbol, [argument.typed], kind, "cold noinline nounwind")
+        f.ret(_remainder(Number(f, argument).widen(), offset, x.dtype).value)
         module.add(f)
 
     x.f.module.require(symbol, define)
-    return x.call(symbol)
+    return x.call(symbol, FLOAT64)
 
 
 def _remainder(x: Number, offset: int, dtype: DType) -> Number:
