@@ -2,7 +2,7 @@
 
 Reading order: ``simplify``, ``interned``, ``expr``, ``walk``, ``plan``, ``tensors``, ``planner``,
 ``kernels``, ``buffers``; then ``llvm``, ``binary`` for what is kept of a compiled plan, and
-``executable`` for how it is called.
+``executable`` and ``native`` for how it is called.
 """
 
 from __future__ import annotations
