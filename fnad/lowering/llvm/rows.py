@@ -8,7 +8,7 @@ from fnad.lowering.llvm.expressions import ExpressionPrinter
 from fnad.lowering.llvm.nests import Nest
 from fnad.lowering.llvm.places import Vector
 from fnad.lowering.llvm.reductions import across_lanes, initial, joined, result, step
-from fnad.lowering.llvm.vectors import along_known, lanes_for
+from fnad.lowering.llvm.vectors import along_known, has_few, lanes_for
 from fnad.lowering.llvm.writer import Function, Value
 from fnad.lowering.plan import Reduction
 
@@ -34,7 +34,9 @@ def _reduce_at_point(f: Function, p: ExpressionPrinter, r: Reduction) -> Value:
         return result(f, r, step(f, p, r, initial(f, r)))
     *outer, (number, extent) = r.axes
     lanes = lanes_for([r.value], [r.accumulator], extent)
-    count = next((n for n in (4, 2) if n * lanes <= extent), 1)
+    count = 1
+    if not has_few(extent, lanes):
+        count = next((n for n in (4, 2) if n * lanes <= extent), 1)
     with p.scope():
         states = _over(f, p, r, outer, (number, extent), [initial(f, r, lanes)] * count)
         while len(states) > 1:  # a power of two

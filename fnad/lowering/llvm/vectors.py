@@ -16,8 +16,11 @@ from fnad.lowering.walk import postorder
 
 INT8 = np.dtype(np.int8)
 
-# Vectors of a turn for bodies of at most so many operations each.
-_UNROLLED = ((6, 4), (24, 2))
+# Bodies of at most so many operations are written for two vectors in a turn: more gains nothing.
+_SHORT = 6
+
+# Ranges of at most so many vectors are one masked loop if they end in a tail: less code.
+_FEW = 8
 
 # ``body(base, count, mask, carried)`` emits what is done for ``count`` neighbouring vectors from
 # ``base`` on, and returns what it carries to the next turn.
@@ -42,7 +45,7 @@ def lanes_for(exprs: Iterable[Expr], others: Iterable[DType], extent: int) -> in
 def unrolling(exprs: Iterable[Expr]) -> int:
     """How many vectors a turn should compute, so that short bodies keep the machine busy."""
     cost = sum(20 if e.op in TRANSCENDENTAL else len(e.args) > 0 for e in postorder(exprs))
-    return next((count for limit, count in _UNROLLED if cost <= limit), 1)
+    return 2 if cost <= _SHORT else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,8 @@ def along_known(
 ) -> list[Value]:
     """`along` for known bounds; returns what the last turn carries."""
     (start, stop), (lanes, count) = bounds, shape
+    if has_few(stop - start, lanes):
+        return _masked_turns(f, p, bounds, lanes, body, carried)
     middle = start + (stop - start) // (lanes * count) * (lanes * count)
     if middle > start:
         with _turns(f, p, start, middle, lanes * count, carried) as turn:
@@ -128,13 +133,28 @@ def along_known(
         with _turns(f, p, middle, whole, lanes, carried) as turn:
             turn.carried = body(turn.index, 1, None, turn.carried)
         carried, middle = turn.carried, whole
-    if middle < stop:
-        last = middle + -(-(stop - middle) // lanes) * lanes
-        with _turns(f, p, middle, last, lanes, carried) as turn:
-            mask = _mask(f, turn.index, f.b.constant(stop, INT64), lanes)
-            turn.carried = body(turn.index, 1, mask, turn.carried)
-        carried = turn.carried
-    return carried
+    return carried if middle == stop else _masked_turns(f, p, (middle, stop), lanes, body, carried)
+
+
+def has_few(extent: int, lanes: int) -> bool:
+    """Whether a range is short enough to be one loop over masked vectors, if it needs a mask."""
+    return host.has_masks() and extent % lanes != 0 and extent <= _FEW * lanes
+
+
+def _masked_turns(
+    f: Function,
+    p: ExpressionPrinter,
+    bounds: tuple[int, int],
+    lanes: int,
+    body: Body,
+    carried: list[Value],
+) -> list[Value]:
+    start, stop = bounds
+    last = start + -(-(stop - start) // lanes) * lanes
+    with _turns(f, p, start, last, lanes, carried) as turn:
+        mask = _mask(f, turn.index, f.b.constant(stop, INT64), lanes)
+        turn.carried = body(turn.index, 1, mask, turn.carried)
+    return turn.carried
 
 
 @contextmanager
