@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from fnad.lowering.expr import Expr
 from fnad.lowering.kernels import store_parts
@@ -59,6 +59,17 @@ def node_bodies(node: Node) -> tuple[Sequence[Node], ...]:
     if isinstance(node, Group):
         return ([member.node for member in node.members],)
     return node.branches if isinstance(node, Branch) else ()
+
+
+def with_bodies(node: Node, change: Callable[[Sequence[Node]], Iterable[Node]]) -> Node:
+    """A loop or branch with its schedules changed; other nodes as they are."""
+    if isinstance(node, For):
+        return replace(node, body=tuple(change(node.body)))
+    if isinstance(node, While):
+        return replace(node, condition=tuple(change(node.condition)), body=tuple(change(node.body)))
+    if isinstance(node, Branch):
+        return replace(node, branches=tuple(tuple(change(b)) for b in node.branches))
+    return node
 
 
 def own_access(node: Node) -> Access:

@@ -13,11 +13,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import cast
 
-from fnad.lowering.access import Access, access, kernel_exprs, loads, node_bodies, own_access
+from fnad.lowering.access import (
+    Access,
+    access,
+    kernel_exprs,
+    loads,
+    node_bodies,
+    own_access,
+    with_bodies,
+)
 from fnad.lowering.costs import MAX_FUSED, at_most
 from fnad.lowering.expr import Expr, axis, integer, make
 from fnad.lowering.kernels import Axes, mapped, remade, store_parts
-from fnad.lowering.plan import Branch, Buffer, For, Kernel, Node, While
+from fnad.lowering.plan import Buffer, Kernel, Node
 from fnad.lowering.walk import postorder, rebuild
 
 # How many earlier kernels are tried that touch one of a kernel's buffers.
@@ -29,19 +37,6 @@ def fuse(body: Sequence[Node], buffers: Sequence[Buffer]) -> list[Node]:
     sizes = [b.size for b in buffers]
     fused = _fuse_schedule(body, sizes)
     return _without_dead_stores(fused, buffers)
-
-
-def _fused_inside(node: Node, sizes: Sequence[int]) -> Node:
-    def fused(body: Sequence[Node]) -> tuple[Node, ...]:
-        return tuple(_fuse_schedule(body, sizes))
-
-    if isinstance(node, For):
-        return replace(node, body=fused(node.body))
-    if isinstance(node, While):
-        return replace(node, condition=fused(node.condition), body=fused(node.body))
-    if isinstance(node, Branch):
-        return replace(node, branches=tuple(map(fused, node.branches)))
-    return node
 
 
 class _Schedule:
@@ -121,7 +116,7 @@ def _points(kernel: Kernel) -> int:
 def _fuse_schedule(body: Sequence[Node], sizes: Sequence[int]) -> list[Node]:
     schedule = _Schedule(sizes)
     for node in body:
-        inside = _fused_inside(node, sizes)
+        inside = with_bodies(node, lambda inner: _fuse_schedule(inner, sizes))
         found = access(inside)
         if not (isinstance(inside, Kernel) and schedule.join(inside, found)):
             schedule.add(inside, found)
@@ -256,14 +251,8 @@ def _cleaned(nodes: Sequence[Node], dead: set[int]) -> list[Node]:
                 continue
             if len(stores) < len(node.stores):
                 node = without_unused_reductions(replace(node, stores=stores))
-        elif isinstance(node, For):
-            node = replace(node, body=tuple(_cleaned(node.body, dead)))
-        elif isinstance(node, While):
-            condition = tuple(_cleaned(node.condition, dead))
-            node = replace(node, condition=condition, body=tuple(_cleaned(node.body, dead)))
-        elif isinstance(node, Branch):
-            branches = tuple(tuple(_cleaned(b, dead)) for b in node.branches)
-            node = replace(node, branches=branches)
+        else:
+            node = with_bodies(node, lambda inner: _cleaned(inner, dead))
         result.append(node)
     return result
 

@@ -10,23 +10,28 @@ slab of what any of them writes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
-from fnad.lowering.access import Access, access, kernel_exprs, loads, node_bodies, own_access
+from fnad.lowering.access import (
+    Access,
+    access,
+    count_uses,
+    kernel_exprs,
+    loads,
+    own_access,
+    with_bodies,
+)
 from fnad.lowering.expr import Expr, affine_parts, axis
 from fnad.lowering.plan import (
-    Branch,
     Buffer,
     Contraction,
-    For,
     Group,
     Kernel,
     Matrix,
     Member,
     Node,
-    While,
 )
 from fnad.lowering.walk import postorder
 
@@ -227,7 +232,7 @@ class _Grouping:
                 return extent
         return None
 
-    def nodes(self, uses: dict[int, int]) -> list[Node]:
+    def nodes(self, uses: Mapping[int, int]) -> list[Node]:
         """The schedule; ``uses`` tells how many nodes of the whole plan use a buffer."""
         later = [
             self._grouped(entry, uses) if isinstance(entry, _Candidate) else entry
@@ -239,7 +244,7 @@ class _Grouping:
         """Whether a node may run early: what it writes is little to keep."""
         return sum(self.buffers[n].nbytes for n in found.writes) <= _EARLY_BYTES
 
-    def _grouped(self, entry: _Candidate, uses: dict[int, int]) -> Node:
+    def _grouped(self, entry: _Candidate, uses: Mapping[int, int]) -> Node:
         if len(entry.nodes) == 1:
             return entry.nodes[0]
         members = tuple(
@@ -286,45 +291,21 @@ def _by_rows(touches: Sequence[_Touch], extent: int, buffers: dict[int, Buffer])
 def group(body: Sequence[Node], buffers: Sequence[Buffer]) -> list[Node]:
     """Group the nodes of a schedule and of those inside it by rows."""
     by_number = {b.number: b for b in buffers}
-    uses: dict[int, int] = {}
-    _count_uses(body, uses)
-    return _group_schedule(body, by_number, uses)
-
-
-def _count_uses(body: Sequence[Node], uses: dict[int, int]) -> None:
-    for node in body:
-        own = own_access(node)
-        for number in own.reads | own.writes:
-            uses[number] = uses.get(number, 0) + 1
-        for inner in node_bodies(node):
-            _count_uses(inner, uses)
+    return _group_schedule(body, by_number, count_uses(body))
 
 
 def _group_schedule(
-    body: Sequence[Node], buffers: dict[int, Buffer], uses: dict[int, int]
+    body: Sequence[Node], buffers: dict[int, Buffer], uses: Mapping[int, int]
 ) -> list[Node]:
     nodes = _Grouping(buffers)
     for node in body:
-        inside = _grouped_inside(node, buffers, uses)
+        inside = with_bodies(node, lambda inner: _group_schedule(inner, buffers, uses))
         nodes.add(_candidate(inside, access(inside)) or inside)
     groups = _Grouping(buffers)  # what laid elements out has found its readers
     for entry in nodes.entries:
         groups.add(entry)
     groups.early = [*nodes.early, *groups.early]
     return groups.nodes(uses)
-
-
-def _grouped_inside(node: Node, buffers: dict[int, Buffer], uses: dict[int, int]) -> Node:
-    def inner(body: Sequence[Node]) -> tuple[Node, ...]:
-        return tuple(_group_schedule(body, buffers, uses))
-
-    if isinstance(node, For):
-        return replace(node, body=inner(node.body))
-    if isinstance(node, While):
-        return replace(node, condition=inner(node.condition), body=inner(node.body))
-    if isinstance(node, Branch):
-        return replace(node, branches=tuple(map(inner, node.branches)))
-    return node
 
 
 def _divisors(n: int) -> list[int]:

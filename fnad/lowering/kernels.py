@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from fnad.lowering.expr import Expr, affine_parts, axis, integer, make
+from fnad.lowering.expr import B, Expr, affine_parts, axis, integer, make
 from fnad.lowering.plan import Kernel, Origin, Reduction, Store
 from fnad.lowering.walk import loads, postorder, rebuild
 
 Axes = tuple[tuple[int, int], ...]
+
+# How two parts of a reduction make one, for the kinds whose parts can be taken in any order.
+COMBINE: dict[str, Callable[[Expr, Expr], Expr]] = {
+    "add": B.add,
+    "multiply": B.multiply,
+    "max": B.maximum,
+    "min": B.minimum,
+    "and": B.bitwise_and,
+    "or": B.bitwise_or,
+}
 
 
 def build_kernel(

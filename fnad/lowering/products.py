@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from fnad.lowering.access import access, node_bodies
+from fnad.lowering.access import access, count_uses, with_bodies
 from fnad.lowering.expr import affine_parts, axis, integer, load, make
 from fnad.lowering.kernels import remade
 from fnad.lowering.plan import (
-    Branch,
     Buffer,
     Contraction,
-    For,
     Kernel,
     Matrix,
     Node,
     Reduction,
     Store,
-    While,
 )
 
 NewBuffer = Callable[[Sequence[int], np.dtype[Any]], int]
-Uses = dict[int, int]
+Uses = Mapping[int, int]
 
 # Sums of at least so many products, of results of at most so many elements, are split.
 _LONG_SUM = 2048
@@ -39,40 +36,21 @@ def arrange_products(
     body: Sequence[Node], buffers: Sequence[Buffer], new_buffer: NewBuffer
 ) -> list[Node]:
     """Redirect and split the matrix products of a schedule and of those inside it."""
-    uses: Uses = {}
-    _count_uses(body, uses)
-    return _arranged(body, {b.number: b for b in buffers}, uses, new_buffer)
-
-
-def _count_uses(body: Sequence[Node], uses: Uses) -> None:
-    for node in body:
-        inner = node_bodies(node)
-        if inner:
-            for schedule in inner:
-                _count_uses(schedule, uses)
-        found = access(node)
-        for number in found.reads | found.writes:
-            uses[number] = uses.get(number, 0) + 1
+    return _arranged(body, {b.number: b for b in buffers}, count_uses(body), new_buffer)
 
 
 def _arranged(
     body: Sequence[Node], buffers: dict[int, Buffer], uses: Uses, new_buffer: NewBuffer
 ) -> list[Node]:
-    def inner(schedule: Sequence[Node]) -> tuple[Node, ...]:
-        return tuple(_arranged(schedule, buffers, uses, new_buffer))
+    def inner(schedule: Sequence[Node]) -> list[Node]:
+        return _arranged(schedule, buffers, uses, new_buffer)
 
     result: list[Node] = []
     for node in _redirected(body, buffers, uses):
         if isinstance(node, Contraction):
             result += _in_blocks(node, new_buffer)
-        elif isinstance(node, For):
-            result.append(replace(node, body=inner(node.body)))
-        elif isinstance(node, While):
-            result.append(replace(node, condition=inner(node.condition), body=inner(node.body)))
-        elif isinstance(node, Branch):
-            result.append(replace(node, branches=tuple(map(inner, node.branches))))
         else:
-            result.append(node)
+            result.append(with_bodies(node, inner))
     return result
 
 
@@ -106,9 +84,7 @@ def _redirected(body: Sequence[Node], buffers: dict[int, Buffer], uses: Uses) ->
     return [node for node in result if node is not None]
 
 
-def _permuted(
-    product: Contraction, copy: Kernel, buffers: dict[int, Buffer]
-) -> Contraction | None:
+def _permuted(product: Contraction, copy: Kernel, buffers: dict[int, Buffer]) -> Contraction | None:
     """The product that writes where the kernel copies to, or None if it is no copy."""
     store = copy.stores[0]
     if copy.sequential or store.combine is not None or store.when is not None:

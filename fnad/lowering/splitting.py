@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from fnad.lowering.access import kernel_exprs
+from fnad.lowering.access import kernel_exprs, with_bodies
 from fnad.lowering.expr import B, Expr, axis, integer, load, make
-from fnad.lowering.kernels import mapped, remade
-from fnad.lowering.plan import Branch, For, Kernel, Node, Reduction, Store, While
+from fnad.lowering.kernels import COMBINE, mapped, remade
+from fnad.lowering.plan import Kernel, Node, Reduction, Store
 from fnad.lowering.walk import rebuild
 
 # Smaller reductions run as they are.
@@ -28,15 +28,6 @@ _MAX_BLOCKS = 64
 _MIN_TERMS = 16
 _MIN_CONTIGUOUS_TERMS = 4096
 
-_COMBINE: dict[str, Callable[[Expr, Expr], Expr]] = {
-    "add": B.add,
-    "multiply": B.multiply,
-    "max": B.maximum,
-    "min": B.minimum,
-    "and": B.bitwise_and,
-    "or": B.bitwise_or,
-}
-
 NewBuffer = Callable[[Sequence[int], np.dtype[Any]], int]
 
 
@@ -46,16 +37,8 @@ def split_reductions(body: Sequence[Node], new_buffer: NewBuffer) -> list[Node]:
     for node in body:
         if isinstance(node, Kernel):
             result += _split(node, new_buffer)
-        elif isinstance(node, For):
-            result.append(replace(node, body=tuple(split_reductions(node.body, new_buffer))))
-        elif isinstance(node, While):
-            inner = [tuple(split_reductions(b, new_buffer)) for b in (node.condition, node.body)]
-            result.append(replace(node, condition=inner[0], body=inner[1]))
-        elif isinstance(node, Branch):
-            branches = tuple(tuple(split_reductions(b, new_buffer)) for b in node.branches)
-            result.append(replace(node, branches=branches))
         else:
-            result.append(node)
+            result.append(with_bodies(node, lambda inner: split_reductions(inner, new_buffer)))
     return result
 
 
@@ -87,7 +70,7 @@ def _split(kernel: Kernel, new_buffer: NewBuffer) -> list[Node]:
         total = make("reduced", (), r.accumulator, len(final) - 1)
         rest = extent - terms * blocks
         if rest:
-            total = _COMBINE[r.kind](total, _tail(r, terms * blocks, rest, final))
+            total = COMBINE[r.kind](total, _tail(r, terms * blocks, rest, final))
         totals.append(B.convert(total, r.dtype))
     first_step = Kernel(
         ((first, blocks), *kernel.axes), tuple(partial), tuple(stores), origin=kernel.origin
@@ -131,7 +114,7 @@ def _blocks(kernel: Kernel) -> int | None:
     if kernel.sequential or not reductions or not all(r.axes for r in reductions):
         return None
     terms = {tuple(n for _, n in r.axes) for r in reductions}
-    if len(terms) != 1 or any(r.kind not in _COMBINE for r in reductions):
+    if len(terms) != 1 or any(r.kind not in COMBINE for r in reductions):
         return None
     extents = terms.pop()
     points = math.prod(extent for _, extent in kernel.axes)

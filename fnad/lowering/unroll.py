@@ -16,7 +16,7 @@ import numpy as np
 from fnad.lowering.access import kernel_exprs
 from fnad.lowering.costs import operations_of
 from fnad.lowering.expr import B, Expr, Reduce, axis, integer, load, reduce
-from fnad.lowering.kernels import build_kernel, store_parts
+from fnad.lowering.kernels import COMBINE, build_kernel, store_parts
 from fnad.lowering.plan import Buffer, Contraction, Copy, Kernel, Matrix, Node, Reduction, Store
 from fnad.lowering.walk import rebuild
 
@@ -64,9 +64,7 @@ def _count(axes: Axes) -> int:
 def _few(kernel: Kernel) -> bool:
     elements = _count(kernel.axes)
     terms = max((_count(r.axes) for r in kernel.reductions), default=1)
-    if max(elements, terms) > MAX_ELEMENTS or any(
-        r.kind not in _COMBINE for r in kernel.reductions
-    ):
+    if max(elements, terms) > MAX_ELEMENTS or any(r.kind not in COMBINE for r in kernel.reductions):
         return False
     return operations_of(kernel_exprs(kernel)) * elements * terms <= MAX_OPERATIONS
 
@@ -94,7 +92,7 @@ def _reduced(r: Reduction, leaf: Callable[[Expr], Expr | None]) -> Expr:
     for point in _points(r.axes):
         [term] = rebuild([r.value], functools.partial(_first, point, leaf))
         terms.append(B.convert(term, r.accumulator))
-    return B.convert(_balanced(_COMBINE[r.kind], terms), r.dtype)
+    return B.convert(_balanced(COMBINE[r.kind], terms), r.dtype)
 
 
 def _first(
@@ -110,16 +108,6 @@ def _balanced(combine: Callable[[Expr, Expr], Expr], terms: list[Expr]) -> Expr:
         pairs = [combine(x, y) for x, y in zip(terms[::2], terms[1::2])]
         terms = pairs + terms[2 * len(pairs) :]
     return terms[0]
-
-
-_COMBINE: dict[str, Callable[[Expr, Expr], Expr]] = {
-    "add": B.add,
-    "multiply": B.multiply,
-    "max": B.maximum,
-    "min": B.minimum,
-    "and": B.bitwise_and,
-    "or": B.bitwise_or,
-}
 
 
 def _copies(node: Copy, buffers: Mapping[int, Buffer]) -> Points:
