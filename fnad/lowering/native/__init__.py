@@ -1,5 +1,6 @@
 """Native calls: memory of results, and calls of compiled functions without Python in between.
 
-Reading order: ``capi`` (CPython and NumPy seen from machine code), ``pool``, ``signatures``,
-``calls``; ``pool.ll`` and ``calls.ll`` are the code itself.
+Reading order: ``capi`` (CPython and NumPy seen from machine code), ``pool``, ``routine``,
+``signatures``, ``calls``. The code itself is LLVM IR: ``pool.ll``, and ``objects.ll``,
+``arguments.ll``, ``results.ll``, ``calls.ll``.
 """

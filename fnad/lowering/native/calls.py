@@ -127,10 +127,15 @@ def available() -> bool:
     return _available
 
 
+def _source() -> str:
+    names = ("objects", "arguments", "results", "calls")
+    return "\n".join(Path(__file__).with_name(f"{name}.ll").read_text() for name in names)
+
+
 @functools.cache
 def _dispatch() -> int:
     """The vectorcall of instances, compiled when it is first needed."""
-    module = compile_module(Path(__file__).with_name("calls.ll").read_text(), VECTOR_CODE)
+    module = compile_module(_source(), VECTOR_CODE)
     objects = [np.ndarray, float, int, True, False, None, tuple, get_pool().handler]
     objects += [sys.intern("__call__"), active_traces, bound_names]
     words = ctypes.c_int64 * (len(objects) + 1)
