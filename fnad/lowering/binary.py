@@ -29,7 +29,8 @@ ArrayType = tuple[tuple[int, ...], np.dtype[Any]]
 class Binary:
     """A compiled plan.
 
-    ``inputs`` and ``outputs`` are types, ``constants`` the arrays for the last of the inputs.
+    ``inputs`` and ``outputs`` are types, ``constants`` the arrays for the last of the inputs, of
+    which the very last is the table of the program's calls (`fnad.lowering.llvm.table`).
     ``updates`` says for each output which input it updates in place, or -1. The arena takes
     ``shared_size`` bytes, and ``thread_size`` for each thread. ``is_long`` says whether other
     threads should have the interpreter while it runs.
@@ -93,10 +94,13 @@ def binary_of(plan: Plan, stamped: bool = False) -> Binary:
     places = {number: i for i, number in enumerate(plan.inputs)}
     return Binary(
         machine_code(emitted.text, emitted.recipe),
-        tuple([(buffers[n].shape, buffers[n].dtype) for n in plan.inputs]),
+        (
+            *((buffers[n].shape, buffers[n].dtype) for n in plan.inputs),
+            (emitted.table.shape, emitted.table.dtype),
+        ),
         tuple([(buffers[n].shape, buffers[n].dtype) for n in plan.outputs]),
         tuple([places.get(number, -1) for number in plan.outputs]),
-        plan.constants,
+        (*plan.constants, emitted.table),
         emitted.shared_size,
         emitted.thread_size,
         runs_long(plan),

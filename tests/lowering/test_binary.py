@@ -42,7 +42,7 @@ def same(a, b):
 def test_bytes_hold_all_of_a_binary(folder):
     made = binary_of(lower_jaxpr(jaxpr_of(softmax, X)))
     again = Binary.from_bytes(made.to_bytes())
-    assert again == made
+    assert again.to_bytes() == made.to_bytes()
     for got, want in zip(Executable(again)([X]), Executable(made)([X]), strict=True):
         assert same(got, want)
 
@@ -57,7 +57,7 @@ def test_constants_of_rules_are_kept(folder):
 
     program = jaxpr_of(lambda x, t: fnad.jvp(double.bind, (x,), (t,)), table, table)
     made = binary_of(lower_jaxpr(program))
-    assert len(made.constants) == 1
+    assert len(made.constants) == 2  # and the table of calls
     again = Binary.from_bytes(made.to_bytes())
     out, tangent = Executable(again)([table, np.ones((2, 3))])
     np.testing.assert_array_equal(out, 2 * table)

@@ -1,8 +1,9 @@
 """Prints a whole plan as an LLVM module.
 
 Each node becomes a function over a range of its tasks (`functions`); its buffers are ``noalias``
-parameters, which is what lets LLVM vectorise it. ``fnad.entry`` holds the loops and branches of
-the plan and calls the functions: directly, or through the thread pool if there is enough to do.
+parameters. ``fnad.entry`` holds the loops and branches of the plan; between them, it has the calls
+of functions made from a table (`table`): directly, or through the thread pool if there is enough to
+do.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from fnad.lowering.access import count_uses
-from fnad.lowering.llvm import threads, work
-from fnad.lowering.llvm.functions import Callee, Functions
+import numpy as np
+
+from fnad.lowering.access import count_uses, node_bodies
+from fnad.lowering.llvm import table, work
+from fnad.lowering.llvm.functions import TASKS, Callee, Functions
 from fnad.lowering.llvm.leaves import Leaf
 from fnad.lowering.llvm.loops import CONTROL
 from fnad.lowering.llvm.small_loops import SmallLoop
@@ -23,9 +26,6 @@ from fnad.lowering.llvm.writer import INT64, Function, Module, Value
 from fnad.lowering.plan import Branch, For, Node, Plan, While
 
 ENTRY = "fnad.entry"
-
-# LLVM's time for a basic block grows faster than its length.
-_CALLS_IN_BLOCK = 64
 
 # The arena begins with the number of threads that it has scratch memory for.
 _HEADER = 64
@@ -39,6 +39,7 @@ class Emitted:
 
     text: str
     recipe: Recipe
+    table: np.ndarray
     shared_size: int
     thread_size: int
 
@@ -47,16 +48,22 @@ def emit_plan(plan: Plan, stamped: bool = False) -> Emitted:
     """Print a plan as LLVM IR.
 
     The module defines ``void fnad.entry(ptr data, ptr arena)``. ``data`` is a table of the
-    addresses of the elements of inputs, then of outputs, all C-contiguous and aligned. ``arena``
-    is memory aligned to 64 bytes, ``shared_size + threads * thread_size`` bytes; its first eight
-    hold ``threads``, at most so many take part. With ``stamped``, the time before each node and
-    after the last one is written (seconds and nanoseconds) to a further array of the table.
+    addresses of the elements of inputs, of ``table``, of outputs, all C-contiguous and aligned.
+    ``arena`` is memory aligned to 64 bytes, ``shared_size + threads * thread_size`` bytes; its
+    first eight hold ``threads``, at most so many take part. With ``stamped``, the time before each
+    node and after the last one is written (seconds and nanoseconds) to a further array.
     """
     emitter = _Emitter(plan)
     emitter.emit(stamped)
     functions = emitter.functions
     recipe = OPTIMIZED if emitter.module.needs_optimizer else VECTOR_CODE
-    return Emitted(emitter.module.text(), recipe, emitter.scratch_offset, functions.scratch)
+    return Emitted(
+        emitter.module.text(),
+        recipe,
+        emitter.table.array(),
+        emitter.scratch_offset,
+        functions.scratch,
+    )
 
 
 class _Emitter:
@@ -65,24 +72,22 @@ class _Emitter:
         self.buffers = {b.number: b for b in plan.buffers}
         self.module = Module()
         self.functions = Functions(self.module, self.buffers)
-        # There is nothing to optimise in a list of calls, and thousands of them take long.
         self.entry = Function(
-            self.module,
-            ENTRY,
-            ["ptr %data", "ptr %arena"],
-            attributes="noinline optnone nounwind",
-            linkage="",
+            self.module, ENTRY, ["ptr %data", "ptr %arena"], "void", "nounwind", linkage=""
         )
-        self.calls = 0
-        arrays = (*plan.inputs, *plan.outputs)
+        self.table = table.Table()
+        self.pending = len(self.table)  # where the calls begin that the entry does not make yet
+        arrays = (*plan.inputs, None, *plan.outputs)  # None: the table
         self.positions = {number: position for position, number in enumerate(arrays)}
         self.counters: dict[int, Value] = {}
+        self.turns = {n: i for i, n in enumerate(sorted(_counters(plan.body)))}
+        self.turns_at = self.entry.alloca("i64", len(self.turns)) if self.turns else "null"
         self.uses = count_uses(plan.body)
         self.scratch_offset = _HEADER + (plan.arena_size + 63) // 64 * 64
-        self.contexts: dict[int, str] = {}  # memory for the arguments of parallel calls, by size
 
     def emit(self, stamped: bool) -> None:
         f = self.entry
+        self.module.declare(table.RUN, table.DECLARATION)
         if stamped:
             self.stamped_body()
         else:
@@ -95,7 +100,7 @@ class _Emitter:
         """The plan with a look at the clock between its nodes."""
         f = self.entry
         self.module.declare("clock_gettime", "declare i32 @clock_gettime(i32, ptr)")
-        position = len(self.plan.inputs) + len(self.plan.outputs)
+        position = len(self.plan.inputs) + 1 + len(self.plan.outputs)
         slot = f.raw(f"getelementptr inbounds ptr, ptr %data, i64 {position}")
         stamps = f.raw(f"load ptr, ptr {slot}", "stamps")
         for i in range(len(self.plan.body) + 1):
@@ -105,77 +110,82 @@ class _Emitter:
 
     def pointer(self, number: int) -> str:
         """Where a buffer lies; found anew for each use, as thousands would fill the stack."""
-        f = self.entry
         position = self.positions.get(number)
-        if position is None:
-            offset = self.buffers[number].offset
-            assert offset is not None
-            return self._in_arena(_HEADER + offset)
-        slot = f.raw(f"getelementptr inbounds ptr, ptr %data, i64 {position}")
-        return f.raw(f"load ptr, ptr {slot}", "buffer")
-
-    def _in_arena(self, offset: int) -> str:
+        if position is not None:
+            return self._in_data(position)
+        offset = self._offset(number)
         return self.entry.raw(f"getelementptr inbounds i8, ptr %arena, i64 {offset}", "buffer")
 
+    def _in_data(self, position: int) -> str:
+        slot = self.entry.raw(f"getelementptr inbounds ptr, ptr %data, i64 {position}")
+        return self.entry.raw(f"load ptr, ptr {slot}", "buffer")
+
+    def _offset(self, number: int) -> int:
+        """Where a temporary buffer lies in the arena."""
+        offset = self.buffers[number].offset
+        assert offset is not None
+        return _HEADER + offset
+
     def body(self, nodes: Iterable[Node]) -> None:
+        """Print nodes."""
         for node in nodes:
             if isinstance(node, (For, While, Branch)):
                 self._loop(node)
             elif work.tasks(node):
-                self._call(node, self.functions.of_node(node, self.counters))
+                count, chunk = work.tasks(node), work.chunk(node, self.buffers)
+                self._call(node, self.functions.of_node(node, self.counters), count, chunk)
+        self._run()
 
     def _loop(self, node: For | While | Branch) -> None:
         """A loop, as one function if its body is small, else around the calls of its nodes."""
         small = SmallLoop(node, self.buffers, self.uses)
         if small.fits:
             leaf = Leaf(small.arguments, small.exprs, small.emit)
-            self._call_directly(node, self.functions.of_leaf(node, leaf, self.counters), 1)
+            self._call(node, self.functions.of_leaf(node, leaf, self.counters), 1, 1)
         else:
+            self._run()
             CONTROL[type(node)](self, node)
 
     # -- calls ------------------------------------------------------------------------------
 
-    def _call(self, node: Any, callee: Callee) -> None:
-        count, chunk = work.tasks(node), work.chunk(node, self.buffers)
-        if chunk < count:
-            self._call_in_parallel(node, callee, count, chunk)
-        else:
-            self._call_directly(node, callee, count)
-
-    def _call_directly(self, node: Any, callee: Callee, count: int) -> None:
-        arguments = callee.arguments(*self._bindings(callee))
-        self._emit_call(node, callee.name, [*arguments, "i64 0", f"i64 {count}"])
-
-    def _call_in_parallel(self, node: Any, callee: Callee, count: int, chunk: int) -> None:
-        f = self.entry
-        words = callee.arguments(*self._bindings(callee))
-        context = self._context(len(words))
-        for i, word in enumerate(words):
-            f.emit(f"store {word}, ptr {f.element(context, INT64, i)}")
-        threads_in_arena = f.load("%arena", INT64)
-        task = self.functions.task(callee)
-        arguments = [f"ptr @{task}", f"ptr {context}", f"i64 {count}", f"i64 {chunk}"]
-        self._emit_call(node, threads.PARALLEL, [*arguments, threads_in_arena.typed])
-
-    def _bindings(self, callee: Callee) -> tuple[list[str], list[Value], str]:
-        """A callee's buffers, turns and scratch memory, here."""
-        pointers = [self.pointer(n) for n in callee.buffers]
-        turns = [self.counters[t] for t in callee.turns]
-        return pointers, turns, self._in_arena(self.scratch_offset) if callee.scratch else ""
-
-    def _context(self, words: int) -> str:
-        size = 1 << max(words - 1, 0).bit_length()
-        if size not in self.contexts:
-            self.contexts[size] = self.entry.alloca("i64", size)
-        return self.contexts[size]
-
-    def _emit_call(self, node: Any, name: str, arguments: list[str]) -> None:
-        f = self.entry
+    def _call(self, node: Any, callee: Callee, count: int, chunk: int) -> None:
+        """Append a call to the table."""
         if node.origin:
-            f.comment(str(node.origin))
-        f.emit(f"call void @{name}({', '.join(arguments)})")
-        self.calls += 1
-        if self.calls % _CALLS_IN_BLOCK == 0:
-            after = f.fresh("next")
-            f.jump(after)
-            f.label(after)
+            self.entry.comment(f"{callee.name}: {node.origin}")
+        context = [self._word(n) for n in callee.buffers]
+        context += [table.word(table.TURN, self.turns[t]) for t in callee.turns]
+        if callee.scratch:
+            context.append(table.word(table.ARENA, self.scratch_offset))
+        size = chunk if chunk < count else 0
+        self.table.add(self.functions.task(callee), count, size, context)
+
+    def _word(self, number: int) -> int:
+        position = self.positions.get(number)
+        if position is not None:
+            return table.word(table.DATA, position)
+        return table.word(table.ARENA, self._offset(number))
+
+    def _run(self) -> None:
+        """Print the making of the calls that the table has and the entry does not."""
+        first, last = self.pending, len(self.table)
+        if first == last:
+            return
+        self.pending = last
+        f = self.entry
+        for number, turn in self.counters.items():
+            f.store(turn, f.element(self.turns_at, INT64, self.turns[number]))
+        calls = self._in_data(len(self.plan.inputs))
+        arguments = f"ptr {calls}, i64 {first}, i64 {last}, ptr {TASKS}, ptr %data, ptr %arena"
+        f.emit(f"call void @{table.RUN}({arguments}, ptr {self.turns_at})")
+
+
+def _counters(nodes: Iterable[Node]) -> set[int]:
+    """The counters of loops, those inside included."""
+    found: set[int] = set()
+    for node in nodes:
+        if isinstance(node, For):
+            found.add(node.counter)
+        if isinstance(node, (For, While, Branch)):
+            for inner in node_bodies(node):
+                found |= _counters(inner)
+    return found

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fnad.lowering.canonical import canonical
-from fnad.lowering.llvm import threads
 from fnad.lowering.llvm.expressions import ExpressionPrinter
 from fnad.lowering.llvm.leaves import BEGIN, END, SCRATCH, Leaf, leaf, member
 from fnad.lowering.llvm.writer import INT64, Function, Module, Value
 from fnad.lowering.plan import Buffer, Group
 from fnad.lowering.walk import postorder
 
+TASKS = "@fnad.tasks"
 _STRIDE = "@fnad.scratch.stride"
 
 # The scratch memories of threads share no cache line, and no page if they are large.
@@ -63,6 +63,7 @@ class Functions:
         self.scratch = 0
         self._names: dict[tuple[str, ...], str] = {}  # by what functions do
         self._printed: dict[Any, Callee] = {}  # by what leaves do, see `_shared`
+        self._tasks: dict[str, int] = {}  # their numbers
 
     def of_node(self, node: Any, turns: Iterable[int]) -> Callee:
         """The function of a leaf or a group, inside loops whose counters are ``turns``."""
@@ -176,44 +177,46 @@ class Functions:
             self.module.add(f)
         return Callee(shared, callee.buffers, callee.turns, callee.scratch)
 
-    # -- threads ----------------------------------------------------------------------------
+    # -- tasks ------------------------------------------------------------------------------
 
-    def task(self, callee: Callee) -> str:
-        """The function that the thread pool calls for some tasks of ``callee``.
+    def task(self, callee: Callee) -> int:
+        """The number of the function, in the table `TASKS`, that calls ``callee`` for some tasks.
 
         Its context is an array of eight-byte words: pointers, turns, and where the scratch
         memories of the threads begin.
         """
         name = f"{callee.name}.task"
+        if name not in self._tasks:
+            self._tasks[name] = len(self._tasks)
+            self._define_task(name, callee)
+        return self._tasks[name]
 
-        def define(module: Module) -> None:
-            params = ["ptr %context", BEGIN.typed, END.typed, "i64 %slot"]
-            f = Function(module, name, params)
-            words = itertools.count()
+    def _define_task(self, name: str, callee: Callee) -> None:
+        f = Function(self.module, name, ["ptr %context", BEGIN.typed, END.typed, "i64 %slot"])
+        words = itertools.count()
 
-            def word(kind: str) -> str:
-                place = f"getelementptr inbounds i64, ptr %context, i64 {next(words)}"
-                return f.raw(f"load {kind}, ptr {f.raw(place)}")
+        def word(kind: str) -> str:
+            place = f"getelementptr inbounds i64, ptr %context, i64 {next(words)}"
+            return f.raw(f"load {kind}, ptr {f.raw(place)}")
 
-            pointers = [word("ptr") for _ in callee.buffers]
-            turns = [Value(word("i64"), INT64) for _ in callee.turns]
-            scratch = ""
-            if callee.scratch:
-                stride = f.raw(f"load i64, ptr {_STRIDE}")
-                offset = f.raw(f"mul i64 %slot, {stride}")
-                scratch = f.raw(f"getelementptr inbounds i8, ptr {word('ptr')}, i64 {offset}")
-            arguments = [*callee.arguments(pointers, turns, scratch), BEGIN.typed, END.typed]
-            f.emit(f"call void @{callee.name}({', '.join(arguments)})")
-            f.ret()
-            module.add(f)
-
-        self.module.require(name, define)
-        self.module.declare(threads.PARALLEL, threads.DECLARATION)
-        return name
+        pointers = [word("ptr") for _ in callee.buffers]
+        turns = [Value(word("i64"), INT64) for _ in callee.turns]
+        scratch = ""
+        if callee.scratch:
+            stride = f.raw(f"load i64, ptr {_STRIDE}")
+            offset = f.raw(f"mul i64 %slot, {stride}")
+            scratch = f.raw(f"getelementptr inbounds i8, ptr {word('ptr')}, i64 {offset}")
+        arguments = [*callee.arguments(pointers, turns, scratch), BEGIN.typed, END.typed]
+        f.emit(f"call void @{callee.name}({', '.join(arguments)})")
+        f.ret()
+        self.module.add(f)
 
     def finish(self) -> None:
         """Write down what is known only when all functions are."""
         self.module.declare(_STRIDE, f"{_STRIDE} = private constant i64 {self.scratch}")
+        names = ", ".join(f"ptr @{name}" for name in self._tasks)
+        kind = f"[{len(self._tasks)} x ptr]"
+        self.module.declare(TASKS, f"{TASKS} = private constant {kind} [{names}]")
 
 
 def _counts(node: Group, step: int) -> list[int]:

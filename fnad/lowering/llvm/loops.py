@@ -30,6 +30,7 @@ def emit_for(s: Schedule, node: For) -> None:
     with s.entry.loop(node.extent) as loop:
         s.counters[node.counter] = loop.index
         s.body(node.body)
+        del s.counters[node.counter]
 
 
 def emit_while(s: Schedule, node: While) -> None:

@@ -32,10 +32,10 @@ def _special(function: str) -> int:
     return cython_function("scipy.special.cython_special", function, "double (double")
 
 
-def _parallel(_: str) -> int:
+def _runtime(symbol: str) -> int:
     from fnad.lowering.llvm import threads  # it is compiled itself, and that needs this module
 
-    return threads.address()
+    return threads.runtime().address(symbol)
 
 
 def _matrix(name: str) -> int:
@@ -52,7 +52,8 @@ def _pool(function: str) -> int:
 
 # What fnad's own symbols begin with, and who knows them by the rest of the name.
 _RUNTIME: Mapping[str, Callable[[str], int]] = {
-    "fnad.parallel": _parallel,
+    "fnad.parallel": lambda _: _runtime("fnad.parallel"),
+    "fnad.run": lambda _: _runtime("fnad.run"),
     "fnad.matrix.": _matrix,
     "fnad.special.": _special,
     "fnad.pool.": _pool,

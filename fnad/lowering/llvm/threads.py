@@ -33,10 +33,8 @@ import sys
 from typing import Any
 
 from fnad import config
+from fnad.lowering.llvm import table
 from fnad.lowering.llvm.target import VECTOR_CODE, CompiledModule, compile_module
-
-PARALLEL = "fnad.parallel"
-DECLARATION = f"declare void @{PARALLEL}(ptr, ptr, i64, i64, i64) nounwind"
 
 # More threads than this never share one job.
 _MOST_THREADS = 256
@@ -54,19 +52,15 @@ _PAUSES = {"x86_64": _X86_PAUSE, "amd64": _X86_PAUSE, "aarch64": _ARM_PAUSE, "ar
 
 
 @functools.cache
-def address() -> int:
-    """The address of ``fnad.parallel``; the first call compiles the pool."""
-    module = compile_module(_text(), VECTOR_CODE)
+def runtime() -> CompiledModule:
+    """The module that defines ``fnad.parallel`` and ``fnad.run``, which lives on to the end."""
+    module = compile_module(_text() + table.IR, VECTOR_CODE)
     reset: Any = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(module.address("fnad.threads.reset"))
     start_anew = functools.partial(reset, config.num_threads_address())
     start_anew()
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=start_anew)
-    _KEPT.append(module)
-    return module.address(PARALLEL)
-
-
-_KEPT: list[CompiledModule] = []  # workers run this code until the process ends
+    return module
 
 
 def _text() -> str:
