@@ -55,7 +55,7 @@ def _content(jaxpr: Jaxpr) -> list[Any]:
         return types.setdefault(atom.aval, len(types)), _constant(atom)
 
     inputs = [define(v) for v in jaxpr.invars]
-    equations = []
+    equations: list[tuple[Any, ...]] = []
     for eqn in jaxpr.eqns:
         primitive, params = eqn.primitive, eqn.params
         if not primitive.is_own:

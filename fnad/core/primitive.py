@@ -265,6 +265,8 @@ class Primitive:
         """Apply the type rule and check what it returned."""
         rule = self.rules.get("type_rule") or self.rule("type_rule")
         out = rule(*avals, **params)
+        if type(out) is ShapedArray and not self.multiple_results:
+            return [out]
         outs = list(out) if self.multiple_results else [out]
         for aval in outs:
             if type(aval) is not ShapedArray:

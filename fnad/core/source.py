@@ -65,7 +65,7 @@ def is_internal(file: str) -> bool:
 
 
 def defined_in_package() -> bool:
-    """Whether the top level of a module of fnad is being run, with none of the user's code in it."""
+    """Whether a module of fnad is being imported, with none of the user's code at work in it."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code

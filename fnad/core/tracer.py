@@ -142,10 +142,13 @@ class Trace:
         except (TypeError, ValueError) as error:
             add_source_note(error, source)
             raise
+        if not primitive.multiple_results:
+            var = Var(avals[0])
+            self.eqns.append(Equation(primitive, atoms, (var,), params, source))
+            return Tracer(self, var, source)
         outvars = tuple([Var(a) for a in avals])
         self.eqns.append(Equation(primitive, atoms, outvars, params, source))
-        outs = [Tracer(self, v, source) for v in outvars]
-        return outs if primitive.multiple_results else outs[0]
+        return [Tracer(self, v, source) for v in outvars]
 
     def inline(self, jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:
         """Copy the equations of ``jaxpr`` into this trace, applied to ``args``."""
@@ -381,37 +384,34 @@ class Tracer:
     this class are installed by `fnad.numpy` (see `install_array_methods`).
     """
 
-    __slots__ = ("__weakref__", "recorder", "source", "variable")
+    __slots__ = ("__weakref__", "aval", "recorder", "source", "variable")
     __array_priority__ = 1000
 
     def __init__(self, trace: Trace, var: Var, source: SourceLine | None) -> None:
         self.recorder = trace
         self.variable = var
+        self.aval = var.aval
         self.source = source
 
     @property
-    def aval(self) -> ShapedArray:
-        return self.variable.aval
-
-    @property
     def shape(self) -> tuple[int, ...]:
-        return self.variable.aval.shape
+        return self.aval.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return self.variable.aval.dtype
+        return self.aval.dtype
 
     @property
     def ndim(self) -> int:
-        return len(self.variable.aval.shape)
+        return len(self.aval.shape)
 
     @property
     def size(self) -> int:
-        return self.variable.aval.size
+        return self.aval.size
 
     @property
     def weak_type(self) -> bool:
-        return self.variable.aval.weak_type
+        return self.aval.weak_type
 
     def __len__(self) -> int:
         if not self.shape:

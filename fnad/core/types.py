@@ -133,7 +133,7 @@ def aval_of(value: Any) -> ShapedArray:
     if scalar is not None:
         return scalar
     aval = getattr(value, "aval", None)
-    if isinstance(aval, ShapedArray):
+    if type(aval) is ShapedArray:
         return aval
     if isinstance(value, (np.ndarray, np.generic)):
         if value.dtype.kind not in SUPPORTED_KINDS or (

@@ -64,18 +64,18 @@ def is_weak(x: Array) -> bool:
     """Whether an operand takes the dtype of the arrays it meets (Python scalars do)."""
     kind = type(x)
     if kind is Tracer:
-        return bool(x.variable.aval.weak_type)
+        return bool(x.aval.weak_type)
     return kind is int or kind is float or kind is complex
 
 
 def dtype_of(x: Array) -> DType:
     """The dtype of an operand when it stands alone: Python's int is int64, float is float64."""
-    return x.variable.aval.dtype if type(x) is Tracer else aval_of(x).dtype
+    return x.aval.dtype if type(x) is Tracer else aval_of(x).dtype
 
 
 def promotion_key(x: Array) -> Any:
     """How an operand takes part in promotion: a dtype, or int, float, complex if it is weak."""
-    aval = x.variable.aval if type(x) is Tracer else aval_of(x)
+    aval = x.aval if type(x) is Tracer else aval_of(x)
     return promotion_operand(aval) if aval.weak_type else aval.dtype
 
 
@@ -97,7 +97,7 @@ def convert(x: Array, dtype: DType) -> Array:
     """Convert an operand to a dtype; the result is never weak."""
     kind = type(x)
     if kind is Tracer:
-        aval = x.variable.aval
+        aval = x.aval
         if (aval.dtype is dtype or aval.dtype == dtype) and not aval.weak_type:
             return x
         return convert_element_type(x, dtype)
@@ -156,7 +156,7 @@ def broadcast_shapes(shapes: Sequence[tuple[int, ...]], name: str) -> tuple[int,
 
 def broadcast_operands(xs: Sequence[Array], name: str) -> list[Array]:
     """Broadcast operands to their common shape; scalars stay scalars."""
-    shapes = [x.variable.aval.shape if type(x) is Tracer else shape_of(x) for x in xs]
+    shapes = [x.aval.shape if type(x) is Tracer else shape_of(x) for x in xs]
     distinct = set(shapes)
     if len(distinct) == 1 or (len(distinct) == 2 and () in distinct):
         return list(xs)

@@ -93,12 +93,16 @@ def elementwise(
     _check_arity(name, scalar, derivatives, "derivatives", 2)
     _check_arity(name, scalar, transpose, "transpose rules", 1)
 
+    plain = result is None and num_results == 1
+
     @primitive.type_rule
     def _(*avals: ShapedArray, **params: Any) -> Any:
-        dtype = avals[0].dtype
-        if dtype.kind not in kinds or len(avals) > 1:
-            same_dtype(name, avals)
-            check_kind(name, dtype, kinds)
+        if plain:
+            known = _common_type(avals)
+            if known is not None and known.dtype.kind in kinds:
+                return known
+        dtype = same_dtype(name, avals)
+        check_kind(name, dtype, kinds)
         aval = result_aval(name, avals, _result_dtype(result, dtype, params))
         return [aval] * num_results if num_results > 1 else aval
 
@@ -115,6 +119,19 @@ def elementwise(
 
 
 # -- type rule ----------------------------------------------------------------------------------
+
+
+def _common_type(avals: Sequence[ShapedArray]) -> ShapedArray | None:
+    """The type of the result if it is that of the first operand, as it mostly is."""
+    first = avals[0]
+    for other in avals[1:]:
+        if (
+            other.dtype is not first.dtype
+            or (other.shape != first.shape and other.shape != ())
+            or (first.weak_type and not other.weak_type)
+        ):
+            return None
+    return first
 
 
 def same_dtype(name: str, avals: Sequence[ShapedArray]) -> np.dtype[Any]:
