@@ -17,7 +17,7 @@ from fnad.lowering.llvm.writer import BOOL, INT64, DType, Function, Module, Valu
 
 UINT32, UINT64 = np.dtype(np.uint32), np.dtype(np.uint64)
 _UNSIGNED = {n: np.dtype(f"u{n}") for n in (1, 2, 4, 8)}
-_PLACE_BITS = 32  # of a row's place, below a packed key
+PLACE_BITS = 32  # of a row's place, below a packed key
 
 # Many short digits for short lanes, whose counters would cost more than the passes they save.
 _DIGIT, _SHORT_DIGIT, _SHORT = 11, 8, 1 << 15
@@ -86,10 +86,43 @@ def value_of(f: Function, key: Value, dtype: DType) -> Value:
     return b.bitcast(b.where(positive, b.bitwise_xor(key, sign), b.bitwise_not(key)), dtype)
 
 
-def _is_negative_zero(f: Function, x: Value) -> Value:
+def is_negative_zero(f: Function, x: Value) -> Value:
+    """Where a float is -0.0."""
     unsigned = _UNSIGNED[x.dtype.itemsize]
     sign = f.b.constant(1 << (_bits(x.dtype) - 1), unsigned)
     return f.b.equal(f.b.bitcast(x, unsigned), sign)
+
+
+def any_lane(f: Function, condition: Value) -> Value:
+    """Whether a condition holds in any lane."""
+    if condition.lanes == 1:
+        return condition
+    symbol = f"llvm.vector.reduce.or.v{condition.lanes}i1"
+    f.module.declare(symbol, f"declare i1 @{symbol}(<{condition.lanes} x i1>)")
+    return f.value(f"call i1 @{symbol}({condition.typed})", BOOL)
+
+
+def restore_zeros(
+    f: Function, source: str, out: str, dtype: DType, n: Value, stride: Value
+) -> None:
+    """Zeros of both signs are equal: let them come in the order in which they came."""
+    b = f.b
+    zero, one = b.constant(0.0, dtype), b.constant(1, INT64)
+    slot = f.alloca("i64")  # where the next zero goes
+    f.store(b.constant(0, INT64), slot)
+
+    def each(
+        condition: Callable[[Value, Value], Value], action: Callable[[Value, Value], None]
+    ) -> None:
+        with f.loop(n) as i:
+            x = f.load(f.element(source, dtype, b.multiply(i.index, stride)), dtype)
+            with f.when(condition(x, zero)):
+                to = f.load(slot, INT64)
+                action(x, to)
+                f.store(b.add(to, one), slot)
+
+    each(b.less, lambda x, to: None)
+    each(b.equal, lambda x, to: f.store(x, f.element(out, dtype, b.multiply(to, stride))))
 
 
 # -- passes -------------------------------------------------------------------------------------
@@ -252,7 +285,7 @@ class _Lane:
         self._vectors(wide, [], read)
         if zeros is not None:
             with f.when(zeros):
-                self._restore_zeros(keys, wide)
+                restore_zeros(f, source, out, dtype, self.n, self.stride)
 
     def _write_keys(self, source: str, dtype: DType, wide: DType) -> Value | None:
         """Write the keys; returns whether there is a -0.0 among floats."""
@@ -263,18 +296,11 @@ class _Lane:
             f.store(b.convert(key_of(f, x), wide), f.element(self.regions[0], wide, i))
             if not carried:
                 return []
-            return [b.bitwise_or(carried[0], self._any(_is_negative_zero(f, x)))]
+            return [b.bitwise_or(carried[0], any_lane(f, is_negative_zero(f, x)))]
 
         found = [b.constant(False, BOOL)] if dtype.kind == "f" else []
         carried = self._vectors(wide, found, write)
         return carried[0] if carried else None
-
-    def _any(self, condition: Value) -> Value:
-        if condition.lanes == 1:
-            return condition
-        symbol = f"llvm.vector.reduce.or.v{condition.lanes}i1"
-        self.f.module.declare(symbol, f"declare i1 @{symbol}(<{condition.lanes} x i1>)")
-        return self.f.value(f"call i1 @{symbol}({condition.typed})", BOOL)
 
     def _vectors(
         self,
@@ -299,27 +325,6 @@ class _Lane:
             )
         return carried
 
-    def _restore_zeros(self, keys: str, wide: DType) -> None:
-        """Zeros of both signs are equal: they come in the order in which they came."""
-        f, b, [dtype] = self.f, self.b, self.dtypes
-        zero = b.constant(0.0, dtype)
-        least = b.convert(key_of(f, b.constant(-0.0, dtype)), wide)
-
-        def below(i: Value) -> Value:
-            inside = b.less(i, self.n)
-            safe = b.where(inside, i, self._index(0))
-            return b.bitwise_and(inside, b.less(f.load(f.element(keys, wide, safe), wide), least))
-
-        (place,) = f.repeat([self._index(0)], below, lambda i: [b.add(i, self._index(1))])
-        slot = f.alloca("i64")
-        f.store(place, slot)
-        with f.loop(self.n) as i:
-            x = f.load(self._at(self.sources[0], dtype, i.index), dtype)
-            with f.when(b.equal(x, zero)):
-                to = f.load(slot, INT64)
-                f.store(x, self._at(self.outs[0], dtype, to))
-                f.store(b.add(to, self._index(1)), slot)
-
     # -- rows -------------------------------------------------------------------------------
 
     def _sort_rows(self) -> None:
@@ -331,7 +336,7 @@ class _Lane:
         for number in reversed(range(self.num_keys)):
             first = number == self.num_keys - 1
             self._write_rows(number, current, packed, first)
-            shift = _PLACE_BITS if packed else 0
+            shift = PLACE_BITS if packed else 0
             columns = _Columns(dtypes, shift, _bits(keys[number]), self.digit)
             count = len(dtypes)
             swapped = self._passes(columns, current[:count], other[:count])
@@ -350,7 +355,7 @@ class _Lane:
         if not packed:
             return b.convert(f.load(f.element(columns[1], UINT32, i), UINT32), INT64)
         row = f.load(f.element(columns[0], UINT64, i), UINT64)
-        low = b.bitwise_and(row, b.constant((1 << _PLACE_BITS) - 1, UINT64))
+        low = b.bitwise_and(row, b.constant((1 << PLACE_BITS) - 1, UINT64))
         return b.bitcast(low, INT64)
 
     def _write_rows(self, number: int, columns: Sequence[str], packed: bool, first: bool) -> None:
@@ -359,10 +364,10 @@ class _Lane:
             place = i.index if first else self._place(columns, packed, i.index)
             x = f.load(self._at(self.sources[number], dtype, place), dtype)
             if dtype.kind == "f":  # -0.0 equals 0.0
-                x = b.where(_is_negative_zero(f, x), b.constant(0.0, dtype), x)
+                x = b.where(is_negative_zero(f, x), b.constant(0.0, dtype), x)
             row = b.convert(key_of(f, x), UINT64)
             if packed:
-                row = b.left_shift(row, b.constant(_PLACE_BITS, UINT64))
+                row = b.left_shift(row, b.constant(PLACE_BITS, UINT64))
                 row = b.bitwise_or(row, b.bitcast(place, UINT64))
             else:
                 f.store(b.convert(place, UINT32), f.element(columns[1], UINT32, i.index))

@@ -1,4 +1,4 @@
-"""Stable sorts: by radix (`radix`) of long lanes, by merging of short ones.
+"""Stable sorts: by radix (`radix`) of long lanes, by merging of short ones, by `networks` of many.
 
 There is one function per combination of dtypes.
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fnad.lowering.llvm import radix
+from fnad.lowering.llvm import networks, radix
 from fnad.lowering.llvm.writer import (
     BOOL,
     FLOAT16,
@@ -173,8 +173,13 @@ class _Sort:
 
 
 def tasks(shape: tuple[int, int, int]) -> int:
-    """How many lanes there are."""
-    return shape[0] * shape[2]
+    """How many tasks there are: lanes, or blocks of short ones."""
+    outer, n, inner = shape
+    return -(-outer * inner // _block(n))
+
+
+def _block(n: int) -> int:
+    return networks.LANES if n <= networks.LONGEST else 1
 
 
 def emit_sort(
@@ -191,26 +196,69 @@ def emit_sort(
 
     ``scratch`` has `scratch_bytes` bytes.
     """
-    _, n, inner = shape
+    outer, n, inner = shape
     if 0 in shape:
         return
-    b = f.b
-    f.module.needs_optimizer = True
     begin, end = bounds
+    sort_lane = _sort_long if _is_long(n) else _sort_short
     with f.loop(end, start=begin) as task:
-        outer = b.divide(task.index, b.constant(inner, INT64))
-        lane = b.subtract(task.index, b.multiply(outer, b.constant(inner, INT64)))
-        start = b.add(b.multiply(outer, b.constant(n * inner, INT64)), lane)
-        ins, results = (
-            [f.element(p, dtype, start) for p, dtype in zip(pointers, dtypes, strict=True)]
-            for pointers in (sources, outs)
-        )
-        if _is_long(n):
-            symbol = radix.require_lane(f.module, dtypes, num_keys, n)
-            pointers = ", ".join(f"ptr {p}" for p in (*ins, *results, scratch))
-            f.emit(f"call void @{symbol}({pointers}, i64 {n}, i64 {inner})")
+        first = f.b.multiply(task.index, f.b.constant(_block(n), INT64))
+        if networks.fits(dtypes, num_keys, shape):
+            _sort_together(f, outs, sources, dtypes, shape, first, scratch)
         else:
-            _sort_short(f, results, ins, dtypes, (n, inner), num_keys, scratch)
+            last = f.b.add(first, f.b.constant(_block(n), INT64))
+            last = f.b.minimum(last, f.b.constant(outer * inner, INT64))
+            with f.loop(last, start=first) as lane:
+                start = _starts(f, lane.index, n, inner)
+                ins, results = (
+                    [f.element(p, dtype, start) for p, dtype in zip(pointers, dtypes, strict=True)]
+                    for pointers in (sources, outs)
+                )
+                sort_lane(f, results, ins, dtypes, (n, inner), num_keys, scratch)
+
+
+def _starts(f: Function, lane: Value, n: int, inner: int) -> Value:
+    """Where lanes begin."""
+    b = f.b
+    if inner == 1:
+        return b.multiply(lane, b.constant(n, INT64))
+    outer = b.divide(lane, b.constant(inner, INT64))
+    rest = b.subtract(lane, b.multiply(outer, b.constant(inner, INT64)))
+    return b.add(b.multiply(outer, b.constant(n * inner, INT64)), rest)
+
+
+def _sort_together(
+    f: Function,
+    outs: Sequence[str],
+    sources: Sequence[str],
+    dtypes: Sequence[DType],
+    shape: tuple[int, int, int],
+    first: Value,
+    scratch: str,
+) -> None:
+    """Sort the lanes of a block; those behind the last one are that one once more."""
+    outer, n, inner = shape
+    b = f.b
+    lanes = b.add(first, b.iota(INT64, networks.LANES))
+    starts = _starts(f, b.minimum(lanes, b.constant(outer * inner - 1, INT64)), n, inner)
+    symbol = networks.require_network(f.module, dtypes)
+    pointers = ", ".join(f"ptr {p}" for p in (*sources, *outs, scratch))
+    f.emit(f"call void @{symbol}({pointers}, i64 {n}, i64 {inner}, {starts.typed})")
+
+
+def _sort_long(
+    f: Function,
+    outs: Sequence[str],
+    sources: Sequence[str],
+    dtypes: Sequence[DType],
+    shape: tuple[int, int],
+    num_keys: int,
+    scratch: str,
+) -> None:
+    n, stride = shape
+    symbol = radix.require_lane(f.module, dtypes, num_keys, n)
+    pointers = ", ".join(f"ptr {p}" for p in (*sources, *outs, scratch))
+    f.emit(f"call void @{symbol}({pointers}, i64 {n}, i64 {stride})")
 
 
 def _sort_short(
@@ -254,6 +302,7 @@ def _lane_bytes(dtype: DType, n: int) -> int:
 
 def scratch_bytes(dtypes: Sequence[DType], n: int) -> int:
     """What `emit_sort` needs."""
+    together = networks.scratch_bytes(n) if n <= networks.LONGEST else 0
     if _is_long(n):
-        return radix.scratch_bytes(n)
-    return 2 * sum(_lane_bytes(dtype, n) for dtype in dtypes)
+        return max(together, radix.scratch_bytes(n))
+    return together + 2 * sum(_lane_bytes(dtype, n) for dtype in dtypes)
