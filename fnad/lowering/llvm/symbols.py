@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 
-from fnad.lowering.llvm.libraries import c_function, cython_function
+from fnad.lowering.llvm.libraries import c_function
 from fnad.lowering.native.capi import numpy_function, python_function
 
 
@@ -28,10 +28,6 @@ def address_of(symbol: str) -> int:
     return c_function(symbol)
 
 
-def _special(function: str) -> int:
-    return cython_function("scipy.special.cython_special", function, "double (double")
-
-
 def _runtime(symbol: str) -> int:
     from fnad.lowering.llvm import threads  # it is compiled itself, and that needs this module
 
@@ -42,6 +38,12 @@ def _matrix(name: str) -> int:
     from fnad.lowering.llvm.matrix import library  # likewise
 
     return library.address(name)
+
+
+def _maths(name: str) -> int:
+    from fnad.lowering.llvm.maths import payne_hanek  # likewise
+
+    return payne_hanek.address(name)
 
 
 def _pool(function: str) -> int:
@@ -55,7 +57,7 @@ _RUNTIME: Mapping[str, Callable[[str], int]] = {
     "fnad.parallel": lambda _: _runtime("fnad.parallel"),
     "fnad.run": lambda _: _runtime("fnad.run"),
     "fnad.matrix.": _matrix,
-    "fnad.special.": _special,
+    "fnad.maths.": _maths,
     "fnad.pool.": _pool,
     "fnad.numpy.": numpy_function,
     "Py": lambda name: python_function("Py" + name),

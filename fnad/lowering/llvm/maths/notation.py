@@ -268,6 +268,19 @@ def clamp(x: Number, low: Scalar, high: Scalar) -> Number:
     return where(limit > x, limit, x)
 
 
+def two_sum(x: Number, y: Number) -> tuple[Number, Number]:
+    """The rounded sum and its error (Knuth)."""
+    total = x + y
+    back = total - x
+    return total, (x - (total - back)) + (y - back)
+
+
+def fast_two_sum(x: Number | float, y: Number) -> tuple[Number, Number]:
+    """The rounded sum and its error, for x = 0 or larger than y (Dekker)."""
+    total = x + y
+    return total, y - (total - x)
+
+
 def whole_part(x: Number, factor: float, offset: int = 0) -> tuple[Number, Number]:
     """``(n, bits)``: n = rint(x * factor), and an integer whose low bits are n + offset."""
     magic = 1.5 * 2.0**x.mantissa + offset

@@ -14,6 +14,7 @@ from fnad.lowering.llvm.maths.notation import (
     absolute,
     by_dtype,
     clamp,
+    fast_two_sum,
     flip,
     fma,
     horner,
@@ -79,18 +80,12 @@ def _log2_in_parts(x: Number) -> tuple[Number, Number]:
     if x.dtype == FLOAT32:  # a rounded factor of z is good enough for the smaller exponents
         c, c_low = _product(z, z_low, horner(z, (third, *x.pick(_FIFTH))), None)
     else:
-        b, b_low = _fast_two_sum(third, z * horner(z, x.pick(_FIFTH)))
+        b, b_low = fast_two_sum(third, z * horner(z, x.pick(_FIFTH)))
         c, c_low = _product(z, z_low, b, b_low + third_low)
-    a, a_low = _fast_two_sum(first, c)
+    a, a_low = fast_two_sum(first, c)
     log, log_low = _product(s, s_low, a, a_low + (c_low + first_low))
-    high, low = _fast_two_sum(k, log)
+    high, low = fast_two_sum(k, log)
     return high, where(absolute(high) < math.inf, low + log_low, 0.0)
-
-
-def _fast_two_sum(x: Number | float, y: Number) -> tuple[Number, Number]:
-    """The rounded sum and its error, for x = 0 or larger than y."""
-    total = x + y
-    return total, y - (total - x)
 
 
 def _product(x: Number, x_low: Number, y: Number, y_low: Number | None) -> tuple[Number, Number]:

@@ -2,13 +2,11 @@
 
 Arguments are reduced to r = x - n pi (tan: n pi/2) with pi in three parts (Cody and Waite 1980);
 the first difference is exact because the first part has as few digits behind the point as r.
-Where any lane is too large for that, the whole vector takes the way of Payne and Hanek (1983),
-in a function that is called, not inlined.
+Where any lane is too large for that, the whole vector takes the way of `payne_hanek`.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 
 from fnad.lowering.llvm.maths.notation import (
@@ -20,22 +18,12 @@ from fnad.lowering.llvm.maths.notation import (
     fma,
     horner,
     if_any,
-    rint,
     sign_bit,
+    two_sum,
     where,
     whole_part,
 )
-from fnad.lowering.llvm.writer import (
-    FLOAT32,
-    FLOAT64,
-    DType,
-    Function,
-    Module,
-    Value,
-    constant_text,
-    llvm_type,
-    suffix,
-)
+from fnad.lowering.llvm.maths.payne_hanek import remainder
 
 # pi in three parts, each the rest rounded down: with positive ones, r of x = -0 is -0.
 _PI = by_dtype(
@@ -64,7 +52,7 @@ _TAN = by_dtype(
 
 def sin_of_reduced(r: Number) -> Number:
     z = r * r
-    return r * horner(z, (1.0, *r.pick(_SIN)))
+    return copysign(fma(r * z, horner(z, r.pick(_SIN)), r), r)  # for the sake of -0
 
 
 def sin(x: Number) -> Number:
@@ -93,7 +81,7 @@ def tan(x: Number) -> Number:
     n, bits = whole_part(x, 2 / math.pi)
     first, second, third = (part / 2 for part in x.pick(_PI))
     product = n * second
-    r, low = _two_sum(fma(n, -first, x), -product)
+    r, low = two_sum(fma(n, -first, x), -product)
     low = fma(n, -third, low - fma(n, second, -product))
     odd = (bits & 1).equals(1)
     r, low, odd = _tan_unless_large(x, r, low, odd)
@@ -110,7 +98,7 @@ def _unless_large(x: Number, reduced: Number, offset: int) -> Number:
     large = absolute(x) > x.pick(_LARGE)
 
     def exactly() -> list[Number]:
-        return [where(large, _payne_hanek(x, offset).narrow(x.dtype), reduced)]
+        return [where(large, remainder(x, offset).narrow(x.dtype), reduced)]
 
     return if_any(large, [reduced], exactly)[0]
 
@@ -120,7 +108,7 @@ def _tan_unless_large(x: Number, r: Number, low: Number, odd: Number) -> list[Nu
     large = absolute(x) > x.pick(_LARGE)
 
     def exactly() -> list[Number]:
-        sine, cosine = _payne_hanek(x, 0), _payne_hanek(x, 1)
+        sine, cosine = remainder(x, 0), remainder(x, 1)
         far = absolute(sine) > math.pi / 4
         exact = flip(
             where(far, -absolute(cosine), absolute(sine)), sign_bit(sine) ^ sign_bit(cosine)
@@ -130,106 +118,3 @@ def _tan_unless_large(x: Number, r: Number, low: Number, odd: Number) -> list[Nu
         return [where(large, high, r), where(large, rest, low), where(large, far, odd)]
 
     return if_any(large, [r, low, odd], exactly)
-
-
-def _payne_hanek(x: Number, offset: int) -> Number:
-    """+-r for the remainder r of a large x, such that sin(+-r) is sin(x + offset pi/2).
-
-    A float64, of float32 as well.
-    """
-    symbol = f"fnad.remainder_{offset}.{suffix(x.dtype)}x{x.lanes}"
-
-    def define(module: Module) -> None:
-        argument = Value("%x", x.dtype, x.lanes)
-        kind = llvm_type(FLOAT64, x.lanes)
-        f = Function(module, symbol, [argument.typed], kind, "cold noinline nounwind")
-        f.ret(_remainder(Number(f, argument).widen(), offset, x.dtype).value)
-        module.add(f)
-
-    x.f.module.require(symbol, define)
-    return x.call(symbol, FLOAT64)
-
-
-def _remainder(x: Number, offset: int, dtype: DType) -> Number:
-    """x / pi modulo 2 in exact products with four pieces of 1/pi, chosen by x's exponent."""
-    size = absolute(x)
-    usable = (size >= 4.0) & (size < math.inf)
-    size = where(usable, size, 4.0)
-    row = size.bits >> 56
-    scaled = size * ((2046 << 52) - (row << 56)).from_bits
-    table = _require_table(x.f.module, dtype)
-    pieces = [size.lookup(table, (row - 64) * 4 + i) for i in range(4)]
-
-    product = [scaled * piece for piece in pieces]
-    rest = [fma(scaled, a, -p) for a, p in zip(pieces[:3], product[:3])]
-    turns = _modulo_2(_modulo_2(product[0]) + _modulo_2(rest[0]))  # exact: multiples of 2**-47
-    turns, small = _two_sum(turns, _modulo_2(product[1]))
-    turns, smaller = _two_sum(turns, turns.constant(-0.5 * offset))
-    n, bits = whole_part(turns, 1)
-    total, low = turns - n, rest[2] + product[3]
-    for term in (product[2], rest[1], small, smaller):
-        total, lost = _two_sum(total, term)
-        low = low + lost
-    pi, pi_low, _ = _PI[FLOAT64]
-    r = total * pi
-    r = r + fma(low, pi, fma(total, pi_low, fma(total, pi, -r)))
-    r = flip(r, (~bits if offset else bits) << 63)
-    if not offset:
-        r = flip(r, sign_bit(x))
-    return r + x * 0.0  # NaN for infinities
-
-
-def _modulo_2(x: Number) -> Number:
-    return fma(rint(x * 0.5), -2.0, x)
-
-
-def _two_sum(x: Number, y: Number) -> tuple[Number, Number]:
-    """The rounded sum and its error (Knuth)."""
-    total = x + y
-    back = total - x
-    return total, (x - (total - back)) + (y - back)
-
-
-def _require_table(module: Module, dtype: DType) -> str:
-    """The pieces of 1/pi, four for each sixteen exponents."""
-    rows = 8 if dtype == FLOAT32 else 64
-    symbol = f"fnad.inverse_pi.{rows}"
-    numbers = ", ".join(f"double {constant_text(x, FLOAT64)}" for x in _inverse_pi()[: 4 * rows])
-    module.declare(symbol, f"@{symbol} = internal constant [{4 * rows} x double] [{numbers}]")
-    return symbol
-
-
-@functools.cache
-def _inverse_pi() -> list[float]:
-    """Row j: bits of 1/pi that matter modulo 2 for x >= 2**(16 j + 1), times 2**(16 j + 1).
-
-    The bits above give multiples of 2 with every bit of such an x.
-    """
-    scale = 1300
-    inverse = (1 << (2 * scale)) // _pi_times_power(scale)  # 2**scale / pi
-    rows = []
-    for j in range(64):
-        base = 16 * j + 1
-        rest = inverse % (1 << (scale + 53 - base))  # weights below 2**(53 - base)
-        for i in range(4):
-            lowest = scale + 53 - base - 48 * (i + 1)
-            piece = rest >> lowest if lowest >= 0 else rest << -lowest
-            rows.append(float(piece) * 2.0 ** (5 - 48 * i))
-            rest -= piece << lowest
-    return rows
-
-
-def _pi_times_power(bits: int) -> int:
-    """pi 2**bits by Machin's formula."""
-    one = 1 << (bits + 20)
-
-    def arctan_of_inverse(n: int) -> int:
-        total = term = one // n
-        k = 1
-        while term:
-            term //= -n * n
-            k += 2
-            total += term // k
-        return total
-
-    return (16 * arctan_of_inverse(5) - 4 * arctan_of_inverse(239)) >> 20

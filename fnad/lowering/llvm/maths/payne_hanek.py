@@ -1,0 +1,154 @@
+"""Remainders of huge numbers by multiples of pi (Payne and Hanek 1983).
+
+They are functions that programs call: long, seldom used, and compiled once per process.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+
+import numpy as np
+
+from fnad.core.errors import InternalError
+from fnad.lowering.llvm.maths.notation import (
+    Number,
+    absolute,
+    flip,
+    fma,
+    rint,
+    sign_bit,
+    two_sum,
+    where,
+    whole_part,
+)
+from fnad.lowering.llvm.target import VECTOR_CODE, CompiledModule, known_code
+from fnad.lowering.llvm.writer import (
+    FLOAT32,
+    FLOAT64,
+    DType,
+    Function,
+    Module,
+    Value,
+    constant_text,
+    llvm_type,
+    suffix,
+)
+
+_SYMBOL = re.compile(r"fnad\.maths\.remainder_([01])\.f(32|64)x(\d+)")
+_PI_LOW = 1.2246467991473532e-16  # pi - math.pi
+_KEPT: list[CompiledModule] = []
+
+
+def remainder(x: Number, offset: int) -> Number:
+    """+-r for the remainder r of a large x, such that sin(+-r) is sin(x + offset pi/2).
+
+    A float64, of float32 as well.
+    """
+    symbol = f"fnad.maths.remainder_{offset}.{suffix(x.dtype)}x{x.lanes}"
+    kind = llvm_type(FLOAT64, x.lanes)
+    x.f.module.declare(
+        symbol, f"declare {kind} @{symbol}({x.value.type}) cold nounwind memory(none)"
+    )
+    return x.call(symbol, FLOAT64)
+
+
+@functools.cache
+def address(name: str) -> int:
+    """The address of ``fnad.maths.<name>``, which is compiled if it is not yet."""
+    symbol = f"fnad.maths.{name}"
+    compiled = CompiledModule(known_code(symbol, lambda: text_of(symbol), VECTOR_CODE))
+    _KEPT.append(compiled)
+    return compiled.address(symbol)
+
+
+def text_of(symbol: str) -> str:
+    """A module with the function that `remainder` calls by this name."""
+    match = _SYMBOL.fullmatch(symbol)
+    if match is None:
+        raise InternalError(f"the mathematical runtime has no function {symbol}")
+    offset, bits, lanes = map(int, match.groups())
+    module, x = Module(), Value("%x", np.dtype(f"f{bits // 8}"), lanes)
+    kind = llvm_type(FLOAT64, lanes)
+    f = Function(module, symbol, [x.typed], kind, "nounwind memory(none)", linkage="")
+    f.ret(_remainder(Number(f, x).widen(), offset, x.dtype).value)
+    module.add(f)
+    return module.text()
+
+
+def _remainder(x: Number, offset: int, dtype: DType) -> Number:
+    """x / pi modulo 2 in exact products with four pieces of 1/pi, chosen by x's exponent."""
+    size = absolute(x)
+    usable = (size >= 4.0) & (size < math.inf)
+    size = where(usable, size, 4.0)
+    row = size.bits >> 56
+    scaled = size * ((2046 << 52) - (row << 56)).from_bits
+    table = _require_table(x.f.module, dtype)
+    pieces = [size.lookup(table, (row - 64) * 4 + i) for i in range(4)]
+
+    product = [scaled * piece for piece in pieces]
+    rest = [fma(scaled, a, -p) for a, p in zip(pieces[:3], product[:3])]
+    turns = _modulo_2(_modulo_2(product[0]) + _modulo_2(rest[0]))  # exact: multiples of 2**-47
+    turns, small = two_sum(turns, _modulo_2(product[1]))
+    turns, smaller = two_sum(turns, turns.constant(-0.5 * offset))
+    n, bits = whole_part(turns, 1)
+    total, low = turns - n, rest[2] + product[3]
+    for term in (product[2], rest[1], small, smaller):
+        total, lost = two_sum(total, term)
+        low = low + lost
+    r = total * math.pi
+    r = r + fma(low, math.pi, fma(total, _PI_LOW, fma(total, math.pi, -r)))
+    r = flip(r, (~bits if offset else bits) << 63)
+    if not offset:
+        r = flip(r, sign_bit(x))
+    return r + x * 0.0  # NaN for infinities
+
+
+def _modulo_2(x: Number) -> Number:
+    return fma(rint(x * 0.5), -2.0, x)
+
+
+def _require_table(module: Module, dtype: DType) -> str:
+    """The pieces of 1/pi, four for each sixteen exponents."""
+    rows = 8 if dtype == FLOAT32 else 64
+    symbol = f"fnad.inverse_pi.{rows}"
+    numbers = ", ".join(f"double {constant_text(x, FLOAT64)}" for x in _inverse_pi()[: 4 * rows])
+    module.declare(symbol, f"@{symbol} = internal constant [{4 * rows} x double] [{numbers}]")
+    return symbol
+
+
+@functools.cache
+def _inverse_pi() -> list[float]:
+    """Row j: bits of 1/pi that matter modulo 2 for x >= 2**(16 j + 1), times 2**(16 j + 1).
+
+    The bits above give multiples of 2 with every bit of such an x.
+    """
+    scale = 1300
+    inverse = (1 << (2 * scale)) // _pi_times_power(scale)  # 2**scale / pi
+    rows = []
+    for j in range(64):
+        base = 16 * j + 1
+        rest = inverse % (1 << (scale + 53 - base))  # weights below 2**(53 - base)
+        for i in range(4):
+            lowest = scale + 53 - base - 48 * (i + 1)
+            piece = rest >> lowest if lowest >= 0 else rest << -lowest
+            rows.append(float(piece) * 2.0 ** (5 - 48 * i))
+            rest -= piece << lowest
+    return rows
+
+
+def _pi_times_power(bits: int) -> int:
+    """pi 2**bits by Machin's formula."""
+    one = 1 << (bits + 20)
+
+    def arctan_of_inverse(n: int) -> int:
+        total = term = one // n
+        k = 1
+        while term:
+            term //= -n * n
+            k += 2
+            total += term // k
+        return total
+
+    return (16 * arctan_of_inverse(5) - 4 * arctan_of_inverse(239)) >> 20
