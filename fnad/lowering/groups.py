@@ -36,13 +36,16 @@ from fnad.lowering.plan import (
 from fnad.lowering.walk import postorder
 
 # Buffers that fit the first cache together gain nothing from being worked through in blocks.
-_WORTHWHILE_BYTES = 1 << 16
+_WORTHWHILE_BYTES = 1 << 14
 # What a block of rows of kernels, and of products, may touch: parts of the second cache.
 _BLOCK_BYTES = 96 << 10
 _PRODUCT_BLOCK_BYTES = 384 << 10
-# A product in a group packs its right side anew for each block, of at least so many rows.
+# A product in a group may pack its right side anew for each block, of about so many rows; a product
+# of few rows reads it where it lies.
 _RIGHT_BYTES = 96 << 10
 _PRODUCT_ROWS = 96
+_FEW_ROWS = 48
+_UNPACKED_BYTES = 1 << 20
 # Fewer rows than this are not worth grouping: the threads divide them.
 _MIN_ROWS = 8
 _MAX_MEMBERS = 24
@@ -155,14 +158,20 @@ def _candidate(node: Node, found: Access) -> _Candidate | None:
             return None
         tasks, touches = node.axes[0][1], list(_kernel_touches(node))
     elif isinstance(node, Contraction):
-        right_bytes = node.k * node.n * node.dtype.itemsize
-        if not node.batch and right_bytes > _RIGHT_BYTES:
+        if not node.batch and not _right_at_hand(node):
             return None
         tasks = math.prod(node.batch) if node.batch else node.m
         touches = list(_contraction_touches(node))
     else:
         return None
     return _Candidate([node], [tasks], touches, tasks, found, set(found.writes))
+
+
+def _right_at_hand(c: Contraction) -> bool:
+    """Whether the right side of a product costs little to read again for each block of rows."""
+    size = c.k * c.n * c.dtype.itemsize
+    unpacked = c.m <= _FEW_ROWS and c.right.strides[-1] == 1 and size <= _UNPACKED_BYTES
+    return unpacked or size <= _RIGHT_BYTES
 
 
 class _Grouping:
@@ -274,7 +283,8 @@ def _block(entry: _Candidate, members: Sequence[Member], row_bytes: int) -> int:
     whole = any(isinstance(node, Contraction) for node in entry.nodes)
     block = (_PRODUCT_BLOCK_BYTES if whole else _BLOCK_BYTES) // row_bytes
     if products:
-        block = max(block, -(-_PRODUCT_ROWS // min(products)))
+        enough = -(-_PRODUCT_ROWS // min(products))
+        block = min(max(block, enough), -(-entry.extent // 2))  # something for two threads
     # Blocks of one size, so that threads have the same to do.
     return -(-entry.extent // -(-entry.extent // min(max(block, 1), entry.extent)))
 

@@ -15,6 +15,7 @@ from fnad.lowering.kernels import remade
 from fnad.lowering.plan import (
     Buffer,
     Contraction,
+    For,
     Kernel,
     Matrix,
     Node,
@@ -30,6 +31,8 @@ _LONG_SUM = 2048
 _SMALL_RESULT = 1 << 16
 _MAX_BLOCKS = 64
 _MIN_TERMS = 128
+# Loops of at least so many turns pay for a transpose before them.
+_MANY_TURNS = 4
 
 
 def arrange_products(
@@ -49,6 +52,10 @@ def _arranged(
     for node in _redirected(body, buffers, uses):
         if isinstance(node, Contraction):
             result += _in_blocks(node, new_buffer)
+        elif isinstance(node, For):
+            result += _with_transposes_before(
+                replace(node, body=tuple(inner(node.body))), new_buffer
+            )
         else:
             result.append(with_bodies(node, inner))
     return result
@@ -137,6 +144,46 @@ def _joined_stride(by_stride: dict[int, tuple[int, int]], stride: int, extent: i
         stride *= length
         extent //= length
     return first
+
+
+# -- transposes out of loops -------------------------------------------------------------------
+
+
+def _with_transposes_before(loop: For, new_buffer: NewBuffer) -> list[Node]:
+    """Transpose once what every turn's product would have to: weights, in gradients of scans."""
+    if loop.extent < _MANY_TURNS:
+        return [loop]
+    written = access(loop).writes
+    transposed: dict[Matrix, Matrix] = {}
+    kernels: list[Node] = []
+    body: list[Node] = []
+    for node in loop.body:
+        if isinstance(node, Contraction) and _to_transpose(node, written):
+            if node.right not in transposed:
+                place = Matrix(new_buffer((node.k, node.n), node.dtype), integer(0), (node.n, 1))
+                transposed[node.right] = place
+                kernels.append(_copied(node, place))
+            node = replace(node, right=transposed[node.right])
+        body.append(node)
+    return [*kernels, replace(loop, body=tuple(body))]
+
+
+def _to_transpose(c: Contraction, written: set[int]) -> bool:
+    return (
+        not c.batch
+        and c.right.buffer not in written
+        and c.right.offset.op == "constant"
+        and c.right.strides[-1] != 1
+        and min(c.k, c.n) > 1
+    )
+
+
+def _copied(c: Contraction, place: Matrix) -> Kernel:
+    i, j = axis(0, c.k), axis(1, c.n)
+    row, column = c.right.strides
+    value = load(c.right.buffer, c.right.offset + i * row + j * column, c.dtype)
+    store = Store(place.buffer, i * c.n + j, value)
+    return remade(Kernel(((0, c.k), (1, c.n)), (), (store,), origin=c.origin))
 
 
 # -- long sums in blocks -----------------------------------------------------------------------

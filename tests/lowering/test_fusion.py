@@ -7,7 +7,7 @@ import fnad
 import fnad.numpy as fnp
 from fnad import lax
 from fnad.lowering import fusion, groups, products, splitting
-from fnad.lowering.plan import Contraction, Group, Kernel
+from fnad.lowering.plan import Contraction, For, Group, Kernel
 from tests.lowering.test_plan import PROGRAMS, check, flattened, kinds
 
 RNG = np.random.default_rng(0)
@@ -148,3 +148,15 @@ def test_merging_refuses_other_points():
     plan = check(lambda x: (fnp.sin(x), fnp.sin(x)[::-1] + 1.0), X[:, 0])
     assert all(len(node.stores) == 1 for node in plan.body if isinstance(node, Kernel))
     assert fusion.merge_kernels(plan.body[0], plan.body[-1]) is None or len(plan.body) == 1
+
+
+def test_weights_are_transposed_before_a_loop():
+    w = RNG.standard_normal((5, 5))
+
+    def program(xs):
+        return lax.scan(lambda c, x: (c @ fnp.transpose(w) + x, c), fnp.zeros((3, 5)), xs)
+
+    plan = check(flattened(program), RNG.standard_normal((6, 3, 5)))
+    [loop] = [node for node in plan.body if isinstance(node, For)]
+    [product] = [node for node in loop.body if isinstance(node, Contraction)]
+    assert product.right.strides == (5, 1)
