@@ -42,6 +42,8 @@ def settle_carries(body: Sequence[Node], buffers: Sequence[Buffer]) -> list[Node
     Before ``for t0 < 10: {kernel: %2[i0] = sin(%1[i0]); copy 8: %1[0] = %2[0]}``, after
     ``for t0 < 10: kernel: %1[i0] = sin(%1[i0])``.
     """
+    if not any(isinstance(node, (For, While, Branch, Copy)) for node in body):
+        return list(body)
     return _Settling(buffers, count_uses(body)).schedule(body)
 
 
@@ -61,6 +63,8 @@ class _Settling:
                 nodes.append(replace(node, branches=branches))
             else:
                 nodes.append(node)
+        if not any(isinstance(node, Copy) for node in nodes):
+            return nodes
         return _Direct(nodes, self.buffers, self.uses).nodes()
 
     def _for(self, node: For) -> list[Node]:
@@ -68,7 +72,10 @@ class _Settling:
         copies = self._copies_at_the_end(body)
         if not copies or len(body) > _MAX_NODES or node.extent < 2:
             return [replace(node, body=tuple(body))]
-        return _two_turns(replace(node, body=tuple(body)), copies)
+        nodes = _two_turns(replace(node, body=tuple(body)), copies)
+        self.uses.update(count_uses(nodes))
+        self.uses.subtract(count_uses(body))
+        return nodes
 
     # -- two turns in one -------------------------------------------------------------------
 
