@@ -241,16 +241,17 @@ def wrong_special_values(function: Function, dtype: Any) -> list[tuple[float, ..
     return [tuple(g[i].item() for g in grid) for i in np.flatnonzero(unlike)]
 
 
-def _all_float32() -> Iterator[Array]:
-    step = 2**24
-    for start in range(0, 2**32, step):
-        yield np.arange(start, start + step, dtype=np.uint64).astype(np.uint32).view(np.float32)
+def _float32s(stride: int) -> Iterator[Array]:
+    block = 2**24 * stride
+    for start in range(0, 2**32, block):
+        bits = np.arange(start, min(start + block, 2**32), stride, dtype=np.uint64)
+        yield bits.astype(np.uint32).view(np.float32)
 
 
-def sweep(function: Function) -> Worst:
-    """The largest error over every float32, against a float64 reference."""
+def sweep(function: Function, stride: int = 1) -> Worst:
+    """The largest error over every float32 (or each in ``stride``), against float64 references."""
     run, worst = compiled(function), Worst(0.0)
-    for x in _all_float32():
+    for x in _float32s(stride):
         got = run(x)
         with np.errstate(all="ignore"):
             want = function.reference(x.astype(np.float64))

@@ -6,7 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from benchmarks.accuracy import FUNCTIONS, measure, spacing, wrong_special_values
+from benchmarks.accuracy import FUNCTIONS, measure, spacing, sweep, wrong_special_values
 from fnad.core.errors import InternalError
 from fnad.lowering.llvm import host, maths
 from fnad.lowering.llvm.target import compile_module
@@ -38,6 +38,13 @@ def test_errors(name, dtype):
     function = FUNCTIONS[name]
     worst = measure(function, dtype, 120)
     assert worst.error <= function.limit, worst
+
+
+@pytest.mark.parametrize("name", [name for name in EXACT if FUNCTIONS[name].arity == 1])
+def test_errors_all_over_float32(name):
+    """A million numbers of every size; a bound that is missed here and there shows up."""
+    worst = sweep(FUNCTIONS[name], 4001)
+    assert worst.error <= FUNCTIONS[name].limit, worst
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
