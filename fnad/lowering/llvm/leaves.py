@@ -54,12 +54,16 @@ def leaf(node: Any, buffers: Buffers) -> Leaf:
 
 def _kernel(node: Kernel, buffers: Buffers) -> Leaf:
     """A kernel whose tasks all run at once is printed for them, else for the lengths of chunks."""
-    count, chunk = work.tasks(node), work.chunk(node, buffers)
-    if chunk < count:
-        return _kernel_part(node, [chunk, count])
     exprs, used = _uses(node)
-    first, last = Value("0", INT64), Value(str(count), INT64)
-    return Leaf(used, exprs, lambda f, p: emit_kernel(f, p, node, first, last))
+
+    def emit(f: Function, p: ExpressionPrinter) -> None:
+        count, chunk = work.tasks(node), work.chunk(node, buffers)
+        if chunk < count:
+            emit_kernel(f, p, node, BEGIN, END, math.gcd(chunk, count))
+        else:
+            emit_kernel(f, p, node, Value("0", INT64), Value(str(count), INT64))
+
+    return Leaf(used, exprs, emit)
 
 
 def _kernel_part(node: Kernel, counts: Sequence[int]) -> Leaf:
@@ -74,7 +78,7 @@ def _uses(node: Kernel) -> tuple[list[Expr], list[int]]:
 
 
 def _contraction(node: Contraction, buffers: Buffers) -> Leaf:
-    return _product(node, buffers, emit_contraction)
+    return _product(node, buffers, emit_contraction, schedule_of(node).scratch_bytes)
 
 
 def member(node: Any, buffers: Buffers, counts: Sequence[int]) -> Leaf:
@@ -84,10 +88,13 @@ def member(node: Any, buffers: Buffers, counts: Sequence[int]) -> Leaf:
     """
     if isinstance(node, Kernel):
         return _kernel_part(node, counts)
-    return _product(node, buffers, functools.partial(emit_contraction_rows, counts=counts))
+    print_call = functools.partial(emit_contraction_rows, counts=counts)
+    return _product(node, buffers, print_call, schedule_of(node, divided=False).scratch_bytes)
 
 
-def _product(node: Contraction, buffers: Buffers, print_call: Callable[..., None]) -> Leaf:
+def _product(
+    node: Contraction, buffers: Buffers, print_call: Callable[..., None], scratch: int
+) -> Leaf:
     matrices = (node.left, node.right, node.out)
     exprs = [m.offset for m in matrices]
 
@@ -99,7 +106,7 @@ def _product(node: Contraction, buffers: Buffers, print_call: Callable[..., None
         print_call(f, node, places, (BEGIN, END), SCRATCH)
 
     used = [m.buffer for m in matrices] + [e.attr for e in loads(exprs)]
-    return Leaf(used, exprs, emit, schedule_of(node).scratch_bytes)
+    return Leaf(used, exprs, emit, scratch)
 
 
 def _accumulate(node: Accumulate, buffers: Buffers) -> Leaf:

@@ -16,8 +16,11 @@ _PARAMETERS = "(ptr, ptr, ptr, ptr, i64, i64, ptr)"
 
 
 @functools.lru_cache(4096)
-def schedule_of(node: Contraction) -> Schedule:
-    """How a node is computed; its tasks are blocks of the result."""
+def schedule_of(node: Contraction, divided: bool = True) -> Schedule:
+    """How a node is computed; its tasks are blocks of the result.
+
+    They are small enough for several threads if ``divided``, else as large as is best for one.
+    """
     if node.k < 1:
         raise InternalError(f"a product over an axis of length {node.k} reached the LLVM backend")
     return schedule(
@@ -31,7 +34,8 @@ def schedule_of(node: Contraction) -> Schedule:
             node.right.strides,
             node.out.strides,
             node.accumulate,
-        )
+        ),
+        divided,
     )
 
 
@@ -58,7 +62,7 @@ def emit_contraction_rows(
 
     ``counts`` holds the lengths that the range may have.
     """
-    s = schedule_of(node)
+    s = schedule_of(node, divided=False)
     if not node.batch:
         _call(f, s, "rows", pointers, rows, scratch, counts)
         return

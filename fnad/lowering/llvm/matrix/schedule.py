@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from fnad.lowering.llvm.matrix.driver import DOTS, function_slots
 from fnad.lowering.llvm.matrix.library import shape_of
-from fnad.lowering.llvm.matrix.variants import Variant
+from fnad.lowering.llvm.matrix.variants import TileShape, Variant
 from fnad.lowering.llvm.writer import FLOAT16, DType
 
 
@@ -163,9 +163,13 @@ _DEPTH = 256
 # Bytes of an operand that is read well enough where it lies.
 _NEAR = 2**18
 
+# A product is cut into so many tasks, if each then has as many multiplications (10 us).
+_TASKS = 4
+_TASK_PRODUCTS = 10**6
 
-def schedule(product: Product) -> Schedule:
-    """Decide how a product is computed."""
+
+def schedule(product: Product, divided: bool) -> Schedule:
+    """Decide how a product is computed; its tasks are for several threads if ``divided``."""
     dots, swapped, p = _oriented(product)
     variant = Variant(p.dtype)
     shape, size = shape_of(variant), variant.compute.itemsize
@@ -179,9 +183,35 @@ def schedule(product: Product) -> Schedule:
     pack_b = converted or far or (p.b[-1] != 1 and p.n > 1)
     pack_a = converted or (pack_b and p.n > 4 * shape.columns and p.m * p.k * size > _NEAR // 4)
     part = 8 * shape.rows
-    return Schedule(
-        p, swapped, dots, pack_a, pack_b, depth, part, min(2 * part, p.m), min(task_columns, p.n)
-    )
+    task_rows, task_columns = min(2 * part, p.m), min(task_columns, p.n)
+    if divided:
+        task_rows, task_columns = _task_sizes(p, shape, task_rows, task_columns)
+    return Schedule(p, swapped, dots, pack_a, pack_b, depth, part, task_rows, task_columns)
+
+
+def _task_sizes(p: Product, shape: TileShape, rows: int, columns: int) -> tuple[int, int]:
+    """Rows and columns of a task, at most so many: tasks of one size, so that threads end together.
+
+    Operands are packed for each task anew, hence not more tasks than a few threads need.
+    """
+    down, across, each = -(-p.m // rows), -(-p.n // columns), math.prod(p.batch)
+    wanted = min(_TASKS, each * p.m * p.n * p.k // _TASK_PRODUCTS)
+    while each * down * across < wanted:
+        if p.n // across > p.m // down and p.n // (across + 1) >= 4 * shape.columns:
+            across += 1
+        elif p.m // (down + 1) >= 2 * shape.rows:
+            down += 1
+        elif p.n // (across + 1) >= 2 * shape.columns:
+            across += 1
+        else:
+            break
+    return _part(p.m, down, shape.rows), _part(p.n, across, shape.columns)
+
+
+def _part(extent: int, count: int, unit: int) -> int:
+    """The size of one of ``count`` parts of an extent, all but the last one multiples of a unit."""
+    size = -(-extent // count)
+    return min(-(-size // unit) * unit, extent)
 
 
 def _oriented(p: Product) -> tuple[bool, bool, Product]:
