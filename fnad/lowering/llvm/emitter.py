@@ -8,8 +8,9 @@ do.
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,8 +83,12 @@ class _Emitter:
         self.counters: dict[int, Value] = {}
         self.turns = {n: i for i, n in enumerate(sorted(_counters(plan.body)))}
         self.turns_at = self.entry.alloca("i64", len(self.turns)) if self.turns else "null"
-        self.uses = count_uses(plan.body)
         self.scratch_offset = _HEADER + (plan.arena_size + 63) // 64 * 64
+
+    @functools.cached_property
+    def uses(self) -> Mapping[int, int]:
+        """How many nodes use each buffer."""
+        return count_uses(self.plan.body)
 
     def emit(self, stamped: bool) -> None:
         f = self.entry
@@ -132,8 +137,7 @@ class _Emitter:
             if isinstance(node, (For, While, Branch)):
                 self._loop(node)
             elif work.tasks(node):
-                count, chunk = work.tasks(node), work.chunk(node, self.buffers)
-                self._call(node, self.functions.of_node(node, self.counters), count, chunk)
+                self._call(node, self.functions.of_node(node, self.counters))
         self._run()
 
     def _loop(self, node: For | While | Branch) -> None:
@@ -141,14 +145,14 @@ class _Emitter:
         small = SmallLoop(node, self.buffers, self.uses)
         if small.fits:
             leaf = Leaf(small.arguments, small.exprs, small.emit)
-            self._call(node, self.functions.of_leaf(node, leaf, self.counters), 1, 1)
+            self._call(node, self.functions.of_leaf(node, leaf, self.counters))
         else:
             self._run()
             CONTROL[type(node)](self, node)
 
     # -- calls ------------------------------------------------------------------------------
 
-    def _call(self, node: Any, callee: Callee, count: int, chunk: int) -> None:
+    def _call(self, node: Any, callee: Callee) -> None:
         """Append a call to the table."""
         if node.origin:
             self.entry.comment(f"{callee.name}: {node.origin}")
@@ -156,8 +160,8 @@ class _Emitter:
         context += [table.word(table.TURN, self.turns[t]) for t in callee.turns]
         if callee.scratch:
             context.append(table.word(table.ARENA, self.scratch_offset))
-        size = chunk if chunk < count else 0
-        self.table.add(self.functions.task(callee), count, size, context)
+        chunk = callee.chunk if callee.chunk < callee.tasks else 0
+        self.table.add(self.functions.task(callee), callee.tasks, chunk, context)
 
     def _word(self, number: int) -> int:
         position = self.positions.get(number)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fnad.lowering.canonical import canonical
+from fnad.lowering.llvm import work
 from fnad.lowering.llvm.expressions import ExpressionPrinter
 from fnad.lowering.llvm.leaves import BEGIN, END, SCRATCH, Leaf, leaf, member
 from fnad.lowering.llvm.writer import INT64, Function, Module, Value
@@ -28,12 +29,17 @@ _CACHE_LINE = 64
 
 @dataclass(frozen=True, slots=True)
 class Callee:
-    """A function, and what it is to be called with: buffers, turns of loops, bytes of scratch."""
+    """A function, and what it is to be called with: buffers, turns of loops, bytes of scratch.
+
+    ``chunk`` is how many of its ``tasks`` a thread takes at a time.
+    """
 
     name: str
     buffers: tuple[int, ...]
     turns: tuple[int, ...]
     scratch: int
+    tasks: int = 1
+    chunk: int = 1
 
     def arguments(self, pointers: Iterable[str], turns: Iterable[Value], scratch: str) -> list[str]:
         """Its arguments but for the range of tasks."""
@@ -68,7 +74,7 @@ class Functions:
     def of_node(self, node: Any, turns: Iterable[int]) -> Callee:
         """The function of a leaf or a group, inside loops whose counters are ``turns``."""
         if isinstance(node, Group):
-            return self._group(node, turns)
+            return self._divided(node, self._group(node, turns))
         return self._shared(node, leaf(node, self.buffers), turns, ("leaf",))
 
     def _shared(self, node: Any, leaf: Leaf, turns: Iterable[int], form: Any) -> Callee:
@@ -80,8 +86,13 @@ class Functions:
         key = (form, canonical(node, numbers), params, dtypes, tuple(turns))
         known = self._printed.get(key)
         if known is None:
-            known = self._printed[key] = self.of_leaf(node, leaf, turns)
-        return replace(known, buffers=used)
+            known = self._divided(node, self.of_leaf(node, leaf, turns))
+            self._printed[key] = known
+        return Callee(known.name, used, known.turns, known.scratch, known.tasks, known.chunk)
+
+    def _divided(self, node: Any, callee: Callee) -> Callee:
+        """The function of a node with the number and size of its tasks."""
+        return replace(callee, tasks=work.tasks(node), chunk=work.chunk(node, self.buffers))
 
     def of_leaf(self, node: Any, leaf: Leaf, turns: Iterable[int]) -> Callee:
         """The same, of a node that is printed as ``leaf`` says."""
