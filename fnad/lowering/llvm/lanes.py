@@ -102,7 +102,7 @@ def _reduce_lanes(
                     states = inside(inner, states)
             return states
         flat = [v for state in states for v in state]
-        with f.loop(extent, flat) as loop, p.scope():
+        with f.loop(extent, flat, as_written=True) as loop, p.scope():
             p.bind_axis(number, loop.index)
             p.hoist([r.value], vectors[0].number)
             carried = inside(inner, _chunks(loop.carried, len(states[0])))

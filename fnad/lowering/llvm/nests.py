@@ -30,7 +30,7 @@ class Nest:
             self.hoist(vector)
             for number, _ in axes:
                 where = self.ranges[number]
-                loop = stack.enter_context(f.loop(where.stop, start=where.start))
+                loop = stack.enter_context(f.loop(where.stop, start=where.start, as_written=True))
                 stack.enter_context(p.scope())
                 p.bind_axis(number, loop.index)
                 self.hoist(vector)

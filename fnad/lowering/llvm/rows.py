@@ -57,7 +57,7 @@ def _over(
     if not outer:
         return _row(f, p, r, innermost, states)
     (number, extent), *inner = outer
-    with f.loop(extent, _flat(states)) as loop, p.scope():
+    with f.loop(extent, _flat(states), as_written=True) as loop, p.scope():
         p.bind_axis(number, loop.index)
         loop.carried = _flat(_over(f, p, r, inner, innermost, _states(loop.carried, states)))
     return _states(loop.carried, states)

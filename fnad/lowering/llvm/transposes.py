@@ -75,7 +75,7 @@ def emit_tiles(nest: Nest, other: tuple[int, int]) -> None:
                 assert place is not None
                 _fill(nest, e, place, (columns[0], column), (tile, height, width))
         mask = None if columns[1] % lanes == 0 else mask_of(f, width, lanes)
-        with f.loop(height) as turn, p.scope():
+        with f.loop(height, as_written=True) as turn, p.scope():
             p.bind_axis(other[0], f.b.add(row, turn.index))
             p.bind_vector(Vector(columns[0], column, 0, lanes, mask))
             for e, tile in zip(loads, tiles):
@@ -93,7 +93,7 @@ def _tile(stack: ExitStack, nest: Nest, where: Range, lanes: int) -> tuple[Value
     f, (start, stop) = nest.f, where.values(nest.f)
     length = f.b.subtract(stop, start)
     count = f.b.divide(f.b.add(length, _number(f, lanes - 1)), _number(f, lanes))
-    turn = stack.enter_context(f.loop(count))
+    turn = stack.enter_context(f.loop(count, as_written=True))
     stack.enter_context(nest.p.scope())
     first = f.b.add(start, f.b.multiply(turn.index, _number(f, lanes)))
     return first, f.b.minimum(f.b.subtract(stop, first), _number(f, lanes))

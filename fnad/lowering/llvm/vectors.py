@@ -167,7 +167,7 @@ def _turns(
     carried: Sequence[Value] = (),
 ) -> Iterator[Loop]:
     """``for index in range(start, stop, step)``, in a scope of its own."""
-    with f.loop(stop, carried, start, step) as loop, p.scope():
+    with f.loop(stop, carried, start, step, as_written=True) as loop, p.scope():
         yield loop
 
 
