@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fnad.lowering.expr import Expr
@@ -12,6 +13,7 @@ from fnad.lowering.kernels import store_parts
 from fnad.lowering.plan import (
     Accumulate,
     Branch,
+    Buffer,
     Contraction,
     Copy,
     For,
@@ -101,6 +103,22 @@ def access(node: Node) -> Access:
         for inner in body:
             total.add(access(inner))
     return total
+
+
+def touched_bytes(kernel: Kernel, buffers: Mapping[int, Buffer]) -> int:
+    """Bytes that a kernel reads and writes, those of each buffer once.
+
+    It may touch a part of a buffer only: as many elements as it has points (and turns of its
+    reductions).
+    """
+    points = math.prod(extent for _, extent in kernel.axes)
+    turns = sum(math.prod(extent for _, extent in r.axes) for r in kernel.reductions)
+    own = own_access(kernel)
+    return sum(
+        min(buffers[n].nbytes, points * times * buffers[n].dtype.itemsize)
+        for numbers, times in ((own.reads, max(turns, 1)), (own.writes, 1))
+        for n in numbers
+    )
 
 
 def count_uses(body: Iterable[Node]) -> Counter[int]:

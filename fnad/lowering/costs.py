@@ -80,3 +80,8 @@ def cost(expr: Expr) -> int:
         else:
             total += _COSTS.get(e.op, 1)
     return total
+
+
+def cost_of(exprs: Iterable[Expr]) -> int:
+    """The cost of expressions that are computed together, reductions in them for nothing."""
+    return sum([_COSTS.get(e.op, 1) for e in postorder(exprs)])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.types import short_dtype
-from fnad.lowering.access import access, kernel_exprs
+from fnad.lowering.access import access, touched_bytes
 from fnad.lowering.binary import binary_of
 from fnad.lowering.costs import operations_of
 from fnad.lowering.executable import Executable
@@ -28,7 +28,6 @@ from fnad.lowering.plan import (
     Sort,
     While,
 )
-from fnad.lowering.walk import loads
 
 Buffers = Mapping[int, Buffer]
 
@@ -175,21 +174,8 @@ def count_bytes(node: Node, buffers: Buffers) -> int:
     if isinstance(node, For):
         return node.extent * sum(count_bytes(n, buffers) for n in node.body)
     if isinstance(node, Kernel):
-        return _kernel_bytes(node, buffers)
+        return touched_bytes(node, buffers)
     if isinstance(node, Copy):
         return 2 * node.size * buffers[node.out].dtype.itemsize
     touched = access(node)
     return sum(buffers[n].nbytes for n in (*touched.reads, *touched.writes))
-
-
-def _kernel_bytes(node: Kernel, buffers: Buffers) -> int:
-    """A kernel may touch a part of a buffer only: as many elements as it has loads and stores."""
-    points = math.prod(extent for _, extent in node.axes)
-    turns = sum(math.prod(extent for _, extent in r.axes) for r in node.reductions)
-    read = {e.attr for e in loads(kernel_exprs(node))}
-    written = {s.buffer for s in node.stores}
-    return sum(
-        min(buffers[n].nbytes, points * times * buffers[n].dtype.itemsize)
-        for numbers, times in ((read, max(turns, 1)), (written, 1))
-        for n in numbers
-    )

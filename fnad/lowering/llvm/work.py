@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fnad.lowering.access import access
-from fnad.lowering.costs import cost
+from fnad.lowering.access import touched_bytes
+from fnad.lowering.costs import cost, cost_of
 from fnad.lowering.llvm import accumulate, sorting
 from fnad.lowering.llvm.matrix.contractions import schedule_of
 from fnad.lowering.plan import Accumulate, Buffer, Contraction, Copy, Group, Kernel, Sort
@@ -73,18 +73,14 @@ def _kernel_time(node: Kernel, buffers: Buffers) -> float:
     for reduction in node.reductions:
         turns = math.prod(extent for _, extent in reduction.axes)
         operations += turns * (1 + cost(reduction.value)) * reduction.accumulator.itemsize
-    for store in node.stores:
-        operations += (1 + cost(store.value)) * store.value.dtype.itemsize
+    if node.stores:  # what they share is computed once
+        values = [store.value for store in node.stores]
+        size = max(value.dtype.itemsize for value in values)
+        operations += (len(values) + cost_of(values)) * size
     if node.sequential:  # no vectors
         operations *= 8
-    return points * operations * _OPERATION + _memory_time(node, buffers)
-
-
-def _memory_time(node: Any, buffers: Buffers) -> float:
-    """The time for what a node reads and writes, each buffer once."""
-    touched = access(node)
-    size = sum(buffers[n].nbytes for n in touched.reads | touched.writes)
-    return size * (_FAR_BYTE if size > _FAR else _BYTE)
+    size = touched_bytes(node, buffers)
+    return points * operations * _OPERATION + size * (_FAR_BYTE if size > _FAR else _BYTE)
 
 
 # -- the others ---------------------------------------------------------------------------------
