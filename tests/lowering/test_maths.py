@@ -6,7 +6,10 @@ import mpmath
 import numpy as np
 import pytest
 
+import fnad
+import fnad.numpy as fnp
 from benchmarks.accuracy import FUNCTIONS, measure, spacing, sweep, wrong_special_values
+from fnad import lax
 from fnad.core.errors import InternalError
 from fnad.lowering.llvm import host, maths
 from fnad.lowering.llvm.target import compile_module
@@ -119,6 +122,20 @@ def test_huge_and_nearly_singular_angles(name, dtype):
         for x, got in zip(large.tolist(), together.tolist()):
             exact = getattr(mpmath, name)(mpmath.mpf(x))
             assert abs(got - exact) <= 2 * spacing(exact, dtype), x
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_results_stay_within_one(dtype):
+    """So that arccos(cos(x)) and sqrt(1 - tanh(x)**2) are numbers."""
+    near = np.geomspace(1e-17, 0.1, 20000)
+    odd = (np.arange(-2000, 2000) + 0.5) * np.pi
+    for function, x in [
+        (fnp.cos, near),
+        (fnp.sin, odd),
+        (fnp.tanh, np.linspace(0, 30, 20000)),
+        (lax.erf, np.linspace(0, 7, 20000)),
+    ]:
+        assert np.abs(fnad.jit(function)(x.astype(dtype))).max() <= 1
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -89,33 +89,30 @@ def power_of_two(x: Number, rest: Number | None = None) -> Number:
     return scale(horner(r, (1.0, *x.pick(_EXP2))), n)
 
 
-def _expm1(x: Number, high: float) -> Number:
-    """2**n (e**r - 1) + (2**n - 1), halved and doubled so that 2**n is finite."""
-    x = clamp(x, x.pick(_EXPM1_LOW), high)
+def _half_expm1(x: Number) -> Number:
+    """(e**x - 1) / 2, as 2**n (e**r - 1) + (2**n - 1), halved so that 2**n is finite."""
     n, bits = whole_part(x, LOG2_E, x.bias - 1)
     r = reduce_by_ln2(x, n)
     grown = fma(r * r, horner(r, x.pick(EXPM1)), r)
     half = (bits << x.mantissa).from_bits
-    half = fma(half, grown, half - 0.5)
-    return half + half
+    return fma(half, grown, half - 0.5)
 
 
 def expm1(x: Number) -> Number:
-    result = _expm1(x, x.pick(_EXP_RANGE)[1])
-    return where(x.equals(0.0), x, result)  # keeps -0
+    half = _half_expm1(clamp(x, x.pick(_EXPM1_LOW), x.pick(_EXP_RANGE)[1]))
+    return where(x.equals(0.0), x, half + half)  # keeps -0
 
 
 def tanh(x: Number) -> Number:
-    """g / (g + 2) for g = e**(2 abs(x)) - 1; a small quotient is corrected for rounding."""
-    double = absolute(x)
-    grown = _expm1(double + double, x.pick(_TANH_HIGH))
-    divisor = grown + 2.0
-    quotient = grown / divisor
-    lost = grown - (divisor - 2.0)
-    rest = fma(-quotient, lost, fma(-quotient, divisor, grown))
-    rest = where(grown < 2.0, rest, 0.0)
-    quotient = fma(rest, fma(quotient, -0.5, 0.5), quotient)  # 1 / divisor = (1 - quotient) / 2
-    return copysign(quotient, x)
+    """h / (h + 1) for h = (e**(2 a) - 1) / 2, a = abs(x), corrected for rounding where h < 1."""
+    a = absolute(x)
+    half = _half_expm1(least(a + a, x.pick(_TANH_HIGH)))
+    divisor = half + 1.0
+    lost = half - (divisor - 1.0)
+    quotient = half / divisor
+    rest = fma(-quotient, lost, fma(-quotient, divisor, half))
+    corrected = fma(rest, 1.0 - quotient, quotient)  # 1 - quotient = 1 / divisor
+    return copysign(where(half < 1.0, corrected, quotient), x)
 
 
 def _halves(x: Number) -> tuple[Number, Number, Number, Number, Number]:

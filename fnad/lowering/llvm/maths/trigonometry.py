@@ -18,6 +18,7 @@ from fnad.lowering.llvm.maths.notation import (
     fma,
     horner,
     if_any,
+    least,
     sign_bit,
     two_sum,
     where,
@@ -51,8 +52,9 @@ _TAN = by_dtype(
 
 
 def sin_of_reduced(r: Number) -> Number:
-    z = r * r
-    return copysign(fma(r * z, horner(z, r.pick(_SIN)), r), r)  # for the sake of -0
+    """sin(r) for abs(r) up to a little more than pi/2; not above 1, and -0 for -0."""
+    size, z = absolute(r), r * r
+    return copysign(least(fma(size * z, horner(z, r.pick(_SIN)), size), 1.0), r)
 
 
 def sin(x: Number) -> Number:
