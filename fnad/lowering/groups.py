@@ -10,7 +10,7 @@ slab of what any of them writes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -136,7 +136,7 @@ class _Candidate:
 
     nodes: list[Kernel | Contraction]
     tasks: list[int]
-    touches: list[_Touch]
+    touches: dict[int, list[_Touch]]  # by buffer
     extent: int
     access: Access
     written: set[int]
@@ -156,15 +156,18 @@ def _candidate(node: Node, found: Access) -> _Candidate | None:
     if isinstance(node, Kernel):
         if node.sequential or not node.axes or any(s.combine for s in node.stores):
             return None
-        tasks, touches = node.axes[0][1], list(_kernel_touches(node))
+        tasks, touches = node.axes[0][1], _kernel_touches(node)
     elif isinstance(node, Contraction):
         if not node.batch and not _right_at_hand(node):
             return None
         tasks = math.prod(node.batch) if node.batch else node.m
-        touches = list(_contraction_touches(node))
+        touches = _contraction_touches(node)
     else:
         return None
-    return _Candidate([node], [tasks], touches, tasks, found, set(found.writes))
+    by_buffer: dict[int, list[_Touch]] = {}
+    for t in dict.fromkeys(touches):
+        by_buffer.setdefault(t.buffer, []).append(t)
+    return _Candidate([node], [tasks], by_buffer, tasks, found, set(found.writes))
 
 
 def _right_at_hand(c: Contraction) -> bool:
@@ -211,26 +214,31 @@ class _Grouping:
             self.last_write[number] = max(position, self.last_write.get(number, -1))
 
     def _join(self, group: _Candidate, new: _Candidate) -> bool:
-        if len(group.nodes) >= _MAX_MEMBERS:
+        both = group.touches.keys() & new.touches.keys()
+        if len(group.nodes) >= _MAX_MEMBERS or not self._worthwhile(both):
             return False
         written = group.written | new.written
-        touches = [t for t in (*group.touches, *new.touches) if t.buffer in written]
+        # Slabs of fewer rows are whole numbers of those that the group's nodes keep to already.
+        touches = [t for n in new.touches.keys() & written for t in new.touches[n]]
+        for n in group.touches.keys() & (new.written - group.written):
+            touches += group.touches[n]
         extent = self._extent(math.gcd(group.extent, new.extent), touches)
-        if extent is None or not self._worthwhile(group, new, extent):
+        if extent is None:
+            return False
+        shared = {n: group.touches[n] + new.touches[n] for n in both}
+        if not self._worthwhile(_by_rows(shared, extent, self.buffers)):
             return False
         group.nodes += new.nodes
         group.tasks += new.tasks
-        group.touches += new.touches
+        group.touches |= new.touches | shared
         group.extent = extent
         group.access.add(new.access)
         group.written = written
         return True
 
-    def _worthwhile(self, group: _Candidate, new: _Candidate, extent: int) -> bool:
-        """Whether both work through enough memory row by row, the same rows at a time."""
-        both = (group.access.reads | group.written) & (new.access.reads | new.written)
-        by_rows = _by_rows((*group.touches, *new.touches), extent, self.buffers)
-        return sum(self.buffers[n].nbytes for n in both & by_rows) >= _WORTHWHILE_BYTES
+    def _worthwhile(self, buffers: Collection[int]) -> bool:
+        """Whether working through buffers row by row spares enough traffic."""
+        return sum(self.buffers[n].nbytes for n in buffers) >= _WORTHWHILE_BYTES
 
     def _extent(self, limit: int, touches: Sequence[_Touch]) -> int | None:
         """The largest number of rows over which all touch only their slabs."""
@@ -289,13 +297,15 @@ def _block(entry: _Candidate, members: Sequence[Member], row_bytes: int) -> int:
     return -(-entry.extent // -(-entry.extent // min(max(block, 1), entry.extent)))
 
 
-def _by_rows(touches: Sequence[_Touch], extent: int, buffers: dict[int, Buffer]) -> set[int]:
+def _by_rows(
+    touches: Mapping[int, list[_Touch]], extent: int, buffers: dict[int, Buffer]
+) -> set[int]:
     """The buffers of which each row touches only a slab."""
-    found: dict[int, bool] = {}
-    for t in touches:
-        inside = t.inside_slab(extent, buffers[t.buffer].size)
-        found[t.buffer] = found.get(t.buffer, True) and inside
-    return {number for number, inside in found.items() if inside}
+    return {
+        number
+        for number, found in touches.items()
+        if all(t.inside_slab(extent, buffers[number].size) for t in found)
+    }
 
 
 def group(body: Sequence[Node], buffers: Sequence[Buffer]) -> list[Node]:
