@@ -8,11 +8,11 @@ import math
 from collections.abc import Sequence
 
 from fnad.core.errors import InternalError
+from fnad.lowering.llvm.matrix.integers import Int, advance, integer
+from fnad.lowering.llvm.matrix.library import declaration, shape_of
 from fnad.lowering.llvm.matrix.schedule import Product, Schedule, schedule
 from fnad.lowering.llvm.writer import INT64, Function, Module, Value
 from fnad.lowering.plan import Contraction
-
-_PARAMETERS = "(ptr, ptr, ptr, ptr, i64, i64, ptr)"
 
 
 @functools.lru_cache(4096)
@@ -80,17 +80,90 @@ def _call(
     scratch: str,
     counts: Sequence[int] = (),
 ) -> None:
-    left, right, out = pointers
+    a, b, out = pointers
     if s.swapped:
-        left, right = right, left
+        a, b = b, a
+    if form == "tasks" and s.direct:
+        _call_tiles(f, s, (a, b, out), tasks, scratch)
+        return
     symbol = f"{s.variant.prefix}.{form}"
-    f.module.declare(symbol, f"declare void @{symbol}{_PARAMETERS} nounwind")
+    f.module.declare(symbol, declaration(symbol))
     begin, end = tasks
     record = _record(f.module, s, counts)
     f.emit(
-        f"call void @{symbol}(ptr {record}, ptr {left}, ptr {right}, ptr {out},"
+        f"call void @{symbol}(ptr {record}, ptr {a}, ptr {b}, ptr {out},"
         f" {begin.typed}, {end.typed}, ptr {scratch if s.scratch_bytes else 'null'})"
     )
+
+
+# -- small products -----------------------------------------------------------------------------
+
+
+def _call_tiles(
+    f: Function,
+    s: Schedule,
+    pointers: tuple[str, str, str],
+    tasks: tuple[Value, Value],
+    scratch: str,
+) -> None:
+    """Call the tiles of each entry of the batch."""
+    if not s.product.batch:
+        _call_tiles_of_entry(f, s, pointers, scratch)
+        return
+    begin, end = tasks
+    with f.steps(f.b.subtract(end, begin), f.b.constant(1, INT64)) as turn:
+        rest = Int(f, f.b.add(begin, turn).ref)
+        offsets = [integer(f, 0)] * 3
+        for extent, *strides in s.batch_fields():
+            index = rest % extent
+            rest = rest // extent
+            offsets = [o + index * stride for o, stride in zip(offsets, strides, strict=True)]
+        a, b, out = (
+            advance(f, pointer, s.variant.element, offset)
+            for pointer, offset in zip(pointers, offsets, strict=True)
+        )
+        _call_tiles_of_entry(f, s, (a, b, out), scratch)
+
+
+def _call_tiles_of_entry(
+    f: Function, s: Schedule, pointers: tuple[str, str, str], scratch: str
+) -> None:
+    a, b, out = pointers
+    p, element = s.product, s.variant.element
+    b_step, b_column = p.b[-2], 1
+    if s.pack_b:
+        sizes = (p.b[-1], p.b[-2], p.n, p.k)
+        _call_function(f, s.symbol("pack.b"), b, *sizes, scratch)
+        b, b_step = scratch, shape_of(s.variant).columns
+    for j, columns, vectors in s.tile_columns(p.m, p.n):
+        for i, height in s.tile_rows(p.m):
+            _call_function(
+                f,
+                s.symbol(f"tile.{height}x{vectors}"),
+                p.k,
+                f.element(a, element, i * p.a[-2]),
+                p.a[-2],
+                p.a[-1],
+                f.element(b, element, j * b_column),
+                b_step,
+                f.element(out, element, i * p.out[-2] + j * p.out[-1]),
+                p.out[-2],
+                p.out[-1],
+                columns,
+                p.accumulate,
+            )
+
+
+def _call_function(f: Function, symbol: str, *arguments: int | str) -> None:
+    f.module.declare(symbol, declaration(symbol))
+    texts = [
+        f"ptr {x}" if isinstance(x, str) else f"{'i1' if isinstance(x, bool) else 'i64'} {int(x)}"
+        for x in arguments
+    ]
+    f.emit(f"call void @{symbol}({', '.join(texts)})")
+
+
+# -- records ------------------------------------------------------------------------------------
 
 
 def _record(module: Module, s: Schedule, counts: Sequence[int]) -> str:
@@ -106,5 +179,5 @@ def _record(module: Module, s: Schedule, counts: Sequence[int]) -> str:
     name = f"@fnad.product.{p.m}x{p.n}x{p.k}.{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     module.declare(name, f"{name} = {text}")
     for symbol in filter(None, s.functions(counts)):
-        module.declare(symbol, f"declare void @{symbol}() nounwind")
+        module.declare(symbol, declaration(symbol))
     return name

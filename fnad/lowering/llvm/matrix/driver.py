@@ -7,8 +7,6 @@ a variant.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from fnad.lowering.llvm.matrix.integers import Int, advance, choose, integer, parameters
 from fnad.lowering.llvm.matrix.variants import TileShape, Variant
 from fnad.lowering.llvm.writer import INT64, Function, Module, Value
@@ -33,12 +31,11 @@ RANGE_PARAMETERS = (*POINTERS, "i64 %begin", "i64 %end", "ptr %scratch")
 
 def function_slots(shape: TileShape) -> list[str]:
     """The functions whose addresses stand in a record behind its fields."""
-    kinds = [f"tile.{rows}x{v}" for rows in shape.heights for v in shape.widths(rows)]
-    return [*kinds, "pack.a", "pack.b", "dots.1", f"dots.{DOTS}"]
-
-
-# Inner products that are computed side by side.
-DOTS = 4
+    heights = range(1, shape.rows + 1)
+    tiles = [f"tile.{height}x{v}" for height in heights for v in shape.widths(height)]
+    rows, columns = shape.dots
+    dots = [f"dots.{i}x{j}" for i in range(1, rows + 1) for j in (1, columns)]
+    return [*tiles, *dots, "pack.a", "pack.b", "lines"]
 
 
 def field(f: Function, name: str) -> Int:
@@ -81,7 +78,7 @@ class Driver:
         f.label(dots)
         f.emit(
             f"call void @{self._symbol('dots')}(ptr %record, ptr %a, ptr %b, ptr %out,"
-            f" i64 %rows, i64 %columns)"
+            f" i64 %rows, i64 %columns, ptr %scratch)"
         )
         f.jump(after)
         f.label(tiles)
@@ -103,7 +100,8 @@ class Driver:
         room_b = advance(f, "%scratch", self.variant.compute, field(f, "room.a"))
         packed_b = flag(f, "pack.b")
         with f.when(packed_b):
-            self._pack_b(f, b, room_b, columns, depth)
+            column, step = field(f, "b.column"), field(f, "b.step")
+            _call(f, self._function(f, "pack.b"), b, column, step, columns, depth, room_b)
         part = field(f, "part")
         with f.steps(rows.value, part.value) as turn:
             first = Int(f, turn.ref)
@@ -112,47 +110,11 @@ class Driver:
             out = advance(f, "%out", self.variant.element, first * field(f, "out.row"))
             packed_a = flag(f, "pack.a")
             with f.when(packed_a):
-                self._pack_a(f, a_here, rows_here, depth)
+                row, step = field(f, "a.row"), field(f, "a.step")
+                _call(
+                    f, self._function(f, "pack.a"), a_here, row, step, rows_here, depth, "%scratch"
+                )  # fmt: skip
             self._tiles(f, rows_here, columns, depth, (a_here, b, room_b, out), accumulate)
-
-    def _pack_b(self, f: Function, b: str, room: str, columns: Int, depth: Int) -> None:
-        column, step, width = field(f, "b.column"), field(f, "b.step"), self.shape.columns
-        with f.steps(columns.value, integer(f, width).value) as turn:
-            j = Int(f, turn.ref)
-            source = advance(f, b, self.variant.element, j * column)
-            target = advance(f, room, self.variant.compute, j * depth)
-            count = (columns - j).up_to(width)
-            _call(f, self._function(f, "pack.b"), source, column, step, count, depth, target)
-
-    def _pack_a(self, f: Function, a: str, rows: Int, depth: Int) -> None:
-        row, step, size = field(f, "a.row"), field(f, "a.step"), depth * self.shape.panel_rows
-        function = self._function(f, "pack.a")
-
-        def body(first: Int, height: Int, level: Int, panel: Int) -> None:
-            source = advance(f, a, self.variant.element, first * row)
-            target = advance(f, "%scratch", self.variant.compute, panel)
-            _call(f, function, source, row, step, height, depth, target)
-
-        self._rows_of_tiles(f, rows, size, body)
-
-    def _rows_of_tiles(
-        self, f: Function, rows: Int, size: Int, body: Callable[[Int, Int, Int, Int], None]
-    ) -> None:
-        """``body(first row, height, number of the height, size * number of the tile)``."""
-
-        def turn(at: Value, panel: Value) -> list[Value]:
-            first, offset = Int(f, at.ref), Int(f, panel.ref)
-            left, heights = rows - first, self.shape.heights
-            height, level = integer(f, 1), integer(f, len(heights) - 1)
-            for number, most in reversed(list(enumerate(heights[:-1]))):
-                fits = left > most - 1
-                height = choose(fits, integer(f, most), height)
-                level = choose(fits, integer(f, number), level)
-            body(first, height, level, offset)
-            return [(first + height).value, (offset + size).value]
-
-        zero = integer(f, 0).value
-        f.repeat([zero, zero], lambda at, _: Int(f, at.ref) < rows, turn)
 
     def _tiles(
         self,
@@ -173,54 +135,67 @@ class Driver:
         b_column = choose(packed_b, depth, integer(f, 1))
         b_from = f.raw(f"select {packed_b.typed}, ptr {room_b}, ptr {b}")
         a_from = f.raw(f"select {packed_a.typed}, ptr %scratch, ptr {a}")
-        out_row, size = field(f, "out.row"), depth * panel_rows
+        out_row, out_column = field(f, "out.row"), field(f, "out.column")
         stride = integer(f, width)
-        for height in (2, 1):
-            wide = integer(f, self.shape.widths(height)[-1] * lanes)
-            stride = choose(rows < height + 1, wide, stride)
+        for few in (2, 1):
+            wide = integer(f, self.shape.widths(few)[-1] * lanes)
+            stride = choose(rows < few + 1, wide, stride)
         stride = choose(packed_b, integer(f, width), stride)
         with f.steps(columns.value, stride.value) as turn:
             j = Int(f, turn.ref)
             left = columns - j
             count = left.up_to(stride)
-            kind = _number(f, count > lanes) + _number(f, count > width)
+            kind = integer(f, 0)
+            for vectors in self.shape.widths(1)[:-1]:
+                kind = kind + _number(f, count > vectors * lanes)
             b_here = advance(f, b_from, self.variant.compute, j * b_column)
 
-            def tile(first: Int, _: Int, level: Int, panel: Int) -> None:
-                function = self._slot(f, level * 3 + kind)
+            with f.steps(rows.value, integer(f, self.shape.rows).value) as tile:
+                i = Int(f, tile.ref)
+                height = (rows - i).up_to(self.shape.rows)
+                function = self._slot(f, (height - 1) * len(self.shape.widths(1)) + kind)
+                packed = i // self.shape.rows * depth * panel_rows
                 a_here = advance(
-                    f, a_from, self.variant.compute, choose(packed_a, panel, first * a_row)
+                    f, a_from, self.variant.compute, choose(packed_a, packed, i * a_row)
                 )
-                place = advance(f, out, self.variant.element, first * out_row + j)
+                place = advance(f, out, self.variant.element, i * out_row + j * out_column)
                 _call(
                     f, function, depth, a_here, a_row, a_step, b_here, b_step, place, out_row,
-                    count, accumulate,
+                    out_column, count, accumulate,
                 )  # fmt: skip
-
-            self._rows_of_tiles(f, rows, size, tile)
 
     # -- inner products -------------------------------------------------------------------------
 
     def emit_dots(self) -> None:
-        f = Function(self.module, self._symbol("dots"), BLOCK_PARAMETERS[:-1])
-        rows, columns = parameters(f, "rows", "columns")
-        row, out_row = field(f, "a.row"), field(f, "out.row")
-        column, out_column, k = field(f, "b.column"), field(f, "out.column"), field(f, "k")
+        """A block of the result whose elements are inner products."""
+        f = Function(self.module, self._symbol("dots"), BLOCK_PARAMETERS)
+        rows, columns, k = *parameters(f, "rows", "columns"), field(f, "k")
+        lines = flag(f, "pack.a")
+        with f.when(lines):
+            row, step = field(f, "a.row"), field(f, "a.step")
+            _call(f, self._function(f, "lines"), "%a", row, step, rows, k, "%scratch")
+        a_from = f.raw(f"select {lines.typed}, ptr %scratch, ptr %a")
+        row, out_row = choose(lines, k, field(f, "a.row")), field(f, "out.row")
+        column, out_column = field(f, "b.column"), field(f, "out.column")
         accumulate = flag(f, "accumulate")
-        whole = columns - columns % DOTS
+        most, several = self.shape.dots
+        whole = columns - columns % several
+        first_slot = self.slots.index("dots.1x1")
 
         def turns(start: Int, extent: Int, count: int) -> None:
-            function = self._function(f, f"dots.{count}")
-            with f.steps(extent.value, integer(f, count).value) as turn:
-                j = start + Int(f, turn.ref)
+            with (
+                f.steps(extent.value, integer(f, count).value) as turn,
+                f.steps(rows.value, integer(f, most).value) as down,
+            ):
+                i, j = Int(f, down.ref), start + Int(f, turn.ref)
+                height = (rows - i).up_to(most)
+                function = self._slot(f, (height - 1) * 2 + (first_slot + (count > 1)))
+                a = advance(f, a_from, self.variant.element, i * row)
                 b = advance(f, "%b", self.variant.element, j * column)
-                with f.steps(rows.value, integer(f, 1).value) as i:
-                    a = advance(f, "%a", self.variant.element, Int(f, i.ref) * row)
-                    place = Int(f, i.ref) * out_row + j * out_column
-                    out = advance(f, "%out", self.variant.element, place)
-                    _call(f, function, a, b, column, out, out_column, k, accumulate)
+                place = advance(f, "%out", self.variant.element, i * out_row + j * out_column)
+                _call(f, function, a, row, b, column, place, out_row, out_column, k, accumulate)
 
-        turns(integer(f, 0), whole, DOTS)
+        turns(integer(f, 0), whole, several)
         turns(whole, columns - whole, 1)
         f.ret()
         self.module.add(f)

@@ -10,12 +10,17 @@ import numpy as np
 
 from fnad.core.errors import InternalError
 from fnad.lowering.llvm import host
-from fnad.lowering.llvm.matrix.dots import emit_dots
+from fnad.lowering.llvm.matrix.dots import LINES_PARAMETERS as LINES
+from fnad.lowering.llvm.matrix.dots import PARAMETERS as DOTS
+from fnad.lowering.llvm.matrix.dots import emit_dots, emit_lines
+from fnad.lowering.llvm.matrix.driver import RANGE_PARAMETERS as RANGE
 from fnad.lowering.llvm.matrix.driver import Driver
-from fnad.lowering.llvm.matrix.packing import emit_pack
+from fnad.lowering.llvm.matrix.packing import PARAMETERS as PACK
+from fnad.lowering.llvm.matrix.packing import Packing
+from fnad.lowering.llvm.matrix.tiles import PARAMETERS as TILE
 from fnad.lowering.llvm.matrix.tiles import emit_tile
 from fnad.lowering.llvm.matrix.variants import TileShape, Variant, tile_shape
-from fnad.lowering.llvm.target import VECTOR_CODE, CompiledModule, known_code
+from fnad.lowering.llvm.target import PLAIN, VECTOR_CODE, CompiledModule, known_code
 from fnad.lowering.llvm.writer import Module
 
 _SYMBOL = re.compile(r"fnad\.matrix\.(\w+)\.(\w+)(?:\.(.*))?")
@@ -33,27 +38,56 @@ def shape_of(variant: Variant) -> TileShape:
 def address(name: str) -> int:
     """The address of ``fnad.matrix.<name>``, which is compiled if it is not yet."""
     symbol = f"fnad.matrix.{name}"
-    compiled = CompiledModule(known_code(symbol, lambda: text_of(symbol), VECTOR_CODE))
+    recipe = PLAIN if _parsed(symbol)[1] in ("tasks", "rows") else VECTOR_CODE
+    compiled = CompiledModule(known_code(symbol, lambda: text_of(symbol), recipe))
     _KEPT.append(compiled)
     return compiled.address(symbol)
 
 
-def text_of(symbol: str) -> str:
-    """The function ``fnad.matrix.<dtype>.<function>`` as LLVM IR."""
+_PARAMETERS = {
+    "tile": TILE,
+    "pack": PACK,
+    "dots": DOTS,
+    "lines": LINES,
+    "tasks": RANGE,
+    "rows": RANGE,
+}
+
+
+def declaration(symbol: str) -> str:
+    """How another module declares a function of the runtime."""
+    kinds = (parameter.split()[0] for parameter in _PARAMETERS[_parsed(symbol)[1]])
+    return f"declare void @{symbol}({', '.join(kinds)}) nounwind"
+
+
+def _parsed(symbol: str) -> tuple[str, str, str]:
     match = _SYMBOL.fullmatch(symbol)
     if match is None:
         raise InternalError(f"the matrix runtime has no function {symbol}")
     dtype, function, detail = match.groups()
+    return dtype, function, detail
+
+
+def text_of(symbol: str) -> str:
+    """The function ``fnad.matrix.<dtype>.<function>`` as LLVM IR."""
+    dtype, function, detail = _parsed(symbol)
     variant = Variant(_dtype(dtype))
     module, shape = Module(), shape_of(variant)
     if function == "tile":
-        rows, vectors = map(int, detail.split("x"))
-        emit_tile(module, symbol, variant, TileShape(rows, vectors, shape.lanes))
+        size, _, strided = detail.partition(".")
+        rows, vectors = map(int, size.split("x"))
+        tile = TileShape(rows, vectors, shape.lanes)
+        emit_tile(module, symbol, variant, tile, strided=bool(strided))
     elif function == "pack":
-        width = {"a": shape.panel_rows, "b": shape.columns}[detail]
-        emit_pack(module, symbol, variant, width, shape.lanes)
+        side, _, way = detail.partition(".")
+        rows = {"a": shape.rows, "b": shape.columns}[side]
+        width = {"a": shape.panel_rows, "b": shape.columns}[side]
+        Packing(module, variant, rows, width, shape.lanes).emit(symbol, way)
     elif function == "dots":
-        emit_dots(module, symbol, variant, int(detail), shape.lanes)
+        rows, columns = map(int, detail.split("x"))
+        emit_dots(module, symbol, variant, (rows, columns), shape.lanes)
+    elif function == "lines":
+        emit_lines(module, symbol, variant)
     else:
         driver = Driver(module, variant, shape)
         driver.emit_dots()

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from fnad.lowering.llvm.matrix.driver import DOTS, function_slots
+from fnad.lowering.llvm.matrix.driver import function_slots
 from fnad.lowering.llvm.matrix.library import shape_of
 from fnad.lowering.llvm.matrix.variants import TileShape, Variant
 from fnad.lowering.llvm.writer import FLOAT16, DType
@@ -66,6 +66,16 @@ class Schedule:
         return -(-self.product.n // self.task_columns)
 
     @property
+    def direct(self) -> bool:
+        """Whether there are so few tiles that the program may call each of them."""
+        p, whole = self.product, self.depth == self.product.k
+        if self.dots or self.pack_a or self.row_blocks * self.column_blocks > 1 or not whole:
+            return False
+        if self.pack_b and p.n > shape_of(self.variant).columns:
+            return False
+        return len(self.tile_rows(p.m)) * len(self.tile_columns(p.m, p.n)) <= _DIRECT
+
+    @property
     def tasks(self) -> int:
         return math.prod(self.product.batch) * self.row_blocks * self.column_blocks
 
@@ -73,8 +83,10 @@ class Schedule:
         shape = shape_of(self.variant)
         if not self.pack_a:
             return 0
+        if self.dots:
+            return self.product.m * self.product.k
         part = min(self.part, self.product.m)
-        panels = part // shape.rows + len(shape.heights)
+        panels = -(-part // shape.rows)
         return panels * shape.panel_rows * self.depth + shape.lanes * shape.panel_rows
 
     @property
@@ -116,31 +128,60 @@ class Schedule:
             rows, columns = {p.m}, set(counts)
         columns = {part for n in columns for part in _parts(n, self.task_columns)}
         rows = {part for m in rows for part in _parts(m, self.part)}
-        needed = {name for name, used in (("pack.a", self.pack_a), ("pack.b", self.pack_b)) if used}
-        if self.dots:
-            needed |= {f"dots.{part}" for n in columns for part in (DOTS, 1) if _has(n, part)}
-        else:
-            needed |= {name for m in rows for n in columns for name in self._tiles(m, n)}
-        prefix, slots = self.variant.prefix, function_slots(shape_of(self.variant))
-        return [f"{prefix}.{slot}" if slot in needed else None for slot in slots]
+        names = self._dots if self.dots else self._tiles
+        needed = {name for m in rows for n in columns for name in names(m, n)}
+        needed |= {name for name, used in self._packing().items() if used}
+        slots = function_slots(shape_of(self.variant))
+        return [self.symbol(slot) if slot in needed else None for slot in slots]
+
+    def symbol(self, slot: str) -> str:
+        """Of a function of `function_slots`."""
+        p, detail = self.product, ""
+        if slot.startswith("tile") and p.out[-1] != 1 and p.n > 1:
+            detail = ".strided"
+        if slot.startswith("pack"):
+            row, step = p.a[-2:] if slot == "pack.a" else p.b[:-3:-1]
+            detail = ".copy" if row == 1 else ".turn" if step == 1 else ".gather"
+        return f"{self.variant.prefix}.{slot}{detail}"
+
+    def _packing(self) -> dict[str, bool]:
+        lines = self.dots and self.pack_a
+        return {"pack.a": self.pack_a and not lines, "pack.b": self.pack_b, "lines": lines}
+
+    def _dots(self, rows: int, columns: int) -> set[str]:
+        """The inner products of a block of the result."""
+        most, several = shape_of(self.variant).dots
+        widths = [several] * (columns >= several) + [1] * (columns % several > 0)
+        return {f"dots.{i}x{j}" for i in _parts(rows, most) for j in widths}
 
     def _tiles(self, rows: int, columns: int) -> set[str]:
         """The tiles of a block of the result."""
+        heights = {height for _, height in self.tile_rows(rows)}
+        widths = {vectors for _, _, vectors in self.tile_columns(rows, columns)}
+        return {f"tile.{height}x{vectors}" for height in heights for vectors in widths}
+
+    def tile_rows(self, rows: int) -> list[tuple[int, int]]:
+        """The first row and the height of each tile of a block."""
+        most = shape_of(self.variant).rows
+        return [(i, min(most, rows - i)) for i in range(0, rows, most)]
+
+    def tile_columns(self, rows: int, columns: int) -> list[tuple[int, int, int]]:
+        """The first column, the number of columns and of vectors of each tile of a block."""
+        stride = self._stride(rows)
+        starts = range(0, columns, stride)
+        return [(j, c := min(stride, columns - j), self._vectors(rows, c)) for j in starts]
+
+    def _stride(self, rows: int) -> int:
+        """Columns of a tile."""
         shape = shape_of(self.variant)
-        stride = shape.columns
-        if rows <= 2 and not self.pack_b:
-            stride = shape.widths(rows)[-1] * shape.lanes
-        widths = {stride if columns >= stride else 0, columns % stride} - {0}
-        vectors = set()
-        for width in widths:
-            usual = 1 if width <= shape.lanes else shape.vectors
-            vectors.add(usual if width <= shape.columns else stride // shape.lanes)
-        heights, left = set(), rows
-        for height in shape.heights:
-            if left >= height:
-                heights.add(height)
-                left %= height
-        return {f"tile.{height}x{v}" for height in heights for v in vectors}
+        wide = rows <= 2 and not self.pack_b
+        return shape.widths(rows)[-1] * shape.lanes if wide else shape.columns
+
+    def _vectors(self, rows: int, columns: int) -> int:
+        """Vectors in a row of a tile of so many columns."""
+        shape = shape_of(self.variant)
+        height = rows if rows <= 2 else shape.rows
+        return next(v for v in shape.widths(height) if columns <= v * shape.lanes)
 
 
 def _parts(extent: int, size: int) -> set[int]:
@@ -148,24 +189,34 @@ def _parts(extent: int, size: int) -> set[int]:
     return {size if extent >= size else 0, extent % size} - {0}
 
 
-def _has(columns: int, part: int) -> bool:
-    """Whether there are groups of `DOTS` columns, or single ones besides them."""
-    return columns >= DOTS if part == DOTS else columns % DOTS > 0
-
-
-# Inner products are the fastest way for up to so many rows, if both operands lie that way.
-_DOTS_ROWS = 4
+# Inner products are the fastest way for up to so many rows (or columns), if the operands lie that
+# way, and long ones for more; for fewer if one operand has to be brought into place.
+_DOTS = 16
+_DOTS_MOVED = 8
 _DOTS_DEPTH = 8
+_TERMS_FOR_ROW = 16
 
-# Of a block of k, about: a panel of B of this depth stays in the first cache, or nearly so.
-_DEPTH = 256
+# Of a block of k, at most: a panel of B of this depth comes from the second cache in time.
+_DEPTH = 512
 
-# Bytes of an operand that is read well enough where it lies.
+# Bytes of an operand that is read well enough where it lies, and of a result that is not in cache.
 _NEAR = 2**18
+_FAR = 2**21
+
+# Products of so few terms are as long as it takes to write them: along whole rows is fastest.
+_FEW_TERMS = 8
 
 # A product is cut into so many tasks, if each then has as many multiplications (10 us).
-_TASKS = 4
+_TASKS = 8
 _TASK_PRODUCTS = 10**6
+
+# Tiles that a program calls itself, at most.
+_DIRECT = 8
+
+
+# Of a block of k if there are so few rows that B is best read by whole rows.
+_FEW_ROWS = 4
+_SHALLOW = 16
 
 
 def schedule(product: Product, divided: bool) -> Schedule:
@@ -173,29 +224,38 @@ def schedule(product: Product, divided: bool) -> Schedule:
     dots, swapped, p = _oriented(product)
     variant = Variant(p.dtype)
     shape, size = shape_of(variant), variant.compute.itemsize
+    columns = 16 * shape.columns
+    if dots:
+        _, columns = _task_sizes(p, shape, (p.m, columns), _TASKS * divided)
+        return Schedule(p, swapped, True, p.a[-1] != 1, False, p.k, p.m, p.m, columns)
     converted = variant.element != variant.compute
     depth = -(-p.k // -(-p.k // _DEPTH))
-    task_columns = 16 * shape.columns
     if p.dtype == FLOAT16:  # rounded only once, so there is just one block of k
         depth = p.k
-        task_columns = max(16 * _DEPTH // depth, 1) * shape.columns
+        columns = max(16 * _DEPTH // depth, 1) * shape.columns
     far = p.m > 4 * shape.rows and p.k * p.n * size > _NEAR
     pack_b = converted or far or (p.b[-1] != 1 and p.n > 1)
     pack_a = converted or (pack_b and p.n > 4 * shape.columns and p.m * p.k * size > _NEAR // 4)
     part = 8 * shape.rows
-    task_rows, task_columns = min(2 * part, p.m), min(task_columns, p.n)
-    if divided:
-        task_rows, task_columns = _task_sizes(p, shape, task_rows, task_columns)
-    return Schedule(p, swapped, dots, pack_a, pack_b, depth, part, task_rows, task_columns)
+    most = (4 * part if pack_b else part, columns)
+    tasks = _TASKS if pack_b else 4 * _TASKS
+    rows, columns = _task_sizes(p, shape, most, tasks * divided)
+    if not pack_b:
+        if p.k <= _FEW_TERMS and math.prod(p.batch) * p.m * p.n * size > _FAR:
+            part = 1
+        if p.m <= _FEW_ROWS and p.k * p.n * size > _FAR // 2:
+            depth = min(depth, _SHALLOW)
+    return Schedule(p, swapped, False, pack_a, pack_b, depth, part, rows, columns)
 
 
-def _task_sizes(p: Product, shape: TileShape, rows: int, columns: int) -> tuple[int, int]:
+def _task_sizes(p: Product, shape: TileShape, most: tuple[int, int], tasks: int) -> tuple[int, int]:
     """Rows and columns of a task, at most so many: tasks of one size, so that threads end together.
 
-    Operands are packed for each task anew, hence not more tasks than a few threads need.
+    There are to be ``tasks`` if they are worth it; not many more, as each packs for itself.
     """
-    down, across, each = -(-p.m // rows), -(-p.n // columns), math.prod(p.batch)
-    wanted = min(_TASKS, each * p.m * p.n * p.k // _TASK_PRODUCTS)
+    down, across = -(-p.m // most[0]), -(-p.n // most[1])
+    each = math.prod(p.batch)
+    wanted = min(tasks, each * p.m * p.n * p.k // _TASK_PRODUCTS)
     while each * down * across < wanted:
         if p.n // across > p.m // down and p.n // (across + 1) >= 4 * shape.columns:
             across += 1
@@ -216,14 +276,16 @@ def _part(extent: int, count: int, unit: int) -> int:
 
 def _oriented(p: Product) -> tuple[bool, bool, Product]:
     """Whether to take inner products, whether operands are swapped, and the product then."""
-    if p.a[-1] == p.b[-2] == 1 and min(p.m, p.n) <= _DOTS_ROWS and p.k >= _DOTS_DEPTH:
-        swapped = p.m > _DOTS_ROWS or p.n == 1
-        return True, swapped, p.transposed() if swapped else p
-    if p.out[-1] == 1 and p.n > 1:
-        return False, False, p
-    if p.out[-2] == 1 or p.m == 1:
-        return False, True, p.transposed()
-    # Rows and columns of the result have gaps: a batch of matrices of one column, which have not.
-    split = lambda s: (*s[:-2], s[-1], *s[-2:])  # noqa: E731
-    a = (*p.a[:-2], 0, *p.a[-2:])
-    return False, False, replace(p, batch=(*p.batch, p.n), n=1, a=a, b=split(p.b), out=split(p.out))
+    turned, few, terms = p.transposed(), min(p.m, p.n), p.k // _TERMS_FOR_ROW
+    if p.a[-1] == p.b[-2] == 1 and p.k >= _DOTS_DEPTH and few <= max(min(_DOTS, terms), 1):
+        return (True, False, p) if p.m == few else (True, True, turned)
+    if few <= min(_DOTS_MOVED, terms):  # the one with few rows is moved
+        if p.b[-2] == 1 and p.m == few:
+            return True, False, p
+        if p.a[-1] == 1 and p.n == few:
+            return True, True, turned
+    if p.n == 1 or p.out[-1] != 1:
+        swapped = p.out[-2] == 1 or p.m == 1
+    else:  # vectors along the many rows, if A has them that way
+        swapped = p.a[-2] == 1 and p.n <= _DOTS_MOVED and p.m >= 4 * p.n
+    return False, swapped, turned if swapped else p

@@ -17,6 +17,9 @@ from fnad.lowering.llvm.writer import (
     suffix,
 )
 
+# Of tiles of so few rows: their widths in vectors, beside the usual ones.
+_WIDE = {1: (4, 8), 2: (4, 4)}
+
 UINT8 = np.dtype(np.uint8)
 
 
@@ -33,17 +36,18 @@ class TileShape:
         return self.vectors * self.lanes
 
     @property
-    def heights(self) -> tuple[int, ...]:
-        """Of the tiles that rows are divided into, the highest first."""
-        return (self.rows, *(h for h in (8, 4, 2, 1) if h < self.rows))
+    def dots(self) -> tuple[int, int]:
+        """Rows and columns of inner products that are computed side by side."""
+        return (4 if self.rows >= 12 else 2), 4
 
-    def widths(self, rows: int) -> tuple[int, int, int]:
-        """In vectors: for the last columns, the usual width, and for many columns.
+    def widths(self, rows: int) -> tuple[int, ...]:
+        """In vectors, the widths of tiles of so many rows; the last is that of most of them.
 
-        Tiles of one or two rows are wider, to have enough sums that the latency of an addition
-        is hidden.
+        For any number of rows there is one for each range of columns. Tiles of one or two rows
+        are wider, to have enough sums that the latency of an addition is hidden.
         """
-        return 1, self.vectors, {1: 8, 2: 4}.get(rows, self.vectors)
+        v = self.vectors
+        return (1, v, *_WIDE.get(rows, (v, v)))
 
     @property
     def panel_rows(self) -> int:
