@@ -378,7 +378,7 @@ class Planner:
                 for q, n in times.items()
                 if t.size * n > q.size
                 and not q.stored
-                and cost(q.at(generic_index(q.shape))) > CHEAP
+                and costs_more(q.at(generic_index(q.shape)), CHEAP)
             ]
 
 
