@@ -1,6 +1,6 @@
 """erf, erfc, erfinv.
 
-erf is, below 1, a polynomial in x**2; above, 1 - 2**-q(x), q a polynomial for -log2(erfc).
+erf is, below about 1, a polynomial in x**2; above, 1 minus a function of a polynomial.
 """
 
 from __future__ import annotations
@@ -26,34 +26,38 @@ from fnad.lowering.llvm.maths.notation import (
     whole_part,
 )
 from fnad.lowering.llvm.maths.powers_of_two import scale
+from fnad.lowering.llvm.writer import FLOAT32
 
-# erf(x) = x + x p(x**2) below 1
+# erf(x) = x + x p(x**2) below a middle
+_ERF_MIDDLE = by_dtype(1.125, 1.0)
 _ERF = by_dtype(
-    (0.12837916612625122, -0.3761262595653534, 0.11283578723669052, -0.026853347197175026,
-     0.005187162663787603, -0.0007997864158824086, 7.806970097590238e-05),
+    (0.12837916612625122, -0.3761259913444519, 0.1128321960568428, -0.026837782934308052,
+     0.005157805047929287, -0.000774698331952095, 7.010231638560072e-05),
     (0.12837916709551256, -0.37612638903183343, 0.11283791670936949, -0.026866170641958727,
      0.005223977596730088, -0.0008548325484509978, 0.00012055280472696284,
      -1.4924464960091902e-05, 1.644413913240514e-06, -1.61838790904102e-07,
      1.3616108362041984e-08, -7.606516934741249e-10),
 )  # fmt: skip
-# log2(erfc(x)) = -p(x) above 1
-_LOG_ERFC = by_dtype(
-    (0.0004927818081341684, 1.6260457038879395, 0.9206488728523254, 0.1487511545419693,
-     -0.031505439430475235, 0.004252514336258173, -0.0002688829554244876),
-    (7.254387203711884e-07, 1.6278997033560216, 0.9184826041228001, 0.14816974554318563,
-     -0.027397042103587992, -0.0005924033574263323, 0.002764113985514414,
-     -0.0011117966813561937, 0.0001948324608931742, 2.9240582582518466e-05,
-     -3.2926668272846026e-05, 1.2504302041257755e-05, -3.081183661713515e-06,
-     5.385712118632936e-07, -6.697517636203491e-08, 5.6760300459046175e-09,
-     -2.950305713204417e-10, 7.110615089022346e-12),
+# erfc(x) = p(x)**8 above, for float32
+_ROOT_OF_ERFC32 = (
+    1.0006126165390015, -0.14393533766269684, -0.0637814849615097, -0.008725916035473347,
+    0.011195909231901169, -0.0018119423184543848, 1.4963187823013868e-05,
+    1.1514656762301456e-05,
+)  # fmt: skip
+# log2(erfc(x)) = -p(x) above, for float64
+_LOG_ERFC64 = (
+    7.254387203711884e-07, 1.6278997033560216, 0.9184826041228001, 0.14816974554318563,
+    -0.027397042103587992, -0.0005924033574263323, 0.002764113985514414,
+    -0.0011117966813561937, 0.0001948324608931742, 2.9240582582518466e-05,
+    -3.2926668272846026e-05, 1.2504302041257755e-05, -3.081183661713515e-06,
+    5.385712118632936e-07, -6.697517636203491e-08, 5.6760300459046175e-09,
+    -2.950305713204417e-10, 7.110615089022346e-12,
 )  # fmt: skip
 # 2**r = 1 + r p(r) for |r| <= 1/2, as accurate as a small complement needs
-_EXP2 = by_dtype(
-    (0.6931471824645996, 0.24022647738456726, 0.055503588169813156, 0.009618481621146202,
-     0.0013391394168138504, 0.0001533894828753546),
-    (0.69314718055995, 0.24022650695909917, 0.05550410866447524, 0.009618129107791319,
-     0.0013333558225218788, 0.0001540353015310279, 1.5252660080371644e-05,
-     1.3215597884357542e-06, 1.0208176776902253e-07, 7.045232965511782e-09),
+_EXP2_64 = (
+    0.69314718055995, 0.24022650695909917, 0.05550410866447524, 0.009618129107791319,
+    0.0013333558225218788, 0.0001540353015310279, 1.5252660080371644e-05,
+    1.3215597884357542e-06, 1.0208176776902253e-07, 7.045232965511782e-09,
 )  # fmt: skip
 
 _ERF_HIGH = by_dtype(4.0, 6.0)  # beyond: 1
@@ -103,11 +107,20 @@ _ERFINV_TAIL = by_dtype(
 def erf(x: Number) -> Number:
     size = least(absolute(x), x.pick(_ERF_HIGH))
     small = fma(size, horner(size * size, x.pick(_ERF)), size)
-    exponent = -horner(size, x.pick(_LOG_ERFC))
+    return copysign(where(size > x.pick(_ERF_MIDDLE), _large_erf(size), small), x)
+
+
+def _large_erf(x: Number) -> Number:
+    """erf(x) above the middle."""
+    if x.dtype == FLOAT32:
+        root = horner(x, _ROOT_OF_ERFC32)
+        square = root * root
+        fourth = square * square
+        return fma(-fourth, fourth, 1.0)
+    exponent = -horner(x, _LOG_ERFC64)
     n, bits = whole_part(exponent, 1, x.bias)
     power = (bits << x.mantissa).from_bits
-    complement = horner(exponent - n, (1.0, *x.pick(_EXP2))) * power
-    return copysign(where(size > 1.0, 1.0 - complement, small), x)
+    return fma(-horner(exponent - n, (1.0, *_EXP2_64)), power, 1.0)
 
 
 def _exp_of_minus_square(x: Number) -> tuple[Number, Number, Number]:
@@ -144,7 +157,7 @@ def erfc(x: Number) -> Number:
     result = scale(product + low, n)
     result = where(x < 0.0, 2.0 - result, result)
     near = fma(-x, horner(x * x, x.pick(_ERF)), 1.0 - x)
-    return where(a < 0.875, near, result)
+    return where(a < 0.75, near, result)
 
 
 def erfinv(x: Number) -> Number:
