@@ -11,7 +11,7 @@ from fnad.lowering.access import kernel_exprs
 from fnad.lowering.llvm.domains import boxes
 from fnad.lowering.llvm.expressions import ExpressionPrinter
 from fnad.lowering.llvm.kernels import emit_kernel
-from fnad.lowering.llvm.target import compile_module
+from fnad.lowering.llvm.target import VECTOR_CODE, compile_module
 from fnad.lowering.llvm.writer import INT64, Function, Module, Value
 from fnad.lowering.plan import Copy, Group, Kernel
 from fnad.lowering.walk import postorder
@@ -44,7 +44,7 @@ def compile_kernel(kernel, buffers, known):
     emit_kernel(f, p, kernel, *[Value(str(v), INT64) for v in bounds])
     f.ret()
     module.add(f)
-    code = compile_module(module.text())
+    code = compile_module(module.text(), VECTOR_CODE)
     types = [ctypes.c_void_p] * len(used) + [ctypes.c_int64] * 2
     function = ctypes.CFUNCTYPE(None, *types)(code.address("run"))
     addresses = [buffers[n].ctypes.data for n in used]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,6 +50,7 @@ class ExpressionPrinter:
         self.varying = 0  # what makes an expression a vector, as `dependences` has it
         self._dependences: dict[Expr, int] = {}
         self._written: frozenset[int] = frozenset()
+        self.strides: dict[Any, places.Strided | None] = {}  # what `places.strided` has found
         self._fused: dict[Expr, Expr] = {}  # sums and the products that they are fused with
         self._summed: set[Expr] = set()  # products that only a reduction reads
 
@@ -94,13 +95,14 @@ class ExpressionPrinter:
         Products that only a sum reads are fused with it. That is decided here, from the whole
         kernel, so that bits do not depend on how a piece of it is emitted.
         """
-        self._written, self._dependences = written, {}
+        self._written, self._dependences, self.strides = written, {}, {}
+        order = list(postorder(roots))
+        self._note_dependences(order)
         if not host.has_fma():
             return
         uses: dict[Expr, int] = {}
         for root in roots:
             uses[root] = uses.get(root, 0) + 1
-        order = list(postorder(roots))
         for expr in order:
             for arg in expr.args:
                 uses[arg] = uses.get(arg, 0) + 1
@@ -124,7 +126,14 @@ class ExpressionPrinter:
     def dependences(self, root: Expr) -> int:
         """The axes (and reductions) that an expression depends on, a bit each."""
         memo = self._dependences
-        for expr in postorder([root], memo.__contains__):
+        if root not in memo:
+            new = all(map(memo.__contains__, root.args))
+            self._note_dependences([root] if new else postorder([root], memo.__contains__))
+        return memo[root]
+
+    def _note_dependences(self, exprs: Iterable[Expr]) -> None:
+        memo = self._dependences
+        for expr in exprs:
             if expr.op == "axis":
                 bits = 1 << expr.attr[0]
             elif expr.op == "reduced":
@@ -136,7 +145,6 @@ class ExpressionPrinter:
                 for arg in expr.args:
                     bits |= memo[arg]
             memo[expr] = bits
-        return memo[root]
 
     def varies(self, expr: Expr) -> bool:
         """Whether an expression differs from lane to lane."""

@@ -17,13 +17,20 @@ from fnad.lowering.plan import Reduction
 # Reductions of at most so many terms are written out instead of looped over.
 _WRITTEN_OUT = 9
 
+# Matrices of fewer elements lie in a cache, where short pieces of rows are as good as long ones.
+_LARGE = 1 << 18
+
 # An extremum and its position take the registers of so many sums.
 _EXTREMUM = 2
 
 
 def is_written_out(r: Reduction) -> bool:
     """Whether all terms of a reduction stand in the code, as those of a pooling window do."""
-    return math.prod(extent for _, extent in r.axes) <= _WRITTEN_OUT
+    return _terms(r) <= _WRITTEN_OUT
+
+
+def _terms(r: Reduction) -> int:
+    return math.prod(extent for _, extent in r.axes)
 
 
 def emit_lanes(nest: Nest) -> None:
@@ -33,7 +40,7 @@ def emit_lanes(nest: Nest) -> None:
     others = [r.accumulator for r in kernel.reductions]
     lanes = lanes_for(nest.roots, others, extent)
     looped = [r for r in kernel.reductions if not is_written_out(r)]
-    count = _vectors_of_totals(looped) if looped else unrolling(nest.roots)
+    count = _vectors_of_totals(looped, extent) if looped else unrolling(nest.roots)
 
     def block(base: Value, count: int, mask: Value | None, carried: list[Value]) -> list[Value]:
         _emit_block(nest, [Vector(number, base, k * lanes, lanes, mask) for k in range(count)])
@@ -46,10 +53,12 @@ def emit_lanes(nest: Nest) -> None:
         along(nest.f, nest.p, nest.ranges[number], shape, block)
 
 
-def _vectors_of_totals(reductions: Sequence[Reduction]) -> int:
+def _vectors_of_totals(reductions: Sequence[Reduction], extent: int) -> int:
     """How many vectors of totals of a row fit half of the registers; a power of two."""
     taken = sum(_EXTREMUM if r.kind.startswith("arg") else 1 for r in reductions)
     fit = max((16 if host.has_masks() else 8) // taken, 1)
+    if extent * max(map(_terms, reductions)) < _LARGE:
+        fit = min(fit, 4)
     return 1 << (fit.bit_length() - 1)
 
 

@@ -41,11 +41,16 @@ class Strided:
 
 def strided(p: ExpressionPrinter, offset: Expr, vector: int | None) -> Strided | None:
     """An offset that depends on the axis ``vector`` as part that does not and a stride."""
-    if vector is None:
+    if vector is None or not p.dependences(offset) >> vector & 1:
         return None
+    key = (offset, vector, p.varying)
+    if key not in p.strides:
+        p.strides[key] = _strided(p, offset, vector)
+    return p.strides[key]
+
+
+def _strided(p: ExpressionPrinter, offset: Expr, vector: int) -> Strided | None:
     bit = 1 << vector
-    if not p.dependences(offset) & bit:
-        return None
     terms, constant = affine_parts(offset)
     stride, rest = 0, {}
     for term, coefficient in terms.items():

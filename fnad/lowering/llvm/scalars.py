@@ -121,7 +121,7 @@ class ScalarBuilder:
 
     def _same(self, name: str, *args: Value) -> DType:
         dtype = args[0].dtype
-        if any(a.dtype != dtype for a in args):
+        if any(a.dtype is not dtype and a.dtype != dtype for a in args):
             found = ", ".join(str(a.dtype) for a in args)
             raise InternalError(f"operands of {name} differ in dtype: {found}")
         return dtype

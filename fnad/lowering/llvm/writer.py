@@ -70,6 +70,8 @@ def constant_text(value: Any, dtype: DType) -> str:
     if dtype.kind == "b":
         return "true" if value else "false"
     if dtype.kind in "iu":
+        if type(value) is int and -128 <= value <= 127:  # and -1 stands for all bits
+            return str(value)
         return str(int(np.array(value).astype(dtype)))
     if dtype == FLOAT16:
         return f"0xH{int(np.array(value, dtype).view(np.uint16)):04X}"
