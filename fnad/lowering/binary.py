@@ -18,6 +18,7 @@ from fnad.core.fingerprint import fingerprint, source_fingerprint
 from fnad.core.ir import Jaxpr
 from fnad.lowering.llvm import cache
 from fnad.lowering.llvm.emitter import emit_plan
+from fnad.lowering.llvm.split import split
 from fnad.lowering.llvm.target import MachineCode, host, machine_code
 from fnad.lowering.native.routine import runs_long
 from fnad.lowering.plan import Plan
@@ -93,7 +94,7 @@ def binary_of(plan: Plan, stamped: bool = False) -> Binary:
     buffers = {b.number: b for b in plan.buffers}
     places = {number: i for i, number in enumerate(plan.inputs)}
     return Binary(
-        machine_code(emitted.text, emitted.recipe),
+        machine_code(split(emitted.definitions), emitted.recipe),
         (
             *((buffers[n].shape, buffers[n].dtype) for n in plan.inputs),
             (emitted.table.shape, emitted.table.dtype),

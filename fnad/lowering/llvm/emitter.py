@@ -34,15 +34,20 @@ _HEADER = 64
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """A module's text, how to compile it, and how large its arena is: a part for all threads and
-    a part for each.
+    """A module's declarations and definitions, how to compile them, and how large its arena is: a
+    part for all threads and a part for each.
     """
 
-    text: str
+    definitions: tuple[str, ...]
     recipe: Recipe
     table: np.ndarray
     shared_size: int
     thread_size: int
+
+    @property
+    def text(self) -> str:
+        """The module."""
+        return "\n\n".join(self.definitions) + "\n"
 
 
 def emit_plan(plan: Plan, stamped: bool = False) -> Emitted:
@@ -59,7 +64,7 @@ def emit_plan(plan: Plan, stamped: bool = False) -> Emitted:
     functions = emitter.functions
     recipe = OPTIMIZED if emitter.module.needs_optimizer else VECTOR_CODE
     return Emitted(
-        emitter.module.text(),
+        tuple(filter(None, emitter.module.parts().values())),
         recipe,
         emitter.table.array(),
         emitter.scratch_offset,

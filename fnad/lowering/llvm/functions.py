@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fnad.lowering.canonical import canonical
-from fnad.lowering.llvm import work
+from fnad.lowering.llvm import split, work
 from fnad.lowering.llvm.expressions import ExpressionPrinter
 from fnad.lowering.llvm.leaves import BEGIN, END, SCRATCH, Leaf, leaf, member
 from fnad.lowering.llvm.writer import INT64, Function, Module, Value
@@ -196,7 +196,7 @@ class Functions:
         Its context is an array of eight-byte words: pointers, turns, and where the scratch
         memories of the threads begin.
         """
-        name = f"{callee.name}.task"
+        name = callee.name + split.TASK
         if name not in self._tasks:
             self._tasks[name] = len(self._tasks)
             self._define_task(name, callee)

@@ -6,14 +6,14 @@ that machine code from the disk cache can be loaded without the program that it 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 
 from fnad.lowering.llvm.libraries import c_function
+from fnad.lowering.llvm.once import once
 from fnad.lowering.native.capi import numpy_function, python_function
 
 
-@functools.cache
+@once
 def address_of(symbol: str) -> int:
     """The address of a function that compiled code calls by this name.
 

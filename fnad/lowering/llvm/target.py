@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import itertools
 import json
 import re
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import llvmlite
 import llvmlite.binding as llvm
+from llvmlite.binding import ffi
 
+from fnad import config
+from fnad.core.errors import InternalError
 from fnad.core.fingerprint import source_fingerprint
-from fnad.lowering.llvm import cache
+from fnad.lowering.llvm import cache, split
 from fnad.lowering.llvm.symbols import address_of
 
 # LLVM's symbol table and llvmlite's ownership of contexts are global.
@@ -50,31 +56,40 @@ PLAIN = Recipe(codegen_level=0, speed_level=0, vectorize=False)
 
 @dataclass(frozen=True, slots=True)
 class MachineCode:
-    """A module as an object file, and the functions that it takes from elsewhere."""
+    """A module as object files, and the functions that it takes from elsewhere."""
 
-    object_file: bytes
+    object_files: tuple[bytes, ...]
     symbols: tuple[str, ...]
 
     def to_bytes(self) -> bytes:
-        return json.dumps(self.symbols).encode() + b"\n" + self.object_file
+        """All of it, for `from_bytes`."""
+        head = [list(map(len, self.object_files)), self.symbols]
+        return b"".join([json.dumps(head).encode(), b"\n", *self.object_files])
 
     @staticmethod
     def from_bytes(content: bytes) -> MachineCode:
-        symbols, _, object_file = content.partition(b"\n")
-        return MachineCode(object_file, tuple(json.loads(symbols)))
+        """What `to_bytes` has written."""
+        head, _, rest = content.partition(b"\n")
+        sizes, symbols = json.loads(head)
+        ends = list(itertools.accumulate(sizes))
+        files = [rest[end - size : end] for size, end in zip(sizes, ends)]
+        return MachineCode(tuple(files), tuple(symbols))
 
 
-def machine_code(text: str, recipe: Recipe = OPTIMIZED) -> MachineCode:
+def machine_code(text: str | Sequence[str], recipe: Recipe = OPTIMIZED) -> MachineCode:
     """The machine code of a module of LLVM IR, from the cache or compiled now.
 
-    The functions that the module declares must be known to `symbols.address_of`.
+    The module may be given in parts, which are compiled at the same time (`split`). The functions
+    that it declares must be known to `symbols.address_of`.
     """
-    code = _COMMENTS.sub("", text)
-    name = cache.digest(repr(recipe).encode(), host(), code.encode())
+    parts = [_COMMENTS.sub("", part) for part in ([text] if isinstance(text, str) else text)]
+    name = cache.digest(repr(recipe).encode(), host(), *map(str.encode, parts))
     kept = cache.load(name)
     if kept is not None:
         return MachineCode.from_bytes(kept)
-    made = MachineCode(_compile(code, recipe), tuple(_DECLARED.findall(code)))
+    symbols = dict.fromkeys(s for part in parts for s in _DECLARED.findall(part))
+    external = [s for s in symbols if not s.endswith(split.TASK)]
+    made = MachineCode(_compile_all(parts, recipe, external), tuple(external))
     cache.store(name, made.to_bytes())
     return made
 
@@ -118,7 +133,8 @@ class CompiledModule:
             context = llvm.create_context()
             module = llvm.parse_assembly("", context)  # an engine needs one
             self._engine = llvm.create_mcjit_compiler(module, _target_machine(0))
-            self._engine.add_object_file(llvm.ObjectFileRef.from_data(code.object_file))
+            for content in code.object_files:
+                self._engine.add_object_file(llvm.ObjectFileRef.from_data(content))
             self._engine.finalize_object()
         # The engine owns machine and module, and the module needs its context. The collector may
         # dispose of a cycle's members in any order, so the finalizer keeps both, for this order.
@@ -136,8 +152,8 @@ def compile_module(text: str, recipe: Recipe = OPTIMIZED) -> CompiledModule:
 
 def assembly(text: str, recipe: Recipe = OPTIMIZED) -> str:
     """Compile a module to readable assembly."""
-    with _lock, _strength_reduction(recipe.reduce_strength):
-        module, machine = _optimized(text, recipe)
+    module, machine = _optimized(text, recipe)
+    with _strength_reduction.of(recipe.reduce_strength):
         return str(machine.emit_assembly(module))
 
 
@@ -161,23 +177,20 @@ def _target_machine(level: int) -> Any:
     return target.create_target_machine(cpu=cpu, features=features, opt=level)
 
 
+def _compile_all(parts: Sequence[str], recipe: Recipe, symbols: Iterable[str]) -> tuple[bytes, ...]:
+    """Compile parts of a module, and what the module calls, at the same time."""
+    with ThreadPoolExecutor(config.num_threads, "fnad-compiler") as pool:
+        made = [pool.submit(_compile, part, recipe) for part in parts]
+        found = [pool.submit(address_of, symbol) for symbol in symbols]
+        for future in found:
+            future.result()
+        return tuple([future.result() for future in made])
+
+
 def _compile(text: str, recipe: Recipe) -> bytes:
-    with _lock, _strength_reduction(recipe.reduce_strength):
-        module, machine = _optimized(text, recipe)
-        return bytes(machine.emit_object(module))
-
-
-@contextmanager
-def _strength_reduction(wanted: bool) -> Iterator[None]:
-    """LLVM has this switch only for all its users together: it is on again afterwards."""
-    if wanted:
-        yield
-        return
-    llvm.set_option("fnad", "-disable-lsr=true")
-    try:
-        yield
-    finally:
-        llvm.set_option("fnad", "-disable-lsr=false")
+    module, machine = _optimized(text, recipe)
+    with _strength_reduction.of(recipe.reduce_strength):
+        return _emit(machine, module)
 
 
 def _optimized(text: str, recipe: Recipe) -> tuple[Any, Any]:
@@ -187,8 +200,63 @@ def _optimized(text: str, recipe: Recipe) -> tuple[Any, Any]:
     options.loop_vectorization = options.slp_vectorization = recipe.vectorize
     options.loop_unrolling = False  # halves the time of compilation, gains nothing measurable
     builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
+    _unlocked("LLVMPY_RunNewModulePassManager")(builder.getModulePassManager(), module, builder)
     return module, machine
+
+
+def _emit(machine: Any, module: Any) -> bytes:
+    """`TargetMachine.emit_object`, while other threads may do the same."""
+    with ffi.OutputString() as error:
+        buffer = _unlocked("LLVMPY_TargetMachineEmitToMemory")(machine, module, 1, error)
+        if not buffer:
+            raise InternalError(f"LLVM cannot compile a module: {error}")
+    try:
+        start = ffi.lib.LLVMPY_GetBufferStart(buffer)
+        return ctypes.string_at(start, ffi.lib.LLVMPY_GetBufferSize(buffer))
+    finally:
+        ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
+
+
+@functools.cache
+def _unlocked(name: str) -> Any:
+    """A function of llvmlite's library without llvmlite's lock, which allows one call at a time.
+
+    LLVM itself needs no lock for modules of different contexts.
+    """
+    locked = getattr(ffi.lib, name)
+    function = getattr(ctypes.CDLL(ffi.lib._name, handle=ffi.lib._handle), name)
+    function.argtypes, function.restype = locked.argtypes, locked.restype
+    return function
+
+
+class _StrengthReduction:
+    """LLVM's switch, which it has only for all its users together: it is on again afterwards.
+
+    Compilations with and without it take turns.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._users = {True: 0, False: 0}
+
+    @contextmanager
+    def of(self, wanted: bool) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._users[not wanted] == 0)
+            if not wanted and self._users[False] == 0:
+                llvm.set_option("fnad", "-disable-lsr=true")
+            self._users[wanted] += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._users[wanted] -= 1
+                if not wanted and self._users[False] == 0:
+                    llvm.set_option("fnad", "-disable-lsr=false")
+                self._changed.notify_all()
+
+
+_strength_reduction = _StrengthReduction()
 
 
 def _dispose(engine: Any, context: Any) -> None:

@@ -34,6 +34,7 @@ from typing import Any
 
 from fnad import config
 from fnad.lowering.llvm import table
+from fnad.lowering.llvm.once import once
 from fnad.lowering.llvm.target import VECTOR_CODE, CompiledModule, compile_module
 
 # More threads than this never share one job.
@@ -51,7 +52,7 @@ _ARM_PAUSE = ("void @llvm.aarch64.isb(i32)", "void @llvm.aarch64.isb(i32 15)")
 _PAUSES = {"x86_64": _X86_PAUSE, "amd64": _X86_PAUSE, "aarch64": _ARM_PAUSE, "arm64": _ARM_PAUSE}
 
 
-@functools.cache
+@once
 def runtime() -> CompiledModule:
     """The module that defines ``fnad.parallel`` and ``fnad.run``, which lives on to the end."""
     module = compile_module(_text() + table.IR, VECTOR_CODE)

@@ -7,7 +7,6 @@ has one of them runs at once (``calls.ll``); every other goes to the method ``__
 from __future__ import annotations
 
 import ctypes
-import functools
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from fnad import config
 from fnad.core.axes import bound_names
 from fnad.core.tracer import active_traces
+from fnad.lowering.llvm.once import once
 from fnad.lowering.llvm.target import VECTOR_CODE, compile_module
 from fnad.lowering.native import capi
 from fnad.lowering.native.pool import get_pool
@@ -132,7 +132,7 @@ def _source() -> str:
     return "\n".join(Path(__file__).with_name(f"{name}.ll").read_text() for name in names)
 
 
-@functools.cache
+@once
 def _dispatch() -> int:
     """The vectorcall of instances, compiled when it is first needed."""
     module = compile_module(_source(), VECTOR_CODE)

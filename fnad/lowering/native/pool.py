@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 import ctypes
-import functools
 import mmap
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from fnad import config
+from fnad.lowering.llvm.once import once
 from fnad.lowering.llvm.target import VECTOR_CODE, compile_module
 from fnad.lowering.native.capi import new_capsule
 
@@ -78,7 +78,7 @@ class Pool:
         self._trim()
 
 
-@functools.cache
+@once
 def get_pool() -> Pool:
     """The pool, compiled when it is first needed; it lives as long as the process."""
     return Pool()
