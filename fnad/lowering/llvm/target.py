@@ -25,6 +25,9 @@ from fnad.core.fingerprint import source_fingerprint
 from fnad.lowering.llvm import cache, split
 from fnad.lowering.llvm.symbols import address_of
 
+# Of `MachineCode.to_bytes`; another one has another name.
+_FORMAT = b"object files, 1"
+
 # LLVM's symbol table and llvmlite's ownership of contexts are global.
 _lock = threading.RLock()
 
@@ -83,7 +86,7 @@ def machine_code(text: str | Sequence[str], recipe: Recipe = OPTIMIZED) -> Machi
     that it declares must be known to `symbols.address_of`.
     """
     parts = [_COMMENTS.sub("", part) for part in ([text] if isinstance(text, str) else text)]
-    name = cache.digest(repr(recipe).encode(), host(), *map(str.encode, parts))
+    name = cache.digest(_FORMAT, repr(recipe).encode(), host(), *map(str.encode, parts))
     kept = cache.load(name)
     if kept is not None:
         return MachineCode.from_bytes(kept)
