@@ -123,6 +123,32 @@ def test_layouts(shape, layouts, rng):
     check(run(a, b, out), a, b)
 
 
+WAYS = [
+    ("inner products", (3, 130, 200), ("rows", "columns"), lambda s: s.dots and not s.pack_a),
+    ("swapped", (130, 5, 200), ("rows", "columns"), lambda s: s.dots and s.swapped),
+    ("brought into lines", (130, 5, 200), ("rows", "rows"), lambda s: s.dots and s.pack_a),
+    ("vectors along rows", (130, 5, 70), ("columns", "rows"), lambda s: s.swapped and not s.dots),
+    ("A and B packed", (100, 200, 1024), ("rows", "columns"), lambda s: s.pack_a and s.pack_b),
+    ("B by whole rows", (3, 1100, 300), ("rows", "rows"), lambda s: s.depth < 20),
+    ("result by rows", (900, 700, 3), ("columns", "rows"), lambda s: s.part == 1),
+    ("single tiles", (15, 33, 20), ("rows", "rows"), lambda s: s.direct),
+]
+
+
+@pytest.mark.parametrize("accumulate", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "layouts", "taken"), [w[1:] for w in WAYS], ids=[w[0] for w in WAYS]
+)
+def test_ways_to_compute(shape, layouts, taken, accumulate, rng):
+    m, n, k = shape
+    a = laid_out(filled(rng, (m, k), "f4"), layouts[0])
+    b = laid_out(filled(rng, (k, n), "f4"), layouts[1])
+    start = filled(rng, (m, n), "f4")
+    assert taken(schedule_of(contraction(a, b, start)))
+    found = run(a, b, start.copy(), accumulate=accumulate)
+    check(found, a, b, start if accumulate else None)
+
+
 @pytest.mark.parametrize("layouts", [("rows", "rows"), ("columns", "columns"), ("rows", "columns")])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_dtypes(dtype, layouts, rng):

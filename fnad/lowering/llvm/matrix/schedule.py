@@ -203,6 +203,10 @@ _DEPTH = 512
 _NEAR = 2**18
 _FAR = 2**21
 
+# Bytes between rows at which they get into each other's way in a cache; half of it if it is
+# columns that are read.
+_PITCH = 4096
+
 # Products of so few terms are as long as it takes to write them: along whole rows is fastest.
 _FEW_TERMS = 8
 
@@ -235,7 +239,9 @@ def schedule(product: Product, divided: bool) -> Schedule:
         columns = max(16 * _DEPTH // depth, 1) * shape.columns
     far = p.m > 4 * shape.rows and p.k * p.n * size > _NEAR
     pack_b = converted or far or (p.b[-1] != 1 and p.n > 1)
-    pack_a = converted or (pack_b and p.n > 4 * shape.columns and p.m * p.k * size > _NEAR // 4)
+    pitch = max(p.a[-2:]) * size
+    reused = pack_b and p.n > 4 * shape.columns and p.m * p.k * size > _NEAR // 4
+    pack_a = converted or (reused and pitch % (_PITCH if p.a[-1] == 1 else _PITCH // 2) == 0)
     part = 8 * shape.rows
     most = (4 * part if pack_b else part, columns)
     tasks = _TASKS if pack_b else 4 * _TASKS

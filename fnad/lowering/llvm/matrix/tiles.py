@@ -22,7 +22,7 @@ PARAMETERS = (
 )  # fmt: skip
 
 # Turns of the loop in which memory answers; with fewer, fetching the result early is in the way.
-_LATENCY = 32
+_LATENCY = 96
 
 # Rows of A whose addresses share one register that is advanced in the loop.
 _SHARING = 3
