@@ -128,10 +128,11 @@ def _exp_of_minus_square(x: Number) -> tuple[Number, Number, Number]:
     square = x * x
     n, _ = whole_part(square, -LOG2_E)
     ln2, ln2_low = x.pick(LN2)
-    r = fma(n, -ln2, -square) - fma(n, ln2_low, fma(x, x, -square))
+    most, rest = fma(n, -ln2, -square), fma(n, ln2_low, fma(x, x, -square))
+    r = most - rest
     grown = fma(r * r, horner(r, x.pick(EXPM1)), r)
     high = grown + 1.0
-    return high, grown - (high - 1.0), n
+    return high, (grown - (high - 1.0)) + ((most - r) - rest), n
 
 
 def erfc(x: Number) -> Number:
@@ -147,10 +148,13 @@ def erfc(x: Number) -> Number:
     w = 1.0 / divisor
     w_low = w * fma(-w, a - (divisor - k), fma(-w, divisor, 1.0))
     t = fma(w_low, -2.0 * k, fma(w, -2.0 * k, 1.0))
-    p = horner(t, x.pick(_ERFC))
-    q = p + 1.0
+    first, *others = x.pick(_ERFC)
+    one = float(x.dtype.type(1.0 + first))
+    slope = horner(t, others)
+    q = fma(t, slope, one)
+    q_low = fma(t, slope, one - q) + (first - (one - 1.0))
     factor = w * q
-    factor_low = fma(w, p - (q - 1.0), fma(w_low, q, fma(w, q, -factor)))
+    factor_low = fma(w, q_low, fma(w_low, q, fma(w, q, -factor)))
     exp, exp_low, n = _exp_of_minus_square(a)
     product = factor * exp
     low = fma(factor, exp_low, fma(factor_low, exp, fma(factor, exp, -product)))
