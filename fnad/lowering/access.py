@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from fnad.lowering.expr import Expr
 from fnad.lowering.kernels import store_parts
@@ -19,7 +19,6 @@ from fnad.lowering.plan import (
     For,
     Group,
     Kernel,
-    Matrix,
     Node,
     Sort,
     While,
@@ -76,24 +75,44 @@ def with_bodies(node: Node, change: Callable[[Sequence[Node]], Iterable[Node]]) 
 
 def own_access(node: Node) -> Access:
     """What a node itself reads and writes, without the schedules inside it."""
-    if isinstance(node, Kernel):
-        writes = {s.buffer for s in node.stores}
-        combined = {s.buffer for s in node.stores if s.combine is not None}
-        return Access(_loaded(kernel_exprs(node)) | combined, writes)
-    if isinstance(node, Contraction):
-        sides: tuple[Matrix, ...] = (node.left, node.right)
-        indices = _loaded([node.left.offset, node.right.offset, node.out.offset])
-        old = {node.out.buffer} if node.accumulate else set()
-        return Access({m.buffer for m in sides} | indices | old, {node.out.buffer})
-    if isinstance(node, Accumulate):
-        return Access({node.source}, {node.out})
-    if isinstance(node, Sort):
-        return Access(set(node.sources), set(node.outs))
-    if isinstance(node, Copy):
-        return Access({node.source} | _loaded([node.source_offset, node.out_offset]), {node.out})
-    if isinstance(node, While):
-        return Access({node.predicate})
-    return Access({node.index}) if isinstance(node, Branch) else Access()
+    if isinstance(node, (Kernel, Contraction)):
+        if node.touched is None:  # every pass asks again
+            touched = _OWN[type(node)](node)
+            object.__setattr__(node, "touched", touched)
+        assert node.touched is not None
+        reads, writes = node.touched
+    else:
+        reads, writes = _OWN.get(type(node), _nothing)(node)
+    return Access(set(reads), set(writes))
+
+
+def _of_kernel(node: Kernel) -> tuple[set[int], set[int]]:
+    combined = {s.buffer for s in node.stores if s.combine is not None}
+    return _loaded(kernel_exprs(node)) | combined, {s.buffer for s in node.stores}
+
+
+def _of_contraction(node: Contraction) -> tuple[set[int], set[int]]:
+    indices = _loaded([node.left.offset, node.right.offset, node.out.offset])
+    old = {node.out.buffer} if node.accumulate else set()
+    return {node.left.buffer, node.right.buffer} | indices | old, {node.out.buffer}
+
+
+def _nothing(node: Node) -> tuple[set[int], set[int]]:
+    return set(), set()
+
+
+_OWN: dict[type, Callable[[Any], tuple[set[int], set[int]]]] = {
+    Kernel: _of_kernel,
+    Contraction: _of_contraction,
+    Accumulate: lambda node: ({node.source}, {node.out}),
+    Sort: lambda node: (set(node.sources), set(node.outs)),
+    Copy: lambda node: (
+        {node.source} | _loaded([node.source_offset, node.out_offset]),
+        {node.out},
+    ),
+    While: lambda node: ({node.predicate}, set()),
+    Branch: lambda node: ({node.index}, set()),
+}
 
 
 def access(node: Node) -> Access:
@@ -135,9 +154,4 @@ def count_uses(body: Iterable[Node]) -> Counter[int]:
 
 
 def _loaded(exprs: Iterable[Expr]) -> set[int]:
-    return set(_known_loads(tuple(exprs)))
-
-
-@functools.lru_cache(maxsize=1024)  # every pass asks again
-def _known_loads(exprs: tuple[Expr, ...]) -> frozenset[int]:
-    return frozenset([e.attr for e in loads(exprs)])
+    return {e.attr for e in loads(exprs)}

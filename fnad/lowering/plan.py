@@ -8,7 +8,7 @@ Temporaries live in one arena of ``arena_size`` bytes, each at ``Buffer.offset``
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -91,6 +91,10 @@ class Store:
     when: Expr | None = None
 
 
+# The buffers that a node reads and writes, kept with it once somebody has asked (`own_access`).
+Touched = tuple[set[int], set[int]]
+
+
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """A loop nest: for every point of ``axes``, the reductions, then the stores.
@@ -108,6 +112,7 @@ class Kernel:
     parallel_inner: bool = False
     sequential: bool = False
     origin: Origin | None = None
+    touched: Touched | None = field(default=None, init=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +145,7 @@ class Contraction:
     dtype: np.dtype[Any]
     origin: Origin | None = None
     accumulate: bool = False
+    touched: Touched | None = field(default=None, init=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

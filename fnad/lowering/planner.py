@@ -370,6 +370,8 @@ class Planner:
         """
         with self._outside_reductions():
             reads = t.reads(generic_index(t.shape))
+            if not reads:
+                return []
             times: dict[Tensor, int] = {}
             for (q, _), n in reads.items():
                 times[q] = times.get(q, 0) + n

@@ -70,7 +70,8 @@ class Tensor:
 
     def at(self, index: Any) -> Expr:
         """The element at ``index``, a tuple of int64 expressions inside the shape."""
-        index = tuple([i if isinstance(i, Expr) else integer(i) for i in index])
+        if type(index) is not tuple or index not in self._cache:
+            index = tuple([i if isinstance(i, Expr) else integer(i) for i in index])
         if self.buffer is not None:
             offset = linear(index, self.shape)
             if self.base is not integer(0):
@@ -82,9 +83,9 @@ class Tensor:
             # Loops of reductions do not nest: the inner one gets a buffer.
             planner.materialize(self)
             return self.at(index)
-        if expr.op != "constant":
-            planner.note_read(self, index, reads)
         if planner.reader is not None:
+            if expr.op != "constant":
+                planner.note_read(self, index, reads)
             self._readers.add(planner.reader)
         return expr
 
