@@ -52,12 +52,19 @@ def _pool(function: str) -> int:
     return get_pool().address_of(function)
 
 
+def _transpose(name: str) -> int:
+    from fnad.lowering.llvm import transposes  # likewise
+
+    return transposes.address(name)
+
+
 # What fnad's own symbols begin with, and who knows them by the rest of the name.
 _RUNTIME: Mapping[str, Callable[[str], int]] = {
     "fnad.parallel": lambda _: _runtime("fnad.parallel"),
     "fnad.run": lambda _: _runtime("fnad.run"),
     "fnad.matrix.": _matrix,
     "fnad.maths.": _maths,
+    "fnad.transpose.": _transpose,
     "fnad.pool.": _pool,
     "fnad.numpy.": numpy_function,
     "Py": lambda name: python_function("Py" + name),

@@ -14,11 +14,24 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+import numpy as np
+
 from fnad.lowering.expr import Expr, affine_parts, axis
 from fnad.lowering.llvm.nests import Nest
+from fnad.lowering.llvm.once import once
 from fnad.lowering.llvm.places import Strided, Vector, strided
+from fnad.lowering.llvm.target import VECTOR_CODE, CompiledModule, compile_module
 from fnad.lowering.llvm.vectors import Range, lanes_for, mask_of
-from fnad.lowering.llvm.writer import INT64, DType, Function, Module, Value, memory_type, suffix
+from fnad.lowering.llvm.writer import (
+    BOOL,
+    INT64,
+    DType,
+    Function,
+    Module,
+    Value,
+    memory_type,
+    suffix,
+)
 from fnad.lowering.plan import Kernel
 from fnad.lowering.walk import postorder
 
@@ -114,7 +127,7 @@ def _fill(
     assert p.vector is not None
     offset = f.b.add(p.value(place.rest), p.vector.base)
     source = f.element(f.element(p.pointers[e.attr], e.dtype, offset), e.dtype, place.constant)
-    symbol = _require(f.module, e.dtype, p.vector.lanes)
+    symbol = _declared(f.module, e.dtype, p.vector.lanes)
     target, height, width = tile
     f.emit(
         f"call void @{symbol}(ptr {source}, i64 {stride}, ptr {target}, {height.typed},"
@@ -127,31 +140,51 @@ def _axis_in(expr: Expr, number: int) -> Expr:
     return next(t for t in terms if t.op == "axis" and t.attr[0] == number)
 
 
-def _require(module: Module, dtype: DType, lanes: int) -> str:
-    """Define ``transpose(source, stride, target, height, width)``; returns its symbol.
+# -- the function that transposes a tile --------------------------------------------------------
+
+_SYMBOL = "fnad.transpose.{}x{}"
+
+
+def _declared(module: Module, dtype: DType, lanes: int) -> str:
+    """Declare ``transpose(source, stride, target, height, width)``; returns its symbol.
 
     Element (i, j) of the dense target, of ``lanes`` columns, is ``source[i + stride * j]`` for
     all i < height and j < width; the others are anything.
     """
-    symbol = f"fnad.transpose.{suffix(dtype)}x{lanes}"
-
-    def define(module: Module) -> None:
-        parameters = ["ptr %source", "i64 %stride", "ptr noalias %target", "i64 %height"]
-        f = Function(module, symbol, [*parameters, "i64 %width"], attributes="noinline nounwind")
-        b, stride, width = f.b, Value("%stride", INT64), Value("%width", INT64)
-        mask = mask_of(f, Value("%height", INT64), lanes)
-        last = b.subtract(width, _number(f, 1))
-        rows = []
-        for j in range(lanes):
-            offset = b.multiply(b.minimum(_number(f, j), last), stride)
-            rows.append(f.load(f.element("%source", dtype, offset), dtype, lanes, mask))
-        for i, row in enumerate(transposed(f, rows)):
-            f.store(row, f.element("%target", dtype, i * lanes))
-        f.ret()
-        module.add(f)
-
-    module.require(symbol, define)
+    symbol = _SYMBOL.format(suffix(dtype), lanes)
+    module.declare(symbol, f"declare void @{symbol}(ptr, i64, ptr, i64, i64) nounwind")
     return symbol
+
+
+@once
+def _compiled(name: str) -> tuple[CompiledModule, int]:
+    kind, lanes = name.split("x")
+    dtype = BOOL if kind == "i1" else np.dtype(f"{kind[0]}{int(kind[1:]) // 8}")
+    module, symbol = Module(), _SYMBOL.format(kind, lanes)
+    _define(module, symbol, dtype, int(lanes))
+    compiled = compile_module(module.text(), VECTOR_CODE)
+    return compiled, compiled.address(symbol)
+
+
+def address(name: str) -> int:
+    """The address of ``fnad.transpose.<name>``, which is compiled once per process."""
+    return _compiled(name)[1]
+
+
+def _define(module: Module, symbol: str, dtype: DType, lanes: int) -> None:
+    parameters = ["ptr %source", "i64 %stride", "ptr noalias %target", "i64 %height", "i64 %width"]
+    f = Function(module, symbol, parameters, linkage="")
+    b, stride, width = f.b, Value("%stride", INT64), Value("%width", INT64)
+    mask = mask_of(f, Value("%height", INT64), lanes)
+    last = b.subtract(width, _number(f, 1))
+    rows = []
+    for j in range(lanes):
+        offset = b.multiply(b.minimum(_number(f, j), last), stride)
+        rows.append(f.load(f.element("%source", dtype, offset), dtype, lanes, mask))
+    for i, row in enumerate(transposed(f, rows)):
+        f.store(row, f.element("%target", dtype, i * lanes))
+    f.ret()
+    module.add(f)
 
 
 def transposed(f: Function, rows: Sequence[Value]) -> list[Value]:
