@@ -27,7 +27,7 @@ _MOST_CHUNKS = 1024
 
 # Nanoseconds on one core, roughly: of an addition to one byte's share of a vector, of one byte
 # read or written (near the caches, or beyond them), of a multiplication of a matrix product.
-_OPERATION = 0.008
+_OPERATION = 0.004
 _BYTE = 0.02
 _FAR_BYTE = 0.08
 _FAR = 2**21
