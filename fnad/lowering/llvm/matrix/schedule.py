@@ -213,6 +213,8 @@ _FEW_TERMS = 8
 # A product is cut into so many tasks, if each then has as many multiplications (10 us).
 _TASKS = 8
 _TASK_PRODUCTS = 10**6
+# Where each task packs for itself there are fewer, but one more for so many multiplications.
+_PACKED_PRODUCTS = 2**30
 
 # Tiles that a program calls itself, at most.
 _DIRECT = 8
@@ -243,8 +245,9 @@ def schedule(product: Product, divided: bool) -> Schedule:
     reused = pack_b and p.n > 4 * shape.columns and p.m * p.k * size > _NEAR // 4
     pack_a = converted or (reused and pitch % (_PITCH if p.a[-1] == 1 else _PITCH // 2) == 0)
     part = 8 * shape.rows
-    most = (4 * part if pack_b else part, columns)
-    tasks = _TASKS if pack_b else 4 * _TASKS
+    most = (8 * part if pack_b else part, columns)
+    products = math.prod(p.batch) * p.m * p.n * p.k
+    tasks = max(_TASKS // 2, products // _PACKED_PRODUCTS) if pack_b else 4 * _TASKS
     rows, columns = _task_sizes(p, shape, most, tasks * divided)
     if not pack_b:
         if p.k <= _FEW_TERMS and math.prod(p.batch) * p.m * p.n * size > _FAR:
