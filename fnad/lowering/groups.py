@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any
 
 from fnad.lowering.access import (
     Access,
@@ -60,13 +60,20 @@ class _Touch:
     """Elements that a node touches in one task: ``sum(stride * index)`` plus ``low .. high``.
 
     ``tasks`` are the axes of the task number, outermost first, as pairs of extent and stride;
-    None if the place of what is touched is not known.
+    None if the place of what is touched is not known. ``base`` is where in the buffer all of it
+    begins, if that depends on the turns of loops around.
     """
 
     buffer: int
     tasks: tuple[tuple[int, int], ...] | None
     low: int = 0
     high: int = 0
+    base: tuple[Any, ...] = ()
+
+    @property
+    def span(self) -> int:
+        """How many elements all tasks take together, if each has a slab."""
+        return self.tasks[0][0] * self.tasks[0][1] if self.tasks else 0
 
     def inside_slab(self, extent: int, size: int) -> bool:
         """Whether group row ``g`` of ``extent`` touches only slab ``g`` of the buffer."""
@@ -100,15 +107,17 @@ def _kernel_touches(kernel: Kernel) -> Iterator[_Touch]:
 def _touch(buffer: int, offset: Expr, kernel: Kernel) -> _Touch:
     task = axis(*kernel.axes[0])
     terms, constant = affine_parts(offset)
-    low = high = constant
+    turns = tuple((t.attr[0], c) for t, c in terms.items() if t.op == "counter")
+    base = (*turns, constant) if turns else ()
+    low = high = 0 if turns else constant
     for term, c in terms.items():
-        if term is task:
+        if term is task or term.op == "counter":
             continue
-        if term.bounds is None or term.op == "counter" or task in postorder([term]):
+        if term.bounds is None or task in postorder([term]):
             return _Touch(buffer, None)
         ends = (c * term.bounds[0], c * term.bounds[1])
         low, high = low + min(ends), high + max(ends)
-    return _Touch(buffer, ((kernel.axes[0][1], terms.get(task, 0)),), low, high)
+    return _Touch(buffer, ((kernel.axes[0][1], terms.get(task, 0)),), low, high, base)
 
 
 def _contraction_touches(c: Contraction) -> Iterator[_Touch]:
@@ -178,40 +187,76 @@ def _right_at_hand(c: Contraction) -> bool:
 
 
 class _Grouping:
-    """A schedule in which nodes join earlier ones."""
+    """A schedule in which nodes join earlier ones.
+
+    A small node that depends on nothing here is ``free``: it may run before all others, and so
+    does not keep nodes that need it from joining those before it. Where one has, it must
+    (``pinned``); else it may still head a group at its place.
+    """
 
     def __init__(self, buffers: dict[int, Buffer]) -> None:
         self.buffers = buffers
-        self.early: list[Node] = []  # small nodes that depend on nothing here
         self.entries: list[_Candidate | Node] = []
         self.last_write: dict[int, int] = {}
         self.last_touch: dict[int, int] = {}
+        self.free: dict[int, Access] = {}  # by position
+        self.touched_by_free: dict[int, list[int]] = {}  # positions, by buffer
+        self.pinned: set[int] = set()
 
     def add(self, entry: _Candidate | Node) -> None:
         """Add an entry at the end, or to an earlier one that it may join."""
-        new = entry if isinstance(entry, _Candidate) else None
-        found = access(entry) if not isinstance(entry, _Candidate) else entry.access
+        found = entry.access if isinstance(entry, _Candidate) else access(entry)
         barrier = max(
             [self.last_write.get(n, -1) for n in found.reads]
             + [self.last_touch.get(n, -1) for n in found.writes],
             default=-1,
         )
-        position = len(self.entries)
-        if new is not None and not new.lays_out:
-            for earlier in range(position - 1, max(barrier, position - _CANDIDATES, 0) - 1, -1):
-                other = self.entries[earlier]
-                if isinstance(other, _Candidate) and self._join(other, new):
-                    position = earlier
-                    break
+        position = self._place(entry, barrier)
         if position == len(self.entries):
-            if barrier < 0 and self._small(found):
-                self.early += new.nodes if new is not None else [cast(Node, entry)]
-                return
             self.entries.append(entry)
+            if barrier < 0 and self._small(found) and not self._needs_free(found):
+                self.free[position] = found
+                for number in found.reads | found.writes:
+                    self.touched_by_free.setdefault(number, []).append(position)
+                return
+        elif position in self.free:  # it heads a group now
+            self._note(self.free.pop(position), position)
+        for number in found.reads | found.writes:
+            for other in self.touched_by_free.get(number, ()):
+                if other > position and other in self.free:
+                    self.pinned.add(other)
+        self._note(found, position)
+
+    def _needs_free(self, found: Access) -> bool:
+        """Whether a node must stay behind one that is free, but need not run first."""
+        return any(
+            other in self.free and other not in self.pinned and self.free[other].conflicts(found)
+            for number in found.reads | found.writes
+            for other in self.touched_by_free.get(number, ())
+        )
+
+    def _place(self, entry: _Candidate | Node, barrier: int) -> int:
+        """The position of the entry that this one has joined, or one behind the last."""
+        end = len(self.entries)
+        if isinstance(entry, _Candidate) and not entry.lays_out:
+            for position in range(end - 1, max(barrier, end - _CANDIDATES, 0) - 1, -1):
+                other = self.entries[position]
+                if not isinstance(other, _Candidate) or position in self.pinned:
+                    continue
+                if self._join(other, entry):
+                    return position
+        return end
+
+    def _note(self, found: Access, position: int) -> None:
         for number in found.reads | found.writes:
             self.last_touch[number] = max(position, self.last_touch.get(number, -1))
         for number in found.writes:
             self.last_write[number] = max(position, self.last_write.get(number, -1))
+
+    def ordered(self) -> list[_Candidate | Node]:
+        """The entries, those first that are free."""
+        rest = [entry for i, entry in enumerate(self.entries) if i not in self.free]
+        return [*(self.entries[i] for i in sorted(self.free)), *rest]
 
     def _join(self, group: _Candidate, new: _Candidate) -> bool:
         both = group.touches.keys() & new.touches.keys()
@@ -219,9 +264,10 @@ class _Grouping:
             return False
         written = group.written | new.written
         # Slabs of fewer rows are whole numbers of those that the group's nodes keep to already.
-        touches = [t for n in new.touches.keys() & written for t in new.touches[n]]
-        for n in group.touches.keys() & (new.written - group.written):
-            touches += group.touches[n]
+        touches = {n: new.touches[n] for n in new.touches.keys() & written}
+        for n in group.touches.keys() & written:
+            if n in new.written - group.written or any(t.base for t in touches.get(n, ())):
+                touches[n] = group.touches[n] + touches.get(n, [])
         extent = self._extent(math.gcd(group.extent, new.extent), touches)
         if extent is None:
             return False
@@ -240,22 +286,23 @@ class _Grouping:
         """Whether working through buffers row by row spares enough traffic."""
         return sum(self.buffers[n].nbytes for n in buffers) >= _WORTHWHILE_BYTES
 
-    def _extent(self, limit: int, touches: Sequence[_Touch]) -> int | None:
+    def _extent(self, limit: int, touches: Mapping[int, list[_Touch]]) -> int | None:
         """The largest number of rows over which all touch only their slabs."""
         for extent in _divisors(limit):
             if extent < _MIN_ROWS:
                 return None
-            if all(t.inside_slab(extent, self.buffers[t.buffer].size) for t in touches):
+            if all(
+                _inside_slabs(found, extent, self.buffers[n].size) for n, found in touches.items()
+            ):
                 return extent
         return None
 
     def nodes(self, uses: Mapping[int, int]) -> list[Node]:
         """The schedule; ``uses`` tells how many nodes of the whole plan use a buffer."""
-        later = [
+        return [
             self._grouped(entry, uses) if isinstance(entry, _Candidate) else entry
-            for entry in self.entries
+            for entry in self.ordered()
         ]
-        return [*self.early, *later]
 
     def _small(self, found: Access) -> bool:
         """Whether a node may run early: what it writes is little to keep."""
@@ -277,7 +324,10 @@ class _Grouping:
         local = tuple(
             n
             for n in sorted(inside)
-            if self.buffers[n].role == "temp" and uses[n] == inside[n] and first[n]
+            if self.buffers[n].role == "temp"
+            and uses[n] == inside[n]
+            and first[n]
+            and not any(t.base for t in entry.touches[n])
         )
         by_rows = _by_rows(entry.touches, entry.extent, self.buffers)
         row_bytes = sum(self.buffers[n].nbytes for n in by_rows) // entry.extent
@@ -304,8 +354,18 @@ def _by_rows(
     return {
         number
         for number, found in touches.items()
-        if all(t.inside_slab(extent, buffers[number].size) for t in found)
+        if not found[0].base and _inside_slabs(found, extent, buffers[number].size)
     }
+
+
+def _inside_slabs(touches: Sequence[_Touch], extent: int, size: int) -> bool:
+    """Whether each row touches only its slab of a buffer, or of the part where this turn works."""
+    base = touches[0].base
+    if any(t.base != base for t in touches):
+        return False
+    if base:
+        size = max(t.span for t in touches)
+    return all(t.inside_slab(extent, size) for t in touches)
 
 
 def group(body: Sequence[Node], buffers: Sequence[Buffer]) -> list[Node]:
@@ -322,9 +382,8 @@ def _group_schedule(
         inside = with_bodies(node, lambda inner: _group_schedule(inner, buffers, uses))
         nodes.add(_candidate(inside, access(inside)) or inside)
     groups = _Grouping(buffers)  # what laid elements out has found its readers
-    for entry in nodes.entries:
+    for entry in nodes.ordered():
         groups.add(entry)
-    groups.early = [*nodes.early, *groups.early]
     return groups.nodes(uses)
 
 

@@ -160,3 +160,21 @@ def test_weights_are_transposed_before_a_loop():
     [loop] = [node for node in plan.body if isinstance(node, For)]
     [product] = [node for node in loop.body if isinstance(node, Contraction)]
     assert product.right.strides == (5, 1)
+
+
+def test_a_recurrent_step_is_one_group(monkeypatch):
+    """Also where the group begins with a small product, and writes the slice of its turn."""
+    monkeypatch.setattr(groups, "_WORTHWHILE_BYTES", 0)
+    w = RNG.standard_normal((6, 6))
+
+    def program(xs):
+        def step(c, x):
+            c = fnp.tanh(c @ w + x)
+            return c, c
+
+        return lax.scan(step, fnp.zeros((16, 6)), xs)
+
+    plan = check(flattened(program), RNG.standard_normal((3, 16, 6)))
+    [loop] = [node for node in plan.body if isinstance(node, For)]
+    [group] = [node for node in loop.body if isinstance(node, Group)]
+    assert [type(m.node) for m in group.members] == [Contraction, Kernel]
