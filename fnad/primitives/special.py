@@ -10,13 +10,13 @@ from fnad.primitives.arithmetic import mul, neg, square
 from fnad.primitives.elementwise import elementwise
 from fnad.primitives.transcendental import exp
 
-_TWO_OVER_SQRT_PI = 2 / math.sqrt(math.pi)
+TWO_OVER_SQRT_PI = 2 / math.sqrt(math.pi)
 
 erf_p = elementwise(
     "erf",
     "The error function, 2/sqrt(pi) times the integral of exp(-t*t) from 0 to x.",
     lambda b, x: b.erf(x),
-    derivatives=[lambda t, ans, x: mul(t, mul(exp(neg(square(x))), _TWO_OVER_SQRT_PI))],
+    derivatives=[lambda t, ans, x: mul(t, mul(exp(neg(square(x))), TWO_OVER_SQRT_PI))],
     kinds="f",
 )
 
@@ -37,7 +37,7 @@ erfc_p = elementwise(
     "erfc",
     "1 - erf(x), accurate for large x.",
     lambda b, x: b.erfc(x),
-    derivatives=[lambda t, ans, x: mul(t, mul(exp(neg(square(x))), -_TWO_OVER_SQRT_PI))],
+    derivatives=[lambda t, ans, x: mul(t, mul(exp(neg(square(x))), -TWO_OVER_SQRT_PI))],
     kinds="f",
 )
 
@@ -58,7 +58,7 @@ erf_inv_p = elementwise(
     "erf_inv",
     "The inverse of erf: +-infinity at +-1, NaN outside [-1, 1].",
     lambda b, x: b.erfinv(x),
-    derivatives=[lambda t, ans, x: mul(t, mul(exp(square(ans)), 1 / _TWO_OVER_SQRT_PI))],
+    derivatives=[lambda t, ans, x: mul(t, mul(exp(square(ans)), 1 / TWO_OVER_SQRT_PI))],
     kinds="f",
 )
 

@@ -9,6 +9,7 @@ import numpy as np
 from fnad.core.types import aval_of
 from fnad.primitives import arithmetic as ar
 from fnad.primitives import rounding
+from fnad.primitives.giles import erf_inv_giles
 from fnad.primitives.logic import (
     bitcast_convert_type,
     convert_element_type,
@@ -19,7 +20,7 @@ from fnad.primitives.logic import (
 )
 from fnad.primitives.shape import int_tuple
 from fnad.primitives.slicing import index_in_dim
-from fnad.primitives.special import erf, erf_inv
+from fnad.primitives.special import erf
 from fnad.primitives.transcendental import log, log1p
 from fnad.random.keys import split
 from fnad.random.uniform import Shape, floating_dtype, parameter, uniform
@@ -60,10 +61,10 @@ def normal(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:
         ]
         return ar.div(ar.add(parts[0], ar.mul(dtype.type(1j), parts[1])), dtype.type(np.sqrt(2)))
     dtype = floating_dtype("normal", dtype)
-    # -1 itself is left out: erf_inv would be infinite.
+    # -1 itself is left out: its quantile would be infinite.
     above = np.nextafter(dtype.type(-1), dtype.type(0))
     draws = uniform(key, shape, dtype, above, dtype.type(1))
-    return ar.mul(dtype.type(np.sqrt(2)), erf_inv(draws))
+    return ar.mul(dtype.type(np.sqrt(2)), erf_inv_giles(draws))
 
 
 def _next_above(x: Any) -> Any:
@@ -115,7 +116,7 @@ def truncated_normal(
     # Rounding must not put a sample on a bound.
     first = _next_above(stop_gradient(lower))
     last = ar.neg(_next_above(ar.neg(stop_gradient(upper))))
-    return ar.clamp(first, ar.mul(sqrt2, erf_inv(draws)), last)
+    return ar.clamp(first, ar.mul(sqrt2, erf_inv_giles(draws)), last)
 
 
 def exponential(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:

@@ -13,6 +13,7 @@ SAMPLES = {
     "erf": unary(as_operand(scipy.special.erf), X),
     "erfc": unary(as_operand(scipy.special.erfc), X),
     "erf_inv": unary(as_operand(scipy.special.erfinv), uniform(-0.95, 0.95, 2, 3)),
+    "erf_inv_giles": unary(as_operand(scipy.special.erfinv), uniform(-0.95, 0.95, 2, 3)),
     "lgamma": unary(as_operand(scipy.special.gammaln), POSITIVE, edges=False, **NEAR, atol=1e-13),
     "digamma": unary(as_operand(scipy.special.psi), POSITIVE, edges=False, **NEAR, atol=1e-13),
     "polygamma": [
