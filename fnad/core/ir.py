@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from fnad.core.errors import InternalError
+from fnad.core.forks import forks_deferred
 from fnad.core.garbage import collection_paused
 from fnad.core.source import SourceLine
 from fnad.core.types import ShapedArray
@@ -164,7 +165,7 @@ def memoize(transform: Callable[..., T]) -> Callable[..., T]:
         try:
             found = jaxpr.memo[key]
         except KeyError:
-            with collection_paused():
+            with forks_deferred(), collection_paused():
                 result = transform(jaxpr, *args)
             jaxpr.memo[key] = _recall(result, jaxpr)
             return result

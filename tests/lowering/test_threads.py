@@ -163,6 +163,37 @@ def test_forked_children_have_their_own_pool(tasks):
     assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_forks_wait_until_other_threads_have_compiled():
+    """What a thread locks while it compiles would stay locked in the child."""
+    result = run_script(
+        """
+import os, signal, threading, time, numpy as np, fnad
+fnad.config.cache_dir = None
+started = threading.Event()
+def compile():
+    for n in range(1, 30):
+        f = fnad.jit(lambda x: np.tanh(x) @ x.T)
+        x = np.ones((n, n))
+        started.set()
+        [f(x) for _ in range(3)]
+threading.Thread(target=compile, daemon=True).start()
+started.wait()
+for _ in range(5):
+    time.sleep(0.05)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        x = np.ones(3)
+        g = fnad.jit(lambda x: x * 2 + 1)
+        os._exit(0 if all((g(x) == 3).all() for _ in range(3)) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+os._exit(0)
+"""
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def run_script(script):
     env = os.environ | {"FNAD_NUM_THREADS": "4"}
     return subprocess.run(

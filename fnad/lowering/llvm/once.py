@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Hashable
 from typing import TypeVar
 
+from fnad.core.forks import forks_deferred
+
 T = TypeVar("T")
 
 
@@ -24,7 +26,7 @@ def once(function: Callable[..., T]) -> Callable[..., T]:
             return results[args]
         except KeyError:
             pass
-        with locks.setdefault(args, threading.RLock()):
+        with forks_deferred(), locks.setdefault(args, threading.RLock()):
             if args not in results:
                 results[args] = function(*args)
             return results[args]

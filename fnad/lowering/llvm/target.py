@@ -22,6 +22,7 @@ from llvmlite.binding import ffi
 from fnad import config
 from fnad.core.errors import InternalError
 from fnad.core.fingerprint import source_fingerprint
+from fnad.core.forks import forks_deferred
 from fnad.lowering.llvm import cache, split
 from fnad.lowering.llvm.symbols import address_of
 
@@ -132,7 +133,7 @@ class CompiledModule:
     def __init__(self, code: MachineCode) -> None:
         for symbol in code.symbols:
             llvm.add_symbol(symbol, address_of(symbol))
-        with _lock:
+        with forks_deferred(), _lock:
             context = llvm.create_context()
             module = llvm.parse_assembly("", context)  # an engine needs one
             self._engine = llvm.create_mcjit_compiler(module, _target_machine(0))
@@ -263,6 +264,6 @@ _strength_reduction = _StrengthReduction()
 
 
 def _dispose(engine: Any, context: Any) -> None:
-    with _lock:
+    with forks_deferred(), _lock:
         engine.close()
         context.close()
