@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from fnad import config
 from fnad.core.axes import bound_names
+from fnad.core.forks import forks_deferred
 from fnad.core.tracer import active_traces
 from fnad.lowering.llvm.once import once
 from fnad.lowering.llvm.target import VECTOR_CODE, compile_module
@@ -74,6 +76,7 @@ def _native_type() -> type:
 
 
 _kept: list[Any] = []  # what the type refers to
+_changing = threading.RLock()  # who changes signatures
 _available = capi.layouts_are_known() and capi.pointer_at(id(int) + _TP_FLAGS) == int.__flags__
 _Base: Any = _native_type() if _available else object
 
@@ -102,20 +105,25 @@ class NativeCallable(_Base):
         """
         if not _available:
             return False
-        count, places = self._places()
-        known = [a for a in places[: count.value] if a != signature.address][: CAPACITY - 1]
-        self._signatures[signature.address] = signature
-        places[: len(known) + 1] = [signature.address, *known]
-        count.value = len(known) + 1
-        self._signatures = {a: self._signatures[a] for a in places[: count.value]}
+        # Other threads may call meanwhile, which changes the order of the places.
+        with forks_deferred(), _changing:
+            count, places = self._places()
+            known = [a for a in places[: count.value] if a != signature.address][: CAPACITY - 1]
+            self._signatures[signature.address] = signature
+            places[: len(known) + 1] = [signature.address, *known]
+            count.value = len(known) + 1
+            self._signatures = {a: self._signatures[a] for a in places[: count.value]}
         ctypes.c_void_p.from_address(id(self) + _VECTORCALL).value = _dispatch()
         return True
 
     def clear_signatures(self) -> None:
         """Forget all signatures."""
-        if _available:
-            self._places()[0].value = 0
-        self._signatures = {}
+        with forks_deferred(), _changing:
+            if _available:
+                count, places = self._places()
+                count.value = 0
+                places[:] = [0] * CAPACITY  # a call in another thread may be about to move one
+            self._signatures = {}
 
     def _places(self) -> tuple[ctypes.c_int64, Any]:
         count = ctypes.c_int64.from_address(id(self) + _COUNT)

@@ -166,6 +166,31 @@ def test_threads():
     assert not errors
 
 
+def test_threads_that_take_turns_all_the_time_add_signatures():
+    f = fnad.jit(lambda x: x * 2)
+    arrays = [np.ones(n) for n in range(1, 14)]
+    errors = []
+
+    def work(seed):
+        try:
+            for i in np.random.default_rng(seed).integers(0, len(arrays), 400):
+                np.testing.assert_array_equal(f(arrays[i]), arrays[i] * 2)
+        except BaseException as error:
+            errors.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work, args=(s,)) for s in range(6)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not errors
+
+
 def test_interpreter_is_free_while_long_programs_run():
     f = fnad.jit(lambda x: fnad.lax.fori_loop(0, 200_000_000, lambda i, s: s * 0.5 + i, x))
     g = fnad.jit(lambda x: x * 2)
