@@ -209,6 +209,21 @@ f(x)
 """
 
 
+def test_functions_compile_while_the_interpreter_ends():
+    start = """
+import atexit, threading, numpy as np, fnad
+fnad.config.cache_dir = None
+def late():
+    if threading.current_thread() is not threading.main_thread():
+        threading.main_thread().join()
+    print(fnad.jit(lambda x: x * 3 + len(name))(np.ones(2)))
+"""
+    for name in ("atexit.register(late)", "threading.Thread(target=late).start()"):
+        result = run_script(f"name = {name!r}" + start + name)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout == f"{np.full(2, 3.0 + len(name))}\n"
+
+
 def test_interpreter_ends_while_workers_sleep_or_run():
     for end in ("", "threading.Thread(target=lambda: [f(x) for _ in iter(int, 1)],"
                     " daemon=True).start(); time.sleep(0.05)"):  # fmt: skip

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import llvmlite
 import llvmlite.binding as llvm
@@ -31,6 +31,8 @@ _FORMAT = b"object files, 1"
 
 # LLVM's symbol table and llvmlite's ownership of contexts are global.
 _lock = threading.RLock()
+
+T = TypeVar("T")
 
 # What LLVM calls for instructions (``frem``) and intrinsics, undeclared.
 _IMPLIED = ("fmod", "fmodf", "memcpy", "memmove", "memset")
@@ -184,11 +186,19 @@ def _target_machine(level: int) -> Any:
 def _compile_all(parts: Sequence[str], recipe: Recipe, symbols: Iterable[str]) -> tuple[bytes, ...]:
     """Compile parts of a module, and what the module calls, at the same time."""
     with ThreadPoolExecutor(config.num_threads, "fnad-compiler") as pool:
-        made = [pool.submit(_compile, part, recipe) for part in parts]
-        found = [pool.submit(address_of, symbol) for symbol in symbols]
-        for future in found:
-            future.result()
-        return tuple([future.result() for future in made])
+        made = [_begin(pool, _compile, part, recipe) for part in parts]
+        found = [_begin(pool, address_of, symbol) for symbol in symbols]
+        for wait in found:
+            wait()
+        return tuple([wait() for wait in made])
+
+
+def _begin(pool: ThreadPoolExecutor, function: Callable[..., T], *args: Any) -> Callable[[], T]:
+    """Call a function in another thread; what is returned waits for its result."""
+    try:
+        return pool.submit(function, *args).result
+    except RuntimeError:  # no new threads any more: the interpreter is about to end
+        return functools.partial(function, *args)
 
 
 def _compile(text: str, recipe: Recipe) -> bytes:
