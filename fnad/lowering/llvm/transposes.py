@@ -20,7 +20,7 @@ from fnad.lowering.expr import Expr, affine_parts, axis
 from fnad.lowering.llvm.nests import Nest
 from fnad.lowering.llvm.once import once
 from fnad.lowering.llvm.places import Strided, Vector, strided
-from fnad.lowering.llvm.target import VECTOR_CODE, CompiledModule, compile_module
+from fnad.lowering.llvm.target import VECTOR_CODE, CompiledModule, known_code
 from fnad.lowering.llvm.vectors import Range, lanes_for, mask_of
 from fnad.lowering.llvm.writer import (
     BOOL,
@@ -158,12 +158,17 @@ def _declared(module: Module, dtype: DType, lanes: int) -> str:
 
 @once
 def _compiled(name: str) -> tuple[CompiledModule, int]:
+    symbol = _SYMBOL.format(*name.split("x"))
+    compiled = CompiledModule(known_code(symbol, lambda: _text(name), VECTOR_CODE))
+    return compiled, compiled.address(symbol)
+
+
+def _text(name: str) -> str:
     kind, lanes = name.split("x")
     dtype = BOOL if kind == "i1" else np.dtype(f"{kind[0]}{int(kind[1:]) // 8}")
     module, symbol = Module(), _SYMBOL.format(kind, lanes)
     _define(module, symbol, dtype, int(lanes))
-    compiled = compile_module(module.text(), VECTOR_CODE)
-    return compiled, compiled.address(symbol)
+    return module.text()
 
 
 def address(name: str) -> int:
