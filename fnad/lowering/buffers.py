@@ -136,20 +136,25 @@ class _Placed:
     def __init__(self, lives: Sequence[tuple[int, int]]) -> None:
         span = max((last for _, last in lives), default=0) + 1
         self.width = -(-span // _PERIODS)
+        self.all: list[tuple[tuple[int, int], tuple[int, int]]] = []
         self.periods: list[list[tuple[tuple[int, int], tuple[int, int]]]] = [
             [] for _ in range(_PERIODS)
         ]
 
     def add(self, place: tuple[int, int], life: tuple[int, int]) -> None:
+        self.all.append((place, life))
         for period in self.periods[life[0] // self.width : life[1] // self.width + 1]:
             period.append((place, life))
 
     def during(self, life: tuple[int, int]) -> list[tuple[int, int]]:
         """The places that are taken at some time of ``life``, in order."""
         first, last = life
+        periods = self.periods[first // self.width : last // self.width + 1]
+        if sum(map(len, periods)) > len(self.all):  # what lives long stands in many of them
+            periods = [self.all]
         found = {
             place
-            for period in self.periods[first // self.width : last // self.width + 1]
+            for period in periods
             for place, (start, end) in period
             if start <= last and first <= end
         }

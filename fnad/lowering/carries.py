@@ -2,8 +2,8 @@
 
 The planner ends each turn of a loop with copies of new values into the carry, and of results
 into their places in stacked outputs. Where the old value is needed no more when the new one is
-made, the new one is written over it. Where it is, a counted loop makes two turns in one: the
-second reads what the first wrote beside the carry, and writes the carry.
+made, the new one is written over it. Where it is, a loop makes two turns in one: the second reads
+what the first wrote beside the carry, and writes the carry.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from fnad.lowering.access import Access, access, count_uses, kernel_exprs, loads
-from fnad.lowering.expr import Expr, counter, integer, load
+from fnad.lowering.expr import B, Expr, counter, integer, load
 from fnad.lowering.kernels import mapped
 from fnad.lowering.plan import (
     Accumulate,
@@ -27,20 +29,24 @@ from fnad.lowering.plan import (
     Matrix,
     Node,
     Sort,
+    Store,
     While,
 )
 from fnad.lowering.walk import rebuild
 
 # Two turns in one double what there is to print; small carries are copied, or kept in registers.
 _MIN_BYTES = 4096
-_MAX_NODES = 64
+_MIN_BYTES_A_NODE = 256
+
+# Other buffers that are to be used instead of some, and the offsets of their elements.
+Places = dict[int, tuple[int, Expr]]
 
 
-def settle_carries(body: Sequence[Node], buffers: Sequence[Buffer]) -> list[Node]:
+def settle_carries(body: Sequence[Node], buffers: list[Buffer]) -> list[Node]:
     """Free the loops of a schedule from copies.
 
     Before ``for t0 < 10: {kernel: %2[i0] = sin(%1[i0]); copy 8: %1[0] = %2[0]}``, after
-    ``for t0 < 10: kernel: %1[i0] = sin(%1[i0])``.
+    ``for t0 < 10: kernel: %1[i0] = sin(%1[i0])``. Buffers may be added.
     """
     if not any(isinstance(node, (For, While, Branch, Copy)) for node in body):
         return list(body)
@@ -48,16 +54,14 @@ def settle_carries(body: Sequence[Node], buffers: Sequence[Buffer]) -> list[Node
 
 
 class _Settling:
-    def __init__(self, buffers: Sequence[Buffer], uses: Counter[int]) -> None:
+    def __init__(self, buffers: list[Buffer], uses: Counter[int]) -> None:
         self.buffers, self.uses = buffers, uses
 
     def schedule(self, body: Iterable[Node]) -> list[Node]:
         nodes: list[Node] = []
         for node in body:
-            if isinstance(node, For):
-                nodes += self._for(node)
-            elif isinstance(node, While):
-                nodes.append(replace(node, body=tuple(self.schedule(node.body))))
+            if isinstance(node, (For, While)):
+                nodes += self._loop(node)
             elif isinstance(node, Branch):
                 branches = tuple(tuple(self.schedule(b)) for b in node.branches)
                 nodes.append(replace(node, branches=branches))
@@ -67,35 +71,55 @@ class _Settling:
             return nodes
         return _Direct(nodes, self.buffers, self.uses).nodes()
 
-    def _for(self, node: For) -> list[Node]:
-        body = self.schedule(node.body)
+    def _loop(self, node: For | While) -> list[Node]:
+        body = tuple(self.schedule(node.body))
+        node = replace(node, body=body)
         copies = self._copies_at_the_end(body)
-        if not copies or len(body) > _MAX_NODES or node.extent < 2:
-            return [replace(node, body=tuple(body))]
-        nodes = _two_turns(replace(node, body=tuple(body)), copies)
+        nbytes = sum(self.buffers[c.out].nbytes for c in copies)
+        if nbytes < max(_MIN_BYTES, _MIN_BYTES_A_NODE * len(body)):
+            return [node]
+        if isinstance(node, While):
+            nodes = self._two_of_while(node, copies)
+        elif node.extent > 1:
+            nodes = _two_of_for(node, copies)
+        else:
+            return [node]
         self.uses.update(count_uses(nodes))
-        self.uses.subtract(count_uses(body))
+        self.uses.subtract(count_uses([node]))
         return nodes
 
     # -- two turns in one -------------------------------------------------------------------
 
     def _copies_at_the_end(self, body: Sequence[Node]) -> list[Copy]:
-        """The copies of new values over old ones that end a body, if these are all there are."""
+        """Copies of new values over old ones that end a body, and that turns may do without."""
+        inside = count_uses(body)
         copies: list[Copy] = []
+        touched: set[int] = set()  # by what comes later
         for node in reversed(body):
             if not isinstance(node, Copy):
                 break
-            copies.append(node)
-        inside = count_uses(body)
-        if not all(
-            _is_whole_temporary(c, self.buffers, self.uses, inside[c.source])
-            and _fills(c, self.buffers)
-            for c in copies
-        ):
-            return []
-        names = [n for c in copies for n in (c.source, c.out)]
-        nbytes = sum(self.buffers[c.out].nbytes for c in copies)
-        return copies if len(set(names)) == len(names) and nbytes >= _MIN_BYTES else []
+            names = {node.source, node.out}
+            if (
+                touched.isdisjoint(names)
+                and _is_whole_temporary(node, self.buffers, self.uses, inside[node.source])
+                and _fills(node, self.buffers)
+            ):
+                copies.append(node)
+            touched |= names
+        return copies[::-1]
+
+    def _two_of_while(self, node: While, copies: Sequence[Copy]) -> list[Node]:
+        """The second turn happens if the condition holds of what the first one wrote."""
+        body = _without(node.body, copies)
+        swapped = _swap(copies)
+        which = Buffer(len(self.buffers), (), np.dtype(np.int32), "temp")
+        self.buffers.append(which)
+        choice = B.convert(load(node.predicate, integer(0), np.dtype(np.bool_)), np.int32)
+        again = [redirected(n, swapped) for n in node.condition]
+        again.append(Kernel((), (), (Store(which.number, integer(0), choice),)))
+        second = tuple(redirected(n, swapped) for n in body)
+        branch = Branch(which.number, (tuple(copies), second), node.origin)
+        return [replace(node, body=(*body, *again, branch))]
 
 
 def _is_whole_temporary(
@@ -216,26 +240,33 @@ def _same_element(kernel: Kernel, copy: Copy) -> bool:
     return all(e.args[0] is place for e in loads(kernel_exprs(kernel)) if e.attr == copy.out)
 
 
-def _two_turns(node: For, copies: Sequence[Copy]) -> list[Node]:
-    body = node.body[: -len(copies)]
-    swap = {c.source: (c.out, integer(0)) for c in copies}
-    swap |= {c.out: (c.source, integer(0)) for c in copies}
+def _two_of_for(node: For, copies: Sequence[Copy]) -> list[Node]:
+    body, swapped = _without(node.body, copies), _swap(copies)
     half = node.extent // 2
     turn, old = counter(node.counter, half), counter(node.counter, node.extent)
 
     def at(place: Expr) -> list[Node]:
         return [with_turn(n, old, place) for n in body]
 
-    second = [redirected(n, swap) for n in at(turn * 2 + 1)]
+    second = [redirected(n, swapped) for n in at(turn * 2 + 1)]
     nodes: list[Node] = [replace(node, extent=half, body=(*at(turn * 2), *second))]
     if node.extent % 2:
         nodes += [*at(integer(node.extent - 1)), *copies]
     return nodes
 
 
-# -- nodes with parts replaced -----------------------------------------------------------------
+def _without(body: Sequence[Node], copies: Sequence[Copy]) -> list[Node]:
+    gone = {id(copy) for copy in copies}
+    return [node for node in body if id(node) not in gone]
 
-Places = Mapping[int, tuple[int, Expr]]
+
+def _swap(copies: Sequence[Copy]) -> Places:
+    """Let new values and old ones change places."""
+    places = {c.source: (c.out, integer(0)) for c in copies}
+    return places | {c.out: (c.source, integer(0)) for c in copies}
+
+
+# -- nodes with parts replaced -----------------------------------------------------------------
 
 
 def with_turn(node: Node, turn: Expr, place: Expr) -> Node:

@@ -14,7 +14,7 @@ def update_in_place(
     buffers: list[Buffer],
     inputs: Sequence[int],
     outputs: Sequence[int],
-    settle: Callable[[Sequence[Node], Sequence[Buffer]], list[Node]],
+    settle: Callable[[Sequence[Node], list[Buffer]], list[Node]],
 ) -> tuple[list[Node], tuple[int, ...]]:
     """Let outputs take the place of donated inputs of their types, in order, where they can.
 

@@ -8,7 +8,7 @@ import fnad.lax as lax
 import fnad.numpy as fnp
 from fnad.lowering.carries import settle_carries
 from fnad.lowering.expr import B, axis, counter, integer, load
-from fnad.lowering.plan import Buffer, Copy, For, Kernel, Store
+from fnad.lowering.plan import Buffer, Copy, For, Kernel, Store, While
 
 F32 = np.dtype(np.float32)
 N = 2000  # more than lives in registers, and worth two turns in one
@@ -150,3 +150,63 @@ def test_while_loop_updates_a_large_carry_in_place():
     for k in range(9):
         want[k * 7 % N] = want[0] + np.sum(want)
     np.testing.assert_allclose(got, want)
+
+
+def test_a_while_loop_takes_two_turns_in_one():
+    flag = Buffer(2, (), np.dtype(np.bool_), "temp")
+    test = Kernel((), (), (Store(2, ZERO, B.less(at(0, ZERO), at(0, integer(1)))),))
+    body = (kernel(1, at(0, (N - 1) - I0)), whole(1, 0))
+    numbered = [*buffers("output", "temp"), flag]
+    [loop] = settle_carries([While((test,), 2, body)], numbered)
+    first, again, choose, branch = loop.body
+    assert first == kernel(1, at(0, (N - 1) - I0))
+    assert again.stores[0].value is B.less(at(1, ZERO), at(1, integer(1)))
+    assert branch.branches == ((whole(1, 0),), (kernel(0, at(1, (N - 1) - I0)),))
+    assert numbered[branch.index].dtype == np.int32
+    assert choose.stores[0].buffer == branch.index
+
+
+def test_copies_that_must_stay_do_not_keep_the_others():
+    body = [kernel(1, at(0, (N - 1) - I0)), whole(2, 3), whole(1, 0)]
+    [loop] = settled(body, ["output", "temp", "input", "output"])
+    flipped = kernel(0, at(1, (N - 1) - I0))
+    assert loop.body == (body[0], whole(2, 3), flipped, whole(2, 3))
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 8])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_while_loop_of_large_carries(turns, threads):
+    a, b = np.random.default_rng(0).normal(size=(2, 3, 4 * N))
+    fnad.config.num_threads, before = threads, fnad.config.num_threads
+
+    def body(carry):
+        k, x, y, z = carry
+        return k + 1, fnp.roll(x, 1, 1) * 0.5 + y, z[::-1], x
+
+    try:
+        got = fnad.jit(lambda a, b, n: lax.while_loop(lambda c: c[0] < n, body, (0, a, b, b)))(
+            a, b, turns
+        )
+    finally:
+        fnad.config.num_threads = before
+    x, y, z = a, b, b
+    for _ in range(turns):
+        x, y, z = np.roll(x, 1, 1) * 0.5 + y, z[::-1], x
+    for value, want in zip(got, (turns, x, y, z), strict=True):
+        np.testing.assert_array_equal(value, want)
+
+
+def test_while_loop_stops_by_what_it_computes():
+    def body(carry):
+        k, x = carry
+        return k + 1, (fnp.roll(x, 1) + fnp.roll(x, -1)) / 2
+
+    for bound in (2.0, 1.0, 0.9, 0.5, 0.1):
+        x = want = np.random.default_rng(0).normal(size=5000)
+        steps = 0
+        while np.max(np.abs(want)) > bound:
+            want, steps = (np.roll(want, 1) + np.roll(want, -1)) / 2, steps + 1
+        f = lambda x: lax.while_loop(lambda c: fnp.max(fnp.abs(c[1])) > bound, body, (0, x))  # noqa: B023
+        got_steps, got = fnad.jit(f)(x)
+        assert got_steps == steps
+        np.testing.assert_array_equal(got, want)

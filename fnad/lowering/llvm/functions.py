@@ -241,9 +241,8 @@ def _parameters(buffers: Sequence[Buffer], noalias: bool) -> tuple[str, ...]:
 
 
 def _parameter(position: int, buffer: Buffer, disjoint: bool) -> str:
-    aligned = buffer.offset is not None and buffer.offset % _CACHE_LINE == 0
-    alignment = _CACHE_LINE if aligned else buffer.dtype.itemsize
-    return f"ptr {'noalias ' if disjoint else ''}align {alignment} %buffer.{position}"
+    # That temporaries lie at cache lines is not said: results, which do not, share functions.
+    return f"ptr {'noalias ' if disjoint else ''}align {buffer.dtype.itemsize} %buffer.{position}"
 
 
 def _disjoint(buffers: Sequence[Buffer]) -> bool:

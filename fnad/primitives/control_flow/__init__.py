@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fnad.primitives.control_flow.cond import cond, cond_p, switch
+from fnad.primitives.control_flow.invariant import expand_while
 from fnad.primitives.control_flow.loops import fori_loop, map
 from fnad.primitives.control_flow.scan import scan, scan_p
 from fnad.primitives.control_flow.scan_fission import fission
@@ -18,5 +19,6 @@ __all__ = [
     "scan_p",
     "while_p",
     "cond_p",
+    "expand_while",
     "fission",
 ]

@@ -19,12 +19,17 @@ from fnad.core.rewrites import BatchAxis, get_rewrites
 from fnad.core.types import ShapedArray
 from fnad.primitives.arithmetic import add_p
 from fnad.primitives.contraction import dot_general_p
+from fnad.primitives.control_flow.invariant import (
+    idle_carries,
+    program_of,
+    renaming,
+    with_constants,
+    without_invariant,
+)
 from fnad.primitives.control_flow.scan import scan_p
 from fnad.primitives.reductions import reduce_sum_p
-from fnad.primitives.subprograms import every, inline_equations, parts
+from fnad.primitives.subprograms import every, inline_equations, parts, split
 
-# Computed again in each step rather than kept: they move elements, or make them from nothing.
-_FREE = {"broadcast_in_dim", "reshape", "transpose", "iota", "slice", "rev", "pad", "concatenate"}
 # Products of fewer multiplications stay in the loop; stacks may not take more bytes than this.
 _MIN_PRODUCT = 1 << 12
 _MAX_STACK = 1 << 26
@@ -36,7 +41,8 @@ def fission(eqn: Equation) -> list[Equation] | None:
     if eqn.params["length"] < 2:
         return None
     loop = _Loop.of(eqn)
-    rest = _Sinking(loop).sums().without_invariant().without_products().without_last_products()
+    rest = _Sinking(loop.without_idle_carries()).sums()
+    rest = rest.without_invariant().without_products().without_last_products()
     return None if rest is loop else [*rest.before, rest.equation(), *rest.after]
 
 
@@ -81,36 +87,32 @@ class _Loop:
 
     # -- before the loop --------------------------------------------------------------------
 
-    def without_invariant(self) -> _Loop:
-        """Without what depends on constants alone, unless it is cheaper to make than to read."""
-        num_consts = len(self.consts)
-        inputs = self.body.invars[:num_consts]
-        levels = self.levels()
-        base = {v: v.aval.size for v in inputs}  # elements before they were broadcast
-        invariant: dict[Equation, None] = {}  # in order
-        for eqn in self.body.eqns:
-            if levels[eqn.outvars[0]] > 0:
-                continue
-            size = max((base.get(a, 1) for a in eqn.invars if isinstance(a, Var)), default=1)
-            moves = eqn.primitive.name in _FREE
-            large = max(v.aval.size for v in eqn.outvars) > 4 * size
-            base |= {v: size if moves else v.aval.size for v in eqn.outvars}
-            if not moves and not (large and eqn.primitive is not dot_general_p):
-                invariant[eqn] = None
-        rest = [eqn for eqn in self.body.eqns if eqn not in invariant]
-        read = _read(rest, self.body.outvars)
-        kept = [v for eqn in invariant for v in eqn.outvars if v in read]
-        if not kept:
+    def without_idle_carries(self) -> _Loop:
+        """With constants in place of carries that no step changes."""
+        idle = idle_carries(self.body, len(self.consts), len(self.init))
+        if not any(idle):
             return self
-        program = _program(inputs, self.body.eqns, kept)
-        eqns, values = inline_equations(program, self.consts)
-        carry_and_xs = self.body.invars[num_consts:]
+        body = with_constants(self.body, len(self.consts), idle)
+        init, fixed = split(idle, self.init)
+        num_carry = len(idle)
+        outs, names = split(idle, self.outs[:num_carry])
+        outvars = (*split(idle, body.outvars[:num_carry])[0], *body.outvars[num_carry:])
         return replace(
             self,
-            body=Jaxpr((*inputs, *kept, *carry_and_xs), tuple(rest), self.body.outvars),
-            consts=(*self.consts, *values),
-            before=(*self.before, *eqns),
+            body=body.replace(outvars=outvars),
+            consts=(*self.consts, *fixed),
+            init=tuple(init),
+            outs=(*outs, *self.outs[num_carry:]),
+            after=(*renaming(names, fixed), *self.after),
         )
+
+    def without_invariant(self) -> _Loop:
+        """Without what depends on constants alone."""
+        body, eqns, consts = without_invariant(self.body, self.consts)
+        if body is self.body:
+            return self
+        before = (*self.before, *eqns)
+        return replace(self, body=body, consts=tuple(consts), before=before)
 
     def levels(self) -> dict[Atom, int]:
         """What values depend on: 0 constants, 1 slices of xs, 2 the carry."""
@@ -131,14 +133,14 @@ class _Loop:
         for eqn in self.body.eqns:
             if levels[eqn.outvars[0]] != 1 or not _is_product(eqn):
                 continue
-            program = _program((*consts, *xs), self.body.eqns, eqn.outvars)
+            program = program_of((*consts, *xs), self.body.eqns, eqn.outvars)
             made = [v for e in program.eqns for v in e.outvars if levels[v] == 1]
             if _may_be_batched(program) and self.stack_bytes(made) <= _MAX_STACK:
                 products[eqn] = None
         if not products:
             return self
         outs = [v for eqn in products for v in eqn.outvars]
-        program = _program((*consts, *xs), self.body.eqns, outs)
+        program = program_of((*consts, *xs), self.body.eqns, outs)
         mask = (False,) * len(consts) + (True,) * len(xs)
         eqns, stacks = self._batched(program, mask, (*self.consts, *self.xs))
         rest = tuple(eqn for eqn in self.body.eqns if eqn not in products)
@@ -177,7 +179,7 @@ class _Loop:
     def without_last_products(self) -> _Loop:
         """Without products that only feed ys, and what is made of them."""
         num_carry, num_consts = len(self.init), len(self.consts)
-        for_carry = _program(self.body.invars, self.body.eqns, self.body.outvars[:num_carry])
+        for_carry = program_of(self.body.invars, self.body.eqns, self.body.outvars[:num_carry])
         needed = {v for eqn in for_carry.eqns for v in eqn.outvars}
         levels = self.levels()
         late: dict[Equation, None] = {}
@@ -192,7 +194,7 @@ class _Loop:
         outs = [v for v in self.body.outvars if v in made]
         # What is made of constants alone is made again behind the loop.
         again = [e for e in self.body.eqns if e in late or levels[e.outvars[0]] == 0]
-        program = _program((), again, outs)
+        program = program_of((), again, outs)
         known = {v for eqn in program.eqns for v in eqn.outvars}
         read = dict.fromkeys(a for eqn in program.eqns for a in eqn.invars if a not in known)
         inputs = tuple(v for v in read if isinstance(v, Var))
@@ -356,21 +358,6 @@ def _is_product(eqn: Equation) -> bool:
 
 def _may_be_batched(program: Jaxpr) -> bool:
     return not any(True for eqn in program.eqns for _ in sub_jaxprs(eqn))
-
-
-def _program(inputs: Sequence[Var], eqns: Sequence[Equation], outs: Sequence[Atom]) -> Jaxpr:
-    """The program of some of the values that equations compute, without anything else."""
-    needed = set(outs)
-    kept = []
-    for eqn in reversed(eqns):
-        if not needed.isdisjoint(eqn.outvars):
-            kept.append(eqn)
-            needed.update(eqn.invars)
-    return Jaxpr(tuple(inputs), tuple(reversed(kept)), tuple(outs))
-
-
-def _read(eqns: Iterable[Equation], outs: Iterable[Atom]) -> set[Atom]:
-    return {a for eqn in eqns for a in eqn.invars} | set(outs)
 
 
 def _count_reads(body: Jaxpr) -> Counter[Atom]:
