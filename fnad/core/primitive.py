@@ -30,13 +30,14 @@ primitives with one result take and return it bare, others take and return seque
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
-from functools import wraps
+from inspect import CO_VARARGS, Parameter, signature
+from types import FunctionType
 from typing import Any
 
 from fnad.core.errors import MissingRuleError, RuleError
 from fnad.core.source import defined_in_package
+from fnad.core.stack import stack
 from fnad.core.types import ShapedArray
 
 Rule = Callable[..., Any]
@@ -44,24 +45,22 @@ _MOST_REMEMBERED = 1024
 
 
 def remember(type_rule: Rule) -> Rule:
-    """Keep what a type rule has answered, for rules that take longer than looking it up."""
-    known: dict[Any, Any] = {}
+    """Say of a type rule that what it has answered may be kept, as `Primitive.out_avals` does.
 
-    @wraps(type_rule)
-    def remembered(*avals: ShapedArray, **params: Any) -> Any:
-        key = (avals, *params.items())
-        try:
-            found = known.get(key)
-        except TypeError:  # a parameter that cannot be hashed
-            return type_rule(*avals, **params)
-        if found is None:
-            found = type_rule(*avals, **params)
-            if len(known) >= _MOST_REMEMBERED:
-                known.clear()
-            known[key] = found
-        return found
+    Its parameters should be small: they are kept, too.
+    """
+    type_rule.remembered = True  # type: ignore[attr-defined]
+    return type_rule
 
-    return remembered
+
+def positional_arity(function: Callable[..., Any]) -> tuple[int, bool]:
+    """How many positional arguments a function names, and whether it takes any more."""
+    if type(function) is FunctionType and not hasattr(function, "__wrapped__"):
+        code = function.__code__  # what `inspect.signature` takes ten times as long to find
+        return code.co_argcount, bool(code.co_flags & CO_VARARGS)
+    kinds = [p.kind for p in signature(function).parameters.values()]
+    named = sum(k in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD) for k in kinds)
+    return named, Parameter.VAR_POSITIONAL in kinds
 
 
 class Zero:
@@ -120,6 +119,8 @@ class Primitive:
         self.is_own = defined_in_package()
         # The parameters that lowering depends on, where those are not all.
         self.lowering_params: tuple[str, ...] | None = None
+        # What a type rule that is remembered has answered, by types and parameters.
+        self._known_types: dict[Any, list[ShapedArray]] | None = None
 
     def __repr__(self) -> str:
         return f"Primitive({self.name})"
@@ -129,17 +130,10 @@ class Primitive:
     def _attach(self, kind: str, rule: Rule, leading: int = 0) -> Rule:
         if not callable(rule):
             raise RuleError(f"the {kind} rule of primitive {self.name!r} must be a function")
-        required = [
-            p
-            for p in inspect.signature(rule).parameters.values()
-            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-        ]
-        varargs = any(
-            p.kind is p.VAR_POSITIONAL for p in inspect.signature(rule).parameters.values()
-        )
-        if len(required) < leading and not varargs:
+        count, varargs = positional_arity(rule)
+        if count < leading and not varargs:
             raise RuleError(
-                f"the {kind} rule of primitive {self.name!r} takes {len(required)} positional"
+                f"the {kind} rule of primitive {self.name!r} takes {count} positional"
                 f" arguments, but is called with at least {leading}: see fnad.core.primitive"
             )
         self.rules[kind] = rule
@@ -148,6 +142,7 @@ class Primitive:
 
     def type_rule(self, rule: Rule) -> Rule:
         """``rule(*avals, **params) -> aval`` (or a list of them): shapes, dtypes, checks."""
+        self._known_types = {} if getattr(rule, "remembered", False) else None
         return self._attach("type_rule", rule)
 
     def evaluate(self, rule: Rule) -> Rule:
@@ -263,10 +258,23 @@ class Primitive:
 
     def out_avals(self, avals: Sequence[ShapedArray], params: dict[str, Any]) -> list[ShapedArray]:
         """Apply the type rule and check what it returned."""
-        rule = self.rules.get("type_rule") or self.rule("type_rule")
-        out = rule(*avals, **params)
-        if type(out) is ShapedArray and not self.multiple_results:
-            return [out]
+        known = self._known_types
+        if known is None:
+            return self._infer(avals, params)
+        key = (*avals, *params.items())
+        try:
+            found = known.get(key)
+        except TypeError:  # a parameter that cannot be hashed
+            return self._infer(avals, params)
+        if found is None:
+            found = self._infer(avals, params)
+            if len(known) >= _MOST_REMEMBERED:
+                known.clear()
+            known[key] = found
+        return found
+
+    def _infer(self, avals: Sequence[ShapedArray], params: dict[str, Any]) -> list[ShapedArray]:
+        out = self.rule("type_rule")(*avals, **params)
         outs = list(out) if self.multiple_results else [out]
         for aval in outs:
             if type(aval) is not ShapedArray:
@@ -279,17 +287,20 @@ class Primitive:
 
     def bind(self, *args: Any, **params: Any) -> Any:
         """Apply the primitive: record it in the innermost trace, or evaluate it with NumPy."""
-        return _apply(self, args, params)
+        traces = stack.traces
+        if traces:
+            return traces[-1].record(self, args, params)
+        return _evaluate(self, args, params)
 
 
 # Set by the tracer, which imports this module.
-_apply: Callable[[Primitive, Sequence[Any], dict[str, Any]], Any]
+_evaluate: Callable[[Primitive, Sequence[Any], dict[str, Any]], Any]
 
 
-def install_bind(function: Callable[[Primitive, Sequence[Any], dict[str, Any]], Any]) -> None:
-    """Say what applying a primitive does; called once by `fnad.core.tracer`."""
-    global _apply
-    _apply = function
+def install_evaluation(function: Callable[[Primitive, Sequence[Any], dict[str, Any]], Any]) -> None:
+    """Say how a primitive is applied outside all traces; called once by `fnad.core.tracer`."""
+    global _evaluate
+    _evaluate = function
 
 
 def instantiate(tangent: Any) -> Any:

@@ -32,18 +32,18 @@ from fnad.core.errors import (
 from fnad.core.interpret import as_value, evaluate_primitive
 from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var
 from fnad.core.ownership import Snapshots, own_results
-from fnad.core.primitive import Primitive, install_bind
+from fnad.core.primitive import Primitive, install_evaluation
 from fnad.core.source import SourceLine, user_line
+from fnad.core.stack import stack
 from fnad.core.types import ShapedArray, aval_of
 
 
-class _Stack(threading.local):
+class _Snapshots(threading.local):
     def __init__(self) -> None:
-        self.traces: list[Trace] = []
-        self.snapshots = Snapshots()
+        self.of_arrays = Snapshots()
 
 
-_stack = _Stack()
+_snapshots = _Snapshots()
 
 # A trace that is active in any thread: compiled code looks here whether it may run.
 active_traces: list[Trace] = []
@@ -51,17 +51,17 @@ active_traces: list[Trace] = []
 
 def current_trace() -> Trace | None:
     """The innermost trace of this thread, or None outside all tracing."""
-    return _stack.traces[-1] if _stack.traces else None
+    return stack.traces[-1] if stack.traces else None
 
 
 @contextmanager
 def suspend_tracing() -> Iterator[None]:
     """Evaluate primitives at once within the block, whatever trace is active outside."""
-    saved, _stack.traces = _stack.traces, []
+    saved, stack.traces = stack.traces, []
     try:
         yield
     finally:
-        _stack.traces = saved
+        stack.traces = saved
 
 
 class Unknown:
@@ -115,7 +115,7 @@ class Trace:
         aval = aval_of(value)
         if aval.shape == ():
             return Literal(value, aval)
-        snapshot = _stack.snapshots.take(value)
+        snapshot = _snapshots.of_arrays.take(value)
         return Literal(snapshot, aval) if self.array_literals else self._closed_over(snapshot, aval)
 
     def _closed_over(self, value: Any, aval: ShapedArray) -> Var:
@@ -142,34 +142,32 @@ class Trace:
         except (TypeError, ValueError) as error:
             add_source_note(error, source)
             raise
-        if not primitive.multiple_results:
-            var = Var(avals[0])
-            self.eqns.append(Equation(primitive, atoms, (var,), params, source))
-            return Tracer(self, var, source)
-        outvars = tuple([Var(a) for a in avals])
-        self.eqns.append(Equation(primitive, atoms, outvars, params, source))
-        return [Tracer(self, v, source) for v in outvars]
+        if primitive.multiple_results:
+            outvars = tuple([Var(a) for a in avals])
+            self.eqns.append(Equation(primitive, atoms, outvars, params, source))
+            return [Tracer(self, v, source) for v in outvars]
+        var = Var(avals[0])
+        self.eqns.append(Equation(primitive, atoms, (var,), params, source))
+        return Tracer(self, var, source)
 
     def inline(self, jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:
         """Copy the equations of ``jaxpr`` into this trace, applied to ``args``."""
-        env: dict[Atom, Atom] = {}
-        for var, arg in zip(jaxpr.invars, args, strict=True):
-            env[var] = self.atom(arg)
+        env: dict[Atom, Atom] = dict(zip(jaxpr.invars, map(self.atom, args), strict=True))
+        get, append, own = env.get, self.eqns.append, self.source
         for eqn in jaxpr.eqns:
-            outvars = tuple([Var(v.aval) for v in eqn.outvars])
-            invars = tuple([a if isinstance(a, Literal) else env[a] for a in eqn.invars])
-            source = eqn.source or self.source
-            self.eqns.append(Equation(eqn.primitive, invars, outvars, eqn.params, source))
-            env.update(zip(eqn.outvars, outvars))
-        outs: list[Any] = []
-        source = self.source or user_line()
-        for atom in jaxpr.outvars:
-            new_atom = atom if isinstance(atom, Literal) else env[atom]
-            if isinstance(new_atom, Literal):
-                outs.append(new_atom.val)
+            # A literal stands for itself; it is in no environment.
+            invars = tuple([get(a, a) for a in eqn.invars])
+            outs = eqn.outvars
+            if len(outs) == 1:
+                env[outs[0]] = var = Var(outs[0].aval)
+                outvars: tuple[Var, ...] = (var,)
             else:
-                outs.append(Tracer(self, new_atom, source))
-        return outs
+                outvars = tuple([Var(v.aval) for v in outs])
+                env.update(zip(outs, outvars))
+            append(Equation(eqn.primitive, invars, outvars, eqn.params, eqn.source or own))
+        source = own or user_line()
+        atoms = [get(a, a) for a in jaxpr.outvars]
+        return [a.val if isinstance(a, Literal) else Tracer(self, a, source) for a in atoms]
 
     def _maker(self, var: Var) -> Equation:
         """The equation that defines a variable."""
@@ -256,15 +254,15 @@ def trace_to_jaxpr(
         trace.new_input(aval, unknown if values is None else values[i], source)
         for i, aval in enumerate(avals)
     ]
-    _stack.traces.append(trace)
+    stack.traces.append(trace)
     active_traces.append(trace)
     try:
         return trace.finish(function(*tracers))
     finally:
-        _stack.traces.pop()
+        stack.traces.pop()
         active_traces.remove(trace)
-        if not _stack.traces:
-            _stack.snapshots.clear()
+        if not stack.traces:
+            _snapshots.of_arrays.clear()
         trace.alive = False
 
 
@@ -295,7 +293,7 @@ def sources() -> Iterator[Trace]:
 
     What is recorded then is attributed to the user's line behind the equation.
     """
-    trace = _stack.traces[-1]
+    trace = stack.traces[-1]
     saved = trace.source
     try:
         yield trace
@@ -303,11 +301,7 @@ def sources() -> Iterator[Trace]:
         trace.source = saved
 
 
-def bind(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
-    """Record ``primitive`` in the innermost trace, or evaluate it where there is none."""
-    traces = _stack.traces
-    if traces:
-        return traces[-1].record(primitive, args, params)
+def _evaluate(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
     for arg in args:
         if isinstance(arg, Tracer):
             raise_leaked(arg)
@@ -317,7 +311,7 @@ def bind(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> A
     return outs if primitive.multiple_results else outs[0]
 
 
-install_bind(bind)
+install_evaluation(_evaluate)
 
 
 def apply_jaxpr(jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import index as as_int
 from typing import Any
 
 import numpy as np
@@ -21,17 +22,55 @@ def short_dtype(dtype: np.dtype[Any]) -> str:
     return dtype.name
 
 
-@dataclass(slots=True, unsafe_hash=True)  # frozen ones take three times as long to make
 class ShapedArray:
     """The type of a traced array; never changed once it is made.
 
     ``weak_type`` marks values that came from Python scalars: they take the dtype of the
     arrays that they meet, as Python scalars do under NumPy 2's promotion (NEP 50).
+
+    Equal types are mostly one object (hash consing), for they are compared and looked up all
+    the time.
     """
+
+    __slots__ = ("_hash", "dtype", "shape", "weak_type")
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    weak_type: bool = False
+    weak_type: bool
+
+    def __new__(
+        cls, shape: tuple[int, ...], dtype: np.dtype[Any], weak_type: bool = False
+    ) -> ShapedArray:
+        found = _made.get((shape, dtype, weak_type))
+        if found is not None:
+            return found
+        self = object.__new__(cls)
+        self.shape, self.dtype, self.weak_type = key = (
+            tuple(map(as_int, shape)),
+            np.dtype(dtype),
+            bool(weak_type),
+        )
+        self._hash = hash(key)
+        if len(_made) >= _MOST_MADE:
+            _made.clear()
+        return _made.setdefault(key, self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            type(other) is ShapedArray
+            and self.shape == other.shape
+            and self.dtype == other.dtype
+            and self.weak_type == other.weak_type
+        )
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ShapedArray, (self.shape, self.dtype, self.weak_type)
+
+    def __repr__(self) -> str:
+        return f"ShapedArray({self.shape}, {self.dtype!r}, weak_type={self.weak_type})"
 
     @property
     def ndim(self) -> int:
@@ -61,6 +100,11 @@ class ShapedArray:
     def __str__(self) -> str:
         star = "*" if self.weak_type else ""
         return f"{short_dtype(self.dtype)}{star}[{','.join(map(str, self.shape))}]"
+
+
+# Which types there are; emptied when they are too many.
+_made: dict[Any, ShapedArray] = {}
+_MOST_MADE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,19 +64,19 @@ def _in_float32(function: Callable[..., Array]) -> Callable[..., Array]:
 
 
 def add(x: Array, y: Array) -> Array:
-    return bitwise_or(x, y) if _kind(x) == "b" else arithmetic.add(x, y)
+    return (logic.or_p if _kind(x) == "b" else arithmetic.add_p).bind(x, y)
 
 
 def multiply(x: Array, y: Array) -> Array:
-    return bitwise_and(x, y) if _kind(x) == "b" else mul(x, y)
+    return (logic.and_p if _kind(x) == "b" else arithmetic.mul_p).bind(x, y)
 
 
 def maximum(x: Array, y: Array) -> Array:
-    return bitwise_or(x, y) if _kind(x) == "b" else arithmetic.max(x, y)
+    return (logic.or_p if _kind(x) == "b" else arithmetic.max_p).bind(x, y)
 
 
 def minimum(x: Array, y: Array) -> Array:
-    return bitwise_and(x, y) if _kind(x) == "b" else arithmetic.min(x, y)
+    return (logic.and_p if _kind(x) == "b" else arithmetic.min_p).bind(x, y)
 
 
 def absolute(x: Array) -> Array:

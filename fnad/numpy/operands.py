@@ -21,7 +21,7 @@ from fnad.primitives.shape import broadcast_in_dim, canonicalize_axis
 Array = Any
 DType = np.dtype[Any]
 
-_PYTHON_SCALARS = (bool, int, float, complex)
+PYTHON_SCALARS = (bool, int, float, complex)
 
 
 def contains_tracer(value: Any) -> bool:
@@ -40,7 +40,7 @@ def as_operand(value: Any) -> Array:
         If ``value`` is a list that holds traced arrays, or no array at all.
     """
     kind = type(value)
-    if kind is Tracer or kind in _PYTHON_SCALARS or isinstance(value, np.generic):
+    if kind is Tracer or kind in PYTHON_SCALARS or isinstance(value, np.generic):
         return value
     if isinstance(value, np.ndarray):
         return native(value)
@@ -57,7 +57,7 @@ def as_operand(value: Any) -> Array:
 
 def shape_of(x: Array) -> tuple[int, ...]:
     """The shape of an operand."""
-    return () if type(x) in _PYTHON_SCALARS else x.shape
+    return () if type(x) in PYTHON_SCALARS else x.shape
 
 
 def is_weak(x: Array) -> bool:
@@ -89,6 +89,9 @@ def resolve_dtypes(ufunc: np.ufunc, *keys: Any) -> tuple[DType, ...]:
 
 def python_scalar(value: Any, dtype: DType) -> np.generic:
     """A Python scalar in a dtype; as in NumPy, an int that does not fit is an OverflowError."""
+    # What every floating dtype holds needs no guard against NumPy's warnings.
+    if type(value) is not complex and (value == 0 or 1e-4 < abs(value) < 1e4):
+        return dtype.type(value)
     with np.errstate(all="ignore"):
         return dtype.type(value)
 
@@ -101,7 +104,7 @@ def convert(x: Array, dtype: DType) -> Array:
         if (aval.dtype is dtype or aval.dtype == dtype) and not aval.weak_type:
             return x
         return convert_element_type(x, dtype)
-    if kind in _PYTHON_SCALARS:
+    if kind in PYTHON_SCALARS:
         return python_scalar(x, dtype)
     if x.dtype is dtype or x.dtype == dtype:
         return x

@@ -7,7 +7,7 @@ decides the dtypes, and the function given computes on operands that already hav
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,33 +15,66 @@ import numpy as np
 from fnad.core.tracer import Tracer
 from fnad.numpy import elementwise_parts as parts
 from fnad.numpy.operands import (
+    PYTHON_SCALARS,
     Array,
+    DType,
     as_operand,
     broadcast_operands,
     convert,
     dtype_of,
     is_weak,
     promotion_key,
+    python_scalar,
     resolve_dtypes,
+    shape_of,
 )
 from fnad.primitives import arithmetic, logic, rounding, transcendental
 from fnad.primitives.logic import convert_element_type_p
 
+_MOST_PLANS = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Elementwise:
-    """A ufunc of the vocabulary: NumPy's, which rules the dtypes, and what computes it."""
+    """A ufunc of the vocabulary: NumPy's, which rules the dtypes, and what computes it.
+
+    ``plans`` says by the types of the operands what must become of each before it is computed:
+    nothing, or for a Python scalar the dtype that it takes; nothing at all where more is to do.
+    """
 
     ufunc: np.ufunc
     compute: Callable[..., Any]
+    plans: dict[Any, tuple[DType | None, ...]] = field(default_factory=dict)
 
     def __call__(self, *operands: Any) -> Any:
-        xs = [x if type(x) is Tracer else as_operand(x) for x in operands]
+        key = tuple([x.aval if type(x) is Tracer else type(x) for x in operands])
+        plan = self.plans.get(key)
+        if plan:
+            return self.compute(
+                *[x if d is None else python_scalar(x, d) for x, d in zip(operands, plan)]
+            )
+        xs = [as_operand(x) for x in operands]
         dtypes = resolve_dtypes(self.ufunc, *[promotion_key(x) for x in xs])
+        if plan is None:
+            self._learn(key, xs, dtypes)
         xs = [convert(x, dtype) for x, dtype in zip(xs, dtypes)]
         if len(xs) > 1:
             xs = broadcast_operands(xs, self.ufunc.__name__)
         return self.compute(*xs)
+
+    def _learn(self, key: tuple[Any, ...], xs: list[Any], dtypes: tuple[DType, ...]) -> None:
+        plan: list[DType | None] = []
+        simple = len({shape_of(x) for x in xs} - {()}) < 2
+        for x, dtype in zip(xs, dtypes):
+            if type(x) in PYTHON_SCALARS:
+                plan.append(dtype)
+            else:
+                plan.append(None)
+                as_it_is = not isinstance(x, np.ndarray) and not is_weak(x) and dtype_of(x) == dtype
+                simple = simple and as_it_is
+        if len(self.plans) >= _MOST_PLANS:
+            self.plans.clear()
+        self.plans[key] = tuple(plan) if simple else ()
 
     def operate(self, *operands: Any) -> Any:
         """Apply as an operator: like a call, but weak operands give a weak result."""
@@ -139,12 +172,14 @@ def _comparison(
 # -- arithmetic ---------------------------------------------------------------------------
 
 add = _binary("add", parts.add, "Sum, x1 + x2; of booleans, their disjunction.")
-subtract = _binary("subtract", arithmetic.sub, "Difference, x1 - x2.")
+subtract = _binary("subtract", arithmetic.sub_p.bind, "Difference, x1 - x2.")
 multiply = _binary("multiply", parts.multiply, "Product, x1 * x2; of booleans, their conjunction.")
-true_divide = _binary("true_divide", arithmetic.div, "Quotient, x1 / x2, floating for integers.")
+true_divide = _binary(
+    "true_divide", arithmetic.div_p.bind, "Quotient, x1 / x2, floating for integers."
+)
 floor_divide = _binary("floor_divide", parts.floor_divide, "Quotient rounded down, x1 // x2.")
 remainder = _binary("remainder", parts.remainder, "Remainder with the sign of x2, x1 % x2.")
-fmod = _binary("fmod", arithmetic.rem, "Remainder with the sign of x1, as C's fmod.")
+fmod = _binary("fmod", arithmetic.rem_p.bind, "Remainder with the sign of x1, as C's fmod.")
 power = _binary("power", parts.power, "x1 raised to the power x2.")
 float_power = _binary("float_power", parts.power, "x1 raised to the power x2, in float64.")
 negative = _unary("negative", arithmetic.neg, "Negation, -x.")
@@ -202,12 +237,12 @@ degrees = _unary("degrees", parts.rad2deg, "Radians to degrees.")
 
 # -- comparison, logic, bits --------------------------------------------------------------
 
-equal = _comparison("equal", logic.eq, "x1 == x2.")
-not_equal = _comparison("not_equal", logic.ne, "x1 != x2.")
-less = _comparison("less", logic.lt, "x1 < x2.")
-less_equal = _comparison("less_equal", logic.le, "x1 <= x2.")
-greater = _comparison("greater", logic.gt, "x1 > x2.")
-greater_equal = _comparison("greater_equal", logic.ge, "x1 >= x2.")
+equal = _comparison("equal", logic.eq_p.bind, "x1 == x2.")
+not_equal = _comparison("not_equal", logic.ne_p.bind, "x1 != x2.")
+less = _comparison("less", logic.lt_p.bind, "x1 < x2.")
+less_equal = _comparison("less_equal", logic.le_p.bind, "x1 <= x2.")
+greater = _comparison("greater", logic.gt_p.bind, "x1 > x2.")
+greater_equal = _comparison("greater_equal", logic.ge_p.bind, "x1 >= x2.")
 logical_and = _binary("logical_and", parts.logical_and, "Whether both operands are nonzero.")
 logical_or = _binary("logical_or", parts.logical_or, "Whether an operand is nonzero.")
 logical_xor = _binary("logical_xor", parts.logical_xor, "Whether just one operand is nonzero.")

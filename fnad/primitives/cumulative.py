@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fnad.core.primitive import Primitive, Zero
+from fnad.core.primitive import Primitive, Zero, remember
 from fnad.core.types import aval_of
 from fnad.primitives.logic import eq, gt, select
 from fnad.primitives.shape import canonicalize_axis, check_axes, full_like
@@ -22,6 +22,7 @@ def _cumulative(name: str, doc: str, kind: str, accumulate: np.ufunc, kinds: str
     primitive = Primitive(name, doc)
 
     @primitive.type_rule
+    @remember
     def _(x, *, axis, reverse):
         check_axes(name, "axis", (axis,), x.ndim)
         if x.dtype.kind not in kinds:

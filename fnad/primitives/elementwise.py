@@ -7,15 +7,15 @@ NumPy evaluation, jvp, transposition, batching and lowering.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from fnad.core.errors import RuleError
-from fnad.core.primitive import Linear, Primitive, Zero
+from fnad.core.primitive import Linear, Primitive, Zero, positional_arity, remember
 from fnad.core.rewrites import BatchAxis
+from fnad.core.tracer import Tracer
 from fnad.core.types import ShapedArray, aval_of, check_same_shape
 from fnad.primitives.numpy_builder import NUMPY
 
@@ -93,14 +93,9 @@ def elementwise(
     _check_arity(name, scalar, derivatives, "derivatives", 2)
     _check_arity(name, scalar, transpose, "transpose rules", 1)
 
-    plain = result is None and num_results == 1
-
     @primitive.type_rule
+    @remember
     def _(*avals: ShapedArray, **params: Any) -> Any:
-        if plain:
-            known = _common_type(avals)
-            if known is not None and known.dtype.kind in kinds:
-                return known
         dtype = same_dtype(name, avals)
         check_kind(name, dtype, kinds)
         aval = result_aval(name, avals, _result_dtype(result, dtype, params))
@@ -119,19 +114,6 @@ def elementwise(
 
 
 # -- type rule ----------------------------------------------------------------------------------
-
-
-def _common_type(avals: Sequence[ShapedArray]) -> ShapedArray | None:
-    """The type of the result if it is that of the first operand, as it mostly is."""
-    first = avals[0]
-    for other in avals[1:]:
-        if (
-            other.dtype is not first.dtype
-            or (other.shape != first.shape and other.shape != ())
-            or (first.weak_type and not other.weak_type)
-        ):
-            return None
-    return first
 
 
 def same_dtype(name: str, avals: Sequence[ShapedArray]) -> np.dtype[Any]:
@@ -165,11 +147,7 @@ def check_kind(name: str, dtype: np.dtype[Any], kinds: str) -> None:
 def result_aval(name: str, avals: Sequence[ShapedArray], dtype: np.dtype[Any]) -> ShapedArray:
     """The type of an elementwise result: weak only if all operands are."""
     shape = check_same_shape(name, avals)
-    weak = dtype.kind != "b" and all(a.weak_type for a in avals)
-    for aval in avals:  # mostly one of them is it
-        if aval.shape == shape and aval.dtype is dtype and aval.weak_type == weak:
-            return aval
-    return ShapedArray(shape, dtype, weak)
+    return ShapedArray(shape, dtype, dtype.kind != "b" and all(a.weak_type for a in avals))
 
 
 def _result_dtype(result: Any, dtype: np.dtype[Any], params: dict[str, Any]) -> np.dtype[Any]:
@@ -185,12 +163,7 @@ def _never_differentiable(result: Any) -> bool:
 
 
 def _num_operands(scalar: Callable[..., Any]) -> int:
-    positional = [
-        p
-        for p in inspect.signature(scalar).parameters.values()
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    return len(positional) - 1
+    return positional_arity(scalar)[0] - 1
 
 
 def _check_arity(
@@ -212,14 +185,13 @@ def _check_arity(
     for rule in rules:
         if rule is None:
             continue
-        try:
-            inspect.signature(rule).bind_partial(*range(leading + count))
-        except TypeError:
+        named, varargs = positional_arity(rule)
+        if named < leading + count and not varargs:
             arguments = ", ".join([*("t", "ans")[:leading], *(f"x{i}" for i in range(count))])
             raise RuleError(
                 f"one of the {what} of primitive {name!r} cannot be called with"
                 f" {leading + count} positional arguments ({arguments})"
-            ) from None
+            )
 
 
 # -- evaluation and lowering --------------------------------------------------------------------
@@ -331,19 +303,19 @@ def _batch_rule(primitive: Primitive) -> Callable[..., Any]:
 
 def broadcast_scalar(x: Any, shape: tuple[int, ...]) -> Any:
     """Give a value of rank 0 the shape; leave a value of that shape alone."""
+    if not shape or aval_of(x).shape != ():
+        return x
     from fnad.primitives.shape import broadcast_in_dim  # shape uses this module's helpers
 
-    if shape and aval_of(x).shape == ():
-        return broadcast_in_dim(x, shape, ())
-    return x
+    return broadcast_in_dim(x, shape, ())
 
 
 def unbroadcast(ct: Any, aval: ShapedArray) -> Any:
     """Sum a cotangent to rank 0 if the operand that it belongs to is a scalar."""
-    from fnad.primitives.reductions import reduce_sum  # reductions use this module's helpers
-
     if isinstance(ct, Zero) or aval.shape == aval_of(ct).shape:
         return ct
+    from fnad.primitives.reductions import reduce_sum  # reductions use this module's helpers
+
     return reduce_sum(ct, tuple(range(len(aval_of(ct).shape))))
 
 
@@ -353,7 +325,7 @@ def unbroadcast(ct: Any, aval: ShapedArray) -> Any:
 _SCALAR_KINDS = {"i": "iufc", "f": "fc", "c": "c"}
 
 
-def matched(name: str, *xs: Any) -> list[Any]:
+def matched(name: str, *xs: Any) -> Sequence[Any]:
     """Give Python scalars and weak tracers the dtype of the strong operands beside them.
 
     Raises
@@ -361,10 +333,15 @@ def matched(name: str, *xs: Any) -> list[Any]:
     TypeError
         If a scalar does not go into that dtype (a float next to integers).
     """
+    for x in xs:
+        if type(x) is not Tracer or x.aval.weak_type:
+            break
+    else:
+        return xs
     avals = [aval_of(x) for x in xs]
     strong = [a.dtype for a in avals if not a.weak_type]
     if len(strong) == len(xs):
-        return list(xs)
+        return xs
     if strong:
         dtype = strong[0]
         return [_take_dtype(name, x, a, dtype) for x, a in zip(xs, avals)]

@@ -10,7 +10,7 @@ import numpy as np
 from fnad.core import tree
 from fnad.core.dtypes import canonical_dtype
 from fnad.core.ir import Atom, Equation
-from fnad.core.primitive import Linear, Zero, instantiate
+from fnad.core.primitive import Linear, Zero, instantiate, remember
 from fnad.core.types import ShapedArray, aval_of, check_same_shape
 from fnad.primitives.elementwise import (
     broadcast_scalar,
@@ -261,6 +261,7 @@ select_p = elementwise(
 
 
 @select_p.type_rule
+@remember
 def _(pred: ShapedArray, on_true: ShapedArray, on_false: ShapedArray) -> ShapedArray:
     if pred.dtype != np.bool_:
         raise TypeError(f"select: the predicate must be boolean, got {pred}")
@@ -338,6 +339,7 @@ convert_element_type_p = elementwise(
 
 
 @convert_element_type_p.type_rule
+@remember
 def _(x: ShapedArray, *, new_dtype: np.dtype[Any], weak_type: bool) -> ShapedArray:
     return ShapedArray(x.shape, new_dtype, weak_type)
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 
 def _truncating_divide(x: Any, y: Any) -> Any:
@@ -34,6 +33,17 @@ def _same_dtype(function: Callable[..., Any]) -> Callable[..., Any]:
         return np.asarray(function(*xs)).astype(xs[0].dtype, copy=False)
 
     return method
+
+
+def _special(name: str) -> Callable[..., Any]:
+    """A function of SciPy, which takes longer to import than fnad and is rarely needed."""
+
+    def function(x: Any) -> Any:
+        from scipy import special
+
+        return getattr(special, name)(x)
+
+    return _same_dtype(function)
 
 
 class NumpyBuilder:
@@ -78,11 +88,11 @@ class NumpyBuilder:
     arctanh = _same_dtype(np.arctanh)
     power = _same_dtype(np.power)
     copysign = _same_dtype(np.copysign)
-    erf = _same_dtype(special.erf)
-    erfc = _same_dtype(special.erfc)
-    erfinv = _same_dtype(special.erfinv)
-    lgamma = _same_dtype(special.gammaln)
-    digamma = _same_dtype(special.digamma)
+    erf = _special("erf")
+    erfc = _special("erfc")
+    erfinv = _special("erfinv")
+    lgamma = _special("gammaln")
+    digamma = _special("digamma")
     bitwise_and = _same_dtype(np.bitwise_and)
     bitwise_or = _same_dtype(np.bitwise_or)
     bitwise_xor = _same_dtype(np.bitwise_xor)

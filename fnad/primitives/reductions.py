@@ -262,6 +262,7 @@ def _arg_reduction(name: str, doc: str, kind: str, evaluate: Callable[..., Any])
     primitive = Primitive(name, doc)
 
     @primitive.type_rule
+    @remember
     def _(x, *, axis, index_dtype):
         check_axes(name, "axis", (axis,), x.ndim)
         if x.dtype.kind not in "biuf":
