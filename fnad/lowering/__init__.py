@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from fnad.core.ir import Jaxpr, memoize
-from fnad.lowering.binary import binary_of, kept_name, load, store
+from fnad.lowering.binary import finish_binary, kept_name, load, store
 from fnad.lowering.executable import Executable
+from fnad.lowering.llvm.compilation import Compilation
 from fnad.lowering.llvm.emitter import emit_plan
 from fnad.lowering.llvm.target import assembly
 from fnad.lowering.plan import Plan
@@ -53,7 +54,9 @@ def _executable(jaxpr: Jaxpr, donated: tuple[int, ...]) -> Executable:
     name = kept_name(jaxpr, donated)
     binary = None if name is None else load(name)
     if binary is None:
-        binary = binary_of(_plan(jaxpr, donated))
+        with Compilation() as compilation:
+            plan = plan_jaxpr(simplify(jaxpr), donated, compilation.anticipate)
+            binary = finish_binary(plan, compilation)
         if name is not None:
             store(name, binary)
     return Executable(binary)
@@ -73,9 +76,12 @@ def lowered_text(jaxpr: Jaxpr, stage: str, donated: tuple[int, ...] = ()) -> str
         return str(simplify(jaxpr))
     if stage == "plan":
         return str(lower_jaxpr(jaxpr, donated))
-    if stage in ("llvm", "asm"):
-        emitted = emit_plan(lower_jaxpr(jaxpr, donated))
-        return emitted.text if stage == "llvm" else assembly(emitted.text, emitted.recipe)
+    if stage == "llvm":
+        return emit_plan(lower_jaxpr(jaxpr, donated)).text
+    if stage == "asm":
+        parts: list[str] = []
+        emit_plan(lower_jaxpr(jaxpr, donated), lambda *part: parts.append(assembly(*part)))
+        return "\n".join(parts)
     raise ValueError(f"there is no stage {stage!r}: choose one of {', '.join(STAGES)}")
 
 

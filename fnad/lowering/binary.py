@@ -17,9 +17,9 @@ from fnad import config
 from fnad.core.fingerprint import fingerprint, source_fingerprint
 from fnad.core.ir import Jaxpr
 from fnad.lowering.llvm import cache
+from fnad.lowering.llvm.compilation import Compilation
 from fnad.lowering.llvm.emitter import emit_plan
-from fnad.lowering.llvm.split import split
-from fnad.lowering.llvm.target import MachineCode, host, machine_code
+from fnad.lowering.llvm.target import MachineCode, host
 from fnad.lowering.native.routine import runs_long
 from fnad.lowering.plan import Plan
 
@@ -90,11 +90,17 @@ class Binary:
 
 def binary_of(plan: Plan, stamped: bool = False) -> Binary:
     """Compile a plan; if ``stamped``, it tells the times of its nodes (see `Executable`)."""
-    emitted = emit_plan(plan, stamped)
+    with Compilation() as compilation:
+        return finish_binary(plan, compilation, stamped)
+
+
+def finish_binary(plan: Plan, compilation: Compilation, stamped: bool = False) -> Binary:
+    """Compile a plan for which ``compilation`` may have prepared something."""
+    emitted = emit_plan(plan, compilation.add, stamped)
     buffers = {b.number: b for b in plan.buffers}
     places = {number: i for i, number in enumerate(plan.inputs)}
     return Binary(
-        machine_code(split(emitted.definitions), emitted.recipe),
+        compilation.code(),
         (
             *((buffers[n].shape, buffers[n].dtype) for n in plan.inputs),
             (emitted.table.shape, emitted.table.dtype),

@@ -49,7 +49,8 @@ class Planner:
 
     b = B
 
-    def __init__(self) -> None:
+    def __init__(self, watch: Callable[[Node], None] | None = None) -> None:
+        self._watch = watch
         self.buffers: list[Buffer] = []
         self.body: list[Node] = []
         self.constants: dict[int, tuple[Tensor, np.ndarray[Any, Any]]] = {}
@@ -76,6 +77,8 @@ class Planner:
 
     def emit(self, node: Node) -> None:
         self.body.append(node)
+        if self._watch is not None:
+            self._watch(node)
 
     @contextmanager
     def nested(self, body: list[Node]) -> Any:
@@ -420,12 +423,15 @@ def shared_variables(jaxpr: Jaxpr) -> set[Var]:
     return shared
 
 
-def plan_jaxpr(jaxpr: Jaxpr, donated: Sequence[int] = ()) -> Plan:
+def plan_jaxpr(
+    jaxpr: Jaxpr, donated: Sequence[int] = (), watch: Callable[[Node], None] | None = None
+) -> Plan:
     """Plan a program (simplified: without ``lower_as`` primitives and calls).
 
-    Outputs may be computed in the memory of the inputs at the positions ``donated``.
+    Outputs may be computed in the memory of the inputs at the positions ``donated``. ``watch`` is
+    told of each node at once, long before the plan is complete; later passes may change nodes.
     """
-    p = Planner()
+    p = Planner(watch)
     args = [p.stored(v.aval.shape, v.aval.dtype, "input") for v in jaxpr.invars]
     results = p.run(jaxpr, args)
     outputs = tuple(_output(p, t, aval) for t, aval in zip(results, jaxpr.out_avals, strict=True))

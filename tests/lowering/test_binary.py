@@ -101,13 +101,13 @@ def test_damaged_entries_are_made_again(folder):
 
 _PROGRAM = """
 import numpy as np, fnad, fnad.numpy as fnp
-from fnad.lowering.llvm import emitter, target
+from fnad.lowering.llvm import target
 compiled = []
-original = target._compile
-target._compile = lambda text, recipe: compiled.append(text) or original(text, recipe)
+original = target._emit
+target._emit = lambda *args: compiled.append(1) or original(*args)
 f = fnad.jit(fnad.value_and_grad(lambda w: fnp.tanh(w @ w.T).sum()))
 value, grad = f(np.arange(12, dtype=np.float32).reshape(3, 4) / 10)
-print(len([t for t in compiled if emitter.ENTRY in t]), value, grad.tolist())
+print(int(bool(compiled)), value, grad.tolist())
 """
 
 

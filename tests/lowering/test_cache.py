@@ -32,9 +32,9 @@ def folder(tmp_path):
 @pytest.fixture
 def compilations(monkeypatch):
     """The texts that LLVM is given."""
-    seen, compile_text = [], target._compile
+    seen, compile_text = [], target.object_file
     monkeypatch.setattr(
-        target, "_compile", lambda text, *rest: seen.append(text) or compile_text(text, *rest)
+        target, "object_file", lambda text, *rest: seen.append(text) or compile_text(text, *rest)
     )
     return seen
 
@@ -151,8 +151,8 @@ SCRIPT = """
 import numpy as np, fnad
 from fnad.lowering.llvm import target
 compiled = []
-original = target._compile
-target._compile = lambda *args: compiled.append(1) or original(*args)
+original = target._emit
+target._emit = lambda *args: compiled.append(1) or original(*args)
 def loss(w, x):
     return (np.tanh(x @ w) ** 2).sum() + np.sort(x.ravel())[5] % 0.7
 w, x = np.ones((70, 60)) / 64, np.linspace(-1, 1, 90 * 70).reshape(90, 70)

@@ -1,7 +1,7 @@
 """Modules in parts: every symbol defined where it is needed, the same results."""
 
-import ctypes
 import re
+import sys
 import threading
 import time
 
@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 import fnad
+from fnad.core.errors import InternalError
 from fnad.lowering import lower_jaxpr
 from fnad.lowering.binary import binary_of
 from fnad.lowering.executable import Executable
 from fnad.lowering.llvm import split as splitting
+from fnad.lowering.llvm.compilation import Compilation
 from fnad.lowering.llvm.emitter import emit_plan
 from fnad.lowering.llvm.once import once
-from fnad.lowering.llvm.split import split
-from fnad.lowering.llvm.target import compile_module
+from fnad.lowering.llvm.target import PLAIN
 
 
 def model(x, w):
@@ -32,38 +33,47 @@ def plan(rng):
     return lower_jaxpr(fnad.make_jaxpr(model)(x, w).jaxpr), (x, w)
 
 
+def parts_of(plan):
+    parts = []
+    emit_plan(plan, lambda text, recipe: parts.append((text, recipe)))
+    return parts
+
+
 def test_each_part_defines_or_declares_what_it_names(plan, monkeypatch):
     monkeypatch.setattr(splitting, "_SIZE", 2000)
-    definitions = emit_plan(plan[0]).definitions
-    parts = split(definitions)
-    assert len(parts) == 9 and sum("@fnad.entry(" in part for part in parts) == 1
-    assert parts == split(definitions)
-    tasks = re.compile(r"^define (?:internal )?void @([\w.$]+\.task)\(", re.MULTILINE)
-    whole = tasks.findall("\n".join(definitions))
-    assert sorted(t for part in parts for t in tasks.findall(part)) == sorted(whole)
-    for part in parts:
-        code = "\n".join(line.split(" ; ")[0] for line in part.split("\n"))
-        named = set(re.findall(r"@([\w.$]+)", code))
-        known = re.findall(r"^(?:define|declare)\b[^@\n]*@([\w.$]+)\(", code, re.MULTILINE)
-        assert named == {*known, *re.findall(r"^@([\w.$]+) =", code, re.MULTILINE)}
+    parts = parts_of(plan[0])
+    assert len(parts) > 8 and parts == parts_of(plan[0])
+    assert [recipe for _, recipe in parts].count(PLAIN) == 1 and parts[-1][1] is PLAIN
+    defined = []
+    for text, _ in parts:
+        named = set(re.findall(r"@([\w.$]+)", text))
+        known = re.findall(r"^(?:define|declare)\b[^@\n]*@([\w.$]+)\(", text, re.MULTILINE)
+        assert named == {*known, *re.findall(r"^@([\w.$]+) =", text, re.MULTILINE)}
+        defined += re.findall(r"^define void @([\w.$]+)\(", text, re.MULTILINE)
+    assert len(set(defined)) == len(defined) and "fnad.entry" in defined
+    whole = emit_plan(plan[0]).text
+    assert set(defined) == set(re.findall(r"^define void @([\w.$]+)\(", whole, re.MULTILINE))
 
 
 def test_parts_compute_what_the_whole_computes(plan, monkeypatch):
-    monkeypatch.setattr(splitting, "_MOST", 1)
-    whole = Executable(binary_of(plan[0]))(plan[1])
-    monkeypatch.setattr(splitting, "_MOST", 6)
+    monkeypatch.setattr(splitting, "_SIZE", 10**9)
+    binary = binary_of(plan[0])
+    assert len(binary.code.object_files) == 2
+    whole = Executable(binary)(plan[1])
     monkeypatch.setattr(splitting, "_SIZE", 1000)
     binary = binary_of(plan[0])
-    assert len(binary.code.object_files) == 7
+    assert len(binary.code.object_files) > 8
     for got, want in zip(Executable(binary)(plan[1]), whole, strict=True):
         np.testing.assert_array_equal(got, want)
 
 
-def test_modules_without_tasks_stay_whole():
-    text = "define i64 @f() {\n  ret i64 7\n}"
-    (part,) = split([text, "; " + "x" * 100_000])
-    module = compile_module(part)
-    assert ctypes.CFUNCTYPE(ctypes.c_int64)(module.address("f"))() == 7
+def test_the_interpreter_has_its_interval_again(plan):
+    before = sys.getswitchinterval()
+    with pytest.raises(InternalError, match="nonsense"), Compilation() as compilation:
+        assert sys.getswitchinterval() <= before
+        compilation.add("declare void @nonsense()", PLAIN)
+        compilation.code()
+    assert sys.getswitchinterval() == before
 
 
 def test_threads_wait_for_the_first_that_asks():

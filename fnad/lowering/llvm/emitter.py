@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +18,18 @@ import numpy as np
 
 from fnad.lowering.access import count_uses, node_bodies
 from fnad.lowering.llvm import table, work
-from fnad.lowering.llvm.functions import TASKS, Callee, Functions
+from fnad.lowering.llvm.functions import (
+    FUNCTIONS,
+    SCRATCH_HEADER,
+    SCRATCH_STRIDE,
+    Callee,
+    Functions,
+)
 from fnad.lowering.llvm.leaves import Leaf
 from fnad.lowering.llvm.loops import CONTROL
 from fnad.lowering.llvm.small_loops import SmallLoop
-from fnad.lowering.llvm.target import OPTIMIZED, VECTOR_CODE, Recipe
+from fnad.lowering.llvm.split import Splitter
+from fnad.lowering.llvm.target import OPTIMIZED, Recipe
 from fnad.lowering.llvm.writer import INT64, Function, Module, Value
 from fnad.lowering.plan import Branch, For, Node, Plan, While
 
@@ -34,23 +41,24 @@ _HEADER = 64
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """A module's declarations and definitions, how to compile them, and how large its arena is: a
-    part for all threads and a part for each.
+    """A module, the table of its calls, and how large its arena is: a part for all threads and a
+    part for each.
     """
 
-    definitions: tuple[str, ...]
-    recipe: Recipe
+    module: Module
     table: np.ndarray
     shared_size: int
     thread_size: int
 
     @property
     def text(self) -> str:
-        """The module."""
-        return "\n\n".join(self.definitions) + "\n"
+        """The module as text."""
+        return self.module.text()
 
 
-def emit_plan(plan: Plan, stamped: bool = False) -> Emitted:
+def emit_plan(
+    plan: Plan, begin: Callable[[str, Recipe], None] | None = None, stamped: bool = False
+) -> Emitted:
     """Print a plan as LLVM IR.
 
     The module defines ``void fnad.entry(ptr data, ptr arena)``. ``data`` is a table of the
@@ -58,26 +66,27 @@ def emit_plan(plan: Plan, stamped: bool = False) -> Emitted:
     ``arena`` is memory aligned to 64 bytes, ``shared_size + threads * thread_size`` bytes; its
     first eight hold ``threads``, at most so many take part. With ``stamped``, the time before each
     node and after the last one is written (seconds and nanoseconds) to a further array.
+
+    ``begin`` is given modules that make up the same program, each as soon as it is printed, and
+    how it should be compiled (`split`).
     """
-    emitter = _Emitter(plan)
+    emitter = _Emitter(plan, begin)
     emitter.emit(stamped)
-    functions = emitter.functions
-    recipe = OPTIMIZED if emitter.module.needs_optimizer else VECTOR_CODE
     return Emitted(
-        tuple(filter(None, emitter.module.parts().values())),
-        recipe,
+        emitter.module,
         emitter.table.array(),
         emitter.scratch_offset,
-        functions.scratch,
+        emitter.functions.scratch,
     )
 
 
 class _Emitter:
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, begin: Callable[[str, Recipe], None] | None) -> None:
         self.plan = plan
         self.buffers = {b.number: b for b in plan.buffers}
         self.module = Module()
         self.functions = Functions(self.module, self.buffers)
+        self.splitter = begin and Splitter(self.module, self.functions.units, begin)
         self.entry = Function(
             self.module, ENTRY, ["ptr %data", "ptr %arena"], "void", "nounwind", linkage=""
         )
@@ -88,7 +97,7 @@ class _Emitter:
         self.counters: dict[int, Value] = {}
         self.turns = {n: i for i, n in enumerate(sorted(_counters(plan.body)))}
         self.turns_at = self.entry.alloca("i64", len(self.turns)) if self.turns else "null"
-        self.scratch_offset = _HEADER + (plan.arena_size + 63) // 64 * 64
+        self.scratch_offset = _HEADER + (plan.arena_size + 63) // 64 * 64 + SCRATCH_HEADER
 
     @functools.cached_property
     def uses(self) -> Mapping[int, int]:
@@ -98,13 +107,22 @@ class _Emitter:
     def emit(self, stamped: bool) -> None:
         f = self.entry
         self.module.declare(table.RUN, table.DECLARATION)
+        self.write_stride()
         if stamped:
             self.stamped_body()
         else:
             self.body(self.plan.body)
         f.ret()
-        self.module.add(f)
         self.functions.finish()
+        self.module.add(f)
+        if self.splitter is not None:
+            self.splitter.finish(ENTRY)
+
+    def write_stride(self) -> None:
+        """Write down where tasks look for it how far the threads' scratch memories are apart."""
+        f = self.entry
+        place = f.raw(f"getelementptr inbounds i8, ptr %arena, i64 {self.scratch_offset - 8}")
+        f.emit(f"store i64 {f.raw(f'load i64, ptr {SCRATCH_STRIDE}')}, ptr {place}")
 
     def stamped_body(self) -> None:
         """The plan with a look at the clock between its nodes."""
@@ -149,7 +167,8 @@ class _Emitter:
         """A loop, as one function if its body is small, else around the calls of its nodes."""
         small = SmallLoop(node, self.buffers, self.uses)
         if small.fits:
-            leaf = Leaf(small.arguments, small.exprs, small.emit)
+            # The optimiser puts its stack into registers.
+            leaf = Leaf(small.arguments, small.exprs, small.emit, recipe=OPTIMIZED)
             self._call(node, self.functions.of_leaf(node, leaf, self.counters))
         else:
             self._run()
@@ -161,12 +180,15 @@ class _Emitter:
         """Append a call to the table."""
         if node.origin:
             self.entry.comment(f"{callee.name}: {node.origin}")
-        context = [self._word(n) for n in callee.buffers]
+        context = [table.word(table.FUNCTION, self.functions.number(callee))]
+        context += [self._word(n) for n in callee.buffers]
         context += [table.word(table.TURN, self.turns[t]) for t in callee.turns]
         if callee.scratch:
             context.append(table.word(table.ARENA, self.scratch_offset))
         chunk = callee.chunk if callee.chunk < callee.tasks else 0
-        self.table.add(self.functions.task(callee), callee.tasks, chunk, context)
+        self.table.add(self.functions.caller(callee), callee.tasks, chunk, context)
+        if self.splitter is not None:
+            self.splitter.grow()
 
     def _word(self, number: int) -> int:
         position = self.positions.get(number)
@@ -184,7 +206,7 @@ class _Emitter:
         for number, turn in self.counters.items():
             f.store(turn, f.element(self.turns_at, INT64, self.turns[number]))
         calls = self._in_data(len(self.plan.inputs))
-        arguments = f"ptr {calls}, i64 {first}, i64 {last}, ptr {TASKS}, ptr %data, ptr %arena"
+        arguments = f"ptr {calls}, i64 {first}, i64 {last}, ptr {FUNCTIONS}, ptr %data, ptr %arena"
         f.emit(f"call void @{table.RUN}({arguments}, ptr {self.turns_at})")
 
 

@@ -13,15 +13,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fnad.lowering.canonical import canonical
-from fnad.lowering.llvm import split, work
+from fnad.lowering.llvm import work
 from fnad.lowering.llvm.expressions import ExpressionPrinter
 from fnad.lowering.llvm.leaves import BEGIN, END, SCRATCH, Leaf, leaf, member
+from fnad.lowering.llvm.target import PLAIN, Recipe
 from fnad.lowering.llvm.writer import INT64, Function, Module, Value
 from fnad.lowering.plan import Buffer, Group
 from fnad.lowering.walk import postorder
 
-TASKS = "@fnad.tasks"
-_STRIDE = "@fnad.scratch.stride"
+FUNCTIONS = "@fnad.functions"
+SCRATCH_STRIDE = "@fnad.scratch.stride"
+
+# Bytes before the scratch memories of threads where their distance is written, the last eight.
+SCRATCH_HEADER = 64
 
 # The scratch memories of threads share no cache line, and no page if they are large.
 _CACHE_LINE = 64
@@ -61,15 +65,18 @@ class Functions:
     ----------
     scratch : int
         Bytes of scratch memory that a thread needs, so far.
+    units : dict of str to Recipe
+        The functions that are worth LLVM's time, by name. The others are little more than calls.
     """
 
     def __init__(self, module: Module, buffers: Mapping[int, Buffer]) -> None:
         self.module = module
         self.buffers = buffers
         self.scratch = 0
+        self.units: dict[str, Recipe] = {}
         self._names: dict[tuple[str, ...], str] = {}  # by what functions do
         self._printed: dict[Any, Callee] = {}  # by what leaves do, see `_shared`
-        self._tasks: dict[str, int] = {}  # their numbers
+        self._numbers: dict[str, int] = {}  # in the table
 
     def of_node(self, node: Any, turns: Iterable[int]) -> Callee:
         """The function of a leaf or a group, inside loops whose counters are ``turns``."""
@@ -99,9 +106,9 @@ class Functions:
         used = tuple(dict.fromkeys(leaf.buffers))
         counters = {e.attr[0] for e in postorder(leaf.exprs) if e.op == "counter"}
         named = tuple(sorted(counters & set(turns)))
-        f = self._function(node, used, named, leaf.scratch, noalias=True)
+        f = self._function(node, used, named, leaf.scratch, leaf.recipe, noalias=True)
         leaf.emit(f, self._printer(f, used, named))
-        return self._define(f, Callee(f.name, used, named, leaf.scratch))
+        return self._define(f, Callee(f.name, used, named, leaf.scratch), leaf.recipe)
 
     # -- groups -----------------------------------------------------------------------------
 
@@ -115,7 +122,7 @@ class Functions:
         named = tuple(sorted({t for m in members for t in m.turns}))
         offsets, size = self._local_offsets(node)
         scratch = size + max(m.scratch for m in members)
-        f = self._function(node, tuple(used), named, scratch)
+        f = self._function(node, tuple(used), named, scratch, PLAIN)
         p = self._printer(f, tuple(used), named)
         rest = f.raw(f"getelementptr inbounds i8, ptr {SCRATCH}, i64 {size}") if scratch else ""
 
@@ -133,7 +140,7 @@ class Functions:
             return [end]
 
         f.repeat([BEGIN], lambda begin: f.b.less(begin, END), block)
-        return self._define(f, Callee(f.name, tuple(used), named, scratch))
+        return self._define(f, Callee(f.name, tuple(used), named, scratch), PLAIN)
 
     def _local_offsets(self, node: Group) -> tuple[dict[int, int], int]:
         """Where a block of each local buffer lies in the scratch memory, and how much that is."""
@@ -161,6 +168,7 @@ class Functions:
         buffers: Sequence[int],
         turns: Sequence[int],
         scratch: int,
+        recipe: Recipe,
         noalias: bool = False,
     ) -> Function:
         params = list(_parameters([self.buffers[n] for n in buffers], noalias))
@@ -172,7 +180,11 @@ class Functions:
         origin = str(node.origin) if node.origin else type(node).__name__.lower()
         stem = re.sub(r"\W+", "_", node.origin.primitive if node.origin else origin)
         name = f"fnad.{len(self._names)}.{stem}"
-        return Function(self.module, name, params, attributes="noinline nounwind", comment=origin)
+        linkage = "internal " if recipe is PLAIN else ""
+        attributes = "noinline nounwind"
+        return Function(
+            self.module, name, params, attributes=attributes, linkage=linkage, comment=origin
+        )
 
     def _printer(
         self, f: Function, buffers: Sequence[int], turns: Sequence[int]
@@ -181,28 +193,35 @@ class Functions:
         counters = {t: Value(f"%turn.{i}", INT64) for i, t in enumerate(turns)}
         return ExpressionPrinter(f, pointers, counters)
 
-    def _define(self, f: Function, callee: Callee) -> Callee:
+    def _define(self, f: Function, callee: Callee, recipe: Recipe) -> Callee:
         f.ret()
         shared = self._names.setdefault(f.code(), f.name)
         if shared == f.name:
             self.module.add(f)
+            if recipe is not PLAIN:
+                self.units[f.name] = recipe
         return Callee(shared, callee.buffers, callee.turns, callee.scratch)
 
-    # -- tasks ------------------------------------------------------------------------------
+    # -- the table --------------------------------------------------------------------------
 
-    def task(self, callee: Callee) -> int:
-        """The number of the function, in the table `TASKS`, that calls ``callee`` for some tasks.
+    def number(self, callee: Callee) -> int:
+        """The number of a function in the table `FUNCTIONS`."""
+        return self._numbers.setdefault(callee.name, len(self._numbers))
 
-        Its context is an array of eight-byte words: pointers, turns, and where the scratch
-        memories of the threads begin.
+    def caller(self, callee: Callee) -> int:
+        """The number of the function that calls ``callee``, and its like, for some tasks.
+
+        Its context is an array of eight-byte words: the function to call, pointers, turns, and
+        where the scratch memories of the threads begin; the word before says how far they are
+        apart.
         """
-        name = callee.name + split.TASK
-        if name not in self._tasks:
-            self._tasks[name] = len(self._tasks)
-            self._define_task(name, callee)
-        return self._tasks[name]
+        scratch = ".scratch" if callee.scratch else ""
+        name = f"fnad.call.{len(callee.buffers)}.{len(callee.turns)}{scratch}"
+        if name not in self._numbers:
+            self._define_caller(name, callee)
+        return self._numbers.setdefault(name, len(self._numbers))
 
-    def _define_task(self, name: str, callee: Callee) -> None:
+    def _define_caller(self, name: str, like: Callee) -> None:
         f = Function(self.module, name, ["ptr %context", BEGIN.typed, END.typed, "i64 %slot"])
         words = itertools.count()
 
@@ -210,24 +229,27 @@ class Functions:
             place = f"getelementptr inbounds i64, ptr %context, i64 {next(words)}"
             return f.raw(f"load {kind}, ptr {f.raw(place)}")
 
-        pointers = [word("ptr") for _ in callee.buffers]
-        turns = [Value(word("i64"), INT64) for _ in callee.turns]
+        function = word("ptr")
+        pointers = [word("ptr") for _ in like.buffers]
+        turns = [Value(word("i64"), INT64) for _ in like.turns]
         scratch = ""
-        if callee.scratch:
-            stride = f.raw(f"load i64, ptr {_STRIDE}")
+        if like.scratch:
+            first = word("ptr")
+            stride = f.raw(f"load i64, ptr {f.raw(f'getelementptr i64, ptr {first}, i64 -1')}")
             offset = f.raw(f"mul i64 %slot, {stride}")
-            scratch = f.raw(f"getelementptr inbounds i8, ptr {word('ptr')}, i64 {offset}")
-        arguments = [*callee.arguments(pointers, turns, scratch), BEGIN.typed, END.typed]
-        f.emit(f"call void @{callee.name}({', '.join(arguments)})")
+            scratch = f.raw(f"getelementptr inbounds i8, ptr {first}, i64 {offset}")
+        arguments = [*like.arguments(pointers, turns, scratch), BEGIN.typed, END.typed]
+        f.emit(f"call void {function}({', '.join(arguments)})")
         f.ret()
         self.module.add(f)
 
     def finish(self) -> None:
         """Write down what is known only when all functions are."""
-        self.module.declare(_STRIDE, f"{_STRIDE} = private constant i64 {self.scratch}")
-        names = ", ".join(f"ptr @{name}" for name in self._tasks)
-        kind = f"[{len(self._tasks)} x ptr]"
-        self.module.declare(TASKS, f"{TASKS} = private constant {kind} [{names}]")
+        text = f"{SCRATCH_STRIDE} = private constant i64 {self.scratch}"
+        self.module.declare(SCRATCH_STRIDE, text)
+        names = ", ".join(f"ptr @{name}" for name in self._numbers)
+        kind = f"[{len(self._numbers)} x ptr]"
+        self.module.declare(FUNCTIONS, f"{FUNCTIONS} = private constant {kind} [{names}]")
 
 
 def _counts(node: Group, step: int) -> list[int]:

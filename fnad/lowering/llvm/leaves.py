@@ -23,7 +23,9 @@ from fnad.lowering.llvm.matrix.contractions import (
     emit_contraction_rows,
     schedule_of,
 )
+from fnad.lowering.llvm.matrix.schedule import Schedule
 from fnad.lowering.llvm.sorting import emit_sort, scratch_bytes
+from fnad.lowering.llvm.target import PLAIN, VECTOR_CODE, Recipe
 from fnad.lowering.llvm.writer import INT64, Function, Value
 from fnad.lowering.plan import Accumulate, Buffer, Contraction, Copy, Kernel, Sort
 
@@ -38,13 +40,15 @@ class Leaf:
     """A node as a function.
 
     ``buffers`` may name one several times. ``emit`` prints the tasks from `BEGIN` to `END`.
-    ``scratch`` is the bytes of memory at `SCRATCH` that it needs.
+    ``scratch`` is the bytes of memory at `SCRATCH` that it needs. What is printed shall be compiled
+    by ``recipe``; it is `PLAIN` for calls.
     """
 
     buffers: Sequence[int]
     exprs: Sequence[Expr]
     emit: Callable[[Function, ExpressionPrinter], None]
     scratch: int = 0
+    recipe: Recipe = VECTOR_CODE
 
 
 def leaf(node: Any, buffers: Buffers) -> Leaf:
@@ -78,7 +82,7 @@ def _uses(node: Kernel) -> tuple[list[Expr], list[int]]:
 
 
 def _contraction(node: Contraction, buffers: Buffers) -> Leaf:
-    return _product(node, buffers, emit_contraction, schedule_of(node).scratch_bytes)
+    return _product(node, buffers, emit_contraction, schedule_of(node))
 
 
 def member(node: Any, buffers: Buffers, counts: Sequence[int]) -> Leaf:
@@ -89,11 +93,11 @@ def member(node: Any, buffers: Buffers, counts: Sequence[int]) -> Leaf:
     if isinstance(node, Kernel):
         return _kernel_part(node, counts)
     print_call = functools.partial(emit_contraction_rows, counts=counts)
-    return _product(node, buffers, print_call, schedule_of(node, divided=False).scratch_bytes)
+    return _product(node, buffers, print_call, schedule_of(node, divided=False))
 
 
 def _product(
-    node: Contraction, buffers: Buffers, print_call: Callable[..., None], scratch: int
+    node: Contraction, buffers: Buffers, print_call: Callable[..., None], schedule: Schedule
 ) -> Leaf:
     matrices = (node.left, node.right, node.out)
     exprs = [m.offset for m in matrices]
@@ -106,7 +110,8 @@ def _product(
         print_call(f, node, places, (BEGIN, END), SCRATCH)
 
     used = [m.buffer for m in matrices] + [e.attr for e in loads(exprs)]
-    return Leaf(used, exprs, emit, scratch)
+    recipe = VECTOR_CODE if schedule.direct else PLAIN
+    return Leaf(used, exprs, emit, schedule.scratch_bytes, recipe)
 
 
 def _accumulate(node: Accumulate, buffers: Buffers) -> Leaf:

@@ -106,7 +106,6 @@ class SmallLoop:
 
     def emit(self, f: Function, p: ExpressionPrinter) -> None:
         """Print the loop into a function that takes pointers to ``arguments``."""
-        f.module.needs_optimizer = True  # to put the stack into registers
         found = access(self.node)
         pointers = dict(p.pointers)
         for number in sorted(found.reads | found.writes):

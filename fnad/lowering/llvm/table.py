@@ -9,7 +9,8 @@ come records: their length, which of ``functions`` to call, how many tasks there
 thread takes at a time (0: no threads), and the context, word by word. A function is called as
 ``function(context, begin, end, slot)``, see `threads`. A word says in its two lowest bits what the
 word of the context is, and above them, where: at this offset of the arena (`ARENA`), what this word
-of the table of arrays holds (`DATA`), the turn of this loop (`TURN`).
+of the table of arrays holds (`DATA`), the turn of this loop (`TURN`), one of ``functions``
+(`FUNCTION`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 RUN = "fnad.run"
 DECLARATION = f"declare void @{RUN}(ptr, i64, i64, ptr, ptr, ptr, ptr) nounwind"
 
-ARENA, DATA, TURN = range(3)
+ARENA, DATA, TURN, FUNCTION = range(4)
 
 
 def word(kind: int, place: int) -> int:
@@ -84,7 +85,9 @@ word:
   %where = ashr i64 %word.coded, 2
   %in.arena = icmp eq i64 %kind, 0
   %is.turn = icmp eq i64 %kind, 2
-  %base = select i1 %is.turn, ptr %turns, ptr %data
+  %is.function = icmp eq i64 %kind, 3
+  %other = select i1 %is.function, ptr %functions, ptr %data
+  %base = select i1 %is.turn, ptr %turns, ptr %other
   %entry.index = select i1 %in.arena, i64 0, i64 %where
   %q = getelementptr inbounds i64, ptr %base, i64 %entry.index
   %loaded = load i64, ptr %q

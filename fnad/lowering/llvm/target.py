@@ -9,21 +9,19 @@ import json
 import re
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import llvmlite
 import llvmlite.binding as llvm
 from llvmlite.binding import ffi
 
-from fnad import config
 from fnad.core.errors import InternalError
 from fnad.core.fingerprint import source_fingerprint
 from fnad.core.forks import forks_deferred
-from fnad.lowering.llvm import cache, split
+from fnad.lowering.llvm import cache
 from fnad.lowering.llvm.symbols import address_of
 
 # Of `MachineCode.to_bytes`; another one has another name.
@@ -31,8 +29,6 @@ _FORMAT = b"object files, 1"
 
 # LLVM's symbol table and llvmlite's ownership of contexts are global.
 _lock = threading.RLock()
-
-T = TypeVar("T")
 
 # What LLVM calls for instructions (``frem``) and intrinsics, undeclared.
 _IMPLIED = ("fmod", "fmodf", "memcpy", "memmove", "memset")
@@ -82,20 +78,18 @@ class MachineCode:
         return MachineCode(tuple(files), tuple(symbols))
 
 
-def machine_code(text: str | Sequence[str], recipe: Recipe = OPTIMIZED) -> MachineCode:
+def machine_code(text: str, recipe: Recipe = OPTIMIZED) -> MachineCode:
     """The machine code of a module of LLVM IR, from the cache or compiled now.
 
-    The module may be given in parts, which are compiled at the same time (`split`). The functions
-    that it declares must be known to `symbols.address_of`.
+    The functions that it declares must be known to `symbols.address_of`.
     """
-    parts = [_COMMENTS.sub("", part) for part in ([text] if isinstance(text, str) else text)]
-    name = cache.digest(_FORMAT, repr(recipe).encode(), host(), *map(str.encode, parts))
+    text = _COMMENTS.sub("", text)
+    name = cache.digest(_FORMAT, repr(recipe).encode(), host(), text.encode())
     kept = cache.load(name)
     if kept is not None:
         return MachineCode.from_bytes(kept)
-    symbols = dict.fromkeys(s for part in parts for s in _DECLARED.findall(part))
-    external = [s for s in symbols if not s.endswith(split.TASK)]
-    made = MachineCode(_compile_all(parts, recipe, external), tuple(external))
+    symbols = tuple(dict.fromkeys(_DECLARED.findall(text)))
+    made = MachineCode((object_file(text, recipe),), symbols)
     cache.store(name, made.to_bytes())
     return made
 
@@ -183,25 +177,8 @@ def _target_machine(level: int) -> Any:
     return target.create_target_machine(cpu=cpu, features=features, opt=level)
 
 
-def _compile_all(parts: Sequence[str], recipe: Recipe, symbols: Iterable[str]) -> tuple[bytes, ...]:
-    """Compile parts of a module, and what the module calls, at the same time."""
-    with ThreadPoolExecutor(config.num_threads, "fnad-compiler") as pool:
-        made = [_begin(pool, _compile, part, recipe) for part in parts]
-        found = [_begin(pool, address_of, symbol) for symbol in symbols]
-        for wait in found:
-            wait()
-        return tuple([wait() for wait in made])
-
-
-def _begin(pool: ThreadPoolExecutor, function: Callable[..., T], *args: Any) -> Callable[[], T]:
-    """Call a function in another thread; what is returned waits for its result."""
-    try:
-        return pool.submit(function, *args).result
-    except RuntimeError:  # no new threads any more: the interpreter is about to end
-        return functools.partial(function, *args)
-
-
-def _compile(text: str, recipe: Recipe) -> bytes:
+def object_file(text: str, recipe: Recipe) -> bytes:
+    """Compile a module of LLVM IR. Several threads may do so at the same time."""
     module, machine = _optimized(text, recipe)
     with _strength_reduction.of(recipe.reduce_strength):
         return _emit(machine, module)

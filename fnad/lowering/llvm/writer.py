@@ -103,12 +103,12 @@ class Module:
 
     Attributes
     ----------
-    needs_optimizer : bool
-        Whether a function relies on LLVM to optimise it. Kernels are written as they shall be.
+    size : int
+        Characters of its functions.
     """
 
     def __init__(self) -> None:
-        self.needs_optimizer = False
+        self.size = 0
         self._parts: dict[str, str] = {}
 
     def declare(self, name: str, declaration: str) -> None:
@@ -116,7 +116,8 @@ class Module:
         self._parts.setdefault(name, declaration)
 
     def add(self, function: Function) -> None:
-        self._parts[function.name] = function.text()
+        text = self._parts[function.name] = function.text()
+        self.size += len(text)
 
     def require(self, name: str, define: Callable[[Module], None]) -> None:
         """Make sure that the function ``name`` is defined; ``define`` adds it if it is not."""

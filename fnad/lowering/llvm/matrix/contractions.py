@@ -39,6 +39,15 @@ def schedule_of(node: Contraction, divided: bool = True) -> Schedule:
     )
 
 
+def runtime_of(node: Contraction) -> list[str]:
+    """The functions of the runtime that a node calls unless it is changed or becomes a member."""
+    s = schedule_of(node)
+    if s.direct:
+        tiles = [w for _, _, w in s.tile_columns(node.m, node.n)]
+        return [s.symbol(f"tile.{h}x{w}") for _, h in s.tile_rows(node.m) for w in set(tiles)]
+    return [f"{s.variant.prefix}.tasks", *filter(None, s.functions())]
+
+
 def emit_contraction(
     f: Function,
     node: Contraction,
