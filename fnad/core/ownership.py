@@ -37,7 +37,7 @@ class Snapshots:
 
     def take(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Return an array of the same contents that nobody will change."""
-        if not array.flags.writeable and array.base is None:
+        if _is_frozen(array):
             return array
         found = self._taken.get(id(array))
         if found is not None and same_bytes(array, found[1]):
@@ -49,6 +49,14 @@ class Snapshots:
 
     def clear(self) -> None:
         self._taken.clear()
+
+
+def _is_frozen(array: np.ndarray[Any, Any]) -> bool:
+    """Whether neither an array nor what it is a view of can be written."""
+    base: Any = array
+    while isinstance(base, np.ndarray) and not base.flags.writeable:
+        base = base.base
+    return base is None or type(base) is bytes
 
 
 def _owner(array: np.ndarray[Any, Any]) -> Any:

@@ -297,7 +297,8 @@ def jit(
 
     The function is traced when it is called with arguments of a new signature: pytree
     structure, shapes, dtypes, and values of static arguments. The compiled program is kept;
-    arrays that the function closes over are copied then, so later changes are not seen.
+    arrays that the function closes over are copied then, so later changes are not seen; only
+    arrays that are read-only, and no views of others that are not, need no copy.
 
     Parameters
     ----------

@@ -47,6 +47,23 @@ def test_one_array_closed_over_many_times_is_one_constant():
     assert len(fnad.make_jaxpr(f)(np.ones((2, 3))).consts) == 1
 
 
+def test_what_cannot_be_written_is_not_copied():
+    table = np.arange(4.0)
+    for frozen, is_copied in (
+        (table, True),
+        (np.broadcast_to(table, (2, 4)), True),  # read-only itself, but not the table
+        (np.frombuffer(bytearray(32)).view(), True),
+        (np.frombuffer(bytes(32)), False),
+    ):
+        [const] = fnad.make_jaxpr(lambda x: x * frozen)(2.0).consts  # noqa: B023
+        assert np.shares_memory(const, frozen) != is_copied
+    table.flags.writeable = False
+    for frozen in (table, table[1:], table.reshape(2, 2)[::-1].T):
+        [const] = fnad.make_jaxpr(lambda x: x * frozen)(2.0).consts  # noqa: B023
+        assert const is frozen
+        np.testing.assert_array_equal(fnad.jit(lambda x: x * frozen)(2.0), frozen * 2)  # noqa: B023
+
+
 def test_results_share_no_memory_with_arguments():
     for results in (
         fnad.jvp(lambda x: x, (X,), (X,)),
