@@ -44,6 +44,8 @@ _PRODUCT_BLOCK_BYTES = 384 << 10
 # of few rows reads it where it lies.
 _RIGHT_BYTES = 96 << 10
 _PRODUCT_ROWS = 96
+# Rows at a time that matrix products are fast for.
+_TILE_ROWS = 8
 _FEW_ROWS = 48
 _UNPACKED_BYTES = 1 << 20
 # Fewer rows than this are not worth grouping: the threads divide them.
@@ -343,8 +345,10 @@ def _block(entry: _Candidate, members: Sequence[Member], row_bytes: int) -> int:
     if products:
         enough = -(-_PRODUCT_ROWS // min(products))
         block = min(max(block, enough), -(-entry.extent // 2))  # something for two threads
-    # Blocks of one size, so that threads have the same to do.
-    return -(-entry.extent // -(-entry.extent // min(max(block, 1), entry.extent)))
+    # Blocks of one size, so that threads have the same to do, and of whole tiles of products.
+    block = -(-entry.extent // -(-entry.extent // min(max(block, 1), entry.extent)))
+    unit = _TILE_ROWS if 1 in products and block > _TILE_ROWS else 1
+    return -(-block // unit) * unit
 
 
 def _by_rows(

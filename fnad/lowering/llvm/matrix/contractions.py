@@ -141,14 +141,14 @@ def _call_tiles_of_entry(
     p, element = s.product, s.variant.element
     b_step, b_column = p.b[-2], 1
     if s.pack_b:
-        sizes = (p.b[-1], p.b[-2], p.n, p.k)
-        _call_function(f, s.symbol("pack.b"), b, *sizes, scratch)
-        b, b_step = scratch, shape_of(s.variant).columns
-    for j, columns, vectors in s.tile_columns(p.m, p.n):
+        sizes, width = (p.b[-1], p.b[-2], p.n, p.k), shape_of(s.variant).columns
+        _call_function(f, s.symbol("pack.b"), b, *sizes, scratch, width, width)
+        b, b_step = scratch, width
+    for j, columns in s.tile_columns(p.m, p.n):
         for i, height in s.tile_rows(p.m):
             _call_function(
                 f,
-                s.symbol(f"tile.{height}x{vectors}"),
+                s.symbol(f"tile.{height}"),
                 p.k,
                 f.element(a, element, i * p.a[-2]),
                 p.a[-2],

@@ -31,8 +31,7 @@ RANGE_PARAMETERS = (*POINTERS, "i64 %begin", "i64 %end", "ptr %scratch")
 
 def function_slots(shape: TileShape) -> list[str]:
     """The functions whose addresses stand in a record behind its fields."""
-    heights = range(1, shape.rows + 1)
-    tiles = [f"tile.{height}x{v}" for height in heights for v in shape.widths(height)]
+    tiles = [f"tile.{height}" for height in range(1, shape.tallest + 1)]
     rows, columns = shape.dots
     dots = [f"dots.{i}x{j}" for i in range(1, rows + 1) for j in (1, columns)]
     return [*tiles, *dots, "pack.a", "pack.b", "lines"]
@@ -56,6 +55,13 @@ class Driver:
         self.shape = shape
         self.slots = function_slots(shape)
 
+    def emit(self) -> None:
+        """Define ``tasks`` and ``rows``, and what they call."""
+        self._emit_dots()
+        self._emit_block()
+        self._emit_tasks()
+        self._emit_rows()
+
     def _symbol(self, name: str) -> str:
         return f"{self.variant.prefix}.{name}"
 
@@ -69,7 +75,7 @@ class Driver:
 
     # -- one block of the result ----------------------------------------------------------------
 
-    def emit_block(self) -> None:
+    def _emit_block(self) -> None:
         """``rows`` by ``columns`` of the result, from where ``a``, ``b`` and ``out`` point."""
         f = Function(self.module, self._symbol("block"), BLOCK_PARAMETERS)
         rows, columns = parameters(f, "rows", "columns")
@@ -101,7 +107,11 @@ class Driver:
         packed_b = flag(f, "pack.b")
         with f.when(packed_b):
             column, step = field(f, "b.column"), field(f, "b.step")
-            _call(f, self._function(f, "pack.b"), b, column, step, columns, depth, room_b)
+            width = self.shape.columns
+            _call(
+                f, self._function(f, "pack.b"), b, column, step, columns, depth, room_b,
+                integer(f, width), integer(f, width),
+            )  # fmt: skip
         part = field(f, "part")
         with f.steps(rows.value, part.value) as turn:
             first = Int(f, turn.ref)
@@ -112,7 +122,8 @@ class Driver:
             with f.when(packed_a):
                 row, step = field(f, "a.row"), field(f, "a.step")
                 _call(
-                    f, self._function(f, "pack.a"), a_here, row, step, rows_here, depth, "%scratch"
+                    f, self._function(f, "pack.a"), a_here, row, step, rows_here, depth,
+                    "%scratch", integer(f, self.shape.rows), integer(f, self.shape.panel_rows),
                 )  # fmt: skip
             self._tiles(f, rows_here, columns, depth, (a_here, b, room_b, out), accumulate)
 
@@ -141,19 +152,17 @@ class Driver:
             wide = integer(f, self.shape.widths(few)[-1] * lanes)
             stride = choose(rows < few + 1, wide, stride)
         stride = choose(packed_b, integer(f, width), stride)
+        tallest = choose(packed_a, integer(f, self.shape.rows), self.shape.tallest)
         with f.steps(columns.value, stride.value) as turn:
             j = Int(f, turn.ref)
-            left = columns - j
-            count = left.up_to(stride)
-            kind = integer(f, 0)
-            for vectors in self.shape.widths(1)[:-1]:
-                kind = kind + _number(f, count > vectors * lanes)
+            count = (columns - j).up_to(stride)
             b_here = advance(f, b_from, self.variant.compute, j * b_column)
 
-            with f.steps(rows.value, integer(f, self.shape.rows).value) as tile:
-                i = Int(f, tile.ref)
-                height = (rows - i).up_to(self.shape.rows)
-                function = self._slot(f, (height - 1) * len(self.shape.widths(1)) + kind)
+            def tile(at: Value) -> list[Value]:
+                i = Int(f, at.ref)
+                left = rows - i
+                height = choose(left < tallest + 1, left, self.shape.rows)
+                function = self._slot(f, height - 1)
                 packed = i // self.shape.rows * depth * panel_rows
                 a_here = advance(
                     f, a_from, self.variant.compute, choose(packed_a, packed, i * a_row)
@@ -163,10 +172,13 @@ class Driver:
                     f, function, depth, a_here, a_row, a_step, b_here, b_step, place, out_row,
                     out_column, count, accumulate,
                 )  # fmt: skip
+                return [(i + height).value]
+
+            f.repeat([integer(f, 0).value], lambda at: Int(f, at.ref) < rows, tile)
 
     # -- inner products -------------------------------------------------------------------------
 
-    def emit_dots(self) -> None:
+    def _emit_dots(self) -> None:
         """A block of the result whose elements are inner products."""
         f = Function(self.module, self._symbol("dots"), BLOCK_PARAMETERS)
         rows, columns, k = *parameters(f, "rows", "columns"), field(f, "k")
@@ -202,7 +214,7 @@ class Driver:
 
     # -- ranges of tasks and of rows ------------------------------------------------------------
 
-    def emit_tasks(self) -> None:
+    def _emit_tasks(self) -> None:
         """Tasks ``begin`` to ``end``: blocks of rows, for each block of columns, for each batch."""
         f = Function(self.module, self._symbol("tasks"), RANGE_PARAMETERS, linkage="")
         begin, end = parameters(f, "begin", "end")
@@ -226,7 +238,7 @@ class Driver:
         f.ret()
         self.module.add(f)
 
-    def emit_rows(self) -> None:
+    def _emit_rows(self) -> None:
         """Rows ``begin`` to ``end`` of the product, for all of the batch."""
         f = Function(self.module, self._symbol("rows"), RANGE_PARAMETERS, linkage="")
         begin, end = parameters(f, "begin", "end")
@@ -289,10 +301,6 @@ class Driver:
         place = row * field(f, "out.row") + column * field(f, "out.column")
         out = advance(f, out, self.variant.element, place)
         _call(f, self._symbol("block"), "%record", a, b, out, *size, "%scratch")
-
-
-def _number(f: Function, condition: Value) -> Int:
-    return Int(f, f.raw(f"zext {condition.typed} to i64"))
 
 
 def _call(f: Function, function: str, *arguments: Int | Value | str) -> None:

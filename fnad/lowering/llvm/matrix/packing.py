@@ -7,44 +7,44 @@ array, and of the dtype that sums are taken in.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from fnad.lowering.llvm.matrix.integers import Int, advance, integer, parameters
+from fnad.lowering.llvm.matrix.integers import Int, advance, choose, integer, parameters
 from fnad.lowering.llvm.matrix.variants import Variant
-from fnad.lowering.llvm.writer import INT64, Function, Module, Value
+from fnad.lowering.llvm.writer import INT32, Function, Module, Value
 
-PARAMETERS = ("ptr %source", "i64 %row", "i64 %step", "i64 %count", "i64 %length", "ptr %target")
-
-# Rows of a block that is transposed. More would take fewer instructions, but LLVM much longer.
-_BLOCK = 8
+# Of the packing functions; the panels' rows are ``rows``, padded to ``width``.
+PARAMETERS = (
+    "ptr %source", "i64 %row", "i64 %step", "i64 %count", "i64 %length", "ptr %target",
+    "i64 %rows", "i64 %width",
+)  # fmt: skip
 
 
 class Packing:
-    """Writes the function that packs ``(count, length)`` elements into panels.
+    """Writes functions that pack ``(count, length)`` elements into panels.
+
+    Row i, column k of panel p is element ``(p * length + k) * width + i``, where ``width`` is a
+    multiple of ``lanes``. What lies behind the last row of a panel, and in as many columns behind
+    the last panel as vectors have lanes, is anything.
 
     Parameters
     ----------
     module : Module
-        Where it goes.
+        Where they go.
     variant : Variant
         Of the products.
-    rows : int
-        Rows of a panel. Row i, column k of panel p is element ``(p * length + k) * width + i``.
-    width : int
-        ``rows``, padded to a multiple of ``lanes``.
     lanes : int
         Of a vector.
     """
 
-    def __init__(self, module: Module, variant: Variant, rows: int, width: int, lanes: int) -> None:
+    def __init__(self, module: Module, variant: Variant, lanes: int) -> None:
         self.module = module
         self.variant = variant
-        self.rows = rows
-        self.width = width
         self.lanes = lanes
 
     def emit(self, name: str, way: str) -> None:
-        """Define ``name``. It may write ``lanes - 1`` columns beyond the last panel.
+        """Define ``name``.
 
         ``way`` says for which strides: ``copy`` if rows are neighbours (``row`` is 1), ``turn`` if
         columns are (``step`` is 1), ``gather`` for any.
@@ -54,77 +54,81 @@ class Packing:
         f.ret()
         self.module.add(f)
 
-    def _panels(self, f: Function, body: Callable[[Int, Int, Int], None]) -> None:
-        """``body(first row, rows, where the panel begins)`` for all panels."""
-        count, length = parameters(f, "count", "length")
-        with f.steps(count.value, integer(f, self.rows).value) as turn:
-            first = Int(f, turn.ref)
-            panel = first // self.rows * length * self.width
-            body(first, (count - first).up_to(self.rows), panel)
-
     def _copy(self, f: Function) -> None:
         """Rows are neighbours: the source is read along them, for all panels at once."""
-        step, length = parameters(f, "step", "length")
-        with f.steps(length.value, integer(f, 1).value) as turn:
+        step, count, length, rows, width = parameters(f, "step", "count", "length", "rows", "width")
+        one, lanes, size = integer(f, 1).value, integer(f, self.lanes).value, length * width
+        with f.steps(length.value, one) as turn:
             k = Int(f, turn.ref)
+            source = advance(f, "%source", self.variant.element, k * step)
+            target = advance(f, "%target", self.variant.compute, k * width)
 
-            def body(first: Int, rows: Int, panel: Int) -> None:
-                source = advance(f, "%source", self.variant.element, k * step + first)
-                target = advance(f, "%target", self.variant.compute, panel + k * self.width)
-                for j in range(0, self.width, self.lanes):
-                    place = f.element(source, self.variant.element, j)
-                    x = self._load(f, place, rows - j, self.lanes)
-                    f.store(x, f.element(target, self.variant.compute, j))
+            def panel(at: Value, room: Value) -> list[Value]:
+                first, start = Int(f, at.ref), Int(f, room.ref)
+                with f.steps(width.value, lanes) as block:
+                    j = Int(f, block.ref)
+                    place = advance(f, source, self.variant.element, first + j)
+                    x = self._load(f, place, self._mask(f, count - first - j))
+                    f.store(x, advance(f, target, self.variant.compute, start + j))
+                return [(first + rows).value, (start + size).value]
 
-            self._panels(f, body)
+            zero = integer(f, 0).value
+            f.repeat([zero, zero], lambda at, _: Int(f, at.ref) < count, panel)
 
     def _turn(self, f: Function) -> None:
         """Columns are neighbours: square blocks are transposed."""
-        row, length = parameters(f, "row", "length")
-        size = min(self.lanes, _BLOCK)
-
-        def body(first: Int, rows: Int, panel: Int) -> None:
-            with (
-                f.steps(length.value, integer(f, size).value) as turn,
-                f.steps(rows.value, integer(f, size).value) as block,
-            ):
-                k, j = Int(f, turn.ref), Int(f, block.ref)
-                vectors = []
-                for i in range(size):
-                    # Instead of rows that there are not, the last one: nothing reads them.
-                    place = (first + (j + i).up_to(rows - 1)) * row + k
-                    source = advance(f, "%source", self.variant.element, place)
-                    vectors.append(self._load(f, source, length - k, size))
-                for i, x in enumerate(transposed(f, vectors)):
-                    place = panel + (k + i) * self.width + j
-                    f.store(x, advance(f, "%target", self.variant.compute, place))
-
-        self._panels(f, body)
+        row, length, width = parameters(f, "row", "length", "width")
+        lanes = integer(f, self.lanes).value
+        element, compute = self.variant.element, self.variant.compute
+        with (
+            self._panel(f) as (first, rows, panel),
+            f.steps(length.value, lanes) as turn,
+            f.steps(rows.value, lanes) as block,
+        ):
+            k, j = Int(f, turn.ref), Int(f, block.ref)
+            mask, left = self._mask(f, length - k), rows - j
+            source = advance(f, "%source", element, (first + j) * row + k)
+            vectors = [self._load(f, source, mask)]
+            for i in range(1, self.lanes):
+                # Instead of rows that there are not, the last one: nothing reads them.
+                source = advance(f, source, element, choose(left > i, row, 0))
+                vectors.append(self._load(f, source, mask))
+            target = advance(f, panel, compute, k * width + j)
+            for i, x in enumerate(transposed(f, vectors)):
+                target = advance(f, target, compute, width) if i else target
+                f.store(x, target)
 
     def _gather(self, f: Function) -> None:
         """Element by element."""
-        row, step, length = parameters(f, "row", "step", "length")
+        row, step, length, width = parameters(f, "row", "step", "length", "width")
         one = integer(f, 1).value
+        element, compute = self.variant.element, self.variant.compute
+        with (
+            self._panel(f) as (first, rows, panel),
+            f.steps(length.value, one) as turn,
+            f.steps(rows.value, one) as line,
+        ):
+            k, i = Int(f, turn.ref), Int(f, line.ref)
+            source = advance(f, "%source", element, (first + i) * row + k * step)
+            x = f.b.convert(f.load(source, element), compute)
+            f.store(x, advance(f, panel, compute, k * width + i))
 
-        def body(first: Int, rows: Int, panel: Int) -> None:
-            with f.steps(length.value, one) as turn, f.steps(rows.value, one) as i:
-                k = Int(f, turn.ref)
-                source = (first + Int(f, i.ref)) * row + k * step
-                x = f.load(
-                    advance(f, "%source", self.variant.element, source), self.variant.element
-                )
-                target = panel + k * self.width + Int(f, i.ref)
-                f.store(
-                    f.b.convert(x, self.variant.compute),
-                    advance(f, "%target", self.variant.compute, target),
-                )
+    @contextmanager
+    def _panel(self, f: Function) -> Iterator[tuple[Int, Int, str]]:
+        """For all panels, the first row, the number of rows and where the panel begins."""
+        count, length, rows, width = parameters(f, "count", "length", "rows", "width")
+        with f.steps(count.value, rows.value) as turn:
+            first = Int(f, turn.ref)
+            panel = advance(f, "%target", self.variant.compute, first // rows * length * width)
+            yield first, (count - first).up_to(rows), panel
 
-        self._panels(f, body)
+    def _mask(self, f: Function, count: Int) -> Value:
+        """Which elements of a vector there are, of ``count``, or more."""
+        few = f.value(f"trunc i64 {count.ref} to i32", INT32)
+        return f.b.less(f.b.iota(INT32, self.lanes), f.b.splat(few, self.lanes))
 
-    def _load(self, f: Function, pointer: str, count: Int, lanes: int) -> Value:
-        """A vector of neighbours, of which there are ``count``, or more."""
-        mask = f.b.less(f.b.iota(INT64, lanes), f.b.splat(count.value, lanes))
-        x = f.load(pointer, self.variant.element, lanes, mask)
+    def _load(self, f: Function, pointer: str, mask: Value) -> Value:
+        x = f.load(pointer, self.variant.element, self.lanes, mask)
         return f.b.convert(x, self.variant.compute)
 
 

@@ -128,21 +128,23 @@ class Schedule:
             rows, columns = {p.m}, set(counts)
         columns = {part for n in columns for part in _parts(n, self.task_columns)}
         rows = {part for m in rows for part in _parts(m, self.part)}
-        names = self._dots if self.dots else self._tiles
-        needed = {name for m in rows for n in columns for name in names(m, n)}
+        if self.dots:
+            needed = {name for m in rows for n in columns for name in self._dots(m, n)}
+        else:
+            needed = {f"tile.{height}" for m in rows for _, height in self.tile_rows(m)}
         needed |= {name for name, used in self._packing().items() if used}
         slots = function_slots(shape_of(self.variant))
         return [self.symbol(slot) if slot in needed else None for slot in slots]
 
     def symbol(self, slot: str) -> str:
         """Of a function of `function_slots`."""
-        p, detail = self.product, ""
+        p, name = self.product, slot
         if slot.startswith("tile") and p.out[-1] != 1 and p.n > 1:
-            detail = ".strided"
+            name = f"{slot}.strided"
         if slot.startswith("pack"):
             row, step = p.a[-2:] if slot == "pack.a" else p.b[:-3:-1]
-            detail = ".copy" if row == 1 else ".turn" if step == 1 else ".gather"
-        return f"{self.variant.prefix}.{slot}{detail}"
+            name = "pack.copy" if row == 1 else "pack.turn" if step == 1 else "pack.gather"
+        return f"{self.variant.prefix}.{name}"
 
     def _packing(self) -> dict[str, bool]:
         lines = self.dots and self.pack_a
@@ -154,34 +156,26 @@ class Schedule:
         widths = [several] * (columns >= several) + [1] * (columns % several > 0)
         return {f"dots.{i}x{j}" for i in _parts(rows, most) for j in widths}
 
-    def _tiles(self, rows: int, columns: int) -> set[str]:
-        """The tiles of a block of the result."""
-        heights = {height for _, height in self.tile_rows(rows)}
-        widths = {vectors for _, _, vectors in self.tile_columns(rows, columns)}
-        return {f"tile.{height}x{vectors}" for height in heights for vectors in widths}
-
     def tile_rows(self, rows: int) -> list[tuple[int, int]]:
         """The first row and the height of each tile of a block."""
-        most = shape_of(self.variant).rows
-        return [(i, min(most, rows - i)) for i in range(0, rows, most)]
+        shape, first, tiles = shape_of(self.variant), 0, []
+        tallest = shape.rows if self.pack_a else shape.tallest
+        while first < rows:
+            height = rows - first if rows - first <= tallest else shape.rows
+            tiles.append((first, height))
+            first += height
+        return tiles
 
-    def tile_columns(self, rows: int, columns: int) -> list[tuple[int, int, int]]:
-        """The first column, the number of columns and of vectors of each tile of a block."""
+    def tile_columns(self, rows: int, columns: int) -> list[tuple[int, int]]:
+        """The first column and the number of columns of each tile of a block."""
         stride = self._stride(rows)
-        starts = range(0, columns, stride)
-        return [(j, c := min(stride, columns - j), self._vectors(rows, c)) for j in starts]
+        return [(j, min(stride, columns - j)) for j in range(0, columns, stride)]
 
     def _stride(self, rows: int) -> int:
         """Columns of a tile."""
         shape = shape_of(self.variant)
         wide = rows <= 2 and not self.pack_b
         return shape.widths(rows)[-1] * shape.lanes if wide else shape.columns
-
-    def _vectors(self, rows: int, columns: int) -> int:
-        """Vectors in a row of a tile of so many columns."""
-        shape = shape_of(self.variant)
-        height = rows if rows <= 2 else shape.rows
-        return next(v for v in shape.widths(height) if columns <= v * shape.lanes)
 
 
 def _parts(extent: int, size: int) -> set[int]:
@@ -239,12 +233,12 @@ def schedule(product: Product, divided: bool) -> Schedule:
     if p.dtype == FLOAT16:  # rounded only once, so there is just one block of k
         depth = p.k
         columns = max(16 * _DEPTH // depth, 1) * shape.columns
-    far = p.m > 4 * shape.rows and p.k * p.n * size > _NEAR
+    far = p.m > 6 * shape.rows and p.k * p.n * size > _NEAR
     pack_b = converted or far or (p.b[-1] != 1 and p.n > 1)
     pitch = max(p.a[-2:]) * size
     reused = pack_b and p.n > 4 * shape.columns and p.m * p.k * size > _NEAR // 4
     pack_a = converted or (reused and pitch % (_PITCH if p.a[-1] == 1 else _PITCH // 2) == 0)
-    part = 8 * shape.rows
+    part = 12 * shape.rows
     most = (8 * part if pack_b else part, columns)
     products = math.prod(p.batch) * p.m * p.n * p.k
     tasks = max(_TASKS // 2, products // _PACKED_PRODUCTS) if pack_b else 4 * _TASKS

@@ -18,16 +18,24 @@ from fnad.lowering.llvm.writer import (
 )
 
 # Of tiles of so few rows: their widths in vectors, beside the usual ones.
-_WIDE = {1: (4, 8), 2: (4, 4)}
+_WIDE = {1: (4, 8), 2: (4,)}
+
+# Lanes of the vectors that operands are packed by, at most. LLVM takes much longer to transpose
+# larger squares.
+_PACKED = 8
 
 UINT8 = np.dtype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
 class TileShape:
-    """A block of the result that is held in registers: ``rows`` by ``vectors`` of ``lanes``."""
+    """A block of the result that is held in registers: ``rows`` by ``vectors`` of ``lanes``.
+
+    The last of a column of tiles has all rows that are left, if they are ``tallest`` or fewer.
+    """
 
     rows: int
+    tallest: int
     vectors: int
     lanes: int
 
@@ -38,21 +46,25 @@ class TileShape:
     @property
     def dots(self) -> tuple[int, int]:
         """Rows and columns of inner products that are computed side by side."""
-        return (4 if self.rows >= 12 else 2), 4
+        return (4 if self.rows >= 8 else 2), 4
 
     def widths(self, rows: int) -> tuple[int, ...]:
         """In vectors, the widths of tiles of so many rows; the last is that of most of them.
 
-        For any number of rows there is one for each range of columns. Tiles of one or two rows
-        are wider, to have enough sums that the latency of an addition is hidden.
+        Tiles of one or two rows are wider, to have enough sums that the latency of an addition is
+        hidden.
         """
-        v = self.vectors
-        return (1, v, *_WIDE.get(rows, (v, v)))
+        return (1, self.vectors, *_WIDE.get(rows, ()))
+
+    @property
+    def packed_lanes(self) -> int:
+        """Of the vectors that operands are packed by."""
+        return min(self.lanes, _PACKED)
 
     @property
     def panel_rows(self) -> int:
         """Rows of a packed panel of A: those of a tile and padding up to whole vectors."""
-        return -(-self.rows // self.lanes) * self.lanes
+        return -(-self.rows // self.packed_lanes) * self.packed_lanes
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +115,11 @@ class Variant:
 def tile_shape(compute: DType, vector_bytes: int, registers: int) -> TileShape:
     """The tile for a machine with so many vector registers of so many bytes.
 
-    Two vectors of B and a number of A live beside the tile. With 12 by 2 the tile needs 14 loads
-    for 24 multiplications: fewer than the two per cycle that all machines can do, and there are
-    enough independent sums to hide the latency of the multiplications.
+    Two vectors of B and a number of A live beside the tile. With 8 by 2 the tile needs 10 loads
+    for 16 multiplications: fewer than the two per cycle that all machines can do, and there are
+    enough independent sums to hide the latency of the multiplications. With 12 by 2 large products
+    would be at most 1 % faster, but most sizes would need tiles of other heights at their ends,
+    each of them compiled.
     """
-    return TileShape(12 if registers >= 32 else 6, 2, vector_bytes // compute.itemsize)
+    rows, tallest = (8, 12) if registers >= 32 else (6, 6)
+    return TileShape(rows, tallest, 2, vector_bytes // compute.itemsize)
