@@ -43,6 +43,8 @@ class Function:
         Intervals to sample densely.
     limit : float
         Bound of the error, in units in the last place.
+    hard : callable
+        Arguments to try together with their neighbours, such as zeros of the function.
     """
 
     call: Callable[..., Any]
@@ -51,6 +53,7 @@ class Function:
     regions: Sequence[Region]
     limit: float = 2.0
     arity: int = 1
+    hard: Callable[[], Sequence[float]] = tuple
 
 
 def _bounded(function: Callable[..., Any], bound: float = 1e4) -> Callable[..., Any]:
@@ -81,6 +84,27 @@ def _lgamma_reference(x: Any) -> Any:
     return np.where(size < 1e-300, -np.log(size), scipy.special.gammaln(x))
 
 
+def _lgamma_zeros() -> list[float]:
+    """The zeros below 0, at x = -m + d, are fixed points of d abs(gamma(x)); poles without any."""
+    zeros = [-float(m) for m in range(18, 172)]
+    for m in range(2, 18):
+        for side in (-1, 1) if m > 2 else (-1,):
+            d = mpmath.mpf(1) / mpmath.factorial(m)
+            for _ in range(60):
+                d *= abs(mpmath.gamma(-m + side * d))
+            zeros.append(float(-m + side * d))
+    return zeros
+
+
+def _digamma_zeros() -> list[float]:
+    """One in each interval (-n - 1, -n), where cot(pi (x + n + 1)) is about log(n + 1) / pi."""
+    zeros = []
+    for n in [*range(40), *(4**j for j in range(3, 25))]:
+        x = mpmath.acot(mpmath.log(n + 1) / mpmath.pi) / mpmath.pi - n - 1
+        zeros.append(float(mpmath.findroot(mpmath.digamma, x)))
+    return zeros
+
+
 def _erf_inv_reference(x: Any) -> Any:
     """SciPy's, with the sign of zero."""
     return np.copysign(scipy.special.erfinv(x), x)
@@ -94,7 +118,10 @@ _ANGLES: Sequence[Region] = ((-1.0, 1.0), (-10.0, 10.0), (-1e3, 1e3), (-1e6, 1e6
 _GROWTH: Sequence[Region] = ((-1.0, 1.0), (-20.0, 20.0), (-110.0, 110.0), (-760.0, 720.0))
 _LOGS: Sequence[Region] = ((0.0, 1.0), (0.5, 2.0), (0.99, 1.01), (0.0, 100.0))
 _UNIT: Sequence[Region] = ((-1.0, 1.0), (-0.1, 0.1), (0.9, 1.0))
-_GAMMA: Sequence[Region] = ((0.0, 3.0), (0.9, 1.1), (1.9, 2.1), (1.4, 1.5), (0.0, 30.0), (0.0, 1e4))
+_GAMMA: Sequence[Region] = (
+    (0.0, 3.0), (0.9, 1.1), (1.9, 2.1), (1.4, 1.5), (0.0, 30.0), (0.0, 1e4),
+    (-3.0, 0.0), (-2.9, -2.3), (-30.0, 0.0), (-1e3, 0.0),
+)  # fmt: skip
 
 FUNCTIONS: dict[str, Function] = {
     "exp": Function(fnp.exp, _bounded(mpmath.exp), np.exp, _GROWTH),
@@ -132,13 +159,9 @@ FUNCTIONS: dict[str, Function] = {
         fnp.power, _power, np.power, ((0.0, 2.0), (0.9, 1.1), (-10.0, 10.0)), limit=4.0, arity=2
     ),
     "erf_inv": Function(lax.erf_inv, mpmath.erfinv, _erf_inv_reference, _UNIT, limit=4.0),
-    "lgamma": Function(lax.lgamma, _lgamma, _lgamma_reference, _GAMMA, limit=4.0),
-    "digamma": Function(lax.digamma, mpmath.digamma, scipy.special.psi, _GAMMA, limit=4.0),
-    "lgamma, x < 0": Function(
-        lax.lgamma, _lgamma, _lgamma_reference, ((-3.0, 0.0), (-30.0, 0.0)), limit=math.inf
-    ),
-    "digamma, x < 0": Function(
-        lax.digamma, mpmath.digamma, scipy.special.psi, ((-3.0, 0.0), (-30.0, 0.0)), limit=math.inf
+    "lgamma": Function(lax.lgamma, _lgamma, _lgamma_reference, _GAMMA, 4.0, hard=_lgamma_zeros),
+    "digamma": Function(
+        lax.digamma, mpmath.digamma, scipy.special.psi, _GAMMA, 4.0, hard=_digamma_zeros
     ),
 }
 
@@ -160,8 +183,20 @@ def special_values(dtype: Any) -> Array:
     return np.array([*positive, *(-x for x in positive), np.nan], dtype)
 
 
+def _neighbours(x: Array) -> Array:
+    """Each number, some next to it, and some that are farther from it."""
+    steps = [x]
+    for end in (-np.inf, np.inf):
+        near = x
+        for _ in range(3):
+            near = np.nextafter(near, x.dtype.type(end))
+            steps.append(near)
+    offsets = np.array([10.0**-j for j in range(2, 16)], x.dtype)
+    return np.concatenate([*steps, *(x + x * s * offset for offset in offsets for s in (-1, 1))])
+
+
 def points(function: Function, dtype: Any, count: int, seed: int = 0) -> list[Array]:
-    """Arguments: random bit patterns, and ``count`` numbers in each region."""
+    """Arguments: random bit patterns, ``count`` numbers in each region, and the hard ones."""
     rng, dtype = np.random.default_rng(seed), np.dtype(dtype)
     unsigned = np.dtype(f"u{dtype.itemsize}")
     arguments = []
@@ -169,6 +204,8 @@ def points(function: Function, dtype: Any, count: int, seed: int = 0) -> list[Ar
         bits = rng.integers(0, 2 ** (8 * dtype.itemsize), count, unsigned)
         parts = [bits.view(dtype)]
         parts += [rng.uniform(low, high, count).astype(dtype) for low, high in function.regions]
+        with mpmath.workprec(160):
+            parts.append(_neighbours(np.array(function.hard(), dtype)))
         x = np.concatenate(parts)
         arguments.append(x[np.isfinite(x)])
     size = min(map(len, arguments))
@@ -286,7 +323,7 @@ def main() -> None:
     for name in names:
         function = FUNCTIONS[name]
         if args.exhaustive:
-            if function.arity == 1 and "," not in name:
+            if function.arity == 1:
                 rows.append(_row(name, function, "float32", sweep(function), ""))
                 print(*rows[-1], flush=True)
             continue

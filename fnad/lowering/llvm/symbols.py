@@ -41,9 +41,9 @@ def _matrix(name: str) -> int:
 
 
 def _maths(name: str) -> int:
-    from fnad.lowering.llvm.maths import payne_hanek  # likewise
+    from fnad.lowering.llvm.maths import runtime  # likewise
 
-    return payne_hanek.address(name)
+    return runtime.address(name)
 
 
 def _pool(function: str) -> int:

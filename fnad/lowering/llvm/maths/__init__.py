@@ -1,9 +1,10 @@
 """Elementary functions: formulas inline in IR, for vectors of any width.
 
-A formula has no branches or tables, only arithmetic and selects (the trigonometric functions
-branch to a called function where any lane is huge). Each is written in the operators of
-`notation`, and becomes a function marked ``alwaysinline`` that a module contains once.
-``benchmarks/accuracy.py`` tabulates their errors against mpmath; special values are those of C.
+A formula has no branches or tables, only arithmetic and selects; where a lane has an argument that
+takes more (a huge angle, a negative one of lgamma), it calls a function of `runtime`. Each is
+written in the operators of `notation`, and becomes a function marked ``alwaysinline`` that a module
+contains once. ``benchmarks/accuracy.py`` tabulates their errors against mpmath; special values are
+those of C.
 """
 
 from __future__ import annotations

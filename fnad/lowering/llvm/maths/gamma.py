@@ -1,15 +1,16 @@
 """lgamma and digamma, in float64 for float32 as well.
 
 Small arguments are shifted to where the function is a polynomial that vanishes exactly where the
-function does; large ones take Stirling's series; negative ones are reflected. Near the zeros at
-negative arguments the reflection cancels, and the error is absolute, not relative.
+function does; large ones take Stirling's series; negative ones are left to `negative_gamma`, which
+is called where any lane has one.
 """
 
 from __future__ import annotations
 
 import math
 
-from fnad.lowering.llvm.maths.logarithms import log, log_in_parts, log_of_normal
+from fnad.lowering.llvm.maths import out_of_line
+from fnad.lowering.llvm.maths.logarithms import log_in_parts, log_of_normal
 from fnad.lowering.llvm.maths.notation import (
     Number,
     absolute,
@@ -20,13 +21,12 @@ from fnad.lowering.llvm.maths.notation import (
     rint,
     where,
 )
-from fnad.lowering.llvm.maths.trigonometry import sin_of_reduced
 
 _LARGE = 6.5  # from here on Stirling's series
 _HALF_LOG_2PI = (0.9189385332046728, -3.8782941580672414e-17)
 
 # lgamma(2 + f) = f p(f) for |f| <= 1/2
-_LGAMMA = (
+LGAMMA = (
     0.42278433509846713, 0.3224670334241133, -0.06735230105319497, 0.0205808084277765,
     -0.007385551029023005, 0.0028905103309626976, -0.001192753897486754,
     0.0005096695219566411, -0.00022315504103253455, 9.945753809958001e-05,
@@ -41,8 +41,8 @@ _STIRLING = (
 )  # fmt: skip
 
 # digamma(x) = (x - x0) p(x - x0) for 1 <= x <= 2, x0 its zero, in two parts
-_DIGAMMA_ZERO = (1.4616321449683622, 9.549995429965697e-17)
-_DIGAMMA = (
+DIGAMMA_ZERO = (1.4616321449683622, 9.549995429965697e-17)
+DIGAMMA = (
     0.9676722454476212, -0.4427631689835907, 0.25849976095561944, -0.16394270544282122,
     0.10782405069615385, -0.07219956122113037, 0.04880428786712748, -0.03316112782621096,
     0.022597657529871223, -0.015424738189725954, 0.01053862163594184,
@@ -63,20 +63,17 @@ def lgamma(x: Number) -> Number:
 
 
 def _lgamma(x: Number) -> Number:
-    a = absolute(x)
-    positive = _lgamma_of_positive(a)
+    result = _unless_negative(x, "lgamma", _lgamma_of_positive(absolute(x)))
+    return where(x.equals(0.0), math.inf, result)
+
+
+def _unless_negative(x: Number, name: str, positive: Number) -> Number:
     negative = x < 0.0
 
-    def reflected() -> list[Number]:
-        """log(pi / (a sin(pi a))) - lgamma(a)."""
-        sine = absolute(sin_of_reduced((a - rint(a)) * math.pi))
-        value = log(math.pi / (a * sine)) - positive
-        value = where(sine.equals(0.0), math.inf, value)
-        value = where(a < 2.0**-60, positive, value)  # where a * sine would vanish
-        return [where(negative, where(a < math.inf, value, x), positive)]
+    def exactly() -> list[Number]:
+        return [where(negative, out_of_line.call(f"{name}_of_negative", x), positive)]
 
-    result = if_any(negative, [positive], reflected)[0]
-    return where(x.equals(0.0), math.inf, result)
+    return if_any(negative, [positive], exactly)[0]
 
 
 def _lgamma_of_positive(x: Number) -> Number:
@@ -90,20 +87,29 @@ def _lgamma_of_positive(x: Number) -> Number:
 
     high, low = log_in_parts(where(large, x, product))
     down = n < 0.0
-    near = fma(f, _LGAMMA[0], where(down, -high, high))
-    near = fma(f * f, horner(f, _LGAMMA[1:]), near)
+    near = fma(f, LGAMMA[0], where(down, -high, high))
+    near = fma(f * f, horner(f, LGAMMA[1:]), near)
     small = near + where(down, -low, low)
 
+    stirling = _stirling(x, high, low)
+    return where(large, where(x < math.inf, stirling, x), small)
+
+
+def lgamma_large(x: Number) -> Number:
+    """lgamma(x) for finite x of at least 6.5."""
+    return _stirling(x, *log_in_parts(x))
+
+
+def _stirling(x: Number, log: Number, log_low: Number) -> Number:
     u = 1.0 / x
     shifted = x - 0.5
-    most = shifted * high
-    rest = fma(shifted, low, fma(shifted, high, -most))
+    most = shifted * log
+    rest = fma(shifted, log_low, fma(shifted, log, -most))
     difference = most - x
     lost = (most - difference) - x
     tail = fma(u, horner(u * u, _STIRLING), _HALF_LOG_2PI[0])
-    stirling = difference + (tail + (rest + lost))
-    stirling = where(x > 2.0**100, x * ((high - 1.0) + low), stirling)
-    return where(large, where(x < math.inf, stirling, x), small)
+    result = difference + (tail + (rest + lost))
+    return where(x > 2.0**100, x * ((log - 1.0) + log_low), result)
 
 
 def digamma(x: Number) -> Number:
@@ -111,21 +117,7 @@ def digamma(x: Number) -> Number:
 
 
 def _digamma(x: Number) -> Number:
-    a = absolute(x)
-    positive = _digamma_of_positive(a)
-    negative = x < 0.0
-
-    def reflected() -> list[Number]:
-        """digamma(a) + 1 / a + pi cot(pi a)."""
-        r = a - rint(a)
-        cosine = sin_of_reduced(fma(absolute(r), -math.pi, math.pi / 2))
-        cotangent = cosine / sin_of_reduced(r * math.pi)
-        value = fma(cotangent, math.pi, positive + 1.0 / a)
-        value = where(r.equals(0.0), math.nan, value)
-        value = where(a < 2.0**-60, 1.0 / a, value)
-        return [where(negative, value, positive)]
-
-    result = if_any(negative, [positive], reflected)[0]
+    result = _unless_negative(x, "digamma", _digamma_of_positive(absolute(x)))
     return where(x.equals(0.0), copysign(math.inf, -x), result)
 
 
@@ -143,9 +135,9 @@ def _digamma_of_positive(x: Number) -> Number:
         denominator = where(step, denominator * factor, denominator)
     numerator = where(large, 1.0, numerator)
     quotient = numerator / where(large, x, denominator)
-    zero, zero_low = _DIGAMMA_ZERO
+    zero, zero_low = DIGAMMA_ZERO
     t = ((b - n) - zero) - zero_low
-    small = fma(t, horner(t, _DIGAMMA), quotient)
+    small = fma(t, horner(t, DIGAMMA), quotient)
     z = quotient * quotient
     asymptotic = log_of_normal(x) + fma(z, horner(z, _DIGAMMA_LARGE), quotient * -0.5)
     return where(large, where(x < math.inf, asymptotic, x), small)

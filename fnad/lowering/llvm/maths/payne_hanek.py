@@ -1,17 +1,14 @@
 """Remainders of huge numbers by multiples of pi (Payne and Hanek 1983).
 
-They are functions that programs call: long, seldom used, and compiled once per process.
+They are too long to be inline; see `out_of_line`.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-import re
 
-import numpy as np
-
-from fnad.core.errors import InternalError
+from fnad.lowering.llvm.maths import out_of_line
 from fnad.lowering.llvm.maths.notation import (
     Number,
     absolute,
@@ -23,22 +20,9 @@ from fnad.lowering.llvm.maths.notation import (
     where,
     whole_part,
 )
-from fnad.lowering.llvm.target import VECTOR_CODE, CompiledModule, known_code
-from fnad.lowering.llvm.writer import (
-    FLOAT32,
-    FLOAT64,
-    DType,
-    Function,
-    Module,
-    Value,
-    constant_text,
-    llvm_type,
-    suffix,
-)
+from fnad.lowering.llvm.writer import FLOAT32, DType, Module
 
-_SYMBOL = re.compile(r"fnad\.maths\.remainder_([01])\.f(32|64)x(\d+)")
 _PI_LOW = 1.2246467991473532e-16  # pi - math.pi
-_KEPT: list[CompiledModule] = []
 
 
 def remainder(x: Number, offset: int) -> Number:
@@ -46,35 +30,12 @@ def remainder(x: Number, offset: int) -> Number:
 
     A float64, of float32 as well.
     """
-    symbol = f"fnad.maths.remainder_{offset}.{suffix(x.dtype)}x{x.lanes}"
-    kind = llvm_type(FLOAT64, x.lanes)
-    x.f.module.declare(
-        symbol, f"declare {kind} @{symbol}({x.value.type}) cold nounwind memory(none)"
-    )
-    return x.call(symbol, FLOAT64)
+    return out_of_line.call(f"remainder_{offset}", x)
 
 
-@functools.cache
-def address(name: str) -> int:
-    """The address of ``fnad.maths.<name>``, which is compiled if it is not yet."""
-    symbol = f"fnad.maths.{name}"
-    compiled = CompiledModule(known_code(symbol, lambda: text_of(symbol), VECTOR_CODE))
-    _KEPT.append(compiled)
-    return compiled.address(symbol)
-
-
-def text_of(symbol: str) -> str:
-    """A module with the function that `remainder` calls by this name."""
-    match = _SYMBOL.fullmatch(symbol)
-    if match is None:
-        raise InternalError(f"the mathematical runtime has no function {symbol}")
-    offset, bits, lanes = map(int, match.groups())
-    module, x = Module(), Value("%x", np.dtype(f"f{bits // 8}"), lanes)
-    kind = llvm_type(FLOAT64, lanes)
-    f = Function(module, symbol, [x.typed], kind, "nounwind memory(none)", linkage="")
-    f.ret(_remainder(Number(f, x).widen(), offset, x.dtype).value)
-    module.add(f)
-    return module.text()
+def remainder_of_large(x: Number, offset: int) -> Number:
+    """What `remainder` calls."""
+    return _remainder(x.widen(), offset, x.dtype)
 
 
 def _remainder(x: Number, offset: int, dtype: DType) -> Number:
@@ -112,10 +73,7 @@ def _modulo_2(x: Number) -> Number:
 def _require_table(module: Module, dtype: DType) -> str:
     """The pieces of 1/pi, four for each sixteen exponents."""
     rows = 8 if dtype == FLOAT32 else 64
-    symbol = f"fnad.inverse_pi.{rows}"
-    numbers = ", ".join(f"double {constant_text(x, FLOAT64)}" for x in _inverse_pi()[: 4 * rows])
-    module.declare(symbol, f"@{symbol} = internal constant [{4 * rows} x double] [{numbers}]")
-    return symbol
+    return out_of_line.require_table(module, f"fnad.inverse_pi.{rows}", _inverse_pi()[: 4 * rows])
 
 
 @functools.cache
