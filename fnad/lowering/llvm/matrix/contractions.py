@@ -43,8 +43,7 @@ def runtime_of(node: Contraction) -> list[str]:
     """The functions of the runtime that a node calls unless it is changed or becomes a member."""
     s = schedule_of(node)
     if s.direct:
-        tiles = [w for _, _, w in s.tile_columns(node.m, node.n)]
-        return [s.symbol(f"tile.{h}x{w}") for _, h in s.tile_rows(node.m) for w in set(tiles)]
+        return [s.symbol(f"tile.{height}") for _, height in s.tile_rows(s.product.m)]
     return [f"{s.variant.prefix}.tasks", *filter(None, s.functions())]
 
 
