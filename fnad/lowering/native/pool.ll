@@ -83,20 +83,20 @@ reused:
   %data = getelementptr i8, ptr %block, i64 64
   ret ptr %data
 fresh:
-  %first = call ptr @allocate(i64 %capacity, i64 %class)
+  %first = call ptr @allocate(i64 %size, i64 %capacity, i64 %class)
   %failed = icmp eq ptr %first, null
   br i1 %failed, label %again, label %given
 again: ; idle blocks of other classes may be in the way
   call void @fnad.pool.trim()
-  %second = call ptr @allocate(i64 %capacity, i64 %class)
+  %second = call ptr @allocate(i64 %size, i64 %capacity, i64 %class)
   br label %given
 given:
   %new = phi ptr [ %first, %fresh ], [ %second, %again ]
   ret ptr %new
 }
 
-; A new block from the system; its data or null.
-define internal ptr @allocate(i64 %capacity, i64 %class) nounwind noinline {
+; A new block from the system, first used for `size` bytes; its data or null.
+define internal ptr @allocate(i64 %size, i64 %capacity, i64 %class) nounwind noinline {
 entry:
   %large = icmp uge i64 %capacity, 1048576
   br i1 %large, label %map, label %heap
@@ -127,7 +127,8 @@ map_ok:
   %colour = and i64 %turn, 63
   %colour_bytes = shl i64 %colour, 6
   %map_data = add i64 %map_base, %colour_bytes
-  %huge = and i64 %capacity, -2097152 ; whole huge pages, so that no memory is taken needlessly
+  %used = add i64 %colour_bytes, %size
+  %huge = and i64 %used, -2097152 ; whole huge pages, so that no memory is taken needlessly
   %some_huge = icmp uge i64 %huge, 4194304
   br i1 %some_huge, label %advise, label %ready
 advise:
