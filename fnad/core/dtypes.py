@@ -6,9 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from fnad.core.types import SUPPORTED_KINDS, ShapedArray, aval_of
+from fnad.core.types import HELD, SUPPORTED_KINDS, ShapedArray, aval_of
 
 _WEAK: dict[str, type] = {"i": int, "f": float, "c": complex}
+
+# Those that are mostly asked for, as dtypes and as types of scalars.
+_CANONICAL: dict[Any, np.dtype[Any]] = {
+    key: dtype for dtype in map(np.dtype, reversed(HELD)) for key in (dtype, dtype.type)
+}
 
 
 def canonical_dtype(dtype: Any) -> np.dtype[Any]:
@@ -24,6 +29,9 @@ def canonical_dtype(dtype: Any) -> np.dtype[Any]:
     >>> canonical_dtype(float)
     dtype('float64')
     """
+    known = _CANONICAL.get(dtype) if isinstance(dtype, (np.dtype, type)) else None
+    if known is not None:
+        return known
     canonical = np.dtype(dtype)
     too_wide = canonical.itemsize > {"f": 8, "c": 16}.get(canonical.kind, 8)
     if canonical.kind not in SUPPORTED_KINDS or too_wide:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import marshal
 import os
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -35,42 +37,57 @@ def fingerprint(jaxpr: Jaxpr) -> bytes | None:
     that is neither a number, a string, a dtype nor a tuple of such.
     """
     try:
-        return hashlib.sha256(repr(_content(jaxpr)).encode()).digest()
+        return hashlib.sha256(_content(jaxpr)).digest()
     except _Opaque:
         return None
 
 
-def _content(jaxpr: Jaxpr) -> list[Any]:
+def _content(jaxpr: Jaxpr) -> bytes:
+    """All about a program: a word for each of its parts, and the tables that words refer to.
+
+    Variables have the numbers in which they are defined, constants numbers below zero.
+    """
     numbers: dict[Atom, int] = {}
     types: dict[ShapedArray, int] = {}
+    names: dict[str, int] = {}
+    constants: dict[tuple[int, bytes], int] = {}
+    given: list[Any] = []
+    words = [len(jaxpr.invars), len(jaxpr.eqns)]
 
-    def define(atom: Atom) -> int:
-        numbers[atom] = len(numbers)
-        return types.setdefault(atom.aval, len(types))
+    def define(atoms: Iterable[Atom]) -> None:
+        for atom in atoms:
+            numbers[atom] = len(numbers)
+            words.append(types.setdefault(atom.aval, len(types)))
 
-    def read(atom: Atom) -> Any:
-        number = numbers.get(atom)
-        if number is not None:
-            return number
-        return types.setdefault(atom.aval, len(types)), _constant(atom)
+    def read(atoms: Iterable[Atom]) -> None:
+        for atom in atoms:
+            number = numbers.get(atom)
+            if number is None:
+                key = types.setdefault(atom.aval, len(types)), _constant(atom)
+                number = -1 - constants.setdefault(key, len(constants))
+            words.append(number)
 
-    inputs = [define(v) for v in jaxpr.invars]
-    equations: list[tuple[Any, ...]] = []
+    define(jaxpr.invars)
     for eqn in jaxpr.eqns:
         primitive, params = eqn.primitive, eqn.params
         if not primitive.is_own:
             raise _Opaque
-        operands = [read(a) for a in eqn.invars]
-        results = [define(v) for v in eqn.outvars]
+        words += (
+            names.setdefault(primitive.name, len(names)),
+            bool(params),
+            len(eqn.invars),
+            len(eqn.outvars),
+        )
+        read(eqn.invars)
+        define(eqn.outvars)
         if params:
-            names = primitive.lowering_params or sorted(params)
-            given = [(name, _encoded(params[name])) for name in names]
-            equations.append((primitive.name, operands, results, given))
-        else:
-            equations.append((primitive.name, operands, results))
-    outputs = [read(a) for a in jaxpr.outvars]
+            kept = primitive.lowering_params or sorted(params)
+            given.append([(name, _encoded(params[name])) for name in kept])
+    read(jaxpr.outvars)
     shown = [(t.shape, t.dtype.str, t.weak_type) for t in types]
-    return [inputs, equations, outputs, shown]
+    # Version 2 of the format writes equal values as equal bytes, later ones do not always.
+    tables = marshal.dumps([len(words), list(names), shown, list(constants), given], 2)
+    return array("q", words).tobytes() + tables
 
 
 def _constant(atom: Atom) -> bytes:
@@ -81,7 +98,7 @@ def _constant(atom: Atom) -> bytes:
 
 
 def _encoded(value: Any) -> Any:
-    """What stands for a parameter: a structure whose ``repr`` says all about it."""
+    """What stands for a parameter: a structure of plain values that says all about it."""
     kind = type(value)
     if kind in _PLAIN or (kind is tuple and _PLAIN.issuperset(map(type, value))):
         return value

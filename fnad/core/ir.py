@@ -211,6 +211,19 @@ def sub_jaxprs(eqn: Equation) -> Iterator[Jaxpr]:
                 yield item.jaxpr
 
 
+_PROGRAMS = frozenset({Jaxpr, ClosedJaxpr})
+
+
+def has_sub_jaxprs(eqn: Equation) -> bool:
+    """Whether `sub_jaxprs` yields any."""
+    for value in eqn.params.values():
+        if type(value) in _PROGRAMS:
+            return True
+        if isinstance(value, (tuple, list)) and not _PROGRAMS.isdisjoint(map(type, value)):
+            return True
+    return False
+
+
 def check_jaxpr(jaxpr: Jaxpr) -> None:
     """Check that every variable is written once, before it is read.
 
@@ -281,7 +294,7 @@ class _Printer:
         params = {k: v for k, v in sorted(eqn.params.items()) if v is not None}
         right = " ".join(self.atom(a) for a in eqn.invars)
         head = f"{indent}{left} = {eqn.primitive.name}"
-        if any(True for _ in sub_jaxprs(eqn)):
+        if has_sub_jaxprs(eqn):
             inner = indent + "  "
             lines = "".join(f"\n{inner}{k}={self.param(v, inner)}" for k, v in params.items())
             return f"{head}[{lines}\n{indent}] {right}"

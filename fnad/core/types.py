@@ -173,12 +173,12 @@ def aval_of(value: Any) -> ShapedArray:
     TypeError
         If ``value`` is none of these, or an array whose dtype fnad cannot hold (object, string).
     """
-    scalar = _SCALARS.get(type(value))
-    if scalar is not None:
-        return scalar
     aval = getattr(value, "aval", None)
     if type(aval) is ShapedArray:
         return aval
+    scalar = _SCALARS.get(type(value))
+    if scalar is not None:
+        return scalar
     if isinstance(value, (np.ndarray, np.generic)):
         if value.dtype.kind not in SUPPORTED_KINDS or (
             value.dtype.itemsize == 16 and (value.dtype.kind == "f")

@@ -31,7 +31,7 @@ Axes = tuple[int, ...]
 
 def _contract(a: Array, b: Array, contract: tuple[Axes, Axes], batch: tuple[Axes, Axes]) -> Array:
     """``dot_general`` on any dtypes; of booleans, NumPy's products are whether any is true."""
-    dtype = result_type(a, b)
+    dtype = a.dtype if a.dtype is b.dtype else result_type(a, b)
     if dtype.kind == "b":
         counts = _contract(convert(a, _INT64), convert(b, _INT64), contract, batch)
         return ufuncs.not_equal(counts, 0)

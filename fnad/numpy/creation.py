@@ -44,7 +44,9 @@ def asarray(a: Any, dtype: Any = None) -> Array:
     """
     x = as_operand(a)
     if isinstance(x, Tracer):
-        return strong(x) if dtype is None else convert(x, canonical_dtype(dtype))
+        if dtype is None:
+            return strong(x) if x.aval.weak_type else x
+        return convert(x, canonical_dtype(dtype))
     return np.asarray(x, dtype)
 
 

@@ -15,10 +15,12 @@ Definition = Callable[[Atom], Equation | None]
 
 def constant_of(atom: Atom, definition: Definition) -> Any:
     """The one value that all elements of an operand are known to have, or None."""
-    eqn = definition(atom)
-    if eqn is not None and eqn.primitive is broadcast_in_dim_p:
+    if type(atom) is not Literal:
+        eqn = definition(atom)
+        if eqn is None or eqn.primitive is not broadcast_in_dim_p:
+            return None
         atom = eqn.invars[0]
-    return atom.val if isinstance(atom, Literal) and not atom.aval.shape else None
+    return atom.val if type(atom) is Literal and not atom.aval.shape else None
 
 
 def without_neutral(
@@ -29,12 +31,15 @@ def without_neutral(
     The sign of a zero matters: ``x + 0.0`` is not ``x`` where ``x`` is -0.0, ``x + -0.0`` is.
     Complex operands are left alone, for their products mix real and imaginary parts.
     """
-    dtype = eqn.outvars[0].aval.dtype
-    if dtype.kind == "c":
+    if eqn.outvars[0].aval.dtype.kind == "c":
         return None
-    wanted = np.asarray(neutral).astype(dtype)
     for i in positions:
         value = constant_of(eqn.invars[i], definition)
-        if value is not None and value.tobytes() == wanted.tobytes():
+        # Equality leaves few; their bits tell zeros of either sign apart.
+        if value is not None and value == neutral and _same_bits(value, neutral):
             return eqn.invars[1 - i]
     return None
+
+
+def _same_bits(value: np.generic, number: float) -> bool:
+    return bool(value.tobytes() == np.asarray(number).astype(value.dtype).tobytes())

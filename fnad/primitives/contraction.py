@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from fnad.primitives.shape import (
 )
 
 Axes = tuple[int, ...]
+Numbers = tuple[tuple[Axes, Axes], tuple[Axes, Axes]]
 
 dot_general_p = Primitive(
     "dot_general",
@@ -97,32 +99,56 @@ dot_general_p.derivatives(
 
 @dot_general_p.transpose
 def _(ct, a, b, *, dimension_numbers, preferred_element_type):
-    (a_contract, b_contract), (a_batch, b_batch) = dimension_numbers
-    a_ndim, b_ndim = aval_of(a).ndim, aval_of(b).ndim
+    ndims = aval_of(a).ndim, aval_of(b).ndim
+    a_ct = b_ct = None
+    if isinstance(a, Linear):
+        numbers, order = _wrt_lhs(dimension_numbers, *ndims)
+        product = dot_general_p.bind(
+            *_common_dtype(ct, b), dimension_numbers=numbers, preferred_element_type=None
+        )
+        a_ct = convert_element_type(transpose(product, order), a.aval.dtype)
+    if isinstance(b, Linear):
+        numbers, order = _wrt_rhs(dimension_numbers, *ndims)
+        product = dot_general_p.bind(
+            *_common_dtype(a, ct), dimension_numbers=numbers, preferred_element_type=None
+        )
+        b_ct = convert_element_type(transpose(product, order), b.aval.dtype)
+    return [a_ct, b_ct]
+
+
+@lru_cache(maxsize=1024)
+def _wrt_lhs(numbers: Numbers, a_ndim: int, b_ndim: int) -> tuple[Numbers, Axes]:
+    """The product of cotangent and rhs, and the order in which its axes are those of the lhs."""
+    (a_contract, b_contract), (a_batch, b_batch) = numbers
+    a_free = _free(a_ndim, a_contract, a_batch)
+    b_free = _free(b_ndim, b_contract, b_batch)
+    ct_batch = tuple(range(len(a_batch)))
+    ct_b = tuple(range(len(a_batch) + len(a_free), len(a_batch) + len(a_free) + len(b_free)))
+    # The result ends with the contracted axes in the order that they have in b.
+    paired = tuple(a_contract[i] for i in np.argsort(b_contract, kind="stable"))
+    order = invert_permutation(a_batch + a_free + paired)
+    return ((ct_b, b_free), (ct_batch, b_batch)), order
+
+
+@lru_cache(maxsize=1024)
+def _wrt_rhs(numbers: Numbers, a_ndim: int, b_ndim: int) -> tuple[Numbers, Axes]:
+    """The product of lhs and cotangent, and the order in which its axes are those of the rhs."""
+    (a_contract, b_contract), (a_batch, b_batch) = numbers
     a_free = _free(a_ndim, a_contract, a_batch)
     b_free = _free(b_ndim, b_contract, b_batch)
     ct_batch = tuple(range(len(a_batch)))
     ct_a = tuple(range(len(a_batch), len(a_batch) + len(a_free)))
-    ct_b = tuple(range(len(a_batch) + len(a_free), len(aval_of(ct).shape)))
-    a_ct = b_ct = None
-    if isinstance(a, Linear):
-        ct_wide, other = _common_dtype(ct, b)
-        product = dot_general(ct_wide, other, ((ct_b, b_free), (ct_batch, b_batch)))
-        # The result ends with the contracted axes in the order that they have in b.
-        paired = tuple(a_contract[i] for i in np.argsort(b_contract, kind="stable"))
-        a_ct = transpose(product, invert_permutation(a_batch + a_free + paired))
-        a_ct = convert_element_type(a_ct, a.aval.dtype)
-    if isinstance(b, Linear):
-        other, ct_wide = _common_dtype(a, ct)
-        product = dot_general(other, ct_wide, ((a_free, ct_a), (a_batch, ct_batch)))
-        paired = tuple(b_contract[i] for i in np.argsort(a_contract, kind="stable"))
-        b_ct = transpose(product, invert_permutation(b_batch + paired + b_free))
-        b_ct = convert_element_type(b_ct, b.aval.dtype)
-    return [a_ct, b_ct]
+    paired = tuple(b_contract[i] for i in np.argsort(a_contract, kind="stable"))
+    order = invert_permutation(b_batch + paired + b_free)
+    return ((a_free, ct_a), (a_batch, ct_batch)), order
 
 
 def _common_dtype(x: Any, y: Any) -> tuple[Any, Any]:
-    dtype = np.result_type(aval_of(x).dtype, aval_of(y).dtype)
+    avals = aval_of(x), aval_of(y)
+    if avals[0].dtype is avals[1].dtype:
+        dtype = avals[0].dtype
+    else:
+        dtype = np.result_type(avals[0].dtype, avals[1].dtype)
     return convert_element_type(x, dtype), convert_element_type(y, dtype)
 
 

@@ -385,8 +385,10 @@ def convert_element_type(x: Any, new_dtype: Any) -> Any:
     >>> convert_element_type(np.array([1.7, -2.7, 300.0]), np.int8)
     array([  1,  -2, 127], dtype=int8)
     """
-    dtype = canonical_dtype(new_dtype)
     aval = aval_of(x)
+    if aval.dtype is new_dtype and not aval.weak_type:
+        return x
+    dtype = canonical_dtype(new_dtype)
     if aval.dtype == dtype and not aval.weak_type:
         return x
     return convert_element_type_p.bind(x, new_dtype=dtype, weak_type=False)

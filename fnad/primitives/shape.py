@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from operator import index as as_int
 from typing import Any
 
@@ -15,9 +16,13 @@ from fnad.primitives.logic import convert_element_type
 
 # -- helpers -------------------------------------------------------------------------------
 
+_INT = frozenset({int})
+
 
 def int_tuple(values: int | Sequence[int]) -> tuple[int, ...]:
     """Normalise one integer or a sequence of them to a tuple of Python ints."""
+    if type(values) is tuple and _INT.issuperset(map(type, values)):
+        return values
     if isinstance(values, (int, np.integer)):
         return (int(values),)
     return tuple(as_int(v) for v in values)
@@ -94,15 +99,22 @@ broadcast_in_dim_p.linear()
 def _(ct, x, *, shape, broadcast_dimensions):
     from fnad.primitives.reductions import reduce_sum  # reductions imports this module
 
-    repeated = [
+    repeated, order = _undoing(x.aval.shape, shape, broadcast_dimensions)
+    return [reshape(transpose(reduce_sum(ct, repeated), order), x.aval.shape)]
+
+
+@lru_cache(maxsize=1024)
+def _undoing(
+    small: tuple[int, ...], shape: tuple[int, ...], broadcast_dimensions: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The axes to sum over, and the order of the others, to get from ``shape`` to ``small``."""
+    repeated = tuple(
         d
         for d in range(len(shape))
-        if d not in broadcast_dimensions or x.aval.shape[broadcast_dimensions.index(d)] != shape[d]
-    ]
+        if d not in broadcast_dimensions or small[broadcast_dimensions.index(d)] != shape[d]
+    )
     kept = [d for d in broadcast_dimensions if d not in repeated]
-    order = tuple(sorted(kept).index(d) for d in kept)
-    summed = transpose(reduce_sum(ct, tuple(repeated)), order)
-    return [reshape(summed, x.aval.shape)]
+    return repeated, tuple(sorted(kept).index(d) for d in kept)
 
 
 @broadcast_in_dim_p.batch

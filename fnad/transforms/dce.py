@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fnad.core.ir import Atom, Equation, Jaxpr, Var, memoize
+from fnad.core.ir import Atom, Equation, Jaxpr, memoize
 from fnad.core.rewrites import Mask
 
 
@@ -13,27 +13,28 @@ def dce_jaxpr(jaxpr: Jaxpr, used: Mask) -> tuple[Jaxpr, Mask]:
     Before ``{ lambda ; a b. let c = sin a; d = cos b in (c, d) }`` with only the first output
     used, after ``{ lambda ; a. let c = sin a in (c,) }``.
     """
-    outvars = tuple(a for a, u in zip(jaxpr.outvars, used, strict=True) if u)
-    live: set[Atom] = {a for a in outvars if isinstance(a, Var)}
+    outvars = tuple([a for a, u in zip(jaxpr.outvars, used, strict=True) if u])
+    live: set[Atom] = set(outvars)
     kept: list[Equation] = []
+    unchanged = True
     for eqn in reversed(jaxpr.eqns):
-        used_outs = [v in live for v in eqn.outvars]
-        if not any(used_outs):
+        if live.isdisjoint(eqn.outvars):
+            unchanged = False
             continue
         rule = eqn.primitive.rules.get("dce")
-        new = rule(used_outs, eqn) if rule is not None else eqn
-        if new is None:
-            continue
-        kept.append(new)
-        live.update(a for a in new.invars if isinstance(a, Var))
-    used_in = tuple(v in live for v in jaxpr.invars)
-    eqns = tuple(reversed(kept))
-    unchanged = len(eqns) == len(jaxpr.eqns) and all(
-        a is b for a, b in zip(eqns, jaxpr.eqns, strict=True)
-    )
+        if rule is not None:
+            new = rule([v in live for v in eqn.outvars], eqn)
+            unchanged = unchanged and new is eqn
+            if new is None:
+                continue
+            eqn = new
+        kept.append(eqn)
+        live.update(eqn.invars)
+    used_in = tuple([v in live for v in jaxpr.invars])
     if unchanged and all(used) and all(used_in):
         return jaxpr, used_in
-    invars = tuple(v for v, u in zip(jaxpr.invars, used_in) if u)
+    invars = tuple([v for v, u in zip(jaxpr.invars, used_in) if u])
+    eqns = jaxpr.eqns if unchanged else tuple(reversed(kept))
     return Jaxpr(invars, eqns, outvars), used_in
 
 

@@ -84,8 +84,8 @@ def _jvp_equation(
             f" {len(dots)} tangents; it must return {len(eqn.outvars)} of each, in {eqn}"
         )
     for var, dot in zip(eqn.outvars, dots):
-        aval = dot.aval if isinstance(dot, Zero) else aval_of(dot)
-        if (aval.shape, aval.dtype) != (var.aval.shape, var.aval.dtype):
+        aval, want = dot.aval if isinstance(dot, Zero) else aval_of(dot), var.aval
+        if aval is not want and (aval.shape != want.shape or aval.dtype != want.dtype):
             raise RuleError(
                 f"the jvp rule of primitive {primitive.name!r} returned a tangent of type {aval}"
                 f" for a result of type {var.aval}, in {eqn}"

@@ -26,14 +26,16 @@ def partial_eval_jaxpr(
     known_eqns: list[Equation] = []
     staged_eqns: list[Equation] = []
     for eqn in jaxpr.eqns:
-        mask = [a in unknown_vars for a in eqn.invars]
-        if not any(mask):
+        if unknown_vars.isdisjoint(eqn.invars):
             known_eqns.append(eqn)
-            continue
-        known, staged, unknown_out = _split(mask, eqn)
-        known_eqns += known
-        staged_eqns += staged
-        unknown_vars.update(v for v, u in zip(eqn.outvars, unknown_out, strict=True) if u)
+        elif "partial_eval" not in eqn.primitive.rules:
+            staged_eqns.append(eqn)
+            unknown_vars.update(eqn.outvars)
+        else:
+            known, staged, unknown_out = _split([a in unknown_vars for a in eqn.invars], eqn)
+            known_eqns += known
+            staged_eqns += staged
+            unknown_vars.update(v for v, u in zip(eqn.outvars, unknown_out, strict=True) if u)
 
     out_mask = tuple(
         a in unknown_vars or wanted for a, wanted in zip(jaxpr.outvars, instantiate, strict=True)
@@ -50,10 +52,7 @@ def partial_eval_jaxpr(
 
 
 def _split(unknown: list[bool], eqn: Equation) -> tuple[list[Equation], list[Equation], list[bool]]:
-    rule = eqn.primitive.rules.get("partial_eval")
-    if rule is None:
-        return [], [eqn], [True] * len(eqn.outvars)
-    known, staged, unknown_out = rule(unknown, eqn)
+    known, staged, unknown_out = eqn.primitive.rule("partial_eval")(unknown, eqn)
     if len(unknown_out) != len(eqn.outvars):
         raise RuleError(
             f"the partial_eval rule of primitive {eqn.primitive.name!r} returned a mask of"
@@ -70,9 +69,10 @@ def _residuals(
     defined: set[Atom] = set(inputs)
     residuals: dict[Var, None] = {}
     for eqn in open_jaxpr.eqns:
-        for atom in eqn.invars:
-            if isinstance(atom, Var) and atom not in defined:
-                residuals[atom] = None
+        if not defined.issuperset(eqn.invars):
+            for atom in eqn.invars:
+                if isinstance(atom, Var) and atom not in defined:
+                    residuals[atom] = None
         defined.update(eqn.outvars)
     for atom in outs:
         if isinstance(atom, Var) and atom not in defined:

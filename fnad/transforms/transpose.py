@@ -62,7 +62,7 @@ def _backward(
     cts: dict[Atom, Any] = {}
 
     def accumulate(atom: Atom, ct: Any) -> None:
-        if atom in linear_vars and ct is not None and not isinstance(ct, Zero):
+        if ct is not None and atom in linear_vars and not isinstance(ct, Zero):
             cts[atom] = cts[atom] + ct if atom in cts else ct
 
     for atom, ct in zip(jaxpr.outvars, cts_out, strict=True):
@@ -92,8 +92,8 @@ def _transpose_equation(eqn: Equation, out_cts: list[Any], operands: list[Any]) 
     for operand, ct in zip(operands, in_cts):
         if ct is None or isinstance(ct, Zero) or not isinstance(operand, Linear):
             continue
-        aval = aval_of(ct)
-        if (aval.shape, aval.dtype) != (operand.aval.shape, operand.aval.dtype):
+        aval, want = aval_of(ct), operand.aval
+        if aval is not want and (aval.shape != want.shape or aval.dtype != want.dtype):
             raise RuleError(
                 f"the transpose rule of primitive {primitive.name!r} returned a cotangent of"
                 f" type {aval} for an operand of type {operand.aval}, in {eqn}"

@@ -18,40 +18,38 @@ def merge_common(jaxpr: Jaxpr) -> Jaxpr:
     seen: dict[Any, Atom] = {}
     eqns = []
     for eqn in jaxpr.eqns:
-        invars = tuple(env.get(a, a) for a in eqn.invars)
-        if invars != eqn.invars:
-            eqn = eqn.replace(invars=invars)
-        key = None if eqn.primitive.multiple_results else _key(eqn)
-        if key is not None:
-            first = seen.setdefault(key, eqn.outvars[0])
-            if first is not eqn.outvars[0]:
-                env[eqn.outvars[0]] = first
+        if not env.keys().isdisjoint(eqn.invars):
+            eqn = eqn.replace(invars=tuple([env.get(a, a) for a in eqn.invars]))
+        if not eqn.primitive.multiple_results:
+            out = eqn.outvars[0]
+            first = _first(seen, _key(eqn), out)
+            if first is not out:
+                env[out] = first
                 continue
         eqns.append(eqn)
     if len(eqns) == len(jaxpr.eqns):
         return jaxpr
-    return Jaxpr(jaxpr.invars, tuple(eqns), tuple(env.get(a, a) for a in jaxpr.outvars))
+    return Jaxpr(jaxpr.invars, tuple(eqns), tuple([env.get(a, a) for a in jaxpr.outvars]))
 
 
-def _atom_key(atom: Atom) -> Any:
-    if not isinstance(atom, Literal):
-        return atom
-    return id(atom.val) if atom.aval.shape else atom.val.tobytes(), atom.aval
+def _first(seen: dict[Any, Atom], key: Any, out: Atom) -> Atom:
+    try:
+        return seen.setdefault(key, out)
+    except TypeError:  # a parameter that cannot be hashed
+        return out
 
 
 def _key(eqn: Equation) -> Any:
-    key = (
-        eqn.primitive,
-        tuple(_atom_key(a) for a in eqn.invars),
-        tuple(v.aval for v in eqn.outvars),
-        # repr tells apart what == does not: 0.0 and -0.0, 1 and True.
-        tuple(
-            (k, v, repr(v) if isinstance(v, float) else type(v))
-            for k, v in sorted(eqn.params.items())
-        ),
-    )
-    try:
-        hash(key)
-    except TypeError:
-        return None
-    return key
+    operands = tuple([_constant(a) if type(a) is Literal else a for a in eqn.invars])
+    if not eqn.params:
+        return eqn.primitive, operands, eqn.outvars[0].aval
+    # repr tells apart what == does not: 0.0 and -0.0, 1 and True.
+    params = [
+        (k, v, repr(v) if isinstance(v, float) else type(v)) for k, v in sorted(eqn.params.items())
+    ]
+    return eqn.primitive, operands, eqn.outvars[0].aval, *params
+
+
+def _constant(literal: Literal) -> Any:
+    value = literal.val
+    return id(value) if literal.aval.shape else value.tobytes(), literal.aval

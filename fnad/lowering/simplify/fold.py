@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fnad.core.interpret import evaluate_primitive
-from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var, sub_jaxprs
+from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var, has_sub_jaxprs
 
 
 def fold(jaxpr: Jaxpr) -> Jaxpr:
@@ -16,27 +16,31 @@ def fold(jaxpr: Jaxpr) -> Jaxpr:
     definitions: dict[Atom, Equation] = {}
     eqns: list[Equation] = []
     for eqn in jaxpr.eqns:
-        invars = tuple(env.get(a, a) for a in eqn.invars)
-        if invars != eqn.invars:
-            eqn = eqn.replace(invars=invars)
+        if not env.keys().isdisjoint(eqn.invars):
+            eqn = eqn.replace(invars=tuple([env.get(a, a) for a in eqn.invars]))
         new: Atom | None = _constant(eqn)
-        if new is None:
+        if new is None and "simplify" in eqn.primitive.rules:
             eqn, new = _simplified(eqn, definitions)
         if new is not None:
             env[eqn.outvars[0]] = new
             continue
-        definitions.update((v, eqn) for v in eqn.outvars)
+        for var in eqn.outvars:
+            definitions[var] = eqn
         eqns.append(eqn)
-    return Jaxpr(jaxpr.invars, tuple(eqns), tuple(env.get(a, a) for a in jaxpr.outvars))
+    return Jaxpr(jaxpr.invars, tuple(eqns), tuple([env.get(a, a) for a in jaxpr.outvars]))
 
 
 def _constant(eqn: Equation) -> Literal | None:
     """The value of an equation between scalar constants."""
-    if eqn.primitive.multiple_results or eqn.outvars[0].aval.shape or not eqn.invars:
+    values = []
+    for atom in eqn.invars:
+        if type(atom) is not Literal:
+            return None
+        values.append(atom.val)
+    if not values or eqn.primitive.multiple_results or eqn.outvars[0].aval.shape:
         return None
-    if not all(isinstance(a, Literal) for a in eqn.invars) or any(True for _ in sub_jaxprs(eqn)):
+    if has_sub_jaxprs(eqn):
         return None
-    values = [a.val for a in eqn.invars if isinstance(a, Literal)]
     [value] = evaluate_primitive(eqn.primitive, values, eqn.params)
     return Literal(value, eqn.outvars[0].aval)
 
@@ -50,7 +54,7 @@ def _simplified(eqn: Equation, definitions: dict[Atom, Equation]) -> tuple[Equat
         if isinstance(new, (Var, Literal)):
             out = eqn.outvars[0].aval
             # Weakness does not matter below here, but the value must be the very same.
-            if (new.aval.shape, new.aval.dtype) == (out.shape, out.dtype):
+            if new.aval.shape == out.shape and new.aval.dtype == out.dtype:
                 return eqn, new
             break
         eqn = new

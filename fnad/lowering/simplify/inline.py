@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var, avals_of, sub_jaxprs
+from fnad.core.ir import Atom, Equation, Jaxpr, Var, avals_of, has_sub_jaxprs
 from fnad.core.tracer import rewrite
 
 
@@ -20,23 +20,23 @@ def inline(jaxpr: Jaxpr) -> Jaxpr:
     eqns: list[Equation] = []
     changed = expanded = False
     for eqn in jaxpr.eqns:
-        invars = tuple(env.get(a, a) for a in eqn.invars)
-        if "lower_as" in eqn.primitive.rules and "lower" not in eqn.primitive.rules:
-            outs = _splice(_expansion(eqn), invars, eqns, eqn)
+        if not env.keys().isdisjoint(eqn.invars):
+            eqn = eqn.replace(invars=tuple([env.get(a, a) for a in eqn.invars]))
+        rules = eqn.primitive.rules
+        if "lower_as" in rules and "lower" not in rules:
+            outs = _splice(_expansion(eqn), eqn.invars, eqns, eqn)
             env.update(zip(eqn.outvars, outs, strict=True))
             changed = True
             continue
         new = _with_simple_programs(eqn)
-        if invars != eqn.invars:
-            new = new.replace(invars=invars)
-        rule = new.primitive.rules.get("expand")
+        rule = rules.get("expand")
         several = rule(new) if rule is not None else None
         expanded |= several is not None
         changed |= expanded or new is not eqn
         eqns += [new] if several is None else several
     if not changed:
         return jaxpr
-    result = Jaxpr(jaxpr.invars, tuple(eqns), tuple(env.get(a, a) for a in jaxpr.outvars))
+    result = Jaxpr(jaxpr.invars, tuple(eqns), tuple([env.get(a, a) for a in jaxpr.outvars]))
     return inline(result) if expanded else result
 
 
@@ -58,25 +58,20 @@ def _splice(
 ) -> list[Atom]:
     """Append a program's equations under fresh variables; returns its results."""
     env: dict[Atom, Atom] = dict(zip(program.invars, args, strict=True))
-
-    def read(atom: Atom) -> Atom:
-        return atom if isinstance(atom, Literal) else env[atom]
-
     for eqn in program.eqns:
-        outvars = tuple(Var(v.aval) for v in eqn.outvars)
+        outvars = tuple([Var(v.aval) for v in eqn.outvars])
+        # A literal stands for itself; it is in no environment.
+        invars = tuple([env.get(a, a) for a in eqn.invars])
         source = eqn.source or caller.source
-        eqns.append(
-            eqn.replace(invars=tuple(read(a) for a in eqn.invars), outvars=outvars, source=source)
-        )
+        eqns.append(Equation(eqn.primitive, invars, outvars, eqn.params, source))
         env.update(zip(eqn.outvars, outvars, strict=True))
-    return [read(a) for a in program.outvars]
+    return [env.get(a, a) for a in program.outvars]
 
 
 def _with_simple_programs(eqn: Equation) -> Equation:
-    from fnad.lowering.simplify import simplify  # the passes call each other
-
-    if not any(True for _ in sub_jaxprs(eqn)):
+    if not has_sub_jaxprs(eqn):
         return eqn
+    from fnad.lowering.simplify import simplify  # the passes call each other
 
     def simple(value: Any) -> Any:
         if isinstance(value, Jaxpr):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fnad.core.ir import Atom, Equation, Jaxpr, Var, sub_jaxprs
+from fnad.core.ir import Atom, Equation, Jaxpr, Var, has_sub_jaxprs, sub_jaxprs
 from fnad.core.rewrites import Mask
 from fnad.primitives.contraction import dot_general_p
 from fnad.primitives.control_flow.while_loop import while_p
@@ -137,7 +137,7 @@ def program_of(inputs: Sequence[Var], eqns: Sequence[Equation], outs: Sequence[A
 
 def _is_simple(eqn: Equation) -> bool:
     """Whether an equation of scalars takes less time than a kernel of its own is worth."""
-    return not any(True for _ in sub_jaxprs(eqn))
+    return not has_sub_jaxprs(eqn)
 
 
 def _may_never_end(eqn: Equation) -> bool:
