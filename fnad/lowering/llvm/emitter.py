@@ -84,7 +84,7 @@ class _Emitter:
     def __init__(self, plan: Plan, begin: Callable[[str, Recipe], None] | None) -> None:
         self.plan = plan
         self.buffers = {b.number: b for b in plan.buffers}
-        self.module = Module()
+        self.module = Module(commented=begin is None)
         self.functions = Functions(self.module, self.buffers)
         self.splitter = begin and Splitter(self.module, self.functions.units, begin)
         self.entry = Function(
@@ -179,7 +179,7 @@ class _Emitter:
     def _call(self, node: Any, callee: Callee) -> None:
         """Append a call to the table."""
         if node.origin:
-            self.entry.comment(f"{callee.name}: {node.origin}")
+            self.entry.comment(callee.name, node.origin)
         context = [table.word(table.FUNCTION, self.functions.number(callee))]
         context += [self._word(n) for n in callee.buffers]
         context += [table.word(table.TURN, self.turns[t]) for t in callee.turns]

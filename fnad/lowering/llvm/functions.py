@@ -72,6 +72,12 @@ class Functions:
     def __init__(self, module: Module, buffers: Mapping[int, Buffer]) -> None:
         self.module = module
         self.buffers = buffers
+        # Where temporaries begin and end.
+        self._spans = {
+            n: (b.offset, b.offset + b.nbytes)
+            for n, b in buffers.items()
+            if b.offset is not None and b.nbytes
+        }
         self.scratch = 0
         self.units: dict[str, Recipe] = {}
         self._names: dict[tuple[str, ...], str] = {}  # by what functions do
@@ -87,7 +93,7 @@ class Functions:
     def _shared(self, node: Any, leaf: Leaf, turns: Iterable[int], form: Any) -> Callee:
         """The function of a leaf; if one that does the same has been printed, that one."""
         used = tuple(dict.fromkeys(leaf.buffers))
-        params = _parameters([self.buffers[n] for n in used], noalias=True)
+        params = self._parameters(used, noalias=True)
         dtypes = tuple([self.buffers[n].dtype for n in used])
         numbers = {n: position for position, n in enumerate(used)}
         key = (form, canonical(node, numbers), params, dtypes, tuple(turns))
@@ -171,13 +177,13 @@ class Functions:
         recipe: Recipe,
         noalias: bool = False,
     ) -> Function:
-        params = list(_parameters([self.buffers[n] for n in buffers], noalias))
+        params = list(self._parameters(buffers, noalias))
         params += [f"i64 %turn.{i}" for i in range(len(turns))]
         if scratch:
             params.append(f"ptr noalias align 64 {SCRATCH}")
             self.scratch = max(self.scratch, _padded(scratch))
         params += [BEGIN.typed, END.typed]
-        origin = str(node.origin) if node.origin else type(node).__name__.lower()
+        origin = node.origin or type(node).__name__.lower()
         stem = re.sub(r"\W+", "_", node.origin.primitive if node.origin else origin)
         name = f"fnad.{len(self._names)}.{stem}"
         linkage = "internal " if recipe is PLAIN else ""
@@ -185,6 +191,17 @@ class Functions:
         return Function(
             self.module, name, params, attributes=attributes, linkage=linkage, comment=origin
         )
+
+    def _parameters(self, numbers: Sequence[int], noalias: bool) -> tuple[str, ...]:
+        # That temporaries lie at cache lines is not said: results, which do not, share functions.
+        kind = "ptr noalias align" if noalias and self._disjoint(numbers) else "ptr align"
+        sizes = [self.buffers[n].dtype.itemsize for n in numbers]
+        return tuple([f"{kind} {size} %buffer.{i}" for i, size in enumerate(sizes)])
+
+    def _disjoint(self, numbers: Sequence[int]) -> bool:
+        """Whether no two temporaries share memory (one may take the place of a dying one)."""
+        spans = sorted([self._spans[n] for n in numbers if n in self._spans])
+        return all(one[1] <= two[0] for one, two in itertools.pairwise(spans))
 
     def _printer(
         self, f: Function, buffers: Sequence[int], turns: Sequence[int]
@@ -255,24 +272,6 @@ class Functions:
 def _counts(node: Group, step: int) -> list[int]:
     """How many tasks of a member a group runs at a time: those of a block, or of the last one."""
     return [rows * step for rows in {min(node.block, node.extent), node.extent % node.block} - {0}]
-
-
-def _parameters(buffers: Sequence[Buffer], noalias: bool) -> tuple[str, ...]:
-    disjoint = noalias and _disjoint(buffers)
-    return tuple([_parameter(i, b, disjoint) for i, b in enumerate(buffers)])
-
-
-def _parameter(position: int, buffer: Buffer, disjoint: bool) -> str:
-    # That temporaries lie at cache lines is not said: results, which do not, share functions.
-    return f"ptr {'noalias ' if disjoint else ''}align {buffer.dtype.itemsize} %buffer.{position}"
-
-
-def _disjoint(buffers: Sequence[Buffer]) -> bool:
-    """Whether no two temporaries share memory (one may take the place of a dying one)."""
-    temps = sorted(
-        (b.offset, b.offset + b.nbytes) for b in buffers if b.offset is not None and b.nbytes
-    )
-    return all(one[1] <= two[0] for one, two in itertools.pairwise(temps))
 
 
 def _padded(size: int) -> int:

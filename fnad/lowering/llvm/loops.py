@@ -68,7 +68,7 @@ def emit_branch(s: Schedule, node: Branch) -> None:
 
 def _note(s: Schedule, node: For | While | Branch) -> None:
     if node.origin:
-        s.entry.comment(str(node.origin))
+        s.entry.comment(node.origin)
 
 
 CONTROL: Mapping[type, Callable[[Schedule, Any], None]] = {

@@ -148,7 +148,7 @@ class _InFunction:
                 control(self, node)
                 continue
             if node.origin:
-                self.entry.comment(str(node.origin))
+                self.entry.comment(node.origin)
             points = self._points.get(id(node))
             if points is None:
                 self._kernel(self._loops[id(node)])

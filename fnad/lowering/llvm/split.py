@@ -15,8 +15,6 @@ from fnad.lowering.llvm.writer import Module
 
 _SYMBOLS = re.compile(r"^(?:define|declare)\b[^@\n]*@([\w.$]+)\(|^@([\w.$]+) =", re.MULTILINE)
 _REFERENCES = re.compile(r"@([\w.$]+)")
-# Comments stand on lines of their own (`writer.Function`); they name the user's lines.
-_COMMENTS = re.compile(r"^[ \t]*;.*\n", re.MULTILINE)
 _HEADER = re.compile(r"^define (.*) \{$", re.MULTILINE)
 
 # Characters of IR that are worth a module.
@@ -80,10 +78,9 @@ class Splitter:
     def _read(self) -> None:
         parts = list(self._module.parts().values())
         for i in range(len(self._texts), len(parts)):
-            text = _COMMENTS.sub("", parts[i])
-            self._texts.append(text)
-            self._references.append(set(_REFERENCES.findall(text)))
-            for function, variable in _SYMBOLS.findall(text):
+            self._texts.append(parts[i])
+            self._references.append(set(_REFERENCES.findall(parts[i])))
+            for function, variable in _SYMBOLS.findall(parts[i]):
                 self._owners[function or variable] = i
 
     def _closure(self, roots: Iterable[int]) -> set[int]:

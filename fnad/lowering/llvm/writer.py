@@ -101,13 +101,19 @@ class Value:
 class Module:
     """A module under construction: declarations and functions, each written once.
 
+    Parameters
+    ----------
+    commented : bool
+        Whether someone will read the text: comments name the user's lines.
+
     Attributes
     ----------
     size : int
         Characters of its functions.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, commented: bool = True) -> None:
+        self.commented = commented
         self.size = 0
         self._parts: dict[str, str] = {}
 
@@ -151,8 +157,8 @@ class Function:
         The return type.
     attributes : str
         Text between the parameter list and the body.
-    comment : str
-        Lines that stand above the function.
+    comment : object
+        What stands above the function.
     """
 
     def __init__(
@@ -163,14 +169,15 @@ class Function:
         returns: str = "void",
         attributes: str = "nounwind",
         linkage: str = "internal ",
-        comment: str = "",
+        comment: object = "",
     ) -> None:
         from fnad.lowering.llvm.scalars import ScalarBuilder
 
         self.module = module
         self.name = name
         self.b: ScalarBuilder = ScalarBuilder(self)
-        self._comment = [f"; {line}" for line in comment.splitlines()]
+        lines = str(comment).splitlines() if module.commented else ()
+        self._comment = [f"; {line}" for line in lines]
         self._parameters = ", ".join(parameters)
         self._header = f"define {linkage}{returns} @{name}({self._parameters}) {attributes} {{"
         self._lines: list[str] = ["entry:"]
@@ -197,7 +204,11 @@ class Function:
     def emit(self, instruction: str) -> None:
         self._lines.append("  " + instruction)
 
-    def comment(self, text: str) -> None:
+    def comment(self, *parts: object) -> None:
+        """Emit a comment, whose parts become text only if someone reads it."""
+        if not self.module.commented:
+            return
+        text = ": ".join(map(str, parts))
         for line in text.splitlines():
             self._lines.append(f"  ; {line}")
 

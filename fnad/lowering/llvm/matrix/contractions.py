@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import math
 from collections.abc import Sequence
@@ -15,7 +14,6 @@ from fnad.lowering.llvm.writer import INT64, Function, Module, Value
 from fnad.lowering.plan import Contraction
 
 
-@functools.lru_cache(4096)
 def schedule_of(node: Contraction, divided: bool = True) -> Schedule:
     """How a node is computed; its tasks are blocks of the result.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 
 from fnad.lowering.llvm.matrix.driver import function_slots
 from fnad.lowering.llvm.matrix.library import shape_of
@@ -39,7 +40,7 @@ class Product:
         return replace(self, m=self.n, n=self.m, a=turn(self.b), b=turn(self.a), out=turn(self.out))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Schedule:
     """The record of the runtime's functions for one product."""
 
@@ -65,7 +66,7 @@ class Schedule:
     def column_blocks(self) -> int:
         return -(-self.product.n // self.task_columns)
 
-    @property
+    @cached_property
     def direct(self) -> bool:
         """Whether there are so few tiles that the program may call each of them."""
         p, whole = self.product, self.depth == self.product.k
@@ -75,7 +76,7 @@ class Schedule:
             return False
         return len(self.tile_rows(p.m)) * len(self.tile_columns(p.m, p.n)) <= _DIRECT
 
-    @property
+    @cached_property
     def tasks(self) -> int:
         return math.prod(self.product.batch) * self.row_blocks * self.column_blocks
 
@@ -89,7 +90,7 @@ class Schedule:
         panels = -(-part // shape.rows)
         return panels * shape.panel_rows * self.depth + shape.lanes * shape.panel_rows
 
-    @property
+    @cached_property
     def scratch_bytes(self) -> int:
         shape = shape_of(self.variant)
         room_b = 0
@@ -219,6 +220,7 @@ _FEW_ROWS = 4
 _SHALLOW = 16
 
 
+@lru_cache(4096)
 def schedule(product: Product, divided: bool) -> Schedule:
     """Decide how a product is computed; its tasks are for several threads if ``divided``."""
     dots, swapped, p = _oriented(product)
