@@ -238,7 +238,7 @@ def test_memory_around_the_result_is_left_alone(rng):
 
 
 def test_functions_have_names_that_say_what_they_are():
-    text = library.text_of(["fnad.matrix.f32.tile.4"])
+    text = library.text_of("fnad.matrix.f32.tile.4")
     assert "define void @fnad.matrix.f32.tile.4(" in text
     with pytest.raises(InternalError, match="no function"):
         library.text_of("fnad.matrix.tile")

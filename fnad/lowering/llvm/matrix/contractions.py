@@ -42,7 +42,7 @@ def runtime_of(node: Contraction) -> list[str]:
     s = schedule_of(node)
     if s.direct:
         return [s.symbol(f"tile.{height}") for _, height in s.tile_rows(s.product.m)]
-    return [f"{s.variant.prefix}.tasks", *filter(None, s.functions())]
+    return [f"{s.variant.prefix}.products", *filter(None, s.functions())]
 
 
 def emit_contraction(
@@ -53,7 +53,7 @@ def emit_contraction(
     scratch: str,
 ) -> None:
     """Run a range of the node's tasks. ``pointers`` are to left, right and out."""
-    _call(f, schedule_of(node), "tasks", pointers, tasks, scratch)
+    _call(f, schedule_of(node), pointers, tasks, scratch)
 
 
 def emit_contraction_rows(
@@ -70,31 +70,31 @@ def emit_contraction_rows(
     """
     s = schedule_of(node, divided=False)
     if not node.batch:
-        _call(f, s, "rows", pointers, rows, scratch, counts)
+        _call(f, s, pointers, rows, scratch, counts)
         return
     each = f.b.constant(s.tasks // math.prod(node.batch), INT64)
     begin, end = (f.b.multiply(i, each) for i in rows)
-    _call(f, s, "tasks", pointers, (begin, end), scratch)
+    _call(f, s, pointers, (begin, end), scratch)
 
 
 def _call(
     f: Function,
     s: Schedule,
-    form: str,
     pointers: Sequence[str],
-    tasks: tuple[Value, Value],
+    span: tuple[Value, Value],
     scratch: str,
-    counts: Sequence[int] = (),
+    counts: Sequence[int] | None = None,
 ) -> None:
+    """Compute a range of tasks or, with ``counts``, of rows."""
     a, b, out = pointers
     if s.swapped:
         a, b = b, a
-    if form == "tasks" and s.direct:
-        _call_tiles(f, s, (a, b, out), tasks, scratch)
+    if counts is None and s.direct:
+        _call_tiles(f, s, (a, b, out), span, scratch)
         return
-    symbol = f"{s.variant.prefix}.{form}"
+    symbol = f"{s.variant.prefix}.products"
     f.module.declare(symbol, declaration(symbol))
-    begin, end = tasks
+    begin, end = span
     record = _record(f.module, s, counts)
     f.emit(
         f"call void @{symbol}(ptr {record}, ptr {a}, ptr {b}, ptr {out},"
@@ -172,10 +172,11 @@ def _call_function(f: Function, symbol: str, *arguments: int | str) -> None:
 # -- records ------------------------------------------------------------------------------------
 
 
-def _record(module: Module, s: Schedule, counts: Sequence[int]) -> str:
+def _record(module: Module, s: Schedule, counts: Sequence[int] | None) -> str:
     """A constant with the sizes of a product and the functions that it needs (`driver.FIELDS`)."""
-    fields = [f"i64 {int(value)}" for value in s.fields().values()]
-    functions = [f"ptr @{symbol}" if symbol else "ptr null" for symbol in s.functions(counts)]
+    fields = [f"i64 {int(value)}" for value in s.fields(counts is not None).values()]
+    symbols = s.functions(counts or ())
+    functions = [f"ptr @{symbol}" if symbol else "ptr null" for symbol in symbols]
     batch = [f"i64 {value}" for axis in s.batch_fields() for value in axis]
     parts = [(len(x), x[0].split()[0], ", ".join(x)) for x in (fields, functions, batch) if x]
     kinds = ", ".join(f"[{count} x {kind}]" for count, kind, _ in parts)
@@ -184,6 +185,6 @@ def _record(module: Module, s: Schedule, counts: Sequence[int]) -> str:
     p = s.product
     name = f"@fnad.product.{p.m}x{p.n}x{p.k}.{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     module.declare(name, f"{name} = {text}")
-    for symbol in filter(None, s.functions(counts)):
+    for symbol in filter(None, symbols):
         module.declare(symbol, declaration(symbol))
     return name

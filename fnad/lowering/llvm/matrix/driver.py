@@ -18,6 +18,7 @@ FIELDS = (
     "pack.a", "pack.b", "dots", "accumulate",  # flags
     "part",  # rows of A that are packed at a time
     "task.rows", "task.columns", "row.blocks", "column.blocks",
+    "by.rows",  # whether ranges are of rows of the product, not of tasks
     "swapped",  # whether rows of the product are columns here
     "room.a",  # of the scratch, for A, in elements of the compute dtype; B comes behind it
     "batch.axes", "batch.count",
@@ -55,12 +56,20 @@ class Driver:
         self.shape = shape
         self.slots = function_slots(shape)
 
-    def emit(self) -> None:
-        """Define ``tasks`` and ``rows``, and what they call."""
+    def emit(self, name: str) -> None:
+        """Define ``name``, which computes a range of a product's tasks or rows."""
         self._emit_dots()
         self._emit_block()
-        self._emit_tasks()
-        self._emit_rows()
+        f = Function(self.module, name, RANGE_PARAMETERS, linkage="")
+        rows, tasks, after = f.fresh("rows"), f.fresh("tasks"), f.fresh("end")
+        f.branch(flag(f, "by.rows"), rows, tasks)
+        for label, write in ((rows, self._rows), (tasks, self._tasks)):
+            f.label(label)
+            write(f)
+            f.jump(after)
+        f.label(after)
+        f.ret()
+        self.module.add(f)
 
     def _symbol(self, name: str) -> str:
         return f"{self.variant.prefix}.{name}"
@@ -125,9 +134,11 @@ class Driver:
                     f, self._function(f, "pack.a"), a_here, row, step, rows_here, depth,
                     "%scratch", integer(f, self.shape.rows), integer(f, self.shape.panel_rows),
                 )  # fmt: skip
-            self._tiles(f, rows_here, columns, depth, (a_here, b, room_b, out), accumulate)
+            self._column_of_tiles(
+                f, rows_here, columns, depth, (a_here, b, room_b, out), accumulate
+            )
 
-    def _tiles(
+    def _column_of_tiles(
         self,
         f: Function,
         rows: Int,
@@ -214,9 +225,8 @@ class Driver:
 
     # -- ranges of tasks and of rows ------------------------------------------------------------
 
-    def _emit_tasks(self) -> None:
+    def _tasks(self, f: Function) -> None:
         """Tasks ``begin`` to ``end``: blocks of rows, for each block of columns, for each batch."""
-        f = Function(self.module, self._symbol("tasks"), RANGE_PARAMETERS, linkage="")
         begin, end = parameters(f, "begin", "end")
         row_blocks, column_blocks = field(f, "row.blocks"), field(f, "column.blocks")
         height, width = field(f, "task.rows"), field(f, "task.columns")
@@ -235,12 +245,9 @@ class Driver:
             return [(task + count).value]
 
         f.repeat([begin.value], lambda at: Int(f, at.ref) < end, body)
-        f.ret()
-        self.module.add(f)
 
-    def _emit_rows(self) -> None:
+    def _rows(self, f: Function) -> None:
         """Rows ``begin`` to ``end`` of the product, for all of the batch."""
-        f = Function(self.module, self._symbol("rows"), RANGE_PARAMETERS, linkage="")
         begin, end = parameters(f, "begin", "end")
         swapped, zero, rows = flag(f, "swapped"), integer(f, 0), end - begin
         top, left = choose(swapped, zero, begin), choose(swapped, begin, zero)
@@ -253,8 +260,6 @@ class Driver:
                 j = Int(f, turn.ref)
                 here = (columns - j).up_to(width)
                 self._call_block(f, pointers, (top, left + j), (height, here))
-        f.ret()
-        self.module.add(f)
 
     def _entry(self, f: Function, number: Int) -> tuple[str, str, str]:
         """Where the operands and the result of an entry of the batch begin."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import platform
 import re
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -21,11 +20,11 @@ from fnad.lowering.llvm.matrix.packing import Packing
 from fnad.lowering.llvm.matrix.tiles import PARAMETERS as TILE
 from fnad.lowering.llvm.matrix.tiles import Tile
 from fnad.lowering.llvm.matrix.variants import TileShape, Variant, tile_shape
-from fnad.lowering.llvm.once import once
 from fnad.lowering.llvm.target import PLAIN, VECTOR_CODE, CompiledModule, known_code
 from fnad.lowering.llvm.writer import Module
 
 _SYMBOL = re.compile(r"fnad\.matrix\.(\w+)\.(\w+)(?:\.(.*))?")
+_KEPT: list[CompiledModule] = []
 
 
 @functools.cache
@@ -35,37 +34,23 @@ def shape_of(variant: Variant) -> TileShape:
     return tile_shape(variant.compute, host.vector_bits() // 8, 32 if many else 16)
 
 
+@functools.cache
 def address(name: str) -> int:
     """The address of ``fnad.matrix.<name>``, which is compiled if it is not yet."""
     symbol = f"fnad.matrix.{name}"
-    return _compiled(_together(symbol)).address(symbol)
-
-
-# Functions that most programs need together are compiled together: a module takes time of its own.
-_TOGETHER = (("tasks", "rows"), ("pack.copy", "pack.turn"))
-
-
-def _together(symbol: str) -> tuple[str, ...]:
-    """The symbols that are compiled with one."""
-    dtype, function, detail = _parsed(symbol)
-    name = f"{function}.{detail}" if detail else function
-    names = next((group for group in _TOGETHER if name in group), (name,))
-    return tuple(f"fnad.matrix.{dtype}.{name}" for name in names)
-
-
-@once
-def _compiled(symbols: tuple[str, ...]) -> CompiledModule:
-    recipe = PLAIN if _parsed(symbols[0])[1] == "tasks" else VECTOR_CODE
-    return CompiledModule(known_code(" ".join(symbols), lambda: text_of(symbols), recipe))
+    recipe = PLAIN if _parsed(symbol)[1] == "products" else VECTOR_CODE
+    compiled = CompiledModule(known_code(symbol, lambda: text_of(symbol), recipe))
+    _KEPT.append(compiled)
+    return compiled.address(symbol)
 
 
 _PARAMETERS = {
     "tile": TILE,
     "pack": PACK,
+    "gather": PACK,
     "dots": DOTS,
     "lines": LINES,
-    "tasks": RANGE,
-    "rows": RANGE,
+    "products": RANGE,
 }
 
 
@@ -83,26 +68,25 @@ def _parsed(symbol: str) -> tuple[str, str, str]:
     return dtype, function, detail
 
 
-def text_of(symbols: Sequence[str]) -> str:
-    """Functions ``fnad.matrix.<dtype>.<function>`` of one dtype as LLVM IR."""
-    dtype, function, _ = _parsed(symbols[0])
+def text_of(symbol: str) -> str:
+    """The function ``fnad.matrix.<dtype>.<function>`` as LLVM IR."""
+    dtype, function, detail = _parsed(symbol)
     variant, module = Variant(_dtype(dtype)), Module()
     shape = shape_of(variant)
-    if function in ("tasks", "rows"):
-        Driver(module, variant, shape).emit()
-        return module.text()
-    for symbol in symbols:
-        _, function, detail = _parsed(symbol)
-        if function == "tile":
-            rows, _, strided = detail.partition(".")
-            Tile(module, variant, shape, int(rows)).emit(symbol, strided=bool(strided))
-        elif function == "pack":
-            Packing(module, variant, shape.packed_lanes).emit(symbol, detail)
-        elif function == "dots":
-            rows, _, columns = detail.partition("x")
-            emit_dots(module, symbol, variant, (int(rows), int(columns)), shape.lanes)
-        else:
-            emit_lines(module, symbol, variant)
+    if function == "tile":
+        rows, _, strided = detail.partition(".")
+        Tile(module, variant, shape, int(rows)).emit(symbol, strided=bool(strided))
+    elif function == "pack":
+        Packing(module, variant, shape.packed_lanes).emit(symbol)
+    elif function == "gather":
+        Packing(module, variant, shape.packed_lanes).emit_gathering(symbol)
+    elif function == "dots":
+        rows, _, columns = detail.partition("x")
+        emit_dots(module, symbol, variant, (int(rows), int(columns)), shape.lanes)
+    elif function == "lines":
+        emit_lines(module, symbol, variant)
+    else:
+        Driver(module, variant, shape).emit(symbol)
     return module.text()
 
 

@@ -43,14 +43,23 @@ class Packing:
         self.variant = variant
         self.lanes = lanes
 
-    def emit(self, name: str, way: str) -> None:
-        """Define ``name``.
-
-        ``way`` says for which strides: ``copy`` if rows are neighbours (``row`` is 1), ``turn`` if
-        columns are (``step`` is 1), ``gather`` for any.
-        """
+    def emit(self, name: str) -> None:
+        """Define ``name``, for operands whose rows or columns are neighbours."""
         f = Function(self.module, name, PARAMETERS, linkage="")
-        {"copy": self._copy, "turn": self._turn, "gather": self._gather}[way](f)
+        copy, turn, after = f.fresh("copy"), f.fresh("turn"), f.fresh("end")
+        f.branch(Int(f, "%row").equals(1), copy, turn)
+        for label, write in ((copy, self._copy), (turn, self._turn)):
+            f.label(label)
+            write(f)
+            f.jump(after)
+        f.label(after)
+        f.ret()
+        self.module.add(f)
+
+    def emit_gathering(self, name: str) -> None:
+        """Define ``name``, for operands with any strides."""
+        f = Function(self.module, name, PARAMETERS, linkage="")
+        self._gather(f)
         f.ret()
         self.module.add(f)
 

@@ -99,7 +99,8 @@ class Schedule:
             room_b = columns * self.depth + shape.lanes * shape.columns
         return (self.room_a() + room_b) * self.variant.compute.itemsize
 
-    def fields(self) -> dict[str, int]:
+    def fields(self, by_rows: bool) -> dict[str, int]:
+        """The record's numbers; ranges that are computed are of rows or of tasks."""
         p = self.product
         return {
             "m": p.m, "n": p.n, "k": p.k,
@@ -109,8 +110,8 @@ class Schedule:
             "dots": self.dots, "accumulate": p.accumulate, "part": self.part,
             "task.rows": self.task_rows, "task.columns": self.task_columns,
             "row.blocks": self.row_blocks, "column.blocks": self.column_blocks,
-            "swapped": self.swapped, "room.a": self.room_a(), "batch.axes": len(p.batch),
-            "batch.count": math.prod(p.batch),
+            "by.rows": by_rows, "swapped": self.swapped, "room.a": self.room_a(),
+            "batch.axes": len(p.batch), "batch.count": math.prod(p.batch),
         }  # fmt: skip
 
     def batch_fields(self) -> list[tuple[int, int, int, int]]:
@@ -144,7 +145,7 @@ class Schedule:
             name = f"{slot}.strided"
         if slot.startswith("pack"):
             row, step = p.a[-2:] if slot == "pack.a" else p.b[:-3:-1]
-            name = "pack.copy" if row == 1 else "pack.turn" if step == 1 else "pack.gather"
+            name = "pack" if 1 in (row, step) else "gather"
         return f"{self.variant.prefix}.{name}"
 
     def _packing(self) -> dict[str, bool]:
