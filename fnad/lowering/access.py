@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import Any
 
 from fnad.lowering.expr import Expr
@@ -26,102 +27,118 @@ from fnad.lowering.plan import (
 from fnad.lowering.walk import loads
 
 
-@dataclass(slots=True)
 class Access:
-    """The buffers that a node reads and writes, schedules inside it included."""
+    """The buffers that a node reads and writes, schedules inside it included; never changed."""
 
-    reads: set[int] = field(default_factory=set)
-    writes: set[int] = field(default_factory=set)
+    __slots__ = ("reads", "touched", "writes")
+
+    def __init__(
+        self,
+        reads: AbstractSet[int] = frozenset(),
+        writes: AbstractSet[int] = frozenset(),
+    ) -> None:
+        self.reads, self.writes = reads, writes
+        self.touched = reads | writes
 
     def conflicts(self, later: Access) -> bool:
         """Whether ``later`` must stay behind."""
-        return not (
-            self.writes.isdisjoint(later.reads)
-            and self.writes.isdisjoint(later.writes)
-            and self.reads.isdisjoint(later.writes)
-        )
+        return not (self.writes.isdisjoint(later.touched) and self.reads.isdisjoint(later.writes))
 
-    def add(self, other: Access) -> None:
-        self.reads |= other.reads
-        self.writes |= other.writes
+    def joined(self, other: Access) -> Access:
+        """What two nodes read and write."""
+        return Access(self.reads | other.reads, self.writes | other.writes)
 
 
 def kernel_exprs(kernel: Kernel) -> list[Expr]:
     """All expressions of a kernel."""
-    return [r.value for r in kernel.reductions] + [e for s in kernel.stores for e in store_parts(s)]
+    exprs = [r.value for r in kernel.reductions]
+    for s in kernel.stores:
+        exprs += store_parts(s)
+    return exprs
 
 
 def node_bodies(node: Node) -> tuple[Sequence[Node], ...]:
     """The schedules inside a node."""
-    if isinstance(node, For):
-        return (node.body,)
-    if isinstance(node, While):
-        return (node.condition, node.body)
-    if isinstance(node, Group):
-        return ([member.node for member in node.members],)
-    return node.branches if isinstance(node, Branch) else ()
+    found = _BODIES.get(type(node))
+    return () if found is None else found(node)
+
+
+_BODIES: Mapping[type, Callable[[Any], tuple[Sequence[Node], ...]]] = {
+    For: lambda node: (node.body,),
+    While: lambda node: (node.condition, node.body),
+    Branch: lambda node: node.branches,
+    Group: lambda node: ([member.node for member in node.members],),
+}
 
 
 def with_bodies(node: Node, change: Callable[[Sequence[Node]], Iterable[Node]]) -> Node:
     """A loop or branch with its schedules changed; other nodes as they are."""
+    if type(node) not in _NESTING:
+        return node
     if isinstance(node, For):
         return replace(node, body=tuple(change(node.body)))
     if isinstance(node, While):
         return replace(node, condition=tuple(change(node.condition)), body=tuple(change(node.body)))
-    if isinstance(node, Branch):
-        return replace(node, branches=tuple(tuple(change(b)) for b in node.branches))
-    return node
+    assert isinstance(node, Branch)
+    return replace(node, branches=tuple(tuple(change(b)) for b in node.branches))
+
+
+_NESTING = frozenset({For, While, Branch})
 
 
 def own_access(node: Node) -> Access:
     """What a node itself reads and writes, without the schedules inside it."""
-    if isinstance(node, (Kernel, Contraction)):
-        if node.touched is None:  # every pass asks again
-            touched = _OWN[type(node)](node)
-            object.__setattr__(node, "touched", touched)
-        assert node.touched is not None
-        reads, writes = node.touched
-    else:
-        reads, writes = _OWN.get(type(node), _nothing)(node)
-    return Access(set(reads), set(writes))
+    if type(node) is Kernel or type(node) is Contraction:
+        found = node.access
+        if found is None:  # every pass asks again
+            found = _OWN[type(node)](node)
+            node.access = found
+        return found
+    own = _OWN.get(type(node))
+    return _NOTHING if own is None else own(node)
 
 
-def _of_kernel(node: Kernel) -> tuple[set[int], set[int]]:
+_NOTHING = Access()
+
+
+def _of_kernel(node: Kernel) -> Access:
+    writes = {s.buffer for s in node.stores}
     combined = {s.buffer for s in node.stores if s.combine is not None}
-    return _loaded(kernel_exprs(node)) | combined, {s.buffer for s in node.stores}
+    return Access(_loaded(kernel_exprs(node)) | combined, writes)
 
 
-def _of_contraction(node: Contraction) -> tuple[set[int], set[int]]:
-    indices = _loaded([node.left.offset, node.right.offset, node.out.offset])
-    old = {node.out.buffer} if node.accumulate else set()
-    return {node.left.buffer, node.right.buffer} | indices | old, {node.out.buffer}
+def _of_contraction(node: Contraction) -> Access:
+    out = {node.out.buffer}
+    reads = _loaded([node.left.offset, node.right.offset, node.out.offset])
+    reads |= {node.left.buffer, node.right.buffer}
+    return Access(reads | out if node.accumulate else reads, out)
 
 
-def _nothing(node: Node) -> tuple[set[int], set[int]]:
-    return set(), set()
-
-
-_OWN: dict[type, Callable[[Any], tuple[set[int], set[int]]]] = {
+_OWN: dict[type, Callable[[Any], Access]] = {
     Kernel: _of_kernel,
     Contraction: _of_contraction,
-    Accumulate: lambda node: ({node.source}, {node.out}),
-    Sort: lambda node: (set(node.sources), set(node.outs)),
-    Copy: lambda node: (
-        {node.source} | _loaded([node.source_offset, node.out_offset]),
-        {node.out},
+    Accumulate: lambda node: Access({node.source}, {node.out}),
+    Sort: lambda node: Access(set(node.sources), set(node.outs)),
+    Copy: lambda node: Access(
+        {node.source} | _loaded([node.source_offset, node.out_offset]), {node.out}
     ),
-    While: lambda node: ({node.predicate}, set()),
-    Branch: lambda node: ({node.index}, set()),
+    While: lambda node: Access({node.predicate}),
+    Branch: lambda node: Access({node.index}),
 }
 
 
 def access(node: Node) -> Access:
     """What a node reads and writes, schedules inside it included."""
-    total = own_access(node)
-    for body in node_bodies(node):
+    own, bodies = own_access(node), node_bodies(node)
+    if not bodies:
+        return own
+    reads, writes = set(own.reads), set(own.writes)
+    for body in bodies:
         for inner in body:
-            total.add(access(inner))
-    return total
+            found = access(inner)
+            reads |= found.reads
+            writes |= found.writes
+    return Access(reads, writes)
 
 
 def touched_bytes(kernel: Kernel, buffers: Mapping[int, Buffer]) -> int:
@@ -146,8 +163,7 @@ def count_uses(body: Iterable[Node]) -> Counter[int]:
     stack = list(body)
     while stack:
         node = stack.pop()
-        own = own_access(node)
-        uses.update(own.reads | own.writes)
+        uses.update(own_access(node).touched)
         for inner in node_bodies(node):
             stack.extend(inner)
     return uses

@@ -14,65 +14,63 @@ Intervals = dict[int, tuple[int, int]]
 ALIGNMENT = 64
 # Buffers of at most this many bytes are placed by linear scan, the others each into the best gap.
 _SMALL = 4096
-# A program's time is divided into so many periods, to find those that live at the same time.
+# A program's time is divided into periods, to find those that live at the same time: as many as
+# keep the work even between noting a buffer in its periods and looking through one.
 _PERIODS = 512
-
-
-@dataclass(slots=True)
-class _Use:
-    """Where a buffer is used: the interval, and the loops that hold every use so far."""
-
-    first: int
-    last: int
-    loops: tuple[int, ...]
+_LARGE_IN_PERIOD = 8
 
 
 @dataclass(slots=True)
 class _Lifetimes:
+    """Where buffers are used: the interval, and the loops that hold every use so far."""
+
     position: int = 0
-    uses: dict[int, _Use] = field(default_factory=dict)
-    loops: dict[int, tuple[int, int]] = field(default_factory=dict)
-    outside: dict[int, set[int]] = field(default_factory=dict)
+    first: dict[int, int] = field(default_factory=dict)
+    last: dict[int, int] = field(default_factory=dict)
+    inside: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    # Loops that hold some uses of a buffer but not all: its value must survive all turns.
+    across: dict[int, set[int]] = field(default_factory=dict)
+    ends: dict[int, int] = field(default_factory=dict)  # of loops, by their positions
 
     def walk(self, body: Sequence[Node], loops: tuple[int, ...]) -> None:
         for node in body:
             start = self.position
             self.position += 1
-            inside = loops
-            if isinstance(node, (For, While)):
-                inside = (*loops, start)
+            is_loop = isinstance(node, (For, While))
+            inside = (*loops, start) if is_loop else loops
             # The predicate of a loop is read on every turn: it is used inside.
-            own = access(node) if isinstance(node, Group) else own_access(node)
-            for number in own.reads | own.writes:
+            is_group = isinstance(node, Group)
+            for number in (access(node) if is_group else own_access(node)).touched:
                 self.note(number, start, inside)
-            for inner in () if isinstance(node, Group) else node_bodies(node):
+            for inner in () if is_group else node_bodies(node):
                 self.walk(inner, inside)
-            if isinstance(node, (For, While)):
-                self.loops[start] = (start, self.position)
+            if is_loop:
+                self.ends[start] = self.position
                 self.position += 1
 
     def note(self, number: int, position: int, loops: tuple[int, ...]) -> None:
-        use = self.uses.get(number)
-        if use is None:
-            self.uses[number] = _Use(position, position, loops)
-            self.outside[number] = set()
+        self.last[number] = position
+        if number not in self.first:
+            self.first[number] = position
+            self.inside[number] = loops
             return
-        use.last = position
+        shared = self.inside[number]
+        if shared == loops:
+            return
         common = 0
-        while common < min(len(loops), len(use.loops)) and loops[common] == use.loops[common]:
+        while common < min(len(loops), len(shared)) and loops[common] == shared[common]:
             common += 1
-        # A loop that holds some uses but not all: the value must survive the whole loop.
-        self.outside[number] |= {*loops[common:], *use.loops[common:]}
-        use.loops = use.loops[:common]
+        self.across.setdefault(number, set()).update(loops[common:], shared[common:])
+        self.inside[number] = shared[:common]
 
     def intervals(self) -> Intervals:
-        result = {}
-        for number, use in self.uses.items():
-            first, last = use.first, use.last
-            for loop in self.outside[number]:
-                first = min(first, self.loops[loop][0])
-                last = max(last, self.loops[loop][1])
-            result[number] = (first, last)
+        result = {number: (first, self.last[number]) for number, first in self.first.items()}
+        for number, loops in self.across.items():
+            first, last = result[number]
+            result[number] = (
+                min(first, *loops),
+                max(last, *[self.ends[loop] for loop in loops]),
+            )
         return result
 
 
@@ -95,10 +93,12 @@ def place(buffers: Sequence[Buffer], body: Sequence[Node]) -> tuple[tuple[Buffer
     offsets |= small
     used = [b for b in buffers if b.role != "temp" or b.number in intervals]
     return tuple(
-        replace(b, offset=offsets[b.number], lifetime=intervals[b.number])
-        if b.number in offsets
-        else (replace(b, role="local") if b.number in inside else b)
-        for b in used
+        [
+            Buffer(b.number, b.shape, b.dtype, b.role, offsets[b.number], intervals[b.number])
+            if b.number in offsets
+            else (replace(b, role="local") if b.number in inside else b)
+            for b in used
+        ]
     ), arena
 
 
@@ -107,9 +107,10 @@ def local_buffers(body: Sequence[Node]) -> set[int]:
     found: set[int] = set()
     for node in body:
         if isinstance(node, Group):
-            found |= set(node.locals)
-        for inner in node_bodies(node):
-            found |= local_buffers(inner)
+            found.update(node.locals)
+        else:
+            for inner in node_bodies(node):
+                found |= local_buffers(inner)
     return found
 
 
@@ -135,10 +136,11 @@ class _Placed:
 
     def __init__(self, lives: Sequence[tuple[int, int]]) -> None:
         span = max((last for _, last in lives), default=0) + 1
-        self.width = -(-span // _PERIODS)
+        count = min(_PERIODS, 1 + len(lives) // _LARGE_IN_PERIOD)
+        self.width = -(-span // count)
         self.all: list[tuple[tuple[int, int], tuple[int, int]]] = []
         self.periods: list[list[tuple[tuple[int, int], tuple[int, int]]]] = [
-            [] for _ in range(_PERIODS)
+            [] for _ in range(count)
         ]
 
     def add(self, place: tuple[int, int], life: tuple[int, int]) -> None:

@@ -32,6 +32,7 @@ BOOL = np.dtype(np.bool_)
 _INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
 
 
+@functools.lru_cache(maxsize=4096)
 def axis(number: int, extent: int) -> Expr:
     """A loop variable that runs over ``range(extent)``."""
     return make("axis", (), INT64, (number, extent), (0, max(extent - 1, 0)))

@@ -10,9 +10,9 @@ slab of what any of them writes.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, NamedTuple
 
 from fnad.lowering.access import (
     Access,
@@ -33,7 +33,7 @@ from fnad.lowering.plan import (
     Member,
     Node,
 )
-from fnad.lowering.walk import postorder
+from fnad.lowering.walk import below
 
 # Buffers that fit the first cache together gain nothing from being worked through in blocks.
 _WORTHWHILE_BYTES = 1 << 14
@@ -57,8 +57,7 @@ _EARLY_BYTES = 1 << 18
 _CANDIDATES = 12
 
 
-@dataclass(frozen=True, slots=True)
-class _Touch:
+class _Touch(NamedTuple):
     """Elements that a node touches in one task: ``sum(stride * index)`` plus ``low .. high``.
 
     ``tasks`` are the axes of the task number, outermost first, as pairs of extent and stride;
@@ -99,11 +98,10 @@ class _Touch:
         return left == 1 and low >= 0 and high < slab
 
 
-def _kernel_touches(kernel: Kernel) -> Iterator[_Touch]:
-    for e in loads(kernel_exprs(kernel)):
-        yield _touch(e.attr, e.args[0], kernel)
-    for s in kernel.stores:
-        yield _touch(s.buffer, s.offset, kernel)
+def _kernel_touches(kernel: Kernel) -> list[_Touch]:
+    places = [(e.attr, e.args[0]) for e in loads(kernel_exprs(kernel))]
+    places += [(s.buffer, s.offset) for s in kernel.stores]
+    return [_touch(number, offset, kernel) for number, offset in places]
 
 
 def _touch(buffer: int, offset: Expr, kernel: Kernel) -> _Touch:
@@ -115,16 +113,16 @@ def _touch(buffer: int, offset: Expr, kernel: Kernel) -> _Touch:
     for term, c in terms.items():
         if term is task or term.op == "counter":
             continue
-        if term.bounds is None or task in postorder([term]):
+        if term.bounds is None or (term.args and task in below(term)):
             return _Touch(buffer, None)
         ends = (c * term.bounds[0], c * term.bounds[1])
         low, high = low + min(ends), high + max(ends)
     return _Touch(buffer, ((kernel.axes[0][1], terms.get(task, 0)),), low, high, base)
 
 
-def _contraction_touches(c: Contraction) -> Iterator[_Touch]:
-    for matrix, rows, columns in ((c.left, c.m, c.k), (c.right, c.k, c.n), (c.out, c.m, c.n)):
-        yield _matrix_touch(c, matrix, rows, columns)
+def _contraction_touches(c: Contraction) -> list[_Touch]:
+    operands = (c.left, c.m, c.k), (c.right, c.k, c.n), (c.out, c.m, c.n)
+    return [_matrix_touch(c, matrix, rows, columns) for matrix, rows, columns in operands]
 
 
 def _matrix_touch(c: Contraction, matrix: Matrix, rows: int, columns: int) -> _Touch:
@@ -141,44 +139,62 @@ def _matrix_touch(c: Contraction, matrix: Matrix, rows: int, columns: int) -> _T
     return _Touch(matrix.buffer, ((c.m, row),), constant, high)
 
 
-@dataclass(slots=True)
 class _Candidate:
     """A node that may be grouped, with its number of tasks; or several that are."""
 
-    nodes: list[Kernel | Contraction]
-    tasks: list[int]
-    touches: dict[int, list[_Touch]]  # by buffer
-    extent: int
-    access: Access
-    written: set[int]
+    __slots__ = ("_touches", "access", "extent", "lays_out", "nbytes", "nodes", "tasks", "touched")
+
+    def __init__(
+        self,
+        node: Kernel | Contraction,
+        tasks: int,
+        touched: AbstractSet[int],
+        buffers: Mapping[int, Buffer],
+    ) -> None:
+        self.nodes = [node]
+        self.tasks = [tasks]
+        self.extent = tasks
+        self.access = own_access(node)
+        self.touched = touched
+        self.nbytes = sum([buffers[n].nbytes for n in touched])
+        # Whether this only lays elements out anew: that goes with those who read them.
+        self.lays_out = type(node) is Kernel and all(s.value.op == "load" for s in node.stores)
+        self._touches: dict[int, list[_Touch]] | None = None
 
     @property
-    def lays_out(self) -> bool:
-        """Whether this only lays elements out anew: that goes with those who read them."""
-        node = self.nodes[0]
-        return (
-            len(self.nodes) == 1
-            and isinstance(node, Kernel)
-            and all(s.value.op == "load" for s in node.stores)
-        )
+    def touches(self) -> dict[int, list[_Touch]]:
+        """What is touched of each buffer of ``touched``."""
+        if self._touches is None:
+            self._touches = {}
+            [node] = self.nodes
+            found = _kernel_touches if isinstance(node, Kernel) else _contraction_touches
+            for t in dict.fromkeys(found(node)):  # type: ignore[arg-type]
+                self._touches.setdefault(t.buffer, []).append(t)
+        return self._touches
+
+    def take(self, new: _Candidate, touches: dict[int, list[_Touch]], extent: int) -> None:
+        """Become a group with another one's nodes, of so many rows."""
+        self.nodes += new.nodes
+        self.tasks += new.tasks
+        self._touches, self.extent = touches, extent
+        self.access = self.access.joined(new.access)
+        self.touched = self.touched | new.touched
+        self.nbytes += new.nbytes
+        self.lays_out = False
 
 
-def _candidate(node: Node, found: Access) -> _Candidate | None:
+def _candidate(node: Node, buffers: Mapping[int, Buffer]) -> _Candidate | None:
     if isinstance(node, Kernel):
         if node.sequential or not node.axes or any(s.combine for s in node.stores):
             return None
-        tasks, touches = node.axes[0][1], _kernel_touches(node)
-    elif isinstance(node, Contraction):
+        return _Candidate(node, node.axes[0][1], own_access(node).touched, buffers)
+    if isinstance(node, Contraction):
         if not node.batch and not _right_at_hand(node):
             return None
         tasks = math.prod(node.batch) if node.batch else node.m
-        touches = _contraction_touches(node)
-    else:
-        return None
-    by_buffer: dict[int, list[_Touch]] = {}
-    for t in dict.fromkeys(touches):
-        by_buffer.setdefault(t.buffer, []).append(t)
-    return _Candidate([node], [tasks], by_buffer, tasks, found, set(found.writes))
+        touched = {node.left.buffer, node.right.buffer, node.out.buffer}
+        return _Candidate(node, tasks, touched, buffers)
+    return None
 
 
 def _right_at_hand(c: Contraction) -> bool:
@@ -202,58 +218,85 @@ class _Grouping:
         self.last_write: dict[int, int] = {}
         self.last_touch: dict[int, int] = {}
         self.free: dict[int, Access] = {}  # by position
-        self.touched_by_free: dict[int, list[int]] = {}  # positions, by buffer
+        # Positions of entries that are or were free, by the buffers that they read and write.
+        self.free_readers: dict[int, list[int]] = {}
+        self.free_writers: dict[int, list[int]] = {}
         self.pinned: set[int] = set()
 
     def add(self, entry: _Candidate | Node) -> None:
         """Add an entry at the end, or to an earlier one that it may join."""
         found = entry.access if isinstance(entry, _Candidate) else access(entry)
+        position = self._place(entry, found)
+        if position == len(self.entries):
+            self.entries.append(entry)
+            if self._first(found) and self._small(found) and not self._needs_free(found):
+                self._note_free(found, position)
+                return
+        else:
+            if position in self.free:  # it heads a group now
+                self._note(self.free.pop(position), position)
+            self._pin(found, position)
+        self._note(found, position)
+
+    def _first(self, found: Access) -> bool:
+        """Whether a node need not stay behind any that is not free."""
+        return self.last_write.keys().isdisjoint(found.reads) and self.last_touch.keys().isdisjoint(
+            found.writes
+        )
+
+    def _needs_free(self, found: Access) -> bool:
+        """Whether a node must stay behind one that is free, but need not run first."""
+        free, pinned = self.free, self.pinned
+        conflicting = [self.free_writers.get(number, ()) for number in found.touched]
+        conflicting += [self.free_readers.get(number, ()) for number in found.writes]
+        return any(p in free and p not in pinned for some in conflicting for p in some)
+
+    def _note_free(self, found: Access, position: int) -> None:
+        self.free[position] = found
+        for number in found.reads:
+            self.free_readers.setdefault(number, []).append(position)
+        for number in found.writes:
+            self.free_writers.setdefault(number, []).append(position)
+
+    def _pin(self, found: Access, position: int) -> None:
+        """Let what is free behind ``position``, and shares memory with ``found``, run first."""
+        for number in found.touched:
+            for positions in (self.free_readers.get(number, ()), self.free_writers.get(number, ())):
+                for other in reversed(positions):
+                    if other <= position:
+                        break
+                    if other in self.free:
+                        self.pinned.add(other)
+
+    def _place(self, entry: _Candidate | Node, found: Access) -> int:
+        """The position of the entry that this one has joined, or one behind the last."""
+        end = len(self.entries)
+        if not isinstance(entry, _Candidate) or entry.lays_out or entry.nbytes < _WORTHWHILE_BYTES:
+            return end
         barrier = max(
             [self.last_write.get(n, -1) for n in found.reads]
             + [self.last_touch.get(n, -1) for n in found.writes],
             default=-1,
         )
-        position = self._place(entry, barrier)
-        if position == len(self.entries):
-            self.entries.append(entry)
-            if barrier < 0 and self._small(found) and not self._needs_free(found):
-                self.free[position] = found
-                for number in found.reads | found.writes:
-                    self.touched_by_free.setdefault(number, []).append(position)
-                return
-        elif position in self.free:  # it heads a group now
-            self._note(self.free.pop(position), position)
-        for number in found.reads | found.writes:
-            for other in self.touched_by_free.get(number, ()):
-                if other > position and other in self.free:
-                    self.pinned.add(other)
-        self._note(found, position)
-
-    def _needs_free(self, found: Access) -> bool:
-        """Whether a node must stay behind one that is free, but need not run first."""
-        return any(
-            other in self.free and other not in self.pinned and self.free[other].conflicts(found)
-            for number in found.reads | found.writes
-            for other in self.touched_by_free.get(number, ())
-        )
-
-    def _place(self, entry: _Candidate | Node, barrier: int) -> int:
-        """The position of the entry that this one has joined, or one behind the last."""
-        end = len(self.entries)
-        if isinstance(entry, _Candidate) and not entry.lays_out:
-            for position in range(end - 1, max(barrier, end - _CANDIDATES, 0) - 1, -1):
-                other = self.entries[position]
-                if not isinstance(other, _Candidate) or position in self.pinned:
-                    continue
-                if self._join(other, entry):
-                    return position
+        for position in range(end - 1, max(barrier, end - _CANDIDATES, 0) - 1, -1):
+            other = self.entries[position]
+            if (
+                isinstance(other, _Candidate)
+                and other.nbytes >= _WORTHWHILE_BYTES
+                and position not in self.pinned
+                and self._join(other, entry)
+            ):
+                return position
         return end
 
     def _note(self, found: Access, position: int) -> None:
-        for number in found.reads | found.writes:
-            self.last_touch[number] = max(position, self.last_touch.get(number, -1))
-        for number in found.writes:
-            self.last_write[number] = max(position, self.last_write.get(number, -1))
+        for noted, numbers in (
+            (self.last_touch, found.touched),
+            (self.last_write, found.writes),
+        ):
+            for number in numbers:
+                if noted.get(number, -1) < position:
+                    noted[number] = position
 
     def ordered(self) -> list[_Candidate | Node]:
         """The entries, those first that are free."""
@@ -261,14 +304,15 @@ class _Grouping:
         return [*(self.entries[i] for i in sorted(self.free)), *rest]
 
     def _join(self, group: _Candidate, new: _Candidate) -> bool:
-        both = group.touches.keys() & new.touches.keys()
+        both = group.touched & new.touched
         if len(group.nodes) >= _MAX_MEMBERS or not self._worthwhile(both):
             return False
-        written = group.written | new.written
+        ours, theirs = group.access.writes, new.access.writes
+        written = ours | theirs
         # Slabs of fewer rows are whole numbers of those that the group's nodes keep to already.
-        touches = {n: new.touches[n] for n in new.touches.keys() & written}
-        for n in group.touches.keys() & written:
-            if n in new.written - group.written or any(t.base for t in touches.get(n, ())):
+        touches = {n: new.touches[n] for n in new.touched & written}
+        for n in group.touched & written:
+            if n not in ours or any(t.base for t in touches.get(n, ())):
                 touches[n] = group.touches[n] + touches.get(n, [])
         extent = self._extent(math.gcd(group.extent, new.extent), touches)
         if extent is None:
@@ -276,17 +320,12 @@ class _Grouping:
         shared = {n: group.touches[n] + new.touches[n] for n in both}
         if not self._worthwhile(_by_rows(shared, extent, self.buffers)):
             return False
-        group.nodes += new.nodes
-        group.tasks += new.tasks
-        group.touches |= new.touches | shared
-        group.extent = extent
-        group.access.add(new.access)
-        group.written = written
+        group.take(new, group.touches | new.touches | shared, extent)
         return True
 
     def _worthwhile(self, buffers: Collection[int]) -> bool:
         """Whether working through buffers row by row spares enough traffic."""
-        return sum(self.buffers[n].nbytes for n in buffers) >= _WORTHWHILE_BYTES
+        return sum([self.buffers[n].nbytes for n in buffers]) >= _WORTHWHILE_BYTES
 
     def _extent(self, limit: int, touches: Mapping[int, list[_Touch]]) -> int | None:
         """The largest number of rows over which all touch only their slabs."""
@@ -308,7 +347,7 @@ class _Grouping:
 
     def _small(self, found: Access) -> bool:
         """Whether a node may run early: what it writes is little to keep."""
-        return sum(self.buffers[n].nbytes for n in found.writes) <= _EARLY_BYTES
+        return sum([self.buffers[n].nbytes for n in found.writes]) <= _EARLY_BYTES
 
     def _grouped(self, entry: _Candidate, uses: Mapping[int, int]) -> Node:
         if len(entry.nodes) == 1:
@@ -320,7 +359,7 @@ class _Grouping:
         first: dict[int, bool] = {}
         for node in entry.nodes:
             own = own_access(node)
-            for number in own.reads | own.writes:
+            for number in own.touched:
                 inside[number] = inside.get(number, 0) + 1
                 first.setdefault(number, number not in own.reads)
         local = tuple(
@@ -384,7 +423,7 @@ def _group_schedule(
     nodes = _Grouping(buffers)
     for node in body:
         inside = with_bodies(node, lambda inner: _group_schedule(inner, buffers, uses))
-        nodes.add(_candidate(inside, access(inside)) or inside)
+        nodes.add(_candidate(inside, buffers) or inside)
     groups = _Grouping(buffers)  # what laid elements out has found its readers
     for entry in nodes.ordered():
         groups.add(entry)

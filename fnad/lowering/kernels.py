@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from fnad.lowering.expr import B, Expr, affine_parts, axis, integer, make
@@ -27,10 +28,11 @@ def build_kernel(
 ) -> Kernel:
     """Make the kernel that runs ``stores`` for every point of ``axes``."""
     roots = [e for s in stores for e in store_parts(s)]
-    reduces = [e for e in postorder(roots, lambda e: not e.reduces) if e.op == "reduce"]
-    if reduces:
+    reduces: list[Expr] = []
+    if any(e.reduces for e in roots):
+        reduces = [e for e in postorder(roots, lambda e: not e.reduces) if e.op == "reduce"]
         named = {e: make("reduced", (), e.dtype, k) for k, e in enumerate(reduces)}
-        stores = _with_parts(stores, rebuild(roots, named.get))
+        stores = _with_parts(stores, rebuild(roots, lambda e: named.get(e) if e.reduces else e))
     reductions = [
         Reduction(e.attr.kind, e.attr.axes, e.args[0], e.attr.accumulator, e.dtype) for e in reduces
     ]
@@ -64,39 +66,41 @@ def remade(kernel: Kernel) -> Kernel:
 
     Before ``[i0<64, i1<8]: %1[8*i0 + i1] = %0[8*i0 + i1]``, after ``[i0<512]: %1[i0] = %0[i0]``.
     """
-    mapping: dict[Expr, Expr] = {}
+    if not (kernel.reductions or kernel.parallel_inner) and _is_one_loop(kernel.axes):
+        return kernel
     values = [r.value for r in kernel.reductions]
-    roots = list(_roots(kernel))
-    axes = _merged(kernel.axes, [*roots, *values], 0, mapping)
+    roots = _roots(kernel)
+    axes, mapping = _merged(kernel.axes, [*roots, *values], 0)
     count, reduced = len(axes), []
     for i, r in enumerate(kernel.reductions):
-        mine = dict(mapping)
-        loops = _merged(r.axes, [r.value], count, mine)
-        values[i] = _renamed([r.value], mine)[0]
+        loops, inner = _merged(r.axes, [r.value], count)
+        [values[i]] = _renamed([r.value], {**mapping, **inner})
         reduced.append(loops)
         count += len(loops)
     made = _with_exprs(kernel, axes, reduced, [*values, *_renamed(roots, mapping)])
-    parallel_inner = _parallel_inner(made.axes, made.reductions)
-    return (
-        made
-        if parallel_inner == made.parallel_inner
-        else replace(made, parallel_inner=parallel_inner)
-    )
+    made.parallel_inner = _parallel_inner(made.axes, made.reductions)
+    return made
 
 
-def _renamed(exprs: list[Expr], mapping: dict[Expr, Expr]) -> list[Expr]:
+def _is_one_loop(axes: Axes) -> bool:
+    return not axes or (len(axes) == 1 and axes[0][0] == 0 and axes[0][1] > 1)
+
+
+def _renamed(exprs: list[Expr], mapping: Mapping[Expr, Expr]) -> list[Expr]:
     if all(old is new for old, new in mapping.items()):
         return exprs
     return rebuild(exprs, mapping.get)
 
 
-def _roots(kernel: Kernel) -> Iterable[Expr]:
-    return (e for s in kernel.stores for e in store_parts(s))
+def _roots(kernel: Kernel) -> list[Expr]:
+    return [e for s in kernel.stores for e in store_parts(s)]
 
 
-def store_parts(store: Store) -> list[Expr]:
+def store_parts(store: Store) -> tuple[Expr, ...]:
     """The expressions of a store."""
-    return [store.offset, store.value] + ([store.when] if store.when is not None else [])
+    if store.when is None:
+        return store.offset, store.value
+    return store.offset, store.value, store.when
 
 
 def _with_parts(stores: Sequence[Store], parts: Iterable[Expr]) -> list[Store]:
@@ -134,8 +138,10 @@ def _without_divisions(kernel: Kernel) -> Kernel:
 
 def _divided_axis(kernel: Kernel) -> tuple[tuple[int, int], int] | None:
     """A loop variable that is divided by a constant which its extent is a multiple of."""
+    roots = [*[r.value for r in kernel.reductions], *_roots(kernel)]
+    if not any(e.divides for e in roots):
+        return None
     axes = {a for loops in (kernel.axes, *(r.axes for r in kernel.reductions)) for a in loops}
-    roots = [*(r.value for r in kernel.reductions), *_roots(kernel)]
     for e in postorder(roots, lambda e: not e.divides):
         if e.op in ("divide", "remainder") and e.args[0].op == "axis":
             variable, divisor = e.args
@@ -166,13 +172,23 @@ def _with_split_axis(kernel: Kernel, old: tuple[int, int], inner: int) -> Kernel
 # -- merging of loops --------------------------------------------------------------------------
 
 
-def _merged(axes: Axes, exprs: Sequence[Expr], first: int, mapping: dict[Expr, Expr]) -> Axes:
+def _merged(axes: Axes, exprs: Sequence[Expr], first: int) -> tuple[Axes, Mapping[Expr, Expr]]:
     """Run neighbouring loops as one wherever every index depends on them as on one.
 
-    Loops are numbered from ``first`` on; ``mapping`` takes what becomes of their variables.
+    Loops are numbered from ``first`` on; returns also what becomes of their variables.
     """
+    forms = tuple(index_forms(exprs)) if len(axes) > 1 else ()
+    return _merged_loops(axes, forms, first)
+
+
+@functools.lru_cache(maxsize=1024)
+def _merged_loops(
+    axes: Axes, forms: tuple[Expr, ...], first: int
+) -> tuple[Axes, Mapping[Expr, Expr]]:
+    """The same by what is read of expressions: their affine forms."""
+    mapping: dict[Expr, Expr] = {}
     merged: list[tuple[Expr, int]] = []  # the innermost variable of each loop, its extent
-    terms: list[dict[Expr, int]] | None = None
+    terms = [affine_parts(form)[0] for form in forms]
     for number, extent in reversed(axes):
         variable = axis(number, extent)
         mapping[variable] = integer(0)
@@ -180,8 +196,6 @@ def _merged(axes: Axes, exprs: Sequence[Expr], first: int, mapping: dict[Expr, E
             continue
         if merged:
             inner, size = merged[-1]
-            if terms is None:
-                terms = [affine_parts(form)[0] for form in index_forms(exprs)]
             if all(t.get(variable, 0) == t.get(inner, 0) * size for t in terms):
                 merged[-1] = inner, size * extent
                 continue
@@ -189,18 +203,29 @@ def _merged(axes: Axes, exprs: Sequence[Expr], first: int, mapping: dict[Expr, E
     merged.reverse()
     for number, (variable, extent) in enumerate(merged, first):
         mapping[variable] = axis(number, extent)
-    return tuple([(number, extent) for number, (_, extent) in enumerate(merged, first)])
+    return tuple([(number, extent) for number, (_, extent) in enumerate(merged, first)]), mapping
+
+
+_FORMS = frozenset({"affine", "axis"})
 
 
 def index_forms(exprs: Sequence[Expr]) -> Iterable[Expr]:
     """The maximal affine forms in expressions."""
-    forms = [e for e in exprs if e.op in ("affine", "axis")]
-    for expr in postorder(exprs):
-        if expr.op == "affine":
-            # A term that is no leaf may hold forms of its own, which postorder finds.
+    forms = {e: None for e in exprs if e.op in _FORMS}
+    seen: set[Expr] = set()
+    stack = list(exprs)
+    while stack:
+        expr = stack.pop()
+        if expr in seen or not expr.args:
             continue
-        forms.extend(a for a in expr.args if a.op in ("affine", "axis"))
-    return dict.fromkeys(forms)
+        seen.add(expr)
+        # A term of a form that is no leaf may hold forms of its own.
+        if expr.op != "affine":
+            for arg in expr.args:
+                if arg.op in _FORMS:
+                    forms[arg] = None
+        stack += expr.args
+    return forms
 
 
 def _parallel_inner(axes: Axes, reductions: Sequence[Reduction]) -> bool:

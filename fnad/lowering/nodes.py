@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -58,10 +59,13 @@ def contract(p: Planner, a: Tensor, b: Tensor) -> Tensor:
     out = p.stored(shape, a.dtype)
     assert out.buffer is not None
     place = Matrix(out.buffer, integer(0), row_major(shape))
-    extents, strides = _batch_axes(batch, [x.strides[:-2] for x in (left, right, place)])
-    left, right, place = (
-        replace(x, strides=(*s, *x.strides[-2:])) for x, s in zip((left, right, place), strides)
-    )
+    extents: tuple[int, ...] = ()
+    if batch:
+        matrices = (left, right, place)
+        extents, strides = _batch_axes(batch, [x.strides[:-2] for x in matrices])
+        left, right, place = (
+            replace(x, strides=(*s, *x.strides[-2:])) for x, s in zip(matrices, strides)
+        )
     p.emit(Contraction(left, right, place, extents, m, n, k, a.dtype, p.origin))
     return out
 
@@ -121,24 +125,26 @@ def repeats(p: Planner, t: Tensor) -> bool:
 
 def in_place(t: Tensor) -> Matrix | None:
     """The (*batch, rows, columns) tensor as strides of the buffer where it lies, if it has such."""
-    index = generic_index(t.shape)
-    value = t.at(index)
+    value = t.at(generic_index(t.shape))
     if value.op == "load" and value.dtype == t.dtype:
-        strides = _strides(value.args[0], index)
-        if strides is not None and _unit_stride(strides[-2:], t.shape[-2:]):
-            terms, constant = affine_parts(value.args[0])
-            rest = {term: c for term, c in terms.items() if term not in index}
-            return Matrix(value.attr, affine(rest, constant), strides)
+        found = _place(value.args[0], t.shape)
+        if found is not None:
+            return Matrix(value.attr, *found)
     return None
 
 
-def _strides(offset: Expr, index: Sequence[Expr]) -> tuple[int, ...] | None:
-    """The strides of an offset that is affine in the index, else None."""
-    terms, _ = affine_parts(offset)
+@functools.lru_cache(maxsize=1024)
+def _place(offset: Expr, shape: tuple[int, ...]) -> tuple[Expr, tuple[int, ...]] | None:
+    """Where matrices begin, and their strides, if those of the offset of an element are regular."""
+    index = generic_index(shape)
+    terms, constant = affine_parts(offset)
     if any(term not in index and term.op != "counter" for term in terms):
         return None
     # An axis of length 1 has no variable; any stride will do.
-    return tuple(terms.get(x, 0) for x in index)
+    strides = tuple([terms.get(x, 0) for x in index])
+    if not _unit_stride(strides[-2:], shape[-2:]):
+        return None
+    return affine({term: c for term, c in terms.items() if term not in index}, constant), strides
 
 
 def _unit_stride(strides: Sequence[int], shape: Sequence[int]) -> bool:

@@ -3,13 +3,16 @@
 A plan is a schedule of nodes. All buffers are dense and row-major, so that an element is named
 by one offset; loops (`For`, `While`) and branches hold further schedules over the same buffers.
 Temporaries live in one arena of ``arena_size`` bytes, each at ``Buffer.offset``.
+
+Nothing here is changed once it is made. What there are thousands of is not declared as frozen all
+the same: frozen dataclasses take three times as long to make.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,8 +22,11 @@ from fnad.lowering.expr import Expr
 from fnad.lowering.interned import leaf_text
 from fnad.lowering.walk import postorder
 
+if TYPE_CHECKING:
+    from fnad.lowering.access import Access
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True, unsafe_hash=True)
 class Origin:
     """Which equation a node came from, for comments in what is printed."""
 
@@ -31,7 +37,7 @@ class Origin:
         return f"{self.primitive}  {self.source.short}" if self.source else self.primitive
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Buffer:
     """A dense row-major array. ``role`` is ``input``, ``constant``, ``output``, ``temp``, or
     ``local`` (a temporary of which a `Group` holds a block at a time).
@@ -46,20 +52,18 @@ class Buffer:
     role: str
     offset: int | None = None
     lifetime: tuple[int, int] | None = None
+    size: int = field(init=False, compare=False, repr=False)
+    nbytes: int = field(init=False, compare=False, repr=False)
 
-    @property
-    def size(self) -> int:
-        return math.prod(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        return self.size * self.dtype.itemsize
+    def __post_init__(self) -> None:
+        self.size = math.prod(self.shape)
+        self.nbytes = self.size * self.dtype.itemsize
 
     def __str__(self) -> str:
         return f"%{self.number}:{short_dtype(self.dtype)}[{','.join(map(str, self.shape))}]"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Reduction:
     """``kind`` over the values of ``value`` for all of ``axes`` (pairs of number and extent).
 
@@ -77,7 +81,7 @@ class Reduction:
     dtype: np.dtype[Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Store:
     """``buffer[offset] = value``; with ``combine``, ``buffer[offset] = combine(old, value)``.
 
@@ -91,11 +95,7 @@ class Store:
     when: Expr | None = None
 
 
-# The buffers that a node reads and writes, kept with it once somebody has asked (`own_access`).
-Touched = tuple[set[int], set[int]]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Kernel:
     """A loop nest: for every point of ``axes``, the reductions, then the stores.
 
@@ -112,10 +112,11 @@ class Kernel:
     parallel_inner: bool = False
     sequential: bool = False
     origin: Origin | None = None
-    touched: Touched | None = field(default=None, init=False, compare=False, repr=False)
+    # What it reads and writes, once somebody has asked (`own_access`).
+    access: Access | None = field(default=None, init=False, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Matrix:
     """A stack of matrices in a buffer: element (*b, i, j) at ``offset`` plus strides (elements).
 
@@ -127,7 +128,7 @@ class Matrix:
     strides: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Contraction:
     """``out[b, i, j] = sum_k left[b, i, k] * right[b, k, j]``: a batch of matrix products.
 
@@ -145,7 +146,8 @@ class Contraction:
     dtype: np.dtype[Any]
     origin: Origin | None = None
     accumulate: bool = False
-    touched: Touched | None = field(default=None, init=False, compare=False, repr=False)
+    # What it reads and writes, once somebody has asked (`own_access`).
+    access: Access | None = field(default=None, init=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,7 @@ class Sort:
     origin: Origin | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Copy:
     """Copy ``size`` elements, ``out[out_offset:] = source[source_offset:]``; they never overlap."""
 

@@ -37,7 +37,15 @@ from fnad.lowering.kernels import build_kernel
 from fnad.lowering.plan import Buffer, Node, Origin, Plan, Store
 from fnad.lowering.products import arrange_products
 from fnad.lowering.splitting import split_reductions
-from fnad.lowering.tensors import Index, Reads, Tensor, generic_index, linear, unravel
+from fnad.lowering.tensors import (
+    Expansion,
+    Index,
+    Part,
+    Tensor,
+    generic_index,
+    linear,
+    unravel,
+)
 
 # Numbers of reduced axes start here while kernels are being built; kernels are renumbered.
 _FIRST_REDUCED_AXIS = 1000
@@ -58,7 +66,7 @@ class Planner:
         self.num_stored = 0
         self.reader: Tensor | None = None
         self.reducing = 0
-        self.reads: Reads = {}
+        self.parts: list[Part] = []
         self.times = 1
         self._next_axis = _FIRST_REDUCED_AXIS
         self._next_counter = 0
@@ -198,13 +206,12 @@ class Planner:
 
     @contextmanager
     def _outside_reductions(self) -> Any:
-        reducing, reader, outside = self.reducing, self.reader, self.start_reads()
-        self.reducing, self.reader = 0, None
+        outside = self.reducing, self.reader, self.parts, self.times
+        self.reducing, self.reader, self.parts, self.times = 0, None, [], 1
         try:
             yield
         finally:
-            self.reducing, self.reader = reducing, reader
-            self.reads, self.times = outside
+            self.reducing, self.reader, self.parts, self.times = outside
 
     def reshape(self, t: Tensor, shape: Sequence[int]) -> Tensor:
         """The same elements in row-major order under another shape; never a copy."""
@@ -320,30 +327,17 @@ class Planner:
 
     # -- what gets a buffer -------------------------------------------------------------------
 
-    def start_reads(self) -> tuple[Reads, int]:
-        """Begin to note what is read anew; returns what to restore afterwards."""
-        outside = self.reads, self.times
-        self.reads, self.times = {}, 1
-        return outside
-
-    def note_read(self, t: Tensor, index: Index, inner: Reads) -> None:
-        """Called by lazy tensors when an element of theirs is read; ``inner`` is what it reads."""
-        times = self.times
-        if times == 1:
-            self.reads.update(inner)
-        else:
-            self.reads.update((read, n * times) for read, n in inner.items())
-        self.reads[t, index] = times
-
     def _settle(self, t: Tensor, shared: bool) -> bool:
         """Store ``t``, or what it reads, where inlining would repeat work.
 
         True if ``t`` is stored because its expression has become too large.
         """
-        if t.stored or t.size == 0:
+        if t.buffer is not None or t.size == 0:
             return False
+        index = generic_index(t.shape)
         for _ in range(8):  # each buffer given may change what is read how often
-            repeated = self._repeated(t)
+            expansion = t.expanded(index)
+            repeated = () if expansion.plain else self._repeated(t, expansion)
             if not repeated:
                 break
             # The smallest first: what reads it may be cheap afterwards. Of equals (a tensor and
@@ -351,7 +345,7 @@ class Planner:
             self.materialize(
                 min(repeated, key=lambda q: (q.size, -cost(q.at(generic_index(q.shape)))))
             )
-        value = t.at(generic_index(t.shape))
+        value = t.at(index)
         large = value.weight > MAX_EXPRESSIONS and operations(value) > MAX_EXPRESSIONS
         if large or (shared and costs_more(value, CHEAP)):
             self.materialize(t)
@@ -366,25 +360,25 @@ class Planner:
             if costs_more(t.at(generic_index(t.shape)), CHEAP if near else CHEAP_FAR):
                 self.materialize(t)
 
-    def _repeated(self, t: Tensor) -> list[Tensor]:
+    def _repeated(self, t: Tensor, expansion: Expansion) -> list[Tensor]:
         """The lazy tensors that ``t`` would compute more often than they have elements.
 
         What a tensor reads stands before it.
         """
-        with self._outside_reductions():
-            reads = t.reads(generic_index(t.shape))
-            if not reads:
-                return []
-            times: dict[Tensor, int] = {}
-            for (q, _), n in reads.items():
-                times[q] = times.get(q, 0) + n
-            return [
-                q
-                for q, n in times.items()
-                if t.size * n > q.size
-                and not q.stored
-                and costs_more(q.at(generic_index(q.shape)), CHEAP)
-            ]
+        size = t.size
+        reads = expansion.odd()
+        if any(q.size == size for q, _ in reads):  # also aligned, perhaps
+            reads = expansion.reads()
+        times: dict[Tensor, int] = {}
+        for (q, _), n in reads.items():
+            times[q] = times.get(q, 0) + n
+        return [
+            q
+            for q, n in times.items()
+            if size * n > q.size
+            and q.buffer is None
+            and costs_more(q.at(generic_index(q.shape)), CHEAP)
+        ]
 
 
 def last_uses(jaxpr: Jaxpr) -> dict[Var, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any
 
@@ -168,7 +169,7 @@ def _with_transposes_before(loop: For, new_buffer: NewBuffer) -> list[Node]:
     return [*kernels, replace(loop, body=tuple(body))]
 
 
-def _to_transpose(c: Contraction, written: set[int]) -> bool:
+def _to_transpose(c: Contraction, written: AbstractSet[int]) -> bool:
     return (
         not c.batch
         and c.right.buffer not in written

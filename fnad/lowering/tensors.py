@@ -17,6 +17,89 @@ if TYPE_CHECKING:
 Index = tuple[Expr, ...]
 # Which elements of which lazy tensors an expression was made of, and how often each is computed.
 Reads = dict[tuple["Tensor", Index], int]
+# An element that an expression reads of a lazy tensor: which, how often, and what that reads.
+Part = tuple["Tensor", Index, int, "Expansion"]
+
+_ZERO = integer(0)
+
+
+class Expansion:
+    """An element of a lazy tensor: its expression, and what of other lazy tensors is in it.
+
+    Most of that is *aligned*: elements at the tensor's own index of others of its size, which
+    are computed once each, and of which nobody asks for more. The rest is ``odd``.
+    """
+
+    __slots__ = ("_odd", "_reads", "expr", "index", "parts", "plain", "size")
+
+    plain: bool  # whether nothing is odd
+
+    def __init__(self, index: Index, size: int, expr: Expr, parts: list[Part]) -> None:
+        self.index = index
+        self.size = size
+        self.expr = expr
+        self.parts = parts
+        self.plain = True
+        for part in parts:
+            if not (part[3].plain and self._aligned(*part)):
+                self.plain = False
+                break
+        self._odd: Reads | None = None
+        self._reads: Reads | None = None
+
+    def _aligned(self, q: Tensor, place: Index, times: int, _: Expansion) -> bool:
+        return times == 1 and q.size == self.size and place == self.index
+
+    def odd(self) -> Reads:
+        """What is read and not aligned, in the order of `reads`."""
+        if self._odd is None:
+            self._odd = {}
+            for part in self.parts:
+                if self._aligned(*part):
+                    inner = part[3]
+                    if not inner.plain:
+                        self._odd.update(inner.odd())
+                else:
+                    _add(self._odd, part)
+        return self._odd
+
+    def reads(self) -> Reads:
+        """What is read, directly and through others; what an element reads stands before it."""
+        if self._reads is None:
+            self._reads = {}
+            for part in self.parts:
+                _add(self._reads, part)
+        return self._reads
+
+
+def _add(reads: Reads, part: Part) -> None:
+    """Add an element that is read, behind all that it reads."""
+    q, place, times, inner = part
+    if inner.plain:
+        below: Reads = {}
+        _add_aligned(below, inner)
+    else:
+        below = inner.reads()
+    if times == 1:
+        reads.update(below)
+    else:
+        reads.update([(read, n * times) for read, n in below.items()])
+    reads[q, place] = times
+
+
+def _add_aligned(reads: Reads, root: Expansion) -> None:
+    """Add what a plain element reads: of a long chain, without keeping it for each link."""
+    opened: set[int] = set()
+    stack = root.parts[::-1]
+    while stack:
+        part = stack.pop()
+        inner = part[3]
+        if id(inner) in opened:
+            reads[part[0], part[1]] = 1
+        else:
+            opened.add(id(inner))
+            stack.append(part)
+            stack += inner.parts[::-1]
 
 
 class Tensor:
@@ -28,7 +111,8 @@ class Tensor:
     """
 
     __slots__ = (
-        "_cache",
+        "_expansions",
+        "_loads",
         "_readers",
         "base",
         "buffer",
@@ -47,17 +131,18 @@ class Tensor:
         dtype: Any,
         element: Callable[[Index], Expr] | None = None,
         buffer: int | None = None,
-        base: Expr | None = None,
+        base: Expr = _ZERO,
     ) -> None:
         self.planner = planner
         self.origin = planner.origin
-        self.shape = tuple(shape)
-        self.size = math.prod(self.shape)
+        self.shape = shape
+        self.size = math.prod(shape)
         self.dtype = np.dtype(dtype)
         self.element = element
         self.buffer = buffer
-        self.base = integer(0) if base is None else base
-        self._cache: dict[Index, tuple[Expr, Reads]] = {}
+        self.base = base
+        self._loads: dict[Index, Expr] = {}
+        self._expansions: dict[Index, Expansion] = {}
         self._readers: set[Tensor] = set()
 
     @property
@@ -70,46 +155,56 @@ class Tensor:
 
     def at(self, index: Any) -> Expr:
         """The element at ``index``, a tuple of int64 expressions inside the shape."""
-        if type(index) is not tuple or index not in self._cache:
-            index = tuple([i if isinstance(i, Expr) else integer(i) for i in index])
         if self.buffer is not None:
-            offset = linear(index, self.shape)
-            if self.base is not integer(0):
-                offset = self.base + offset
-            return load(self.buffer, offset, self.dtype)
-        expr, reads = self._expanded(index)
-        planner = self.planner
+            known = self._loads.get(index) if type(index) is tuple else None
+            return self._load(_exprs(index)) if known is None else known
+        found = self._expansions.get(index) if type(index) is tuple else None
+        if found is None:
+            index = _exprs(index)
+            found = self.expanded(index)
+        expr, planner = found.expr, self.planner
         if expr.reduces and planner.reducing:
             # Loops of reductions do not nest: the inner one gets a buffer.
             planner.materialize(self)
-            return self.at(index)
+            return self._load(index)
         if planner.reader is not None:
             if expr.op != "constant":
-                planner.note_read(self, index, reads)
+                planner.parts.append((self, index, planner.times, found))
             self._readers.add(planner.reader)
         return expr
 
+    def _load(self, index: Index) -> Expr:
+        assert self.buffer is not None
+        offset = linear(index, self.shape)
+        if self.base is not _ZERO:
+            offset = self.base + offset
+        found = self._loads[index] = load(self.buffer, offset, self.dtype)
+        return found
+
     def reads(self, index: Index) -> Reads:
         """What `at` inlines at ``index`` of other lazy tensors, directly and through others."""
-        return self._expanded(index)[1]
+        return self.expanded(index).reads()
 
-    def _expanded(self, index: Index) -> tuple[Expr, Reads]:
-        """An element and what it reads; kept until something that it inlines gets a buffer."""
-        found = self._cache.get(index)
+    def expanded(self, index: Index) -> Expansion:
+        """An element of a lazy tensor; kept until something that it inlines gets a buffer."""
+        found = self._expansions.get(index)
         if found is not None:
             return found
         assert self.element is not None
         planner = self.planner
-        outside, reader, stored = planner.start_reads(), planner.reader, planner.num_stored
-        planner.reader = self
+        outside = planner.parts, planner.times, planner.reader
+        stored = planner.num_stored
+        parts: list[Part] = []
+        planner.parts, planner.times, planner.reader = parts, 1, self
         try:
-            expr = B.convert(self.element(index), self.dtype)
-            found = expr, planner.reads
+            expr = self.element(index)
+            if expr.dtype is not self.dtype:
+                expr = B.convert(expr, self.dtype)
         finally:
-            planner.reads, planner.times = outside
-            planner.reader = reader
+            planner.parts, planner.times, planner.reader = outside
+        found = Expansion(index, self.size, expr, parts)
         if planner.num_stored == stored:
-            self._cache[index] = found
+            self._expansions[index] = found
         return found
 
     def store_at(self, buffer: int, base: Expr) -> None:
@@ -118,9 +213,14 @@ class Tensor:
         stale = [self]
         while stale:
             t = stale.pop()
-            t._cache.clear()
+            t._expansions.clear()
             stale += t._readers
             t._readers.clear()
+
+
+def _exprs(index: Any) -> Index:
+    """An index of expressions and integers as one of expressions."""
+    return tuple([i if isinstance(i, Expr) else integer(i) for i in index])
 
 
 @functools.lru_cache(maxsize=1024)
@@ -151,6 +251,7 @@ def linear(index: Index, shape: tuple[int, ...]) -> Expr:
     return affine(terms, constant)
 
 
+@functools.lru_cache(maxsize=4096)
 def unravel(offset: Expr, shape: tuple[int, ...]) -> Index:
     """The index of a row-major offset that is inside ``shape``."""
     index = []

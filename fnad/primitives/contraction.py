@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -172,16 +172,14 @@ def _(args, batched, axis, *, dimension_numbers, preferred_element_type):
 
 @dot_general_p.lower
 def _(p, a, b, *, dimension_numbers, preferred_element_type):
-    (a_contract, b_contract), (a_batch, b_batch) = dimension_numbers
-    a_free = _free(len(a.shape), a_contract, a_batch)
-    b_free = _free(len(b.shape), b_contract, b_batch)
+    shape, left, right = _matrices(a.shape, b.shape, dimension_numbers)
     result = preferred_element_type or a.dtype
-    shape = (*_sizes(a.shape, a_batch), *_sizes(a.shape, a_free), *_sizes(b.shape, b_free))
     wide = _accumulator(a.dtype, preferred_element_type)
-    left = _as_matrices(p, _converted(p, a, wide), (a_batch, a_free, a_contract))
-    right = _as_matrices(p, _converted(p, b, wide), (b_batch, b_contract, b_free))
-    product = p.reshape(p.contract(left, right), shape)
-    return _converted(p, product, result)
+    product = p.contract(
+        _as_matrices(p, _converted(p, a, wide), left),
+        _as_matrices(p, _converted(p, b, wide), right),
+    )
+    return _converted(p, p.reshape(product, shape), result)
 
 
 def _converted(p: Any, x: Any, dtype: np.dtype[Any]) -> Any:
@@ -190,34 +188,75 @@ def _converted(p: Any, x: Any, dtype: np.dtype[Any]) -> Any:
     return p.compute(x.shape, dtype, lambda index: p.b.convert(x.at(index), dtype))
 
 
-def _as_matrices(p: Any, x: Any, groups: tuple[Axes, Axes, Axes]) -> Any:
+class _Arrangement(NamedTuple):
+    """How a tensor becomes one of shape ``matrix``, (*batch, rows, columns).
+
+    Either its axes are put into the order that ``inverse`` undoes, which gives ``ordered``, and
+    are then joined; or, if the axes of rows and those of columns are neighbours each, it is
+    reshaped to ``joined``, of which entry ``k`` of ``places`` is the axis of the matrix that its
+    axis ``k`` is. ``whole`` if no axes are joined.
+    """
+
+    matrix: tuple[int, ...]
+    ordered: tuple[int, ...]
+    inverse: Axes
+    joined: tuple[int, ...]
+    places: Axes
+    whole: bool
+
+
+@lru_cache(maxsize=1024)
+def _matrices(
+    a_shape: tuple[int, ...], b_shape: tuple[int, ...], dimension_numbers: Numbers
+) -> tuple[tuple[int, ...], _Arrangement, _Arrangement]:
+    """The shape of a product, and how its operands become matrices."""
+    (a_contract, b_contract), (a_batch, b_batch) = dimension_numbers
+    a_free = _free(len(a_shape), a_contract, a_batch)
+    b_free = _free(len(b_shape), b_contract, b_batch)
+    shape = (*_sizes(a_shape, a_batch), *_sizes(a_shape, a_free), *_sizes(b_shape, b_free))
+    left = _arrangement(a_shape, (a_batch, a_free, a_contract))
+    return shape, left, _arrangement(b_shape, (b_batch, b_contract, b_free))
+
+
+def _arrangement(shape: tuple[int, ...], groups: tuple[Axes, Axes, Axes]) -> _Arrangement:
+    batch = groups[0]
+    runs: list[list[Axes]] = [[(axis,)] for axis in batch]
+    runs += [_runs(groups[1]), _runs(groups[2])]
+    rows, columns = (math.prod(_sizes(shape, group)) for group in groups[1:])
+    matrix = (*_sizes(shape, batch), rows, columns)
+    if any(len(group) > 1 for group in runs):
+        order = tuple(axis for group in groups for axis in group)
+        return _Arrangement(matrix, _sizes(shape, order), invert_permutation(order), (), (), False)
+    in_memory = sorted((run, which) for which, group in enumerate(runs) for run in group)
+    joined = tuple(math.prod(_sizes(shape, run)) for run, _ in in_memory)
+    whole = all(len(run) == 1 for run, _ in in_memory)
+    return _Arrangement(matrix, (), (), joined, tuple(which for _, which in in_memory), whole)
+
+
+def _as_matrices(p: Any, x: Any, how: _Arrangement) -> Any:
     """Arrange a tensor as (*batch, rows, columns), the last two each a group of its axes.
 
     If the axes of each group are neighbours, they are joined and the result is read through
     strides, where the tensor lies if that is possible. Otherwise a kernel over all axes puts
     them in order: unlike one over rows and columns it needs no division to find its element.
     """
-    batch = groups[0]
-    runs: list[list[Axes]] = [[(axis,)] for axis in batch]
-    runs += [_runs(groups[1]), _runs(groups[2])]
-    rows, columns = (math.prod(_sizes(x.shape, group)) for group in groups[1:])
-    matrix = (*_sizes(x.shape, batch), rows, columns)
-    if any(len(group) > 1 for group in runs):
-        order = tuple(axis for group in groups for axis in group)
-        inverse = invert_permutation(order)
-        shape = _sizes(x.shape, order)
-        ordered = p.compute(shape, x.dtype, lambda index: x.at(tuple(index[i] for i in inverse)))
-        joined = p.reshape(ordered, matrix)
-        return joined if p.in_place(joined) else p.reshape(p.materialize(ordered), matrix)
-    in_memory = sorted((run, which) for which, group in enumerate(runs) for run in group)
+    if how.inverse:
+        ordered = p.compute(
+            how.ordered, x.dtype, lambda index: x.at(tuple([index[i] for i in how.inverse]))
+        )
+        joined = p.reshape(ordered, how.matrix)
+        return joined if p.in_place(joined) else p.reshape(p.materialize(ordered), how.matrix)
 
     def arranged() -> Any:
-        joined = p.reshape(x, tuple(math.prod(_sizes(x.shape, run)) for run, _ in in_memory))
-        places = tuple(which for _, which in in_memory)
-        return p.compute(matrix, x.dtype, lambda index: joined.at(tuple(index[k] for k in places)))
+        joined = p.reshape(x, how.joined)
+        if joined.stored and joined.shape == how.matrix and how.places == tuple(range(joined.ndim)):
+            return joined
+        return p.compute(
+            how.matrix, x.dtype, lambda index: joined.at(tuple([index[k] for k in how.places]))
+        )
 
     lazy = arranged()
-    if p.in_place(lazy) or all(len(run) == 1 for run, _ in in_memory):
+    if p.in_place(lazy) or how.whole:
         return lazy
     x = p.lay_out(x)
     return arranged()
