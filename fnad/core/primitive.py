@@ -261,7 +261,7 @@ class Primitive:
         known = self._known_types
         if known is None:
             return self._infer(avals, params)
-        key = (*avals, *params.items())
+        key = (*avals, *params.items()) if params else tuple(avals)
         try:
             found = known.get(key)
         except TypeError:  # a parameter that cannot be hashed

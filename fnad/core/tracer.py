@@ -131,23 +131,24 @@ class Trace:
     def record(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         """Append an equation and return tracers of its results."""
         source = self.source or user_line()
+        operands: list[Atom] = []
+        types: list[ShapedArray] = []
         try:
-            atoms = tuple(
-                [
-                    a.variable if type(a) is Tracer and a.recorder is self else self.atom(a)
-                    for a in args
-                ]
-            )
-            avals = primitive.out_avals([a.aval for a in atoms], params)
+            for arg in args:
+                own = type(arg) is Tracer and arg.recorder is self
+                atom = arg.variable if own else self.atom(arg)
+                operands.append(atom)
+                types.append(atom.aval)
+            avals = primitive.out_avals(types, params)
         except (TypeError, ValueError) as error:
             add_source_note(error, source)
             raise
         if primitive.multiple_results:
             outvars = tuple([Var(a) for a in avals])
-            self.eqns.append(Equation(primitive, atoms, outvars, params, source))
+            self.eqns.append(Equation(primitive, tuple(operands), outvars, params, source))
             return [Tracer(self, v, source) for v in outvars]
         var = Var(avals[0])
-        self.eqns.append(Equation(primitive, atoms, (var,), params, source))
+        self.eqns.append(Equation(primitive, tuple(operands), (var,), params, source))
         return Tracer(self, var, source)
 
     def inline(self, jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:

@@ -63,14 +63,6 @@ def _in_float32(function: Callable[..., Array]) -> Callable[..., Array]:
 # -- arithmetic ---------------------------------------------------------------------------
 
 
-def add(x: Array, y: Array) -> Array:
-    return (logic.or_p if _kind(x) == "b" else arithmetic.add_p).bind(x, y)
-
-
-def multiply(x: Array, y: Array) -> Array:
-    return (logic.and_p if _kind(x) == "b" else arithmetic.mul_p).bind(x, y)
-
-
 def maximum(x: Array, y: Array) -> Array:
     return (logic.or_p if _kind(x) == "b" else arithmetic.max_p).bind(x, y)
 

@@ -18,7 +18,7 @@ from fnad.numpy import (
     sorting,
     statistics,
 )
-from fnad.numpy.operands import convert
+from fnad.numpy.operands import convert, python_scalar
 from fnad.numpy.ufuncs import OPERATIONS, Elementwise
 
 _BINARY = {
@@ -51,14 +51,37 @@ def _is_operand(other: Any) -> bool:
 
 
 def _forward(operation: Elementwise) -> Callable[[Any, Any], Any]:
+    plans = operation.plans
+
     def method(self: Tracer, other: Any) -> Any:
+        kind = type(other)
+        plan = plans.get((self.aval, other.aval if kind is Tracer else kind))
+        if plan:
+            function, _, dtype = plan
+            if dtype is not None:
+                try:
+                    other = python_scalar(other, dtype)
+                except OverflowError:
+                    return operation.operate(self, other)
+            return function(self, other)
         return operation.operate(self, other) if _is_operand(other) else NotImplemented
 
     return method
 
 
 def _reflected(operation: Elementwise) -> Callable[[Any, Any], Any]:
+    plans = operation.plans
+
     def method(self: Tracer, other: Any) -> Any:
+        plan = plans.get((type(other), self.aval))
+        if plan:
+            function, dtype, _ = plan
+            if dtype is not None:
+                try:
+                    other = python_scalar(other, dtype)
+                except OverflowError:
+                    return operation.operate(other, self)
+            return function(other, self)
         return operation.operate(other, self) if _is_operand(other) else NotImplemented
 
     return method

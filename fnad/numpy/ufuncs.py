@@ -38,20 +38,23 @@ _MOST_PLANS = 1024
 class Elementwise:
     """A ufunc of the vocabulary: NumPy's, which rules the dtypes, and what computes it.
 
-    ``plans`` says by the types of the operands what must become of each before it is computed:
-    nothing, or for a Python scalar the dtype that it takes; nothing at all where more is to do.
+    ``of_bools`` computes it in place of ``compute`` where the operands are booleans. ``plans``
+    keep, by the types of operands that need no more than that, what computes it, and the dtypes
+    which Python scalars among them take (None for the other operands).
     """
 
     ufunc: np.ufunc
     compute: Callable[..., Any]
-    plans: dict[Any, tuple[DType | None, ...]] = field(default_factory=dict)
+    of_bools: Callable[..., Any] | None = None
+    plans: dict[Any, tuple[Any, ...]] = field(default_factory=dict)
 
     def __call__(self, *operands: Any) -> Any:
         key = tuple([x.aval if type(x) is Tracer else type(x) for x in operands])
         plan = self.plans.get(key)
         if plan:
-            return self.compute(
-                *[x if d is None else python_scalar(x, d) for x, d in zip(operands, plan)]
+            function, *dtypes = plan
+            return function(
+                *[x if d is None else python_scalar(x, d) for x, d in zip(operands, dtypes)]
             )
         xs = [as_operand(x) for x in operands]
         dtypes = resolve_dtypes(self.ufunc, *[promotion_key(x) for x in xs])
@@ -60,10 +63,13 @@ class Elementwise:
         xs = [convert(x, dtype) for x, dtype in zip(xs, dtypes)]
         if len(xs) > 1:
             xs = broadcast_operands(xs, self.ufunc.__name__)
-        return self.compute(*xs)
+        return self._function(dtypes)(*xs)
+
+    def _function(self, dtypes: tuple[DType, ...]) -> Callable[..., Any]:
+        return self.of_bools if self.of_bools and dtypes[0].kind == "b" else self.compute
 
     def _learn(self, key: tuple[Any, ...], xs: list[Any], dtypes: tuple[DType, ...]) -> None:
-        plan: list[DType | None] = []
+        plan: list[Any] = [self._function(dtypes)]
         simple = len({shape_of(x) for x in xs} - {()}) < 2
         for x, dtype in zip(xs, dtypes):
             if type(x) in PYTHON_SCALARS:
@@ -83,7 +89,7 @@ class Elementwise:
                 return self(*operands)
         dtypes = resolve_dtypes(self.ufunc, *[promotion_key(x) for x in operands])
         xs = [_convert_weak(x, dtype) for x, dtype in zip(operands, dtypes)]
-        return self.compute(*broadcast_operands(xs, self.ufunc.__name__))
+        return self._function(dtypes)(*broadcast_operands(xs, self.ufunc.__name__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +121,13 @@ def _convert_weak(x: Any, dtype: np.dtype[Any]) -> Any:
 OPERATIONS: dict[str, Elementwise] = {}
 
 
-def _register(name: str, compute: Callable[..., Any], kind: type = Elementwise) -> Elementwise:
-    operation = OPERATIONS[name] = kind(getattr(np, name), compute)
+def _register(
+    name: str,
+    compute: Callable[..., Any],
+    kind: type = Elementwise,
+    of_bools: Callable[..., Any] | None = None,
+) -> Elementwise:
+    operation = OPERATIONS[name] = kind(getattr(np, name), compute, of_bools)
     return operation
 
 
@@ -145,17 +156,23 @@ def _document(function: Any, name: str, summary: str, parameters: str) -> Any:
 
 def _unary(name: str, compute: Callable[[Any], Any], summary: str) -> Callable[[Any], Array]:
     operation = _register(name, compute)
+    plans = operation.plans
 
     def function(x: Any, /) -> Array:
-        return operation(x)
+        plan = plans.get((x.aval,)) if type(x) is Tracer else None
+        return plan[0](x) if plan else operation(x)
 
     return _document(function, name, summary, "x")
 
 
 def _binary(
-    name: str, compute: Callable[[Any, Any], Any], summary: str, kind: type = Elementwise
+    name: str,
+    compute: Callable[[Any, Any], Any],
+    summary: str,
+    kind: type = Elementwise,
+    of_bools: Callable[[Any, Any], Any] | None = None,
 ) -> Callable[[Any, Any], Array]:
-    operation = _register(name, compute, kind)
+    operation = _register(name, compute, kind, of_bools)
 
     def function(x1: Any, x2: Any, /) -> Array:
         return operation(x1, x2)
@@ -171,9 +188,19 @@ def _comparison(
 
 # -- arithmetic ---------------------------------------------------------------------------
 
-add = _binary("add", parts.add, "Sum, x1 + x2; of booleans, their disjunction.")
+add = _binary(
+    "add",
+    arithmetic.add_p.bind,
+    "Sum, x1 + x2; of booleans, their disjunction.",
+    of_bools=logic.or_p.bind,
+)
 subtract = _binary("subtract", arithmetic.sub_p.bind, "Difference, x1 - x2.")
-multiply = _binary("multiply", parts.multiply, "Product, x1 * x2; of booleans, their conjunction.")
+multiply = _binary(
+    "multiply",
+    arithmetic.mul_p.bind,
+    "Product, x1 * x2; of booleans, their conjunction.",
+    of_bools=logic.and_p.bind,
+)
 true_divide = _binary(
     "true_divide", arithmetic.div_p.bind, "Quotient, x1 / x2, floating for integers."
 )

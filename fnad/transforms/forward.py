@@ -49,26 +49,26 @@ def _jvp_equations(
         v: t for v, t in zip(jaxpr.invars, tangents, strict=True) if not isinstance(t, Zero)
     }
 
-    def value(atom: Atom) -> Any:
-        return literal_value(atom) if isinstance(atom, Literal) else values[atom]
+    def values_of(atoms: Sequence[Atom]) -> list[Any]:
+        return [literal_value(a) if type(a) is Literal else values[a] for a in atoms]
 
-    def dot(atom: Atom) -> Any:
-        return dots[atom] if atom in dots else Zero(atom.aval.strong())
+    def dots_of(atoms: Sequence[Atom]) -> list[Any]:
+        return [dots[a] if a in dots else Zero(a.aval.strong()) for a in atoms]
 
     with sources() as trace:
         for eqn in jaxpr.eqns:
             trace.source = eqn.source
-            ins = [value(a) for a in eqn.invars]
+            ins = values_of(eqn.invars)
             if dots.keys().isdisjoint(eqn.invars):
                 outs = eqn.primitive.bind(*ins, **eqn.params)
                 outs = outs if eqn.primitive.multiple_results else [outs]
             else:
-                outs, outs_dot = _jvp_equation(eqn, ins, [dot(a) for a in eqn.invars])
+                outs, outs_dot = _jvp_equation(eqn, ins, dots_of(eqn.invars))
                 for v, t in zip(eqn.outvars, outs_dot):
-                    if not isinstance(t, Zero):
+                    if type(t) is not Zero:
                         dots[v] = t
             values.update(zip(eqn.outvars, outs, strict=True))
-    return [value(a) for a in jaxpr.outvars], [dot(a) for a in jaxpr.outvars]
+    return values_of(jaxpr.outvars), dots_of(jaxpr.outvars)
 
 
 def _jvp_equation(
