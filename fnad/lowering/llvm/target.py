@@ -152,9 +152,8 @@ def compile_module(text: str, recipe: Recipe = OPTIMIZED) -> CompiledModule:
 
 def assembly(text: str, recipe: Recipe = OPTIMIZED) -> str:
     """Compile a module to readable assembly."""
-    module, machine = _optimized(text, recipe)
-    with _strength_reduction.of(recipe.reduce_strength):
-        return str(machine.emit_assembly(module))
+    with _compiler(recipe) as compiler, _strength_reduction.of(recipe.reduce_strength):
+        return str(compiler.machine.emit_assembly(compiler.optimized(text)))
 
 
 # -- LLVM ---------------------------------------------------------------------------------------
@@ -179,20 +178,47 @@ def _target_machine(level: int) -> Any:
 
 def object_file(text: str, recipe: Recipe) -> bytes:
     """Compile a module of LLVM IR. Several threads may do so at the same time."""
-    module, machine = _optimized(text, recipe)
-    with _strength_reduction.of(recipe.reduce_strength):
-        return _emit(machine, module)
+    with _compiler(recipe) as compiler, _strength_reduction.of(recipe.reduce_strength):
+        return _emit(compiler.machine, compiler.optimized(text))
 
 
-def _optimized(text: str, recipe: Recipe) -> tuple[Any, Any]:
-    machine = _target_machine(recipe.codegen_level)
-    module = llvm.parse_assembly(text, llvm.create_context())
-    options = llvm.create_pipeline_tuning_options(speed_level=recipe.speed_level)
-    options.loop_vectorization = options.slp_vectorization = recipe.vectorize
-    options.loop_unrolling = False  # halves the time of compilation, gains nothing measurable
-    builder = llvm.create_pass_builder(machine, options)
-    _unlocked("LLVMPY_RunNewModulePassManager")(builder.getModulePassManager(), module, builder)
-    return module, machine
+class _Compiler:
+    """A target machine, and what optimises for it; of one thread at a time."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.machine = _target_machine(recipe.codegen_level)
+        options = llvm.create_pipeline_tuning_options(speed_level=recipe.speed_level)
+        options.loop_vectorization = options.slp_vectorization = recipe.vectorize
+        options.loop_unrolling = False  # halves the time of compilation, gains nothing measurable
+        self._builder = llvm.create_pass_builder(self.machine, options)
+
+    def optimized(self, text: str) -> Any:
+        """A module of LLVM IR, optimised."""
+        module = llvm.parse_assembly(text, llvm.create_context())
+        passes = self._builder.getModulePassManager()
+        try:
+            _unlocked("LLVMPY_RunNewModulePassManager")(passes, module, self._builder)
+        finally:
+            ffi.lib.LLVMPY_DisposeNewModulePassManger(passes)  # llvmlite 0.50 forgets it
+            passes.detach()
+        return module
+
+
+_idle_compilers: dict[Recipe, list[_Compiler]] = {}
+
+
+@contextmanager
+def _compiler(recipe: Recipe) -> Iterator[_Compiler]:
+    """One that no other thread uses. They are kept: a new one takes LLVM most of a millisecond,
+    and llvmlite does not give all of its memory back.
+    """
+    idle = _idle_compilers.setdefault(recipe, [])
+    try:
+        compiler = idle.pop()
+    except IndexError:
+        compiler = _Compiler(recipe)
+    yield compiler
+    idle.append(compiler)
 
 
 def _emit(machine: Any, module: Any) -> bytes:

@@ -1,0 +1,64 @@
+"""Machine code of modules: the same whatever was compiled before, in bounded memory."""
+
+import concurrent.futures
+import subprocess
+import sys
+
+import pytest
+
+from fnad.lowering.llvm.target import OPTIMIZED, PLAIN, VECTOR_CODE, compile_module, object_file
+
+SUM = """
+define double @sum(ptr %x, i64 %n) {
+entry:
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %next, %loop ]
+  %total = phi double [ 0.0, %entry ], [ %more, %loop ]
+  %place = getelementptr double, ptr %x, i64 %i
+  %value = load double, ptr %place
+  %more = fadd reassoc double %total, %value
+  %next = add i64 %i, 1
+  %again = icmp ult i64 %next, %n
+  br i1 %again, label %loop, label %end
+end:
+  ret double %more
+}
+"""
+
+
+def constant(number):
+    return f"define i64 @constant() {{\n  ret i64 {number}\n}}\n"
+
+
+@pytest.mark.parametrize("recipe", [OPTIMIZED, VECTOR_CODE, PLAIN])
+def test_code_does_not_depend_on_what_was_compiled_before(recipe):
+    first = object_file(SUM, recipe)
+    for number in range(3):
+        object_file(constant(number), recipe)
+    assert object_file(SUM, recipe) == first
+
+
+def test_threads_compile_at_the_same_time():
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        files = list(pool.map(lambda k: object_file(constant(k % 5), VECTOR_CODE), range(40)))
+    assert len(set(files)) == 5
+    assert all(files[k] == files[k % 5] for k in range(40))
+    assert compile_module(constant(7)).address("constant")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_compiling_leaves_no_memory_behind():
+    script = """
+from fnad.lowering.llvm.target import PLAIN, object_file
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+for k in range(1300):
+    object_file(f"define i64 @f() {{ ret i64 {k} }}", PLAIN)
+    if k == 300:
+        before = resident()
+print(resident() - before)
+"""
+    grown = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert int(grown.stdout) < 1_500_000
