@@ -93,9 +93,13 @@ def elementwise(
     _check_arity(name, scalar, derivatives, "derivatives", 2)
     _check_arity(name, scalar, transpose, "transpose rules", 1)
 
+    plain = result is None and num_results == 1
+
     @primitive.type_rule
     @remember
     def _(*avals: ShapedArray, **params: Any) -> Any:
+        if plain and avals[0].dtype.kind in kinds and avals.count(avals[0]) == len(avals):
+            return avals[0]
         dtype = same_dtype(name, avals)
         check_kind(name, dtype, kinds)
         aval = result_aval(name, avals, _result_dtype(result, dtype, params))

@@ -20,6 +20,7 @@ from fnad.core import tree
 from fnad.core.axes import bound_axes
 from fnad.core.errors import RecompilationWarning
 from fnad.core.flat_function import FlatFunction, function_name
+from fnad.core.garbage import collection_paused
 from fnad.core.ir import Jaxpr
 from fnad.core.tracer import Tracer, current_trace, trace_to_jaxpr
 from fnad.lowering import Executable, NodeTime, compile_jaxpr, lowered_text, profile_jaxpr
@@ -263,7 +264,8 @@ class JitFunction(NativeCallable):
 
         of_dynamic.__name__ = self.__name__
         flat = FlatFunction(of_dynamic, form.in_tree)
-        jaxpr, consts = trace_to_jaxpr(flat, form.avals, f"jit of {self.__name__}")
+        with collection_paused():
+            jaxpr, consts = trace_to_jaxpr(flat, form.avals, f"jit of {self.__name__}")
         return _Program(form, jaxpr, consts, flat.out_tree)
 
 
