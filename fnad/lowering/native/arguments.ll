@@ -97,7 +97,7 @@ layout:
 in_place:
   %data_place = getelementptr %Array, ptr %object, i64 0, i32 2
   %data = load ptr, ptr %data_place
-  %keeps_place = getelementptr %State, ptr %state, i64 0, i32 5
+  %keeps_place = getelementptr %State, ptr %state, i64 0, i32 4
   %keeps = load i64, ptr %keeps_place
   %kept = icmp ne i64 %keeps, 0
   br i1 %kept, label %hold, label %found

@@ -6,7 +6,7 @@
 ; the first call of a function waits for nothing.
 ;
 ; Whatever is not exactly what was compiled for goes to the general path, a method in Python.
-; `objects.ll`, `arguments.ll` and `results.ll` belong to the same module.
+; `objects.ll`, `arguments.ll`, `results.ll` and `trees.ll` belong to the same module.
 
 ; Run a program in its arena, elsewhere if the interpreter can be free for others meanwhile.
 define internal i1 @run(ptr %signature, ptr %table) noinline {
@@ -80,7 +80,7 @@ entry:
   store i64 0, ptr %number_place
   %holds_place = getelementptr %Signature, ptr %signature, i64 0, i32 14
   %holds = load i64, ptr %holds_place
-  %keeps_place = getelementptr %State, ptr %state, i64 0, i32 5
+  %keeps_place = getelementptr %State, ptr %state, i64 0, i32 4
   store i64 %holds, ptr %keeps_place
   %owner = load ptr, ptr %signature
   call void @Py_IncRef(ptr %owner)
@@ -98,9 +98,8 @@ compute:
 results:
   %out_place = getelementptr %Signature, ptr %signature, i64 0, i32 4
   %out_words = load ptr, ptr %out_place
-  %at_place = getelementptr %State, ptr %state, i64 0, i32 4
-  store ptr %out_words, ptr %at_place
-  %built = call ptr @build(ptr %state)
+  %answer_built = call %Built @build(ptr %out_words, ptr %state)
+  %built = extractvalue %Built %answer_built, 0
   %failed = icmp eq ptr %built, null
   br i1 %failed, label %give, label %finish
 no_memory:

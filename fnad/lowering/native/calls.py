@@ -46,33 +46,17 @@ class _Member(ctypes.Structure):
     )
 
 
-class _Slot(ctypes.Structure):
-    _fields_ = (("slot", ctypes.c_int), ("pointer", ctypes.c_void_p))
-
-
-class _Spec(ctypes.Structure):
-    _fields_ = (
-        ("name", ctypes.c_char_p),
-        ("basicsize", ctypes.c_int),
-        ("itemsize", ctypes.c_int),
-        ("flags", ctypes.c_uint),
-        ("slots", ctypes.POINTER(_Slot)),
-    )
-
-
 def _native_type() -> type:
     """A type with room for signatures, whose instances are called by a pointer in them."""
     members = (_Member * 2)(_Member(b"__vectorcalloffset__", _T_PYSSIZET, _VECTORCALL, _READONLY))
-    slots = (_Slot * 3)(
-        _Slot(_TP_CALL, capi.python_function("PyVectorcall_Call")),
-        _Slot(_TP_MEMBERS, ctypes.addressof(members)),
-    )
+    slots = [
+        capi.Slot(_TP_CALL, capi.python_function("PyVectorcall_Call")),
+        capi.Slot(_TP_MEMBERS, ctypes.addressof(members)),
+    ]
     name = b"fnad.lowering.native.calls.NativeCallable"
-    spec = _Spec(name, _SIZE, 0, _DEFAULT | _BASETYPE | _HAVE_VECTORCALL, slots)
-    make: Any = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.POINTER(_Spec))
-    made: type = make(("PyType_FromSpec", ctypes.pythonapi))(ctypes.byref(spec))
-    _kept.extend([members, slots, spec, name])
-    return made
+    _kept.extend([members, name])
+    flags = _DEFAULT | _BASETYPE | _HAVE_VECTORCALL
+    return capi.new_type(name, _SIZE, flags, slots, object)
 
 
 _kept: list[Any] = []  # what the type refers to
@@ -136,7 +120,7 @@ def available() -> bool:
 
 
 def _source() -> str:
-    names = ("objects", "arguments", "results", "calls")
+    names = ("objects", "arguments", "results", "trees", "calls")
     return "\n".join(Path(__file__).with_name(f"{name}.ll").read_text() for name in names)
 
 

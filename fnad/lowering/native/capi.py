@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import gc
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,15 @@ _API_TABLE = ("numpy._core._multiarray_umath", "_ARRAY_API")
 _NUMPY = {"Scalar": 60, "NewCopy": 85, "NewFromDescr": 94}
 
 WORD = 8
+
+# Where an array has the pointer to its shape.
+ARRAY_SHAPE = 32
+
+# Where a dict has the pointer to the table of its items.
+_DICT_TABLE = 32
+
+# Flags of an array that is dense, aligned, and may be written.
+_CARRAY = 0x501
 
 
 def pointer_at(address: int) -> int:
@@ -47,9 +59,63 @@ def new_capsule(pointer: int, name: bytes) -> Any:
     return make(("PyCapsule_New", ctypes.pythonapi))(pointer, name, None)
 
 
+class Slot(ctypes.Structure):
+    """PyType_Slot: what a type does (``typeslots.h``), and how."""
+
+    _fields_ = (("slot", ctypes.c_int), ("pointer", ctypes.c_void_p))
+
+
+class _Spec(ctypes.Structure):
+    """PyType_Spec."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("basicsize", ctypes.c_int),
+        ("itemsize", ctypes.c_int),
+        ("flags", ctypes.c_uint),
+        ("slots", ctypes.c_void_p),
+    )
+
+
+def new_type(name: bytes, size: int, flags: int, slots: Sequence[Slot], base: type) -> type:
+    """A type made of slots; ``name`` and what the slots refer to must outlive it."""
+    ended = (Slot * (len(slots) + 1))(*slots)
+    spec = _Spec(name, size, 0, flags, ctypes.addressof(ended))
+    make: Any = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.POINTER(_Spec), ctypes.py_object)
+    function = make(("PyType_FromSpecWithBases", ctypes.pythonapi))
+    made: type = function(ctypes.byref(spec), (base,))
+    return made
+
+
+def new_array(data: int, dtype: np.dtype[Any], shape: Sequence[int]) -> np.ndarray[Any, Any]:
+    """An array of data that it does not own, nor anything else that it could name."""
+    integer, pointer, an_object = ctypes.c_int, ctypes.c_void_p, ctypes.py_object
+    types = (an_object, an_object, an_object, integer, pointer, pointer, pointer, integer, pointer)
+    make: Any = ctypes.PYFUNCTYPE(*types)(numpy_function("NewFromDescr"))
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(dtype))  # which NumPy takes over
+    extents = (ctypes.c_int64 * len(shape))(*shape)
+    array: np.ndarray[Any, Any] = make(
+        np.ndarray, dtype, len(shape), ctypes.addressof(extents), None, data, _CARRAY, None
+    )
+    return array
+
+
+def value_offsets(mapping: dict[Any, Any]) -> list[int]:
+    """Where the values of copies of a dict stand in the tables of its items."""
+    probe = mapping.copy()
+    for key in probe:
+        probe[key] = object()
+    words = (probe.__sizeof__() - dict.__basicsize__) // WORD
+    table = list((ctypes.c_int64 * words).from_address(pointer_at(id(probe) + _DICT_TABLE)))
+    return [WORD * table.index(id(value)) for value in probe.values()]
+
+
+@functools.cache
 def layouts_are_known() -> bool:
     """Whether objects are laid out in this interpreter as ``calls.ll`` takes them to be."""
-    sizes = {object: 16, tuple: 24, list: 40, float: 24, np.ndarray: 96}
+    if hasattr(sys, "getobjects"):  # every object is in a list of all
+        return False
+    sizes = {object: 16, tuple: 24, list: 40, dict: 48, float: 24, np.ndarray: 96}
     if ctypes.sizeof(ctypes.c_void_p) != WORD or any(
         t.__basicsize__ != size for t, size in sizes.items()
     ):
@@ -65,7 +131,19 @@ def _containers_are_known() -> bool:
         and [pointer_at(id(c) + 16) for c in (pair, row, mapping)] == [2, 2, 2]
         and [pointer_at(id(pair) + at) for at in (24, 32)] == [id(one), id(two)]
         and pointer_at(pointer_at(id(row) + 24) + WORD) == id(two)
+        and all(_dict_is_known(dict.fromkeys(keys)) for keys in ((), range(3), map(str, range(99))))
     )
+
+
+def _dict_is_known(mapping: dict[Any, Any]) -> bool:
+    """Check that copies of a dict have its values where `value_offsets` says."""
+    try:
+        offsets = value_offsets(mapping)
+    except ValueError:
+        return False
+    copy = mapping.copy()
+    table = pointer_at(id(copy) + _DICT_TABLE)
+    return [pointer_at(table + at) for at in offsets] == list(map(id, copy.values()))
 
 
 def _arrays_are_known() -> bool:
@@ -73,7 +151,7 @@ def _arrays_are_known() -> bool:
     owner = np.empty((3, 5), np.float32)
     view = owner[1:]
     flags = ctypes.c_int32.from_address(id(owner) + 64).value
-    shape = pointer_at(id(owner) + 32)
+    shape = pointer_at(id(owner) + ARRAY_SHAPE)
     handler = pointer_at(id(owner) + 88)
     return (
         pointer_at(id(owner) + 16) == owner.ctypes.data
@@ -86,6 +164,7 @@ def _arrays_are_known() -> bool:
         and pointer_at(id(view) + 88) == 0
         and handler != 0
         and pointer_at(handler + 8) == id(type(new_capsule(1, b"fnad")))
+        and not gc.is_tracked(owner)
     )
 
 

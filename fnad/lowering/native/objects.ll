@@ -7,6 +7,7 @@
 %Sized = type { i64, ptr, i64 }
 %Tuple = type { i64, ptr, i64, [0 x ptr] }
 %List = type { i64, ptr, i64, ptr }
+%Dict = type { i64, ptr, i64, i64, ptr } ; of 3 and 4: a version, the table of the items
 %Array = type { i64, ptr, ptr, i32, ptr, ptr, ptr, ptr, i32, ptr, ptr, ptr }
 ; data 2, ndim 3, shape 4, strides 5, base 6, descr 7, flags 8, weak references 9, buffers 10,
 ; memory handler 11
@@ -40,15 +41,15 @@
 
 ; Words of arguments and results. All start with what they are.
 %Leaf = type { i64, i64, ptr, i64, ptr, i64, [0 x i64] } ; position, dtype, ndim, scalar type, Python type, shape
-%Out = type { i64, i64, ptr, i64, [0 x i64] }            ; position, dtype, ndim, shape
+%Out = type { i64, i64, ptr, i64, i64, [0 x i64] }       ; position, dtype, ndim, flags, shape, strides
 %Container = type { i64, ptr, i64 }                      ; type, number of children
+%Mapping = type { i64, ptr, i64, ptr }                   ; template, number of children, its values
 %Opaque = type { i64, ptr, i64, ptr, ptr }               ; also the function and the static data
 %Static = type { i64, ptr }
 
-%State = type { ptr, ptr, ptr, i64, ptr, i64 }
+%State = type { ptr, ptr, ptr, i64, i64 }
 ; table; a word for each of its entries, which is the value of an integer, the array that is an
-; argument, or the one that was donated to a result; objects kept, their number; words still to be
-; read; whether to keep arguments
+; argument, or the one that was donated to a result; objects kept, their number; whether to keep arguments
 
 ; Objects of this process.
 %Environment = type {
@@ -77,8 +78,7 @@ declare void @PyEval_RestoreThread(ptr)
 declare i64 @PyLong_AsLongLongAndOverflow(ptr, ptr)
 declare ptr @PyTuple_New(i64)
 declare ptr @PyList_New(i64)
-declare ptr @PyDict_New()
-declare i32 @PyDict_SetItem(ptr, ptr, ptr)
+declare ptr @PyDict_Copy(ptr)
 declare i32 @PyDict_Next(ptr, ptr, ptr, ptr)
 declare ptr @PyType_GenericAlloc(ptr, i64)
 declare ptr @PyObject_Vectorcall(ptr, ptr, i64, ptr)
@@ -90,6 +90,7 @@ declare ptr @fnad.numpy.NewCopy(ptr, i32)
 declare ptr @fnad.numpy.Scalar(ptr, ptr, ptr)
 declare ptr @fnad.pool.take(i64)
 declare void @fnad.pool.give(ptr)
+declare void @fnad.pool.own(ptr, ptr)
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)
@@ -114,6 +115,17 @@ define internal i64 @size_of(ptr %object) alwaysinline {
   %place = getelementptr %Sized, ptr %object, i64 0, i32 2
   %size = load i64, ptr %place
   ret i64 %size
+}
+
+; `Py_IncRef` without a call. Objects that never die have counts whose lower half is negative.
+define internal void @refer(ptr %object) alwaysinline {
+  %count = load i64, ptr %object
+  %lower = trunc i64 %count to i32
+  %mortal = icmp sge i32 %lower, 0
+  %one = zext i1 %mortal to i64
+  %next = add i64 %count, %one
+  store i64 %next, ptr %object
+  ret void
 }
 
 ; Keep an object until the call is over.

@@ -6,15 +6,31 @@
 ; lie idle; if a block would exceed that, all idle ones go back to the system first, as they are of
 ; sizes that are not wanted any more.
 ;
+; Making and freeing an array costs NumPy several times what a small result costs to compute. So an
+; array object may rest with its block: when the array that owns a block dies, the block keeps its
+; object, shape included, and the next result in that block gets it (`fnad.pool.free`).
+;
 ; All functions need the interpreter lock, which is what keeps threads and forks apart.
 
-%Block = type { i64, i64, ptr, ptr, i64 } ; capacity, class, next idle, address, bytes mapped or 0
+%Block = type { i64, i64, ptr, ptr, i64, ptr, i64, ptr }
+; capacity, class, next idle, address, bytes mapped or 0, the shape of a dying array, nothing, array
+;
+; The array, right before the data, is null, or the one that owns the block and was known to be made
+; for it, or one at rest: dead, without data.
+
+%Array = type { i64, ptr, ptr, i32, ptr, ptr, ptr, ptr, i32, ptr, ptr, ptr } ; as in `objects.ll`
 
 @idle = internal global [192 x ptr] zeroinitializer ; the first idle block of each class
 @idle_bytes = internal global i64 0
 @limit_place = internal global ptr null
+@handler = internal global ptr null ; the capsule by which arrays name this pool
+@array_type = internal global ptr null
+@resting_type = internal global ptr null ; null if array objects must not rest
+@some_dtype = internal global ptr null
 @mapped_blocks = internal global i64 0
 
+declare void @Py_IncRef(ptr)
+declare void @Py_DecRef(ptr)
 declare ptr @malloc(i64)
 declare void @free(ptr)
 declare ptr @mmap(ptr, i64, i32, i32, i32, i64)
@@ -32,20 +48,24 @@ define i64 @fnad.pool.idle_bytes() nounwind {
   ret i64 %bytes
 }
 
-; Say where the number of bytes is that may lie idle.
-define void @fnad.pool.watch(ptr %limit) nounwind {
+; Say where the number of bytes is that may lie idle, and which objects the pool needs.
+define void @fnad.pool.start(ptr %limit, ptr %handler, ptr %array_type, ptr %dtype) nounwind {
   store ptr %limit, ptr @limit_place
+  store ptr %handler, ptr @handler
+  store ptr %array_type, ptr @array_type
+  store ptr %dtype, ptr @some_dtype
+  ret void
+}
+
+; From now on array objects rest as instances of a type whose tp_free is `fnad.pool.rest`; not, if null.
+define void @fnad.pool.recycle(ptr %type) nounwind {
+  store ptr %type, ptr @resting_type
   ret void
 }
 
 ; Memory of at least `size` bytes, aligned to 64; null if there is none.
 define ptr @fnad.pool.take(i64 %size) nounwind {
 entry:
-  %absurd = icmp ugt i64 %size, 70368744177664 ; 2^46
-  br i1 %absurd, label %refused, label %sized
-refused:
-  ret ptr null
-sized:
   %small = icmp ule i64 %size, 1024
   br i1 %small, label %linear, label %geometric
 linear:
@@ -55,6 +75,11 @@ linear:
   %line_bytes = shl i64 %lines, 6
   br label %classed
 geometric:
+  %absurd = icmp ugt i64 %size, 70368744177664 ; 2^46
+  br i1 %absurd, label %refused, label %sized
+refused:
+  ret ptr null
+sized:
   %last = sub i64 %size, 1
   %zeros = call i64 @llvm.ctlz.i64(i64 %last, i1 true)
   %exponent = sub i64 63, %zeros
@@ -67,8 +92,8 @@ geometric:
   %number = sub i64 %sum, 27 ; 17 follows 16, the class of 1 KiB
   br label %classed
 classed:
-  %class = phi i64 [ %lines, %linear ], [ %number, %geometric ]
-  %capacity = phi i64 [ %line_bytes, %linear ], [ %quarter_bytes, %geometric ]
+  %class = phi i64 [ %lines, %linear ], [ %number, %sized ]
+  %capacity = phi i64 [ %line_bytes, %linear ], [ %quarter_bytes, %sized ]
   %place = getelementptr [192 x ptr], ptr @idle, i64 0, i64 %class
   %block = load ptr, ptr %place
   %none = icmp eq ptr %block, null
@@ -83,20 +108,27 @@ reused:
   %data = getelementptr i8, ptr %block, i64 64
   ret ptr %data
 fresh:
-  %first = call ptr @allocate(i64 %size, i64 %capacity, i64 %class)
+  %new = tail call ptr @allocate(i64 %size, i64 %capacity, i64 %class)
+  ret ptr %new
+}
+
+; A new block, first used for `size` bytes; its data or null.
+define internal ptr @allocate(i64 %size, i64 %capacity, i64 %class) nounwind noinline {
+entry:
+  %first = call ptr @demand(i64 %size, i64 %capacity, i64 %class)
   %failed = icmp eq ptr %first, null
   br i1 %failed, label %again, label %given
 again: ; idle blocks of other classes may be in the way
   call void @fnad.pool.trim()
-  %second = call ptr @allocate(i64 %size, i64 %capacity, i64 %class)
+  %second = call ptr @demand(i64 %size, i64 %capacity, i64 %class)
   br label %given
 given:
-  %new = phi ptr [ %first, %fresh ], [ %second, %again ]
+  %new = phi ptr [ %first, %entry ], [ %second, %again ]
   ret ptr %new
 }
 
-; A new block from the system, first used for `size` bytes; its data or null.
-define internal ptr @allocate(i64 %size, i64 %capacity, i64 %class) nounwind noinline {
+; The same, from the system.
+define internal ptr @demand(i64 %size, i64 %capacity, i64 %class) nounwind noinline {
 entry:
   %large = icmp uge i64 %capacity, 1048576
   br i1 %large, label %map, label %heap
@@ -148,6 +180,8 @@ ready:
   store ptr %address, ptr %address_place
   %mapped_place = getelementptr %Block, ptr %block, i64 0, i32 4
   store i64 %mapped, ptr %mapped_place
+  %array_place = getelementptr %Block, ptr %block, i64 0, i32 7
+  store ptr null, ptr %array_place
   ret ptr %data
 failed:
   ret ptr null
@@ -155,6 +189,7 @@ failed:
 
 ; Give a block back to the system.
 define internal void @discard(ptr %block) nounwind {
+  call void @dismiss(ptr %block)
   %address_place = getelementptr %Block, ptr %block, i64 0, i32 3
   %address = load ptr, ptr %address_place
   %mapped_place = getelementptr %Block, ptr %block, i64 0, i32 4
@@ -274,16 +309,162 @@ failed:
   ret ptr null
 copy:
   call void @llvm.memcpy.p0.p0.i64(ptr %larger, ptr %data, i64 %capacity, i1 false)
+  call void @move(ptr %block, ptr %larger)
   call void @fnad.pool.give(ptr %data)
   ret ptr %larger
 }
 
+; An array that dies leaves its object to the block: NumPy frees the object as its type says, and the
+; type becomes one that frees by `fnad.pool.rest`. It has no shape meanwhile, which NumPy would free.
 define void @fnad.pool.free(ptr %context, ptr %data, i64 %size) nounwind {
   %nothing = icmp eq ptr %data, null
   br i1 %nothing, label %done, label %some
 some:
+  %block = getelementptr i8, ptr %data, i64 -64
+  %array_place = getelementptr %Block, ptr %block, i64 0, i32 7
+  %array = load ptr, ptr %array_place
+  %unknown = icmp eq ptr %array, null
+  br i1 %unknown, label %give, label %known
+known:
+  %its_data_place = getelementptr %Array, ptr %array, i64 0, i32 2
+  %its_data = load ptr, ptr %its_data_place
+  %owner = icmp eq ptr %its_data, %data
+  br i1 %owner, label %check, label %give
+check: ; it may live on without this data, or be needed by weak references, or have no rank
+  %references = load i64, ptr %array
+  %dead = icmp eq i64 %references, 0
+  %weak_place = getelementptr %Array, ptr %array, i64 0, i32 9
+  %weak = load ptr, ptr %weak_place
+  %not_weak = icmp eq ptr %weak, null
+  %shape_place = getelementptr %Array, ptr %array, i64 0, i32 4
+  %shape = load ptr, ptr %shape_place
+  %ranked = icmp ne ptr %shape, null
+  %dead_alone = and i1 %dead, %not_weak
+  %may_rest = and i1 %dead_alone, %ranked
+  br i1 %may_rest, label %rest, label %forget
+rest:
+  %kept_shape_place = getelementptr %Block, ptr %block, i64 0, i32 5
+  store ptr %shape, ptr %kept_shape_place
+  store ptr null, ptr %shape_place
+  %strides_place = getelementptr %Array, ptr %array, i64 0, i32 5
+  store ptr %block, ptr %strides_place ; by which `fnad.pool.rest` finds the block
+  %type_place = getelementptr %Array, ptr %array, i64 0, i32 1
+  %resting_type = load ptr, ptr @resting_type
+  store ptr %resting_type, ptr %type_place
+  ret void
+forget:
+  store ptr null, ptr %array_place
+  br label %give
+give:
   call void @fnad.pool.give(ptr %data)
   ret void
+done:
+  ret void
+}
+
+; -- array objects at rest ------------------------------------------------------------------------
+
+; Make an array that NumPy has made for some data the owner of it, by a handler whose reference it
+; takes over.
+define void @fnad.pool.own(ptr %array, ptr %handler) nounwind {
+  %flags_place = getelementptr %Array, ptr %array, i64 0, i32 8
+  %flags = load i32, ptr %flags_place
+  %owning = or i32 %flags, 4 ; OWNDATA
+  store i32 %owning, ptr %flags_place
+  %handler_place = getelementptr %Array, ptr %array, i64 0, i32 11
+  store ptr %handler, ptr %handler_place
+  %pool_handler = load ptr, ptr @handler
+  %of_pool = icmp eq ptr %handler, %pool_handler
+  %resting_type = load ptr, ptr @resting_type
+  %recycles = icmp ne ptr %resting_type, null
+  %known = and i1 %of_pool, %recycles
+  br i1 %known, label %introduce, label %done
+introduce:
+  %data_place = getelementptr %Array, ptr %array, i64 0, i32 2
+  %data = load ptr, ptr %data_place
+  %block = getelementptr i8, ptr %data, i64 -64
+  %array_place = getelementptr %Block, ptr %block, i64 0, i32 7
+  %before = load ptr, ptr %array_place
+  %none = icmp eq ptr %before, null
+  br i1 %none, label %set, label %replace
+replace: ; an array at rest of another rank, or the one that has given its data away
+  %its_data_place = getelementptr %Array, ptr %before, i64 0, i32 2
+  %its_data = load ptr, ptr %its_data_place
+  %resting = icmp eq ptr %its_data, null
+  br i1 %resting, label %dismiss, label %set
+dismiss:
+  call void @dismiss(ptr %block)
+  br label %set
+set:
+  store ptr %array, ptr %array_place
+  br label %done
+done:
+  ret void
+}
+
+; The tp_free of an array that is dying: let it rest.
+define void @fnad.pool.rest(ptr %array) nounwind {
+  %strides_place = getelementptr %Array, ptr %array, i64 0, i32 5
+  %block = load ptr, ptr %strides_place
+  %kept_shape_place = getelementptr %Block, ptr %block, i64 0, i32 5
+  %shape = load ptr, ptr %kept_shape_place
+  %shape_place = getelementptr %Array, ptr %array, i64 0, i32 4
+  store ptr %shape, ptr %shape_place
+  %data_place = getelementptr %Array, ptr %array, i64 0, i32 2
+  store ptr null, ptr %data_place
+  %data = getelementptr i8, ptr %block, i64 64
+  tail call void @fnad.pool.give(ptr %data)
+  ret void
+}
+
+; Let NumPy free the array that rests in a block.
+define internal void @dismiss(ptr %block) nounwind noinline {
+  %array_place = getelementptr %Block, ptr %block, i64 0, i32 7
+  %array = load ptr, ptr %array_place
+  %none = icmp eq ptr %array, null
+  br i1 %none, label %done, label %free
+free: ; an array that owns nothing but its shape
+  store ptr null, ptr %array_place
+  store i64 1, ptr %array
+  %type_place = getelementptr %Array, ptr %array, i64 0, i32 1
+  %array_type = load ptr, ptr @array_type
+  store ptr %array_type, ptr %type_place
+  %base_place = getelementptr %Array, ptr %array, i64 0, i32 6
+  store ptr null, ptr %base_place
+  %dtype_place = getelementptr %Array, ptr %array, i64 0, i32 7
+  %dtype = load ptr, ptr @some_dtype
+  call void @Py_IncRef(ptr %dtype)
+  store ptr %dtype, ptr %dtype_place
+  %flags_place = getelementptr %Array, ptr %array, i64 0, i32 8
+  store i32 0, ptr %flags_place
+  %buffers_place = getelementptr %Array, ptr %array, i64 0, i32 10
+  store ptr null, ptr %buffers_place
+  %handler_place = getelementptr %Array, ptr %array, i64 0, i32 11
+  store ptr null, ptr %handler_place
+  call void @Py_DecRef(ptr %array)
+  br label %done
+done:
+  ret void
+}
+
+; The array that owns a block moves to another one, whose array, at rest, moves to the first.
+define internal void @move(ptr %block, ptr %data) nounwind {
+  %array_place = getelementptr %Block, ptr %block, i64 0, i32 7
+  %array = load ptr, ptr %array_place
+  %other = getelementptr i8, ptr %data, i64 -64
+  %other_place = getelementptr %Block, ptr %other, i64 0, i32 7
+  %unknown = icmp eq ptr %array, null
+  br i1 %unknown, label %done, label %known
+known:
+  %its_data_place = getelementptr %Array, ptr %array, i64 0, i32 2
+  %its_data = load ptr, ptr %its_data_place
+  %resting = icmp eq ptr %its_data, null
+  br i1 %resting, label %done, label %swap
+swap:
+  %there = load ptr, ptr %other_place
+  store ptr %array, ptr %other_place
+  store ptr %there, ptr %array_place
+  br label %done
 done:
   ret void
 }

@@ -1,4 +1,4 @@
-; Memory for results, and building them as their words say.
+; Memory for results, and the arrays that own it.
 
 ; Memory for the results, found in the table; scalars have a word of the state. A result that
 ; updates an argument has its memory, if it was donated and nobody else has it, or a copy.
@@ -127,104 +127,101 @@ done:
   ret void
 }
 
-; Functions that build take the state, whose last field says where the words are, and move it on.
-
-define internal ptr @build(ptr %state) {
+; An array for the data at a place of the table, which it owns from then on: what rests in the block,
+; if it has the rank, or a new one. A donor has given the data.
+define internal ptr @make_array(ptr %words, ptr %place, ptr %donor) alwaysinline {
 entry:
-  %at_place = getelementptr %State, ptr %state, i64 0, i32 4
-  %words = load ptr, ptr %at_place
-  %kind = load i64, ptr %words
-  switch i64 %kind, label %none [
-    i64 0, label %leaf
-    i64 1, label %tuple
-    i64 2, label %list
-    i64 3, label %dict
-    i64 5, label %opaque
-  ]
-leaf:
-  %array = call ptr @build_leaf(ptr %words, ptr %state)
-  ret ptr %array
-tuple:
-  %tuple_place = getelementptr %Container, ptr %words, i64 0, i32 1
-  %tuple_type = load ptr, ptr %tuple_place
-  %plain_type = call ptr @setting(i64 6)
-  %plain = icmp eq ptr %tuple_type, %plain_type
-  %tuple_count = call i64 @children_of(ptr %words, ptr %state)
-  br i1 %plain, label %plain_tuple, label %named_tuple
-plain_tuple:
-  %unnamed = call ptr @PyTuple_New(i64 %tuple_count)
-  br label %fill_tuple
-named_tuple:
-  %named = call ptr @PyType_GenericAlloc(ptr %tuple_type, i64 %tuple_count)
-  br label %fill_tuple
-fill_tuple:
-  %new_tuple = phi ptr [ %unnamed, %plain_tuple ], [ %named, %named_tuple ]
-  %tuple_items = getelementptr %Tuple, ptr %new_tuple, i64 0, i32 3
-  %filled_tuple = call ptr @fill(ptr %new_tuple, ptr %tuple_items, i64 %tuple_count, ptr %state)
-  ret ptr %filled_tuple
-list:
-  %list_count = call i64 @children_of(ptr %words, ptr %state)
-  %filled_list = call ptr @build_list(i64 %list_count, ptr %state)
-  ret ptr %filled_list
-dict:
-  %dict_count = call i64 @children_of(ptr %words, ptr %state)
-  %filled_dict = call ptr @build_dict(i64 %dict_count, ptr %state)
-  ret ptr %filled_dict
-opaque:
-  %made = call ptr @build_opaque(ptr %words, ptr %state)
+  %fresh = icmp eq ptr %donor, null
+  br i1 %fresh, label %block, label %new
+block:
+  %data = load ptr, ptr %place
+  %resting_place = getelementptr ptr, ptr %data, i64 -1
+  %resting = load ptr, ptr %resting_place
+  %none = icmp eq ptr %resting, null
+  br i1 %none, label %new, label %ranked
+ranked:
+  %its_ndim_place = getelementptr %Array, ptr %resting, i64 0, i32 3
+  %its_ndim_32 = load i32, ptr %its_ndim_place
+  %its_ndim = sext i32 %its_ndim_32 to i64
+  %ndim_place = getelementptr %Out, ptr %words, i64 0, i32 3
+  %ndim = load i64, ptr %ndim_place
+  %same_ndim = icmp eq i64 %ndim, %its_ndim
+  br i1 %same_ndim, label %awake, label %new
+awake:
+  store ptr null, ptr %place
+  call void @wake(ptr %resting, ptr %data, ptr %words, i64 %ndim)
+  ret ptr %resting
+new:
+  %made = call ptr @new_array(ptr %words, ptr %place, ptr %donor)
   ret ptr %made
-none:
-  %after = getelementptr i64, ptr %words, i64 1
-  store ptr %after, ptr %at_place
-  %None = call ptr @setting(i64 5)
-  call void @Py_IncRef(ptr %None)
-  ret ptr %None
 }
 
-; The number of children; moves on to the first of them.
-define internal i64 @children_of(ptr %words, ptr %state) alwaysinline {
-  %count_place = getelementptr %Container, ptr %words, i64 0, i32 2
-  %count = load i64, ptr %count_place
-  %children = getelementptr %Container, ptr %words, i64 1
-  %at_place = getelementptr %State, ptr %state, i64 0, i32 4
-  store ptr %children, ptr %at_place
-  ret i64 %count
-}
-
-define internal ptr @build_leaf(ptr %words, ptr %state) alwaysinline {
+; Make an array of one at rest. All that NumPy's constructor would set is set anew.
+define internal void @wake(ptr %array, ptr %data, ptr %words, i64 %ndim) alwaysinline {
 entry:
-  %position_place = getelementptr %Out, ptr %words, i64 0, i32 1
-  %position = load i64, ptr %position_place
+  %its_dtype_place = getelementptr %Out, ptr %words, i64 0, i32 2
+  %dtype = load ptr, ptr %its_dtype_place
+  %its_flags_place = getelementptr %Out, ptr %words, i64 0, i32 4
+  %flags = load i64, ptr %its_flags_place
+  %from = getelementptr %Out, ptr %words, i64 0, i32 5
+  store i64 1, ptr %array
+  %array_type = call ptr @setting(i64 0)
+  %type_place = getelementptr %Array, ptr %array, i64 0, i32 1
+  store ptr %array_type, ptr %type_place
+  %data_place = getelementptr %Array, ptr %array, i64 0, i32 2
+  store ptr %data, ptr %data_place
+  %shape_place = getelementptr %Array, ptr %array, i64 0, i32 4
+  %shape = load ptr, ptr %shape_place
+  %strides = getelementptr i64, ptr %shape, i64 %ndim
+  %strides_place = getelementptr %Array, ptr %array, i64 0, i32 5
+  store ptr %strides, ptr %strides_place
+  %base_place = getelementptr %Array, ptr %array, i64 0, i32 6
+  store ptr null, ptr %base_place
+  call void @refer(ptr %dtype)
+  %dtype_place = getelementptr %Array, ptr %array, i64 0, i32 7
+  store ptr %dtype, ptr %dtype_place
+  %flags_32 = trunc i64 %flags to i32
+  %flags_place = getelementptr %Array, ptr %array, i64 0, i32 8
+  store i32 %flags_32, ptr %flags_place
+  %weak_place = getelementptr %Array, ptr %array, i64 0, i32 9
+  store ptr null, ptr %weak_place
+  %buffers_place = getelementptr %Array, ptr %array, i64 0, i32 10
+  store ptr null, ptr %buffers_place
+  %handler = call ptr @setting(i64 7)
+  call void @refer(ptr %handler)
+  %handler_place = getelementptr %Array, ptr %array, i64 0, i32 11
+  store ptr %handler, ptr %handler_place
+  %length = shl i64 %ndim, 1
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %next, %loop ]
+  %word_place = getelementptr i64, ptr %from, i64 %i
+  %word = load i64, ptr %word_place
+  %to_place = getelementptr i64, ptr %shape, i64 %i
+  store i64 %word, ptr %to_place
+  %next = add i64 %i, 1
+  %more = icmp ult i64 %next, %length
+  br i1 %more, label %loop, label %done
+done:
+  ret void
+}
+
+define internal ptr @new_array(ptr %words, ptr %place, ptr %donor) noinline {
+entry:
+  %data = load ptr, ptr %place
   %dtype_place = getelementptr %Out, ptr %words, i64 0, i32 2
   %dtype = load ptr, ptr %dtype_place
   %ndim_place = getelementptr %Out, ptr %words, i64 0, i32 3
   %ndim = load i64, ptr %ndim_place
-  %shape = getelementptr %Out, ptr %words, i64 0, i32 4
-  %after = getelementptr i64, ptr %shape, i64 %ndim
-  %at_place = getelementptr %State, ptr %state, i64 0, i32 4
-  store ptr %after, ptr %at_place
-  %table_place = getelementptr %State, ptr %state, i64 0, i32 0
-  %table = load ptr, ptr %table_place
-  %place = getelementptr ptr, ptr %table, i64 %position
-  %data = load ptr, ptr %place
-  %rank_0 = icmp eq i64 %ndim, 0
-  br i1 %rank_0, label %scalar, label %array
-scalar:
-  %value = call ptr @fnad.numpy.Scalar(ptr %data, ptr %dtype, ptr null)
-  ret ptr %value
-array:
+  %ndim_32 = trunc i64 %ndim to i32
+  %shape = getelementptr %Out, ptr %words, i64 0, i32 5
   call void @Py_IncRef(ptr %dtype) ; which NumPy takes over, also if it fails
   %array_type = call ptr @setting(i64 0)
-  %ndim_32 = trunc i64 %ndim to i32
   %new = call ptr @fnad.numpy.NewFromDescr(ptr %array_type, ptr %dtype, i32 %ndim_32, ptr %shape,
                                            ptr null, ptr %data, i32 1281, ptr null) ; CARRAY
   %failed = icmp eq ptr %new, null
   br i1 %failed, label %done, label %own
 own: ; from now on the array frees the memory, by its handler
-  %room_place = getelementptr %State, ptr %state, i64 0, i32 1
-  %room = load ptr, ptr %room_place
-  %donor_place = getelementptr ptr, ptr %room, i64 %position
-  %donor = load ptr, ptr %donor_place
   %fresh = icmp eq ptr %donor, null
   br i1 %fresh, label %pool, label %donated
 pool:
@@ -243,12 +240,7 @@ drop:
 owned:
   %handler = phi ptr [ %pool_handler, %pool ], [ %its_handler, %donated ]
   store ptr null, ptr %place
-  %flags_place = getelementptr %Array, ptr %new, i64 0, i32 8
-  %flags = load i32, ptr %flags_place
-  %owning = or i32 %flags, 4 ; OWNDATA
-  store i32 %owning, ptr %flags_place
-  %handler_place = getelementptr %Array, ptr %new, i64 0, i32 11
-  store ptr %handler, ptr %handler_place
+  call void @fnad.pool.own(ptr %new, ptr %handler)
   br label %done
 done:
   ret ptr %new
@@ -277,105 +269,4 @@ yes:
   ret i1 true
 no:
   ret i1 false
-}
-
-; Build the items of a new tuple or list; gives the container up if one fails.
-define internal ptr @fill(ptr %container, ptr %items, i64 %count, ptr %state) {
-entry:
-  %missing = icmp eq ptr %container, null
-  br i1 %missing, label %failed, label %loop
-loop:
-  %i = phi i64 [ 0, %entry ], [ %next, %ok ]
-  %end = icmp eq i64 %i, %count
-  br i1 %end, label %done, label %item
-item:
-  %object = call ptr @build(ptr %state)
-  %none = icmp eq ptr %object, null
-  br i1 %none, label %drop, label %ok
-ok:
-  %place = getelementptr ptr, ptr %items, i64 %i
-  store ptr %object, ptr %place
-  %next = add i64 %i, 1
-  br label %loop
-done:
-  ret ptr %container
-drop:
-  call void @Py_DecRef(ptr %container)
-  ret ptr null
-failed:
-  ret ptr null
-}
-
-define internal ptr @build_list(i64 %count, ptr %state) {
-entry:
-  %new = call ptr @PyList_New(i64 %count)
-  %failed = icmp eq ptr %new, null
-  br i1 %failed, label %none, label %items
-items:
-  %items_place = getelementptr %List, ptr %new, i64 0, i32 3
-  %first = load ptr, ptr %items_place
-  %filled = call ptr @fill(ptr %new, ptr %first, i64 %count, ptr %state)
-  ret ptr %filled
-none:
-  ret ptr null
-}
-
-define internal ptr @build_dict(i64 %count, ptr %state) {
-entry:
-  %at_place = getelementptr %State, ptr %state, i64 0, i32 4
-  %new = call ptr @PyDict_New()
-  %failed = icmp eq ptr %new, null
-  br i1 %failed, label %none, label %loop
-loop:
-  %i = phi i64 [ 0, %entry ], [ %next, %set ]
-  %end = icmp eq i64 %i, %count
-  br i1 %end, label %done, label %item
-item:
-  %words = load ptr, ptr %at_place
-  %key = load ptr, ptr %words
-  %child = getelementptr ptr, ptr %words, i64 1
-  store ptr %child, ptr %at_place
-  %object = call ptr @build(ptr %state)
-  %nothing = icmp eq ptr %object, null
-  br i1 %nothing, label %drop, label %set
-set:
-  %error = call i32 @PyDict_SetItem(ptr %new, ptr %key, ptr %object)
-  call void @Py_DecRef(ptr %object)
-  %next = add i64 %i, 1
-  %wrong = icmp ne i32 %error, 0
-  br i1 %wrong, label %drop, label %loop
-done:
-  ret ptr %new
-drop:
-  call void @Py_DecRef(ptr %new)
-  ret ptr null
-none:
-  ret ptr null
-}
-
-; An instance of a registered class, made by its own function from its static data and a list.
-define internal ptr @build_opaque(ptr %words, ptr %state) {
-entry:
-  %arguments = alloca [2 x ptr]
-  %count_place = getelementptr %Opaque, ptr %words, i64 0, i32 2
-  %count = load i64, ptr %count_place
-  %children = getelementptr %Opaque, ptr %words, i64 1
-  %at_place = getelementptr %State, ptr %state, i64 0, i32 4
-  store ptr %children, ptr %at_place
-  %list = call ptr @build_list(i64 %count, ptr %state)
-  %failed = icmp eq ptr %list, null
-  br i1 %failed, label %none, label %make
-make:
-  %static_place = getelementptr %Opaque, ptr %words, i64 0, i32 4
-  %static_data = load ptr, ptr %static_place
-  store ptr %static_data, ptr %arguments
-  %second = getelementptr ptr, ptr %arguments, i64 1
-  store ptr %list, ptr %second
-  %function_place = getelementptr %Opaque, ptr %words, i64 0, i32 3
-  %function = load ptr, ptr %function_place
-  %made = call ptr @PyObject_Vectorcall(ptr %function, ptr %arguments, i64 2, ptr null)
-  call void @Py_DecRef(ptr %list)
-  ret ptr %made
-none:
-  ret ptr null
 }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from fnad.core.tree import PyTreeDef
 from fnad.core.tree_registry import node_type
 from fnad.core.types import ShapedArray
+from fnad.lowering.native import capi
 from fnad.lowering.native.routine import Routine
 
 # What words start with.
@@ -20,6 +22,9 @@ _LEAF, _TUPLE, _LIST, _DICT, _NONE, _OPAQUE, _STATIC = range(7)
 
 # Types of keys whose comparison runs no code of the user.
 _PLAIN_KEYS = (str, int)
+
+# Of NumPy's headers: C_CONTIGUOUS, OWNDATA, ALIGNED, WRITEABLE; F_CONTIGUOUS.
+_RESULT_FLAGS, _F_CONTIGUOUS = 0x505, 0x2
 
 # Tables are on the stack while a call runs.
 _MAX_TABLE = 4096
@@ -213,20 +218,25 @@ class _Results:
         cls, aux, children = spec
         if cls is type(None):
             return [_NONE]
-        head = self._head(cls, aux, len(children))
-        if cls is not dict:
-            return [*head, *_joined(map(self.of, children))]
-        for key, child in zip(aux, children, strict=True):
-            self._kept.append(key)
-            head += [id(key), *self.of(child)]
-        return head
+        if cls is dict:
+            return self._dict(aux, children)
+        return [*self._head(cls, aux, len(children)), *_joined(map(self.of, children))]
+
+    def _dict(self, keys: Sequence[Any], children: Sequence[Any]) -> list[int]:
+        # A dict of arrays alone is none of the collector's business, which it sees by the values.
+        plain = all(isinstance(child, str) or child[0] is type(None) for child in children)
+        value: Any = object() if plain else []
+        template = dict.fromkeys(keys, value)
+        self._kept += [template, value]
+        words = [_DICT, id(template), len(template), id(value)]
+        for offset, child in zip(capi.value_offsets(template), children, strict=True):
+            words += [offset, *self.of(child)]
+        return words
 
     def _head(self, cls: type, aux: Any, count: int) -> list[int]:
         self._kept += [cls, aux]
         if cls is list:
             return [_LIST, id(cls), count]
-        if cls is dict:
-            return [_DICT, id(cls), count]
         if cls is tuple or _is_plain_namedtuple(cls):
             return [_TUPLE, id(cls), count]
         node = node_type(cls)
@@ -236,11 +246,25 @@ class _Results:
 
     def _leaf(self) -> list[int]:
         position, (shape, dtype) = next(self._types)
-        return [_LEAF, position, id(_shared(dtype)), len(shape), *shape]
+        head = [_LEAF, position, id(_shared(dtype)), len(shape), _flags(shape)]
+        return [*head, *shape, *_strides(shape, dtype.itemsize)]
 
 
 def _joined(parts: Iterable[list[int]]) -> list[int]:
     return list(chain.from_iterable(parts))
+
+
+def _flags(shape: tuple[int, ...]) -> int:
+    """NumPy's flags of a result: it owns its memory, is dense, aligned and may be written."""
+    # What has no elements, or no two axes of several, is in Fortran's order as well.
+    both = 0 in shape or sum(extent > 1 for extent in shape) <= 1
+    return _RESULT_FLAGS | (_F_CONTIGUOUS if both else 0)
+
+
+def _strides(shape: tuple[int, ...], itemsize: int) -> list[int]:
+    """NumPy's strides of a result: without elements they are as if axes of 0 were of 1."""
+    strides = accumulate((max(n, 1) for n in reversed(shape[1:])), operator.mul, initial=itemsize)
+    return list(strides)[::-1] if shape else []
 
 
 def _shared(dtype: np.dtype[Any]) -> np.dtype[Any]:
