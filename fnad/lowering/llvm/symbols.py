@@ -7,10 +7,14 @@ that machine code from the disk cache can be loaded without the program that it 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from fnad.lowering.llvm.libraries import c_function
 from fnad.lowering.llvm.once import once
 from fnad.lowering.native.capi import numpy_function, python_function
+
+if TYPE_CHECKING:
+    from fnad.lowering.llvm.target import CompiledModule
 
 
 @once
@@ -41,9 +45,23 @@ def _matrix(name: str) -> int:
 
 
 def _maths(name: str) -> int:
-    from fnad.lowering.llvm.maths import runtime  # likewise
+    from fnad.lowering.llvm import target  # likewise
 
-    return runtime.address(name)
+    symbol = f"fnad.maths.{name}"
+    code = target.known_code(symbol, lambda: _maths_text(symbol), target.VECTOR_CODE)
+    module = target.CompiledModule(code)
+    _KEPT.append(module)
+    return module.address(symbol)
+
+
+def _maths_text(symbol: str) -> str:
+    # The formulas take longer to import than the function to load.
+    from fnad.lowering.llvm.maths import runtime
+
+    return runtime.text_of(symbol)
+
+
+_KEPT: list[CompiledModule] = []
 
 
 def _pool(function: str) -> int:

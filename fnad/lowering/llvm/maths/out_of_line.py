@@ -9,7 +9,6 @@ import numpy as np
 
 from fnad.core.errors import InternalError
 from fnad.lowering.llvm.maths.notation import Number
-from fnad.lowering.llvm.target import VECTOR_CODE, CompiledModule, known_code
 from fnad.lowering.llvm.writer import (
     FLOAT64,
     Function,
@@ -23,7 +22,6 @@ from fnad.lowering.llvm.writer import (
 Formula = Callable[[Number], Number]
 
 _SYMBOL = re.compile(r"fnad\.maths\.(\w+)\.f(32|64)x(\d+)")
-_KEPT: list[CompiledModule] = []
 
 
 def call(name: str, x: Number) -> Number:
@@ -41,13 +39,6 @@ def require_table(module: Module, symbol: str, numbers: Sequence[float]) -> str:
     texts = ", ".join(f"double {constant_text(x, FLOAT64)}" for x in numbers)
     module.declare(symbol, f"@{symbol} = internal constant [{len(numbers)} x double] [{texts}]")
     return symbol
-
-
-def compiled_address(symbol: str, formulas: Mapping[str, Formula]) -> int:
-    """The address of a function that `call` calls; it is compiled if it was never before."""
-    compiled = CompiledModule(known_code(symbol, lambda: text_of(symbol, formulas), VECTOR_CODE))
-    _KEPT.append(compiled)
-    return compiled.address(symbol)
 
 
 def text_of(symbol: str, formulas: Mapping[str, Formula]) -> str:

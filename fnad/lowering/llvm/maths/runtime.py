@@ -1,8 +1,7 @@
-"""The functions that formulas call, see `out_of_line`."""
+"""The functions that formulas call, see `out_of_line`; `symbols` loads them."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 
 from fnad.lowering.llvm.maths import negative_gamma, out_of_line, payne_hanek
@@ -15,7 +14,6 @@ FORMULAS: Mapping[str, out_of_line.Formula] = {
 }
 
 
-@functools.cache
-def address(name: str) -> int:
-    """The address of ``fnad.maths.<name>``, which is compiled if it is not yet."""
-    return out_of_line.compiled_address(f"fnad.maths.{name}", FORMULAS)
+def text_of(symbol: str) -> str:
+    """A module with the function of that name."""
+    return out_of_line.text_of(symbol, FORMULAS)
