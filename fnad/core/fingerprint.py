@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.ir import Atom, ClosedJaxpr, Jaxpr, Literal, memoize
-from fnad.core.types import HELD, ShapedArray
+from fnad.core.types import BFLOAT16, HELD, ShapedArray
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Marks what stands for a value that is not itself; no string of a program begins with it.
@@ -130,7 +130,7 @@ def _encoded_closed(closed: ClosedJaxpr) -> Any:
 
 
 _PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
-_SCALAR_TYPES = {bool, int, float, complex, *(np.dtype(char).type for char in HELD)}
+_SCALAR_TYPES = {bool, int, float, complex, *(np.dtype(char).type for char in HELD), BFLOAT16.type}
 _ENCODED: dict[type, Callable[[Any], Any]] = {
     tuple: lambda value: tuple([_encoded(v) for v in value]),
     list: lambda value: [_encoded(v) for v in value],

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from operator import index as as_int
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+_FLOAT32 = np.dtype(np.float32)
 _SHORT_KIND = {"b": "bool", "i": "i", "u": "u", "f": "f", "c": "c"}
 
 
@@ -19,7 +22,35 @@ def short_dtype(dtype: np.dtype[Any]) -> str:
         return "bool"
     if dtype.kind in _SHORT_KIND:
         return f"{_SHORT_KIND[dtype.kind]}{dtype.itemsize * 8}"
-    return dtype.name
+    return "bf16" if dtype == BFLOAT16 else dtype.name
+
+
+def kind_of(dtype: np.dtype[Any]) -> str:
+    """``dtype.kind``, but "f" for bfloat16, too: NumPy does not know it to be floating.
+
+    Examples
+    --------
+    >>> kind_of(BFLOAT16), kind_of(np.dtype(np.int32))
+    ('f', 'i')
+    """
+    kind = dtype.kind
+    return "f" if kind == "V" and dtype == BFLOAT16 else kind
+
+
+def is_half(dtype: np.dtype[Any]) -> bool:
+    """Whether numbers of this dtype, float16 or bfloat16, are computed with in float32."""
+    return dtype.itemsize == 2 and kind_of(dtype) == "f"
+
+
+def computing_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype in which numbers of this one are computed: float32 for those of 16 bits.
+
+    Examples
+    --------
+    >>> computing_dtype(BFLOAT16), computing_dtype(np.dtype(np.float64))
+    (dtype('float32'), dtype('float64'))
+    """
+    return _FLOAT32 if is_half(dtype) else dtype
 
 
 class ShapedArray:
@@ -151,6 +182,7 @@ HELD = "?bhilqBHILQefdFD"
 _SCALARS = _PYTHON_SCALARS | {
     np.dtype(char).type: ShapedArray((), np.dtype(np.dtype(char).type)) for char in HELD
 }
+_SCALARS[BFLOAT16.type] = ShapedArray((), BFLOAT16)
 
 # The dtype of tangents and cotangents of integers and booleans: it holds nothing (as in JAX).
 float0 = np.dtype([("float0", np.void, 0)])
@@ -180,7 +212,7 @@ def aval_of(value: Any) -> ShapedArray:
     if scalar is not None:
         return scalar
     if isinstance(value, (np.ndarray, np.generic)):
-        if value.dtype.kind not in SUPPORTED_KINDS or (
+        if kind_of(value.dtype) not in SUPPORTED_KINDS or (
             value.dtype.itemsize == 16 and (value.dtype.kind == "f")
         ):
             raise TypeError(
@@ -205,7 +237,7 @@ def native(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def is_differentiable(aval: ShapedArray) -> bool:
     """Whether values of this type have tangents."""
-    return aval.dtype.kind in "fc"
+    return kind_of(aval.dtype) in "fc"
 
 
 def check_same_shape(name: str, avals: Sequence[ShapedArray]) -> tuple[int, ...]:

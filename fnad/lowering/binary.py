@@ -50,8 +50,8 @@ class Binary:
         """All of it, for `from_bytes`."""
         constants = [np.ascontiguousarray(c) for c in self.constants]
         head = {
-            "inputs": [(shape, dtype.str) for shape, dtype in self.inputs],
-            "outputs": [(shape, dtype.str) for shape, dtype in self.outputs],
+            "inputs": [(shape, dtype.name) for shape, dtype in self.inputs],
+            "outputs": [(shape, dtype.name) for shape, dtype in self.outputs],
             "updates": self.updates,
             "constants": len(constants),
             "shared_size": self.shared_size,

@@ -26,6 +26,7 @@ from zlib import crc32
 
 import numpy as np
 
+from fnad.core.types import kind_of
 from fnad.lowering.interned import INT64, Bounds, Expr, Reduce, install_builder, make
 
 BOOL = np.dtype(np.bool_)
@@ -347,7 +348,7 @@ class Builder:
         dtype = np.dtype(dtype)
         if dtype == x.dtype:
             return x
-        if x.op == "constant" and (x.dtype.kind in "biu" or dtype.kind in "fc"):
+        if x.op == "constant" and (kind_of(x.dtype) in "biu" or kind_of(dtype) in "fc"):
             return self.constant(x.attr, dtype)
         bounds = None
         if dtype == INT64 and x.dtype.kind in "biu" and x.dtype.itemsize < 8:

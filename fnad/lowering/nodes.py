@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fnad.core.types import computing_dtype, kind_of
 from fnad.lowering.expr import B, Expr, affine, affine_parts, integer
 from fnad.lowering.kernels import build_kernel
 from fnad.lowering.plan import Accumulate, Contraction, Copy, Matrix, Origin, Sort, Store
@@ -26,7 +27,7 @@ def neutral(kind: str, dtype: np.dtype[Any]) -> Any:
         return kind in ("multiply", "and")
     if dtype.kind == "b":
         return kind == "min"
-    if dtype.kind == "f":
+    if kind_of(dtype) == "f":
         return -np.inf if kind == "max" else np.inf
     info = np.iinfo(dtype)
     return info.min if kind == "max" else info.max
@@ -177,7 +178,7 @@ def accumulate(p: Planner, t: Tensor, dimension: int, kind: str, reverse: bool) 
     source = _dense(p, t)
     out = p.stored(t.shape, t.dtype)
     assert out.buffer is not None
-    wide = np.dtype(np.float32) if t.dtype == np.float16 else t.dtype
+    wide = computing_dtype(t.dtype)
     extents = _around(t.shape, dimension)
     p.emit(Accumulate(source, out.buffer, extents, kind, reverse, t.dtype, wide, p.origin))
     return out

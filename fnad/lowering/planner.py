@@ -16,7 +16,7 @@ import numpy as np
 
 from fnad.core.errors import InternalError
 from fnad.core.ir import Atom, Jaxpr, Literal, Var
-from fnad.core.types import ShapedArray
+from fnad.core.types import ShapedArray, computing_dtype
 from fnad.lowering import blocks, nodes
 from fnad.lowering.buffers import place
 from fnad.lowering.carries import settle_carries
@@ -117,7 +117,7 @@ class Planner:
     ) -> Tensor:
         """``kind`` over all ``rindex`` in ``extents`` of ``element(index, rindex)``; lazy."""
         dtype = np.dtype(dtype)
-        accumulator = FLOAT32 if dtype == np.float16 else dtype
+        accumulator = computing_dtype(dtype)
         if math.prod(extents) == 0:
             neutral = nodes.neutral(kind, dtype)
             return self.compute(shape, dtype, lambda index: B.constant(neutral, dtype))

@@ -11,8 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-import numpy as np
-
+from fnad.core.types import computing_dtype
 from fnad.lowering.access import kernel_exprs
 from fnad.lowering.costs import operations_of
 from fnad.lowering.expr import B, Expr, Reduce, axis, integer, load, reduce
@@ -126,7 +125,7 @@ def _term(node: Contraction, buffers: Mapping[int, Buffer], index: Sequence[Expr
     """One product, in the dtype in which products are summed up."""
     *batch, i, j = index
     dtype = buffers[node.out.buffer].dtype
-    wide = np.dtype(np.float32) if dtype == np.float16 else dtype
+    wide = computing_dtype(dtype)
     sides = (node.left, (*batch, i, k)), (node.right, (*batch, k, j))
     x, y = (load(m.buffer, _place(m, at), buffers[m.buffer].dtype) for m, at in sides)
     return B.multiply(B.convert(x, wide), B.convert(y, wide))

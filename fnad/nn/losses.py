@@ -14,7 +14,8 @@ def _like(targets: Any, predictions: Any) -> Any:
     NumPy would promote int64 labels and float32 predictions to float64.
     """
     targets = fnp.asarray(targets)
-    return targets if targets.dtype.kind == "f" else targets.astype(predictions.dtype)
+    floating = fnp.issubdtype(targets.dtype, fnp.floating)
+    return targets if floating else targets.astype(predictions.dtype)
 
 
 def softmax_cross_entropy(logits: Any, labels: Any) -> Any:

@@ -114,7 +114,7 @@ class Conv:
         x, kernel = fnp.asarray(x), params["kernel"]
         _check_rank(self, x, rank)
         check_features(self, x, self.in_features)
-        dtype = np.result_type(x.dtype, kernel.dtype)
+        dtype = fnp.result_type(x.dtype, kernel.dtype)
         space = "".join(str(axis) for axis in range(rank))
         y = lax.conv_general_dilated(
             x.astype(dtype),
@@ -199,7 +199,7 @@ class MaxPool(_Pool):
         """Pool ``(batch, *space, channels)``."""
         _check_rank(self, x, len(self.window))
         x = fnp.asarray(x)
-        lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+        lowest = -np.inf if fnp.issubdtype(x.dtype, fnp.floating) else np.iinfo(x.dtype).min
         return self._reduce(x, x.dtype.type(lowest), lax.max)
 
 

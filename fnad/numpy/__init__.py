@@ -1,8 +1,9 @@
-"""NumPy's functions for arrays and traced arrays alike; the dtypes are NumPy's.
+"""NumPy's functions for arrays and traced arrays alike; the dtypes are NumPy's, and bfloat16.
 
 Tracing, `fnad.grad`, `fnad.vmap` and `fnad.jit` work through all of them.
 """
 
+from ml_dtypes import bfloat16, finfo
 from numpy import (
     bool_,
     complex64,
@@ -10,7 +11,6 @@ from numpy import (
     dtype,
     e,
     euler_gamma,
-    finfo,
     float16,
     float32,
     float64,
@@ -23,13 +23,11 @@ from numpy import (
     int32,
     int64,
     integer,
-    issubdtype,
     nan,
     ndarray,
     newaxis,
     number,
     pi,
-    promote_types,
     signedinteger,
     uint8,
     uint16,
@@ -84,7 +82,15 @@ from fnad.numpy.indexing import (
     take_along_axis,
     trace,
 )
-from fnad.numpy.inspection import astype, ndim, result_type, shape, size
+from fnad.numpy.inspection import (
+    astype,
+    issubdtype,
+    ndim,
+    promote_types,
+    result_type,
+    shape,
+    size,
+)
 from fnad.numpy.joining import (
     append,
     atleast_1d,
@@ -285,6 +291,7 @@ __all__ = [
     "uint16",
     "uint32",
     "uint64",
+    "bfloat16",
     "float16",
     "float32",
     "float64",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.dtypes import canonical_dtype, result_type
+from fnad.core.types import kind_of
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray
 from fnad.numpy.einsum_parser import parse_einsum
@@ -350,7 +351,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     np.float64(5.0)
     """
     a = asarray(x)
-    a = a if a.dtype.kind in "fc" else convert(a, np.dtype(np.float64))
+    a = a if kind_of(a.dtype) in "fc" else convert(a, np.dtype(np.float64))
     if axis is None and ord is None:
         return _root_of_squares(a, tuple(range(a.ndim)), keepdims)
     axes = normalize_axes(axis, a.ndim)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.tracer import Tracer
+from fnad.core.types import is_half, kind_of
 from fnad.numpy.operands import (
     Array,
     constant_like,
@@ -40,7 +41,7 @@ def select(condition: Array, x: Array, y: Array) -> Array:
 
 
 def _kind(x: Array) -> str:
-    return dtype_of(x).kind
+    return kind_of(dtype_of(x))
 
 
 def identity(x: Array) -> Array:
@@ -48,14 +49,15 @@ def identity(x: Array) -> Array:
 
 
 def _in_float32(function: Callable[..., Array]) -> Callable[..., Array]:
-    """Compute a composition on float16 in float32 and round once, as NumPy's loops do."""
+    """Compute a composition on 16 bits in float32 and round once, as NumPy's loops do."""
 
     @wraps(function)
     def rounded_once(*xs: Array) -> Array:
-        if dtype_of(xs[0]) != np.float16:
+        dtype = dtype_of(xs[0])
+        if not is_half(dtype):
             return function(*xs)
         out = function(*[convert(x, np.dtype(np.float32)) for x in xs])
-        return convert(out, np.dtype(np.float16))
+        return convert(out, dtype)
 
     return rounded_once
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from fnad.core import dtypes
 from fnad.core.tracer import Tracer
+from fnad.core.types import BFLOAT16
 from fnad.numpy.creation import asarray
 from fnad.numpy.operands import Array, as_operand, convert, shape_of
 
@@ -69,3 +70,27 @@ def result_type(*arrays_and_dtypes: Any) -> np.dtype[Any]:
     dtype('float32')
     """
     return dtypes.result_type(*arrays_and_dtypes)
+
+
+def promote_types(type1: Any, type2: Any) -> np.dtype[Any]:
+    """The dtype to which two dtypes promote.
+
+    Examples
+    --------
+    >>> promote_types(np.int32, np.float32), promote_types("bfloat16", np.float16)
+    (dtype('float64'), dtype('float32'))
+    """
+    return dtypes.result_type(np.dtype(type1), np.dtype(type2))
+
+
+def issubdtype(arg1: Any, arg2: Any) -> bool:
+    """Whether a dtype is, or belongs to, another; bfloat16 is a floating one.
+
+    Examples
+    --------
+    >>> issubdtype(np.float32, np.floating), issubdtype("bfloat16", np.floating)
+    (True, True)
+    """
+    if isinstance(arg2, type) and issubclass(np.floating, arg2):
+        return bool(np.issubdtype(arg1, arg2)) or arg1 in (BFLOAT16, "bfloat16")
+    return bool(np.issubdtype(arg1, arg2))

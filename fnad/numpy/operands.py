@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from fnad.core.dtypes import promotion_operand
+from fnad.core.dtypes import promote, promotion_operand
 from fnad.core.tracer import Tracer
-from fnad.core.types import aval_of, native
+from fnad.core.types import BFLOAT16, aval_of, computing_dtype, kind_of, native
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.shape import broadcast_in_dim, canonicalize_axis
 
@@ -84,7 +84,18 @@ def resolve_dtypes(ufunc: np.ufunc, *keys: Any) -> tuple[DType, ...]:
     """The dtypes (operands, then results) of the loop NumPy chooses for these operands."""
     if all(key is int for key in keys):  # comparisons of Python ints resolve to objects
         keys = (np.dtype(np.int64),) * len(keys)
+    if BFLOAT16 in keys:
+        return _resolve_with_bfloat16(ufunc, keys)
     return ufunc.resolve_dtypes((*keys, *(None,) * ufunc.nout))
+
+
+def _resolve_with_bfloat16(ufunc: np.ufunc, keys: Sequence[Any]) -> tuple[DType, ...]:
+    """What NumPy chooses for float32, if bfloat16 is what the operands promote to."""
+    common = promote(keys if ufunc is not np.ldexp else keys[:1])
+    known = computing_dtype(common)
+    operands = (known, *((known,) * len(keys) if ufunc is not np.ldexp else keys)[1:])
+    dtypes = ufunc.resolve_dtypes((*operands, *(None,) * ufunc.nout))
+    return tuple([common if dtype == known else dtype for dtype in dtypes])
 
 
 def python_scalar(value: Any, dtype: DType) -> np.generic:
@@ -122,7 +133,7 @@ def strong(x: Array) -> Array:
 def to_inexact(x: Array) -> Array:
     """Convert integers and booleans to float64, as NumPy's ``mean`` and ``linalg`` do."""
     dtype = dtype_of(x)
-    return convert(x, dtype if dtype.kind in "fc" else np.dtype(np.float64))
+    return convert(x, dtype if kind_of(dtype) in "fc" else np.dtype(np.float64))
 
 
 def constant_like(x: Array, value: Any) -> Any:

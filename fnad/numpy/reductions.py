@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.dtypes import canonical_dtype
+from fnad.core.types import computing_dtype, kind_of
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray
 from fnad.numpy.elementwise_parts import select
@@ -59,8 +60,7 @@ def _accumulate(
     ) -> Array:
         x = asarray(a)
         result = _sum_dtype(x.dtype) if dtype is None else canonical_dtype(dtype)
-        half = result == np.float16
-        x = _masked(convert(x, np.dtype(np.float32) if half else result), where, neutral)
+        x = _masked(convert(x, computing_dtype(result)), where, neutral)
         axes = normalize_axes(axis, x.ndim)
         out = keep_axes(reduce(x, axes), x.shape, axes, keepdims)
         out = convert(out, result)
@@ -125,13 +125,13 @@ def prod(
 
 
 def _lowest(dtype: np.dtype[Any]) -> Any:
-    if dtype.kind == "f":
+    if kind_of(dtype) == "f":
         return -np.inf
     return False if dtype.kind == "b" else np.iinfo(dtype).min
 
 
 def _highest(dtype: np.dtype[Any]) -> Any:
-    if dtype.kind == "f":
+    if kind_of(dtype) == "f":
         return np.inf
     return True if dtype.kind == "b" else np.iinfo(dtype).max
 

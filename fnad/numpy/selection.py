@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from ml_dtypes import finfo
 
 from fnad.core.dtypes import result_type
 from fnad.core.tracer import Tracer
+from fnad.core.types import kind_of
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray, full
 from fnad.numpy.elementwise_parts import select as choose
@@ -155,9 +157,9 @@ def nan_to_num(
     array([0., 1.])
     """
     a = strong(as_operand(x))
-    if a.dtype.kind != "f":
+    if kind_of(a.dtype) != "f":
         return a
-    info = np.finfo(a.dtype)
+    info = finfo(a.dtype)
     high = info.max if posinf is None else posinf
     low = info.min if neginf is None else neginf
     out = where(ufuncs.isnan(a), convert(nan, a.dtype), a)

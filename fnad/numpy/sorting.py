@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.dtypes import canonical_dtype, result_type
+from fnad.core.types import kind_of
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray
 from fnad.numpy.manipulation import ravel
@@ -90,7 +91,7 @@ def searchsorted(a: Any, v: Any, side: str = "left") -> Array:
     wide = (*values.shape, x.shape[0])
     values = broadcast_in_dim(values, wide, tuple(range(values.ndim)))
     before = ufuncs.less(x, values) if side == "left" else ufuncs.less_equal(x, values)
-    if dtype.kind == "f":
+    if kind_of(dtype) == "f":
         # NaN sorts after every number.
         number, missing = ufuncs.logical_not(ufuncs.isnan(x)), ufuncs.isnan(values)
         after_nan = ufuncs.logical_or(number, side == "right")

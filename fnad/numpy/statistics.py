@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.dtypes import canonical_dtype
+from fnad.core.types import computing_dtype, kind_of
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray
 from fnad.numpy.elementwise_parts import select
@@ -30,8 +31,8 @@ def _mean_dtypes(x: Array, dtype: Any) -> tuple[np.dtype[Any], np.dtype[Any]]:
     if dtype is not None:
         result = canonical_dtype(dtype)
         return result, result
-    result = x.dtype if x.dtype.kind in "fc" else np.dtype(np.float64)
-    return (np.dtype(np.float32) if result == np.float16 else result), result
+    result = x.dtype if kind_of(x.dtype) in "fc" else np.dtype(np.float64)
+    return computing_dtype(result), result
 
 
 def _count(x: Array, axes: tuple[int, ...], where: Any, keepdims: bool) -> Any:
@@ -43,7 +44,7 @@ def _count(x: Array, axes: tuple[int, ...], where: Any, keepdims: bool) -> Any:
 def _divide_by_count(total: Array, count: Any) -> Array:
     if not isinstance(count, int):
         count = convert(count, total.dtype)
-    elif total.dtype.kind in "fc":
+    elif kind_of(total.dtype) in "fc":
         count = total.dtype.type(count)
     return convert(ufuncs.true_divide(total, count), total.dtype)
 
@@ -140,7 +141,7 @@ def std(
 
 
 def _nan_mask(x: Array) -> Array | None:
-    return ufuncs.isnan(x) if x.dtype.kind in "fc" else None
+    return ufuncs.isnan(x) if kind_of(x.dtype) in "fc" else None
 
 
 def nansum(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Array:
@@ -217,6 +218,6 @@ def median(a: Any, axis: Axis = None, keepdims: bool = False) -> Array:
     ordered = sort(reshape(moved, (*kept, count)), -1)
     middle = slice_in_dim(ordered, (count - 1) // 2, count // 2 + 1, 1, len(kept))
     out = mean(middle, -1)
-    if x.dtype.kind == "f":
+    if kind_of(x.dtype) == "f":
         out = select(any(ufuncs.isnan(ordered), -1), x.dtype.type(np.nan), out)
     return keep_axes(out, x.shape, axes, keepdims)

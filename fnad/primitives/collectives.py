@@ -16,7 +16,7 @@ from fnad.core.axes import axis_size
 from fnad.core.errors import InternalError
 from fnad.core.primitive import Primitive, Zero, instantiate
 from fnad.core.rewrites import BatchAxis
-from fnad.core.types import ShapedArray, aval_of
+from fnad.core.types import ShapedArray, aval_of, kind_of
 from fnad.primitives.arithmetic import add, div, mul
 from fnad.primitives.logic import convert_element_type, eq
 from fnad.primitives.reductions import reduce_max, reduce_min, reduce_sum
@@ -167,7 +167,7 @@ def pmean(x: Any, axis_name: Any) -> Any:
 
     def mean(leaf: Any) -> Any:
         dtype = aval_of(leaf).dtype
-        leaf = leaf if dtype.kind in "fc" else convert_element_type(leaf, np.float64)
+        leaf = leaf if kind_of(dtype) in "fc" else convert_element_type(leaf, np.float64)
         return div(psum_p.bind(leaf, axes=_axis_names(axis_name)), float(size))
 
     return tree.map(mean, x)

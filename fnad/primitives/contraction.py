@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fnad.core.dtypes import result_type
 from fnad.core.primitive import Linear, Primitive, remember
-from fnad.core.types import ShapedArray, aval_of
+from fnad.core.types import ShapedArray, aval_of, computing_dtype
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.shape import (
     canonicalize_axis,
@@ -70,9 +71,9 @@ def _(a, b, *, dimension_numbers, preferred_element_type):
 
 
 def _accumulator(dtype: np.dtype[Any], preferred: np.dtype[Any] | None) -> np.dtype[Any]:
-    """The dtype that products are summed in: the result's, or float32 where that is float16."""
+    """The dtype that products are summed in: the result's, or float32 where that has 16 bits."""
     result = preferred or dtype
-    return np.dtype(np.float32) if result == np.float16 else result
+    return computing_dtype(result)
 
 
 @dot_general_p.evaluate
@@ -148,7 +149,7 @@ def _common_dtype(x: Any, y: Any) -> tuple[Any, Any]:
     if avals[0].dtype is avals[1].dtype:
         dtype = avals[0].dtype
     else:
-        dtype = np.result_type(avals[0].dtype, avals[1].dtype)
+        dtype = result_type(avals[0].dtype, avals[1].dtype)
     return convert_element_type(x, dtype), convert_element_type(y, dtype)
 
 

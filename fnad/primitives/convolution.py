@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fnad.core.primitive import Linear, Primitive, remember
-from fnad.core.types import ShapedArray, aval_of
+from fnad.core.types import ShapedArray, aval_of, kind_of
 from fnad.primitives.contraction import dot_general
 from fnad.primitives.reductions import reduce_sum
 from fnad.primitives.shape import (
@@ -43,7 +43,7 @@ conv_general_dilated_p = Primitive(
     "Cross-correlation: out[n, o, t] = sum over i, k of lhs[n, i, t * stride + k * rhs_dilation -"
     " low] * rhs[o, i, k], where lhs is dilated and padded with zeros. The features of lhs, and"
     " the out features of rhs, fall into ``feature_group_count`` groups that do not mix. Both"
-    " operands and the result have one numeric dtype (float16 accumulates in float32).",
+    " operands and the result have one numeric dtype (those of 16 bits accumulate in float32).",
 )
 
 
@@ -81,7 +81,7 @@ def _sizes(lhs_shape: Any, rhs_shape: Any, params: dict[str, Any]) -> _Sizes:
 @remember
 def _(lhs, rhs, **params):
     numbers, groups = params["dimension_numbers"], params["feature_group_count"]
-    if lhs.dtype != rhs.dtype or lhs.dtype.kind not in "iufc":
+    if lhs.dtype != rhs.dtype or kind_of(lhs.dtype) not in "iufc":
         raise TypeError(f"conv: operands must have one numeric dtype, got {lhs} and {rhs}")
     axes = list(range(lhs.ndim))
     if lhs.ndim != rhs.ndim or lhs.ndim < 2 or any(sorted(spec) != axes for spec in numbers):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.primitive import Primitive, Zero, remember
-from fnad.core.types import aval_of
+from fnad.core.types import aval_of, computing_dtype, is_half, kind_of
 from fnad.primitives.logic import eq, gt, select
 from fnad.primitives.shape import canonicalize_axis, check_axes, full_like
 from fnad.primitives.slicing import concatenate, slice_in_dim
@@ -25,14 +25,14 @@ def _cumulative(name: str, doc: str, kind: str, accumulate: np.ufunc, kinds: str
     @remember
     def _(x, *, axis, reverse):
         check_axes(name, "axis", (axis,), x.ndim)
-        if x.dtype.kind not in kinds:
+        if kind_of(x.dtype) not in kinds:
             raise TypeError(f"{name} does not take arrays of dtype {x.dtype}")
         return x.strong()
 
     @primitive.evaluate
     def _(x, *, axis, reverse):
         x = np.asarray(x)
-        wide = np.dtype(np.float32) if x.dtype == np.float16 else x.dtype
+        wide = computing_dtype(x.dtype)
         line = np.flip(x, axis) if reverse else x
         out = accumulate.accumulate(line.astype(wide, copy=False), axis, dtype=wide)
         return (np.flip(out, axis) if reverse else out).astype(x.dtype)
@@ -43,7 +43,7 @@ def _cumulative(name: str, doc: str, kind: str, accumulate: np.ufunc, kinds: str
 
     @primitive.lower
     def _(p, x, *, axis, reverse):
-        if x.dtype != np.float16:
+        if not is_half(x.dtype):
             return p.accumulate(x, axis, kind, reverse)
         wide = p.compute(x.shape, np.dtype(np.float32), lambda i: p.b.convert(x.at(i), np.float32))
         out = p.accumulate(wide, axis, kind, reverse)

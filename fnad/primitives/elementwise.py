@@ -16,7 +16,7 @@ from fnad.core.errors import RuleError
 from fnad.core.primitive import Linear, Primitive, Zero, positional_arity, remember
 from fnad.core.rewrites import BatchAxis
 from fnad.core.tracer import Tracer
-from fnad.core.types import ShapedArray, aval_of, check_same_shape
+from fnad.core.types import ShapedArray, aval_of, check_same_shape, is_half, kind_of
 from fnad.primitives.numpy_builder import NUMPY
 
 _KIND_NAMES = {
@@ -26,7 +26,6 @@ _KIND_NAMES = {
     "f": "floating",
     "c": "complex",
 }
-_FLOAT16 = np.dtype(np.float16)
 _FLOAT32 = np.dtype(np.float32)
 
 
@@ -140,7 +139,7 @@ def same_dtype(name: str, avals: Sequence[ShapedArray]) -> np.dtype[Any]:
 
 def check_kind(name: str, dtype: np.dtype[Any], kinds: str) -> None:
     """Raise a TypeError if the primitive does not take operands of this dtype."""
-    if dtype.kind not in kinds:
+    if kind_of(dtype) not in kinds:
         taken = ", ".join(_KIND_NAMES[k] for k in kinds)
         raise TypeError(
             f"{name}: operands of dtype {dtype} are not supported (it takes {taken} arrays)."
@@ -163,7 +162,7 @@ def _result_dtype(result: Any, dtype: np.dtype[Any], params: dict[str, Any]) -> 
 
 
 def _never_differentiable(result: Any) -> bool:
-    return isinstance(result, (type, np.dtype)) and np.dtype(result).kind not in "fc"
+    return isinstance(result, (type, np.dtype)) and kind_of(np.dtype(result)) not in "fc"
 
 
 def _num_operands(scalar: Callable[..., Any]) -> int:
@@ -208,7 +207,7 @@ def attach_evaluate(primitive: Primitive, scalar: Callable[..., Any]) -> None:
     def _(*xs: Any, **params: Any) -> Any:
         arrays = [np.asarray(x)[()] for x in xs]
         avals = primitive.out_avals([ShapedArray(x.shape, x.dtype) for x in arrays], params)
-        wide = [x.astype(_FLOAT32) if x.dtype == _FLOAT16 else x for x in arrays]
+        wide = [x.astype(_FLOAT32) if is_half(x.dtype) else x for x in arrays]
         outs = scalar(NUMPY, *wide, **params)
         outs = outs if primitive.multiple_results else (outs,)
         finished = [_finish(out, aval, arrays) for out, aval in zip(outs, avals, strict=True)]
@@ -226,7 +225,7 @@ def _finish(out: Any, aval: ShapedArray, operands: Sequence[Any]) -> Any:
 
 
 def attach_lower(primitive: Primitive, scalar: Callable[..., Any]) -> None:
-    """Lower by running the scalar rule on expressions; float16 is computed in float32."""
+    """Lower by running the scalar rule on expressions; numbers of 16 bits are widened."""
 
     @primitive.lower
     def _(p: Any, *tensors: Any, **params: Any) -> Any:
@@ -247,7 +246,7 @@ def attach_lower(primitive: Primitive, scalar: Callable[..., Any]) -> None:
 
 
 def _widen(b: Any, x: Any) -> Any:
-    return b.convert(x, _FLOAT32) if x.dtype == _FLOAT16 else x
+    return b.convert(x, _FLOAT32) if is_half(x.dtype) else x
 
 
 # -- differentiation and batching ---------------------------------------------------------------
@@ -349,14 +348,14 @@ def matched(name: str, *xs: Any) -> Sequence[Any]:
     if strong:
         dtype = strong[0]
         return [_take_dtype(name, x, a, dtype) for x, a in zip(xs, avals)]
-    dtype = max((a.dtype for a in avals), key=lambda d: "ifc".index(d.kind))
+    dtype = max((a.dtype for a in avals), key=lambda d: "ifc".index(kind_of(d)))
     return [_convert(x, a, dtype, weak=True) for x, a in zip(xs, avals)]
 
 
 def _take_dtype(name: str, x: Any, aval: ShapedArray, dtype: np.dtype[Any]) -> Any:
     if not aval.weak_type:
         return x
-    if dtype.kind not in _SCALAR_KINDS[aval.dtype.kind]:
+    if kind_of(dtype) not in _SCALAR_KINDS[kind_of(aval.dtype)]:
         raise TypeError(
             f"{name}: a Python scalar of type {aval.dtype.name} next to an array of dtype {dtype}"
             " would change the dtype. Convert the array first, or use the function of"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.primitive import Linear, Primitive, Zero, instantiate, remember
-from fnad.core.types import ShapedArray, aval_of
+from fnad.core.types import ShapedArray, aval_of, computing_dtype, kind_of
 from fnad.primitives.logic import bitwise_and, eq, ge, lt, select
 from fnad.primitives.shape import (
     broadcast_in_dim,
@@ -46,7 +46,7 @@ def _check_indices(name: str, x: Any, indices: Sequence[Any], mode: str) -> None
 
 def _fill_value(dtype: np.dtype[Any]) -> Any:
     """What reads out of bounds give: NaN, the smallest signed or the largest unsigned integer."""
-    if dtype.kind in "fc":
+    if kind_of(dtype) in "fc":
         return dtype.type(np.nan)
     if dtype.kind == "b":
         return np.True_
@@ -238,7 +238,7 @@ def _(x, updates, *indices, kind, mode):
     if mode == "fill":
         keep = np.broadcast_to(inside, indices[0].shape if num else ()).reshape(count)
         updates, clipped = updates[keep], tuple(i[keep] for i in clipped)
-    out = x.astype(np.float32) if x.dtype == np.float16 else x.copy()
+    out = x.astype(computing_dtype(x.dtype))
     if kind == "set":
         out[clipped] = updates
     else:

@@ -11,7 +11,7 @@ from fnad.core import tree
 from fnad.core.dtypes import canonical_dtype
 from fnad.core.ir import Atom, Equation
 from fnad.core.primitive import Linear, Zero, instantiate, remember
-from fnad.core.types import ShapedArray, aval_of, check_same_shape
+from fnad.core.types import ShapedArray, aval_of, check_same_shape, kind_of
 from fnad.primitives.elementwise import (
     broadcast_scalar,
     elementwise,
@@ -353,7 +353,7 @@ def _(
     weak_type: bool,
 ) -> tuple[Any, Any]:
     ans = convert_element_type_p.bind(*primals, new_dtype=new_dtype, weak_type=weak_type)
-    if isinstance(tangents[0], Zero) or new_dtype.kind not in "fc":
+    if isinstance(tangents[0], Zero) or kind_of(new_dtype) not in "fc":
         return ans, Zero(aval_of(ans).strong())
     return ans, convert_element_type(instantiate(tangents[0]), new_dtype)
 
@@ -405,7 +405,7 @@ bitcast_convert_type_p = elementwise(
 
 
 def _same_width(dtype: np.dtype[Any], new_dtype: np.dtype[Any]) -> np.dtype[Any]:
-    if new_dtype.itemsize != dtype.itemsize or new_dtype.kind not in "iuf":
+    if new_dtype.itemsize != dtype.itemsize or kind_of(new_dtype) not in "iuf":
         raise TypeError(
             f"bitcast_convert_type: {dtype} has {dtype.itemsize * 8} bits and cannot be read as"
             f" {new_dtype}; choose an integer or floating dtype of that width"

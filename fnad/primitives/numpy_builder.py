@@ -1,7 +1,7 @@
 """The builder of scalar expressions that evaluates with NumPy, whole arrays at a time.
 
 Handles are NumPy arrays and scalars themselves. Every method keeps the dtype of its operands:
-float32 in, float32 out. float16 never gets here: `elementwise` widens it to float32 first.
+float32 in, float32 out. Floats of 16 bits never get here: `elementwise` widens them first.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from fnad.core.types import kind_of
 
 
 def _truncating_divide(x: Any, y: Any) -> Any:
@@ -128,7 +130,7 @@ class NumpyBuilder:
         dtype = np.dtype(dtype)
         if x.dtype.kind == "c" and dtype.kind not in "cb":
             x = x.real
-        if x.dtype.kind == "f" and dtype.kind in "iu":
+        if kind_of(x.dtype) == "f" and kind_of(dtype) in "iu":
             return _saturating_convert(x, dtype)
         return x.astype(dtype)
 

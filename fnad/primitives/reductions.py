@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.primitive import Primitive, Zero, remember
-from fnad.core.types import ShapedArray, aval_of
+from fnad.core.types import ShapedArray, aval_of, computing_dtype, is_half, kind_of
 from fnad.primitives.logic import convert_element_type, eq, select
 from fnad.primitives.shape import (
     broadcast_in_dim,
@@ -19,9 +19,6 @@ from fnad.primitives.shape import (
     reshape,
     transpose,
 )
-
-_FLOAT16 = np.dtype(np.float16)
-_FLOAT32 = np.dtype(np.float32)
 
 
 def _reduction(
@@ -38,7 +35,7 @@ def _reduction(
     @remember
     def _(x, *, axes):
         check_axes(name, "axes", axes, x.ndim)
-        if x.dtype.kind not in kinds:
+        if kind_of(x.dtype) not in kinds:
             raise TypeError(f"{name} does not take arrays of dtype {x.dtype}")
         if not empty and any(x.shape[a] == 0 for a in axes):
             raise ValueError(
@@ -50,9 +47,9 @@ def _reduction(
     @primitive.evaluate
     def _(x, *, axes):
         x = np.asarray(x)
-        if x.dtype == _FLOAT16:
+        if is_half(x.dtype):
             with np.errstate(over="ignore"):
-                return evaluate(x.astype(_FLOAT32), axis=axes).astype(_FLOAT16)
+                return evaluate(x.astype(np.float32), axis=axes).astype(x.dtype)
         return np.asarray(evaluate(x, axis=axes)).astype(x.dtype, copy=False)
 
     @primitive.batch
@@ -61,7 +58,7 @@ def _reduction(
 
     @primitive.lower
     def _(p, x, *, axes):
-        wide = _FLOAT32 if x.dtype == _FLOAT16 else x.dtype
+        wide = computing_dtype(x.dtype)
 
         def element(index, rindex):
             kept, reduced = iter(index), dict(zip(axes, rindex))
@@ -98,7 +95,7 @@ def _axes(x: Any, axes: int | Sequence[int]) -> tuple[int, ...]:
 
 reduce_sum_p = _reduction(
     "reduce_sum",
-    "Sum over ``axes``, in the operand's dtype (float16 accumulates in float32).",
+    "Sum over ``axes``, in the operand's dtype (those of 16 bits accumulate in float32).",
     "add",
     np.sum,
     "iufc",
@@ -265,7 +262,7 @@ def _arg_reduction(name: str, doc: str, kind: str, evaluate: Callable[..., Any])
     @remember
     def _(x, *, axis, index_dtype):
         check_axes(name, "axis", (axis,), x.ndim)
-        if x.dtype.kind not in "biuf":
+        if kind_of(x.dtype) not in "biuf":
             raise TypeError(f"{name} does not take arrays of dtype {x.dtype}")
         if index_dtype.kind not in "iu":
             raise TypeError(f"{name}: index_dtype must be an integer dtype, got {index_dtype}")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.primitive import Primitive, install_zeros, remember
-from fnad.core.types import ShapedArray, aval_of
+from fnad.core.types import ShapedArray, aval_of, kind_of
 from fnad.primitives.logic import convert_element_type
 
 # -- helpers -------------------------------------------------------------------------------
@@ -445,7 +445,7 @@ iota_p = Primitive(
 @iota_p.type_rule
 @remember
 def _(*, dtype, shape, dimension):
-    if dtype.kind not in "iufc":
+    if kind_of(dtype) not in "iufc":
         raise TypeError(f"iota: dtype must be numeric, got {dtype}")
     if not 0 <= dimension < len(shape):
         raise ValueError(f"iota: no axis {dimension} in shape {shape}")

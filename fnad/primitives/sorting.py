@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.primitive import Primitive, Zero
-from fnad.core.types import ShapedArray, aval_of
+from fnad.core.types import ShapedArray, aval_of, kind_of
 from fnad.primitives.indexing import take_along_axis
 from fnad.primitives.shape import (
     broadcasted_iota,
@@ -35,7 +35,7 @@ def _(*xs, dimension, num_keys, is_stable):
     if len({x.shape for x in xs}) > 1:
         raise TypeError(f"sort: arrays must have one shape, got {[x.shape for x in xs]}")
     check_axes("sort", "dimension", (dimension,), xs[0].ndim)
-    if any(x.dtype.kind not in "biuf" for x in xs[:num_keys]):
+    if any(kind_of(x.dtype) not in "biuf" for x in xs[:num_keys]):
         raise TypeError(f"sort: keys must be real, got {', '.join(map(str, xs[:num_keys]))}")
     return [ShapedArray(x.shape, x.dtype) for x in xs]
 

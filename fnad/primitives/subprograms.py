@@ -15,7 +15,7 @@ from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var, memoize
 from fnad.core.primitive import Linear, Primitive, Zero, instantiate
 from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
 from fnad.core.tracer import apply_jaxpr, trace_to_jaxpr
-from fnad.core.types import ShapedArray, aval_of
+from fnad.core.types import ShapedArray, aval_of, kind_of
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.shape import broadcast_in_dim
 
@@ -165,7 +165,7 @@ def weakly_fits(weak: ShapedArray, aval: ShapedArray) -> bool:
     return (
         weak.weak_type
         and weak.shape == aval.shape
-        and _KIND_RANK[weak.dtype.kind] <= _KIND_RANK[aval.dtype.kind]
+        and _KIND_RANK[kind_of(weak.dtype)] <= _KIND_RANK[kind_of(aval.dtype)]
     )
 
 

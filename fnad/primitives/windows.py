@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.primitive import Primitive, remember
-from fnad.core.types import ShapedArray, aval_of
+from fnad.core.types import ShapedArray, aval_of, computing_dtype
 from fnad.primitives.reductions import reduce_max, reduce_min, reduce_prod, reduce_sum
 from fnad.primitives.shape import int_tuple, moveaxis, reshape
 from fnad.primitives.slicing import pad, slice_in_dim
@@ -170,7 +170,7 @@ def _(y, *, shape, window_strides, window_dilation):
 @fold_p.evaluate
 def _(y, *, shape, window_strides, window_dilation):
     lead, counts, sizes = _split_fold(y.shape, len(shape))
-    wide = np.dtype(np.float32) if y.dtype == np.float16 else y.dtype
+    wide = computing_dtype(y.dtype)
     out = np.zeros((*lead, *shape), wide)
     axes = list(zip(counts, window_strides, window_dilation, strict=True))
     if 0 in counts:
@@ -199,7 +199,7 @@ def _(args, batched, axis, **params):
 def _(p, y, *, shape, window_strides, window_dilation):
     b, num = p.b, len(shape)
     lead, counts, sizes = _split_fold(y.shape, num)
-    wide = np.dtype(np.float32) if y.dtype == np.float16 else y.dtype
+    wide = computing_dtype(y.dtype)
     axes = list(zip(counts, sizes, window_strides, window_dilation, strict=True))
     # Along an axis where windows do not overlap, each element lies in at most one of them.
     overlapping = [i for i, (_, k, s, d) in enumerate(axes) if d > 1 or s < k]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from ml_dtypes import finfo
 
 from fnad.core.types import aval_of
 from fnad.primitives import arithmetic as ar
@@ -36,8 +37,8 @@ def normal(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:
     shape : int or sequence of int
         Of the result.
     dtype : dtype
-        float16, float32 (the default, as JAX's), float64; complex64 or complex128 for complex
-        numbers of variance 1.
+        bfloat16, float16, float32 (the default, as JAX's), float64; complex64 or complex128 for
+        complex numbers of variance 1.
 
     Returns
     -------
@@ -93,7 +94,7 @@ def truncated_normal(
     shape : int or sequence of int, optional
         Of the result; by default that to which the bounds broadcast.
     dtype : dtype
-        float16, float32 (the default, as JAX's) or float64.
+        bfloat16, float16, float32 (the default, as JAX's) or float64.
 
     Returns
     -------
@@ -142,7 +143,7 @@ def laplace(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:
     array([-2.2569816, -3.1502788], dtype=float32)
     """
     dtype = floating_dtype("laplace", dtype)
-    above = dtype.type(-1 + np.finfo(dtype).epsneg)
+    above = dtype.type(-1 + finfo(dtype).epsneg)
     draws = uniform(key, shape, dtype, above, dtype.type(1))
     return ar.mul(rounding.sign(draws), log1p(ar.neg(ar.abs(draws))))
 
@@ -157,7 +158,7 @@ def logistic(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:
     array([2.8963761, 3.8217716], dtype=float32)
     """
     dtype = floating_dtype("logistic", dtype)
-    draws = uniform(key, shape, dtype, np.finfo(dtype).tiny, dtype.type(1))
+    draws = uniform(key, shape, dtype, finfo(dtype).tiny, dtype.type(1))
     return log(ar.div(draws, ar.sub(dtype.type(1), draws)))
 
 
@@ -180,7 +181,7 @@ def gumbel(key: Any, shape: Shape = (), dtype: Any = np.float32, mode: str | Non
     dtype = floating_dtype("gumbel", dtype)
     if mode not in (None, "low", "high"):
         raise ValueError(f"gumbel: mode must be 'low' or 'high', got {mode!r}")
-    info = np.finfo(dtype)
+    info = finfo(dtype)
     if mode != "high":
         draws = uniform(key, shape, dtype, info.tiny, 1.0)
         return ar.neg(log(ar.neg(log(draws))))

@@ -11,7 +11,7 @@ import numpy as np
 
 from fnad import lax
 from fnad import numpy as fnp
-from fnad.core.types import aval_of
+from fnad.core.types import aval_of, kind_of
 from fnad.primitives.shape import canonicalize_axis, int_tuple
 from fnad.random.distributions import gumbel
 from fnad.random.keys import bits, split
@@ -132,7 +132,7 @@ def _indices(
     p = fnp.asarray(p)
     if p.shape != (size,):
         raise ValueError(f"choice: p must have shape ({size},), got {p.shape}")
-    if p.dtype.kind != "f":
+    if kind_of(p.dtype) != "f":
         p = fnp.astype(p, np.float64)
     if replace:
         cumulative = fnp.cumsum(p)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from ml_dtypes import finfo
 
-from fnad.core.types import aval_of
+from fnad.core.types import BFLOAT16, aval_of, kind_of
 from fnad.numpy.manipulation import broadcast_to
 from fnad.primitives import arithmetic as ar
 from fnad.primitives.logic import (
@@ -32,8 +33,10 @@ Shape = int | Sequence[int]
 def floating_dtype(name: str, dtype: Any) -> np.dtype[Any]:
     """Return a floating dtype, or raise a TypeError that names the sampler."""
     dtype = np.dtype(dtype)
-    if dtype.kind != "f" or dtype.itemsize > 8:
-        raise TypeError(f"{name}: the dtype must be float16, float32 or float64, got {dtype}")
+    if kind_of(dtype) != "f" or dtype.itemsize > 8:
+        raise TypeError(
+            f"{name}: the dtype must be bfloat16, float16, float32 or float64, got {dtype}"
+        )
     return dtype
 
 
@@ -72,7 +75,7 @@ def uniform(
     shape : int or sequence of int
         Of the result.
     dtype : dtype
-        float16, float32 (the default, as JAX's) or float64.
+        bfloat16, float16, float32 (the default, as JAX's) or float64.
     minval, maxval : array
         Bounds, of shapes that broadcast to ``shape``.
 
@@ -92,9 +95,9 @@ def uniform(
     high = parameter("uniform", maxval, dtype, shape)
     unsigned = np.dtype(f"u{dtype.itemsize}")
     # Random bits fill the mantissa of a number in [1, 2): all of these are equally far apart.
-    mantissa = shift_right_logical(
-        bits(key, shape, unsigned), unsigned.type(dtype.itemsize * 8 - np.finfo(dtype).nmant)
-    )
+    drawn = np.dtype(np.uint8) if dtype == BFLOAT16 else unsigned  # as JAX has it
+    random = convert_element_type(bits(key, shape, drawn), unsigned)
+    mantissa = shift_right_logical(random, unsigned.type(drawn.itemsize * 8 - finfo(dtype).nmant))
     one = np.ones((), dtype).view(unsigned)[()]
     unit = ar.sub(bitcast_convert_type(bitwise_or(mantissa, one), dtype), dtype.type(1))
     return ar.max(low, ar.add(ar.mul(unit, ar.sub(high, low)), low))
@@ -230,5 +233,5 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Shape | None = None, mode: str = "l
         return lt(uniform(key, shape, dtype), p)
     draws = uniform(key, (2, *shape), dtype)
     coarse, fine = (index_in_dim(draws, i, 0, keepdims=False) for i in range(2))
-    fine = ar.mul(fine, dtype.type(2.0 ** -np.finfo(dtype).nmant))
+    fine = ar.mul(fine, dtype.type(2.0 ** -finfo(dtype).nmant))
     return lt(fine, ar.sub(p, coarse))

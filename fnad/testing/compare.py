@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from ml_dtypes import finfo
 
 from fnad.core import tree
+from fnad.core.types import kind_of
 
 # dtype of one real component: (relative, absolute as a fraction of the largest element).
 # Wide enough for a different order of summation, far narrower than a wrong formula.
@@ -71,7 +73,7 @@ def _difference(
         return f"shape {actual.shape}, expected {desired.shape}"
     if dtypes and actual.dtype != desired.dtype:
         return f"dtype {actual.dtype}, expected {desired.dtype}"
-    if actual.dtype.kind not in "biufc":  # float0: nothing to compare
+    if kind_of(actual.dtype) not in "biufc":  # float0: nothing to compare
         return ""
     bound = _bound(actual, desired, rtol, atol)
     with np.errstate(all="ignore"):
@@ -93,11 +95,11 @@ def _difference(
 
 def _bound(actual: np.ndarray, desired: np.ndarray, rtol: float | None, atol: float | None) -> Any:
     """The largest error allowed for each element."""
-    kinds = {actual.dtype.kind, desired.dtype.kind}
+    kinds = {kind_of(actual.dtype), kind_of(desired.dtype)}
     if kinds <= set("biu"):
         relative = absolute = 0.0
     else:
-        floats = [np.finfo(x.dtype).dtype for x in (actual, desired) if x.dtype.kind in "fc"]
+        floats = [finfo(x.dtype).dtype for x in (actual, desired) if kind_of(x.dtype) in "fc"]
         relative, absolute = max(_TOLERANCES[dtype] for dtype in floats)
     with np.errstate(all="ignore"):
         magnitude = np.abs(desired).astype(np.longdouble)

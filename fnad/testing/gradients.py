@@ -7,10 +7,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from ml_dtypes import finfo
 
 import fnad
 from fnad.core import tree
-from fnad.core.types import float0
+from fnad.core.types import float0, kind_of
 from fnad.testing.compare import assert_allclose
 
 _DEFAULT_TOLERANCE = {2: 1e-1, 4: 5e-3, 8: 1e-6}
@@ -20,11 +21,11 @@ _DEFAULT_EPS = {2: 3e-2, 4: 5e-3, 8: 1e-4}
 def itemsize(values: Any) -> int:
     """Bytes of the least precise real component among the leaves."""
     dtypes = [np.asarray(v).dtype for v in tree.leaves(values)]
-    return min((np.finfo(d).dtype.itemsize for d in dtypes if d.kind in "fc"), default=8)
+    return min((finfo(d).dtype.itemsize for d in dtypes if kind_of(d) in "fc"), default=8)
 
 
 def _is_inexact(value: Any) -> bool:
-    return np.asarray(value).dtype.kind in "fc"
+    return kind_of(np.asarray(value).dtype) in "fc"
 
 
 def random_tangent(rng: np.random.Generator, value: Any) -> Any:
@@ -32,7 +33,7 @@ def random_tangent(rng: np.random.Generator, value: Any) -> Any:
 
     def leaf(x: Any) -> Any:
         array = np.asarray(x)
-        if array.dtype.kind not in "fc":
+        if kind_of(array.dtype) not in "fc":
             return np.zeros(array.shape, float0)
         direction = rng.standard_normal(array.shape)
         if array.dtype.kind == "c":

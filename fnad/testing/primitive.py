@@ -10,11 +10,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from ml_dtypes import finfo
 
 import fnad
 from fnad.core.errors import MissingRuleError
 from fnad.core.primitive import Primitive
-from fnad.core.types import ShapedArray, aval_of
+from fnad.core.types import ShapedArray, aval_of, kind_of
 from fnad.testing.compare import assert_allclose
 from fnad.testing.gradients import check_jvp, inner_product, itemsize, random_tangent
 
@@ -35,7 +36,7 @@ def roll(array: np.ndarray, k: int) -> np.ndarray:
 
 def scale(array: np.ndarray, k: int) -> np.ndarray:
     """The k-th variant of an operand: itself times 1 + k/4 (keeps order, sign, definiteness)."""
-    return (array * (1 + k / 4)).astype(array.dtype) if array.dtype.kind in "fc" else array
+    return (array * (1 + k / 4)).astype(array.dtype) if kind_of(array.dtype) in "fc" else array
 
 
 def keep(array: np.ndarray, k: int) -> np.ndarray:
@@ -162,14 +163,16 @@ def _cast(args: Sequence[Any], dtype: str) -> tuple[Any, ...]:
     arrays = [np.asarray(a) for a in args]
     with np.errstate(over="ignore", under="ignore"):
         return tuple(
-            a.astype(target[a.dtype.kind])[()] if a.dtype in (np.float64, np.complex128) else a[()]
+            a.astype(target[kind_of(a.dtype)])[()]
+            if a.dtype in (np.float64, np.complex128)
+            else a[()]
             for a in arrays
         )
 
 
 def _in_each_dtype(sample: Sample) -> Iterator[tuple[Any, ...]]:
     """The operands in every dtype that the sample allows."""
-    kinds = {np.asarray(a).dtype.kind for a in sample.args}
+    kinds = {kind_of(np.asarray(a).dtype) for a in sample.args}
     if not kinds & set("fc"):
         yield _cast(sample.args, "float64")
         return
@@ -180,8 +183,8 @@ def _in_each_dtype(sample: Sample) -> Iterator[tuple[Any, ...]]:
 
 def _limits(sample: Sample, args: Sequence[Any]) -> dict[str, Any]:
     """The sample's tolerances, scaled from double precision to that of the operands."""
-    sizes = [np.finfo(np.asarray(a).dtype).eps for a in args if np.asarray(a).dtype.kind in "fc"]
-    factor = float(max(sizes, default=np.finfo(np.float64).eps) / np.finfo(np.float64).eps)
+    sizes = [finfo(np.asarray(a).dtype).eps for a in args if kind_of(np.asarray(a).dtype) in "fc"]
+    factor = float(max(sizes, default=finfo(np.float64).eps) / finfo(np.float64).eps)
     scaled = {"rtol": sample.rtol, "atol": sample.atol}
     return {name: None if v is None else v * factor for name, v in scaled.items()}
 
@@ -242,7 +245,7 @@ def _check_jit(primitive: Primitive, sample: Sample) -> None:
 def _differentiable(sample: Sample, args: Sequence[Any]) -> tuple[int, ...]:
     if sample.differentiable is not None:
         return sample.differentiable
-    return tuple(i for i, a in enumerate(args) if np.asarray(a).dtype.kind in "fc")
+    return tuple(i for i, a in enumerate(args) if kind_of(np.asarray(a).dtype) in "fc")
 
 
 def _operand_groups(sample: Sample, args: Sequence[Any]) -> list[tuple[int, ...]]:
@@ -317,7 +320,7 @@ _INNER_TOLERANCE = {2: 5e-2, 4: 1e-4, 8: 1e-10}
 
 
 def _flat(values: Any) -> np.ndarray:
-    leaves = [np.ravel(v) for v in fnad.tree.leaves(values) if np.asarray(v).dtype.kind in "fc"]
+    leaves = [np.ravel(v) for v in fnad.tree.leaves(values) if kind_of(np.asarray(v).dtype) in "fc"]
     return np.concatenate(leaves) if leaves else np.zeros(0)
 
 

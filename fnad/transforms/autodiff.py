@@ -18,7 +18,7 @@ from fnad.core.flat_function import FlatFunction, function_name
 from fnad.core.ir import Jaxpr
 from fnad.core.rewrites import Mask
 from fnad.core.tracer import apply_jaxpr, trace_to_jaxpr
-from fnad.core.types import ShapedArray, aval_of, float0, is_differentiable
+from fnad.core.types import ShapedArray, aval_of, float0, is_differentiable, kind_of
 from fnad.primitives.shape import full
 from fnad.primitives.subprograms import trace_function
 from fnad.transforms.forward import jvp_jaxpr
@@ -433,7 +433,7 @@ def _check_grad_inputs(
 ) -> None:
     for i, arg in zip(positions, args):
         for path, leaf in tree.flatten_with_path(arg)[0]:
-            kind = aval_of(leaf).dtype.kind
+            kind = kind_of(aval_of(leaf).dtype)
             where = f"argument {i}{tree.keystr(path)}"
             if holomorphic and kind != "c":
                 raise TypeError(
@@ -464,7 +464,7 @@ def _check_grad_output(name: str, out: Any, out_avals: list[ShapedArray], holomo
             f"grad of {name} needs a scalar result, got {aval}. Reduce it (e.g. with .sum() or"
             " .mean()), or use vjp, jacrev or vmap(grad(...))."
         )
-    if aval.dtype.kind not in "fc" or (aval.dtype.kind == "c") != holomorphic:
+    if kind_of(aval.dtype) not in "fc" or (kind_of(aval.dtype) == "c") != holomorphic:
         need = "complex" if holomorphic else "real floating"
         raise TypeError(f"grad of {name} needs a {need} scalar result, got {aval}")
     return aval.dtype.type(1)

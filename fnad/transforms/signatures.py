@@ -11,8 +11,9 @@ import numpy as np
 
 from fnad.core import tree
 from fnad.core.axes import bound_axes
+from fnad.core.dtypes import canonical_dtype
 from fnad.core.flat_function import function_name
-from fnad.core.types import ShapedArray, aval_of
+from fnad.core.types import BFLOAT16, HELD, ShapedArray, aval_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Form:
     def avals(self) -> list[ShapedArray]:
         """The types of the leaves."""
         return [
-            t if isinstance(t, ShapedArray) else ShapedArray(t[0], np.dtype(t[1].char))
+            t if isinstance(t, ShapedArray) else ShapedArray(t[0], canonical_dtype(t[1]))
             for t in self.types
         ]
 
@@ -151,12 +152,12 @@ class Splitter:
 
 
 # The characters of the dtypes that fnad holds.
-_HELD = frozenset("?bhilqBHILQefdFD")
+_HELD = frozenset(HELD)
 
 
 def _type_key(leaf: Any) -> Any:
     """Equal for leaves of one type; cheap for arrays, of which a call may have many."""
-    if isinstance(leaf, np.ndarray) and leaf.dtype.char in _HELD:
+    if isinstance(leaf, np.ndarray) and (leaf.dtype.char in _HELD or leaf.dtype is BFLOAT16):
         return leaf.shape, leaf.dtype
     aval = aval_of(leaf)
     return aval if aval.weak_type else (aval.shape, aval.dtype)

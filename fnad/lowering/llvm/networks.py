@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fnad.core.types import kind_of
 from fnad.lowering.llvm.radix import (
     PLACE_BITS,
     UINT32,
@@ -95,13 +96,13 @@ class _Network:
     def _load(self) -> Value | None:
         """Write the keys; returns whether there is a -0.0 among floats that are sorted alone."""
         f, b, dtype = self.f, self.b, self.dtypes[0]
-        watched = dtype.kind == "f" and not self.packed
+        watched = kind_of(dtype) == "f" and not self.packed
         found = [b.splat(b.constant(False, BOOL), LANES)] if watched else []
         with f.loop(self.n, found) as k:
             x = f.gather(self.sources[0], dtype, self._places(k.index))
             if watched:
                 k.carried = [b.bitwise_or(k.carried[0], is_negative_zero(f, x))]
-            elif dtype.kind == "f":
+            elif kind_of(dtype) == "f":
                 x = b.where(is_negative_zero(f, x), b.constant(0.0, dtype), x)
             key = b.convert(key_of(f, x), self.wide)
             if self.packed:

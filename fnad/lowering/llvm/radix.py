@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fnad.core.types import kind_of
 from fnad.lowering.llvm import host
 from fnad.lowering.llvm.writer import BOOL, INT64, DType, Function, Module, Value, suffix
 
@@ -298,7 +299,7 @@ class _Lane:
                 return []
             return [b.bitwise_or(carried[0], any_lane(f, is_negative_zero(f, x)))]
 
-        found = [b.constant(False, BOOL)] if dtype.kind == "f" else []
+        found = [b.constant(False, BOOL)] if kind_of(dtype) == "f" else []
         carried = self._vectors(wide, found, write)
         return carried[0] if carried else None
 
@@ -363,7 +364,7 @@ class _Lane:
         with f.loop(self.n) as i:
             place = i.index if first else self._place(columns, packed, i.index)
             x = f.load(self._at(self.sources[number], dtype, place), dtype)
-            if dtype.kind == "f":  # -0.0 equals 0.0
+            if kind_of(dtype) == "f":  # -0.0 equals 0.0
                 x = b.where(is_negative_zero(f, x), b.constant(0.0, dtype), x)
             row = b.convert(key_of(f, x), UINT64)
             if packed:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fnad.core.types import kind_of
 from fnad.lowering.llvm.expressions import ExpressionPrinter
 from fnad.lowering.llvm.writer import INT32, INT64, DType, Function, Value
 from fnad.lowering.plan import Reduction
@@ -21,7 +22,7 @@ def neutral(kind: str, dtype: DType) -> object:
     if kind == "and":
         return True if dtype.kind == "b" else -1
     low = kind in ("max", "argmax", "logaddexp")
-    if dtype.kind == "f":
+    if kind_of(dtype) == "f":
         return -np.inf if low else np.inf
     if dtype.kind == "b":
         return not low
@@ -56,7 +57,7 @@ def step(
         return [total if mask is None else b.where(mask, total, carried[0])]
     best, place = carried
     better = (b.greater if r.kind == "argmax" else b.less)(term, best)
-    if term.dtype.kind == "f":
+    if kind_of(term.dtype) == "f":
         first_nan = b.bitwise_and(b.not_equal(term, term), b.equal(best, best))
         better = b.bitwise_or(better, first_nan)
     if mask is not None:
@@ -73,7 +74,7 @@ def joined(f: Function, r: Reduction, left: Sequence[Value], right: Sequence[Val
     (best, place), (other, at) = left, right
     better = (b.greater if r.kind == "argmax" else b.less)(other, best)
     same = b.equal(other, best)
-    if best.dtype.kind == "f":
+    if kind_of(best.dtype) == "f":
         nan, other_nan = b.not_equal(best, best), b.not_equal(other, other)
         better = b.bitwise_or(better, b.bitwise_and(other_nan, b.bitwise_not(nan)))
         same = b.bitwise_or(same, b.bitwise_and(other_nan, nan))

@@ -2,7 +2,7 @@
 
 Operations take vectors as well (`Value.lanes`); an operand of one lane goes with any vector.
 Every operation is defined for all of its inputs, as NumPy defines it on this kind of machine:
-no division traps, no result is poison. float16 values are computed in float32 and rounded.
+no division traps, no result is poison. float16 and bfloat16 are computed in float32 and rounded.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fnad.core.errors import InternalError
+from fnad.core.types import BFLOAT16, is_half, kind_of
 from fnad.lowering.llvm import maths
 from fnad.lowering.llvm.writer import (
     BOOL,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from fnad.lowering.llvm.writer import Function
 
 _INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)
+_UINT16, _UINT32 = np.dtype(np.uint16), np.dtype(np.uint32)
 
 
 class ScalarBuilder:
@@ -110,10 +112,10 @@ class ScalarBuilder:
         return self.f.value(f"call {first.type} @{symbol}({operands})", first.dtype, first.lanes)
 
     def _widened(self, method: Callable[..., Value], *args: Value) -> Value:
-        """Compute a float16 operation in float32 and round once."""
-        wide = [self.convert(a, FLOAT32) if a.dtype == FLOAT16 else a for a in args]
+        """Compute an operation on numbers of 16 bits in float32 and round once."""
+        wide = [self.convert(a, FLOAT32) if is_half(a.dtype) else a for a in args]
         result = method(*wide)
-        return self.convert(result, FLOAT16) if result.dtype == FLOAT32 else result
+        return self.convert(result, args[0].dtype) if result.dtype == FLOAT32 else result
 
     def _binary(self, instruction: str, x: Value, y: Value) -> Value:
         x, y = self.spread(x, y)
@@ -130,9 +132,9 @@ class ScalarBuilder:
         self, name: str, x: Value, y: Value, floating: str, integer: str, boolean: str
     ) -> Value:
         dtype = self._same(name, x, y)
-        if dtype == FLOAT16:
+        if is_half(dtype):
             return self._widened(lambda a, b: self._binary(floating, a, b), x, y)
-        return self._binary({"f": floating, "b": boolean}.get(dtype.kind, integer), x, y)
+        return self._binary({"f": floating, "b": boolean}.get(kind_of(dtype), integer), x, y)
 
     # -- arithmetic -------------------------------------------------------------------------
 
@@ -151,9 +153,9 @@ class ScalarBuilder:
 
     def divide(self, x: Value, y: Value) -> Value:
         dtype = self._same("divide", x, y)
-        if dtype == FLOAT16:
+        if is_half(dtype):
             return self._widened(self.divide, x, y)
-        if dtype.kind == "f":
+        if kind_of(dtype) == "f":
             return self._binary("fdiv", x, y)
         if dtype.kind == "b":
             return self._binary("and", x, y)
@@ -166,9 +168,9 @@ class ScalarBuilder:
 
     def remainder(self, x: Value, y: Value) -> Value:
         dtype = self._same("remainder", x, y)
-        if dtype == FLOAT16:
+        if is_half(dtype):
             return self._widened(self.remainder, x, y)
-        if dtype.kind == "f":
+        if kind_of(dtype) == "f":
             return self._binary("frem", x, y)
         if dtype.kind == "b":
             return self.constant(False, BOOL)
@@ -183,14 +185,18 @@ class ScalarBuilder:
         return safe
 
     def negative(self, x: Value) -> Value:
-        if x.dtype.kind == "f":
+        if x.dtype == BFLOAT16:
+            return self._binary("xor", x, Value("-32768", BFLOAT16))
+        if kind_of(x.dtype) == "f":
             return self.f.value(f"fneg {x.typed}", x.dtype, x.lanes)
         if x.dtype.kind == "b":
             return x
         return self._binary("sub", self.constant(0, x.dtype), x)
 
     def absolute(self, x: Value) -> Value:
-        if x.dtype.kind == "f":
+        if x.dtype == BFLOAT16:
+            return self._binary("and", x, Value("32767", BFLOAT16))
+        if kind_of(x.dtype) == "f":
             return self._intrinsic("fabs", x)
         if x.dtype.kind == "i":
             return self._intrinsic("abs", x, extra="i1 false")
@@ -204,7 +210,7 @@ class ScalarBuilder:
         if x.dtype.kind == "u":
             return positive
         result = self.where(self.less(x, zero), self.constant(-1, x.dtype), positive)
-        return self.where(self._isnan(x), x, result) if x.dtype.kind == "f" else result
+        return self.where(self._isnan(x), x, result) if kind_of(x.dtype) == "f" else result
 
     def minimum(self, x: Value, y: Value) -> Value:
         return self._extremum("minimum", x, y, self.less, "and")
@@ -226,7 +232,7 @@ class ScalarBuilder:
     def accumulate(self, kind: str, total: Value, term: Value) -> Value:
         """Fold ``term`` into a reduction of `kind` ``add multiply max min and or``."""
         dtype = self._same(kind, total, term)
-        if dtype == FLOAT16:
+        if is_half(dtype):
             return self._widened(lambda t, x: self.accumulate(kind, t, x), total, term)
         if kind in ("add", "multiply"):
             return self.add(total, term) if kind == "add" else self.multiply(total, term)
@@ -235,18 +241,21 @@ class ScalarBuilder:
         return self.bitwise_and(total, term) if kind == "and" else self.bitwise_or(total, term)
 
     def _isnan(self, x: Value) -> Value:
+        if x.dtype == BFLOAT16:
+            x = self.convert(x, FLOAT32)
         return self.f.value(f"fcmp uno {x.typed}, {x.ref}", BOOL, x.lanes)
 
     def copysign(self, x: Value, y: Value) -> Value:
-        self._same("copysign", x, y)
+        if self._same("copysign", x, y) == BFLOAT16:
+            return self._widened(self.copysign, x, y)
         return self._intrinsic("copysign", x, y)
 
     # -- rounding ---------------------------------------------------------------------------
 
     def _rounding(self, name: str, x: Value) -> Value:
-        if x.dtype.kind != "f":
+        if kind_of(x.dtype) != "f":
             return x
-        if x.dtype == FLOAT16:
+        if is_half(x.dtype):
             return self._widened(lambda a: self._intrinsic(name, a), x)
         return self._intrinsic(name, x)
 
@@ -268,7 +277,10 @@ class ScalarBuilder:
     # -- comparison and logic ---------------------------------------------------------------
 
     def _compare(self, name: str, x: Value, y: Value) -> Value:
-        kind = self._same(name, x, y).kind
+        dtype = self._same(name, x, y)
+        if dtype == BFLOAT16:
+            return self._widened(lambda a, b: self._compare(name, a, b), x, y)
+        kind = dtype.kind
         if kind == "f":
             operation = f"fcmp {'u' if name == 'ne' else 'o'}{name}"
         else:
@@ -360,11 +372,13 @@ class ScalarBuilder:
             return x
         if dtype.kind == "b":
             return self.not_equal(x, self.constant(0, source))
-        if source.kind == "f":
-            return self._float_to_float(x, dtype) if dtype.kind == "f" else self._to_int(x, dtype)
-        if dtype.kind == "f":
-            if dtype == FLOAT16:
-                return self.convert(self.convert(x, FLOAT32), FLOAT16)
+        if kind_of(source) == "f":
+            return (
+                self._float_to_float(x, dtype) if kind_of(dtype) == "f" else self._to_int(x, dtype)
+            )
+        if kind_of(dtype) == "f":
+            if is_half(dtype):
+                return self.convert(self.convert(x, FLOAT32), dtype)
             operation = "sitofp" if source.kind == "i" else "uitofp"
             return self._cast(operation, x, dtype)
         return self._resize(x, dtype)
@@ -379,11 +393,31 @@ class ScalarBuilder:
         return self._cast(operation, x, dtype)
 
     def _float_to_float(self, x: Value, dtype: DType) -> Value:
+        if x.dtype == BFLOAT16:
+            return self.convert(self._from_bfloat16(x), dtype)
         if dtype.itemsize > x.dtype.itemsize:
             return self._cast("fpext", x, dtype)
+        if dtype == BFLOAT16:
+            return self._to_bfloat16(self.convert(x, FLOAT32))
         if x.dtype == FLOAT64 and dtype == FLOAT16:
             x = self._round_to_odd(x)
         return self._cast("fptrunc", x, dtype)
+
+    def _from_bfloat16(self, x: Value) -> Value:
+        """Its bits are the upper ones of a float32."""
+        bits = self.convert(self.bitcast(x, _UINT16), _UINT32)
+        return self.bitcast(self._binary("shl", bits, self.constant(16, _UINT32)), FLOAT32)
+
+    def _to_bfloat16(self, x: Value) -> Value:
+        """Of a float32: rounded to nearest, ties to even, by a carry out of the lower bits."""
+        bits, sixteen = self.bitcast(x, _UINT32), self.constant(16, _UINT32)
+        upper = self._binary("lshr", bits, sixteen)
+        odd = self.bitwise_and(upper, self.constant(1, _UINT32))
+        carry = self.add(bits, self.add(odd, self.constant(0x7FFF, _UINT32)))
+        rounded = self._binary("lshr", carry, sixteen)
+        quiet = self.bitwise_or(upper, self.constant(0x40, _UINT32))
+        chosen = self.where(self._isnan(x), quiet, rounded)
+        return self.bitcast(self.convert(chosen, _UINT16), BFLOAT16)
 
     def _round_to_odd(self, x: Value) -> Value:
         """float64 to float32, inexact results with an odd last bit.
@@ -405,7 +439,7 @@ class ScalarBuilder:
 
     def _to_int(self, x: Value, dtype: DType) -> Value:
         """float to integer: fractions are cut off, what does not fit saturates, NaN gives 0."""
-        if x.dtype == FLOAT16:
+        if is_half(x.dtype):
             return self._to_int(self.convert(x, FLOAT32), dtype)
         least, most = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
         number = self._fitting_to_int(x, dtype)
@@ -448,11 +482,11 @@ class ScalarBuilder:
 
     def power(self, x: Value, y: Value) -> Value:
         dtype = self._same("power", x, y)
-        return self.elementary("power" if dtype.kind == "f" else "integer_power", x, y)
+        return self.elementary("power" if kind_of(dtype) == "f" else "integer_power", x, y)
 
     def elementary(self, name: str, *args: Value) -> Value:
         dtype = self._same(name, *args)
-        if dtype == FLOAT16:
+        if is_half(dtype):
             return self._widened(lambda *wide: self.elementary(name, *wide), *args)
         args = tuple(self.spread(*args))
         first = args[0]

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fnad.core.types import is_half, kind_of
 from fnad.lowering.llvm import networks, radix
 from fnad.lowering.llvm.writer import (
     BOOL,
-    FLOAT16,
     FLOAT32,
     INT64,
     DType,
@@ -81,10 +81,10 @@ class _Sort:
 
     def _less_key(self, x: Value, y: Value) -> Value:
         b = self.b
-        if x.dtype == FLOAT16:
+        if is_half(x.dtype):
             x, y = b.convert(x, FLOAT32), b.convert(y, FLOAT32)
         less = b.less(x, y)
-        if x.dtype.kind != "f":
+        if kind_of(x.dtype) != "f":
             return less
         x_is_number = self.f.value(f"fcmp ord {x.typed}, {x.ref}", BOOL)
         y_is_nan = self.f.value(f"fcmp uno {y.typed}, {y.ref}", BOOL)

@@ -14,8 +14,6 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-import numpy as np
-
 from fnad.lowering.expr import Expr, affine_parts, axis
 from fnad.lowering.llvm.nests import Nest
 from fnad.lowering.llvm.once import once
@@ -23,12 +21,12 @@ from fnad.lowering.llvm.places import Strided, Vector, strided
 from fnad.lowering.llvm.target import VECTOR_CODE, CompiledModule, known_code
 from fnad.lowering.llvm.vectors import Range, lanes_for, mask_of
 from fnad.lowering.llvm.writer import (
-    BOOL,
     INT64,
     DType,
     Function,
     Module,
     Value,
+    dtype_of_suffix,
     memory_type,
     suffix,
 )
@@ -165,9 +163,8 @@ def _compiled(name: str) -> tuple[CompiledModule, int]:
 
 def _text(name: str) -> str:
     kind, lanes = name.split("x")
-    dtype = BOOL if kind == "i1" else np.dtype(f"{kind[0]}{int(kind[1:]) // 8}")
     module, symbol = Module(), _SYMBOL.format(kind, lanes)
-    _define(module, symbol, dtype, int(lanes))
+    _define(module, symbol, dtype_of_suffix(kind), int(lanes))
     return module.text()
 
 

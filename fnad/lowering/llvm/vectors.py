@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fnad.core.types import is_half
 from fnad.lowering.expr import TRANSCENDENTAL, Expr
 from fnad.lowering.llvm import host
 from fnad.lowering.llvm.expressions import ExpressionPrinter
-from fnad.lowering.llvm.writer import FLOAT16, INT32, INT64, DType, Function, Loop, Value
+from fnad.lowering.llvm.writer import INT32, INT64, DType, Function, Loop, Value
 from fnad.lowering.walk import postorder
 
 INT8 = np.dtype(np.int8)
@@ -35,7 +36,7 @@ def lanes_for(exprs: Iterable[Expr], others: Iterable[DType], extent: int) -> in
     size = 1
     for expr in postorder(exprs):
         if expr.bounds is None or expr.op in ("load", "reduced"):
-            size = max(size, 4 if expr.dtype == FLOAT16 else expr.dtype.itemsize)
+            size = max(size, 4 if is_half(expr.dtype) else expr.dtype.itemsize)
     for dtype in others:
         size = max(size, dtype.itemsize)
     lanes = host.vector_bits() // (8 * size)

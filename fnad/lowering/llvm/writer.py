@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fnad.core.errors import InternalError, MissingRuleError
+from fnad.core.types import BFLOAT16
 
 if TYPE_CHECKING:
     from fnad.lowering.llvm.scalars import ScalarBuilder
@@ -41,6 +42,8 @@ def llvm_type(dtype: DType, lanes: int = 1) -> str:
         return f"i{dtype.itemsize * 8}"
     if dtype.kind == "f" and dtype.itemsize in _FLOAT_TYPES:
         return _FLOAT_TYPES[dtype.itemsize]
+    if dtype == BFLOAT16:  # its bits: what IR knows of it few machines have
+        return "i16"
     raise MissingRuleError(
         f"jit cannot compile arrays of dtype {dtype}. Keep complex numbers outside of jit, or hold"
         " real and imaginary parts in two arrays."
@@ -61,8 +64,17 @@ def overload(dtype: DType, lanes: int = 1) -> str:
 
 
 def suffix(dtype: DType) -> str:
-    """A dtype as part of a name: ``f32``, ``i64``, ``u8``, ``i1``."""
+    """A dtype as part of a name: ``f32``, ``bf16``, ``i64``, ``u8``, ``i1``."""
+    if dtype.kind == "V":
+        return "bf16"
     return "i1" if dtype.kind == "b" else f"{dtype.kind}{dtype.itemsize * 8}"
+
+
+def dtype_of_suffix(text: str) -> DType:
+    """The dtype that has this `suffix`."""
+    if text in ("i1", "bf16"):
+        return BOOL if text == "i1" else BFLOAT16
+    return np.dtype(f"{text[0]}{int(text[1:]) // 8}")
 
 
 def constant_text(value: Any, dtype: DType) -> str:
@@ -75,6 +87,8 @@ def constant_text(value: Any, dtype: DType) -> str:
         return str(int(np.array(value).astype(dtype)))
     if dtype == FLOAT16:
         return f"0xH{int(np.array(value, dtype).view(np.uint16)):04X}"
+    if dtype == BFLOAT16:
+        return str(int(np.array(value).astype(dtype).view(np.uint16)))
     llvm_type(dtype)  # refuses what has none
     with np.errstate(all="ignore"):
         exact = float(np.array(value).astype(dtype))

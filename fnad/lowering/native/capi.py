@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from fnad.core.types import BFLOAT16
+
 _API_TABLE = ("numpy._core._multiarray_umath", "_ARRAY_API")
 
 # Positions in NumPy's table of functions, fixed by its ABI (``__multiarray_api.h``).
@@ -170,7 +172,7 @@ def _arrays_are_known() -> bool:
 
 def _scalars_are_known() -> bool:
     """Check that values of scalars stand behind the heads of the objects."""
-    samples = [np.dtype(c).type(1) for c in "?bhilqBHILQefd"]
+    samples = [np.dtype(c).type(1) for c in (*"?bhilqBHILQefd", BFLOAT16)]
     return (
         all(ctypes.string_at(id(x) + 16, x.dtype.itemsize) == x.tobytes() for x in samples)
         and ctypes.string_at(id(2.5) + 16, 8) == np.float64(2.5).tobytes()

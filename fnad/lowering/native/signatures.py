@@ -13,7 +13,7 @@ import numpy as np
 
 from fnad.core.tree import PyTreeDef
 from fnad.core.tree_registry import node_type
-from fnad.core.types import ShapedArray
+from fnad.core.types import BFLOAT16, ShapedArray
 from fnad.lowering.native import capi
 from fnad.lowering.native.routine import Routine
 
@@ -269,7 +269,7 @@ def _strides(shape: tuple[int, ...], itemsize: int) -> list[int]:
 
 def _shared(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The object that all arrays of this dtype share; it lives as long as NumPy does."""
-    shared = np.dtype(dtype.char)
+    shared = BFLOAT16 if dtype == BFLOAT16 else np.dtype(dtype.char)
     if shared != dtype or dtype.itemsize > 8:
         raise Unsupported
     return shared

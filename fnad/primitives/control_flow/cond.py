@@ -14,7 +14,7 @@ from fnad.core.ir import Atom, Equation, Jaxpr, Var, memoize
 from fnad.core.primitive import Linear, Primitive, Zero, instantiate
 from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
 from fnad.core.tracer import Tracer, apply_jaxpr, rewrite
-from fnad.core.types import ShapedArray, aval_of, is_differentiable
+from fnad.core.types import ShapedArray, aval_of, is_differentiable, kind_of
 from fnad.primitives.arithmetic import clamp
 from fnad.primitives.control_flow.carry import cast_outputs, show_types
 from fnad.primitives.logic import convert_element_type, eq, ne, select, stop_gradient
@@ -278,7 +278,7 @@ def _common_types(outs: Sequence[Sequence[ShapedArray]]) -> tuple[ShapedArray, .
     common = []
     for avals in zip(*outs, strict=True):
         strong = [a for a in avals if not a.weak_type]
-        widest = max(avals, key=lambda a: "biufc".index(a.dtype.kind))
+        widest = max(avals, key=lambda a: "biufc".index(kind_of(a.dtype)))
         common.append(strong[0] if strong else widest)
     return tuple(common)
 

@@ -6,8 +6,6 @@ import functools
 import platform
 import re
 
-import numpy as np
-
 from fnad.core.errors import InternalError
 from fnad.lowering.llvm import host
 from fnad.lowering.llvm.matrix.dots import LINES_PARAMETERS as LINES
@@ -21,7 +19,7 @@ from fnad.lowering.llvm.matrix.tiles import PARAMETERS as TILE
 from fnad.lowering.llvm.matrix.tiles import Tile
 from fnad.lowering.llvm.matrix.variants import TileShape, Variant, tile_shape
 from fnad.lowering.llvm.target import PLAIN, VECTOR_CODE, CompiledModule, known_code
-from fnad.lowering.llvm.writer import Module
+from fnad.lowering.llvm.writer import Module, dtype_of_suffix
 
 _SYMBOL = re.compile(r"fnad\.matrix\.(\w+)\.(\w+)(?:\.(.*))?")
 _KEPT: list[CompiledModule] = []
@@ -71,7 +69,7 @@ def _parsed(symbol: str) -> tuple[str, str, str]:
 def text_of(symbol: str) -> str:
     """The function ``fnad.matrix.<dtype>.<function>`` as LLVM IR."""
     dtype, function, detail = _parsed(symbol)
-    variant, module = Variant(_dtype(dtype)), Module()
+    variant, module = Variant(dtype_of_suffix(dtype)), Module()
     shape = shape_of(variant)
     if function == "tile":
         rows, _, strided = detail.partition(".")
@@ -88,7 +86,3 @@ def text_of(symbol: str) -> str:
     else:
         Driver(module, variant, shape).emit(symbol)
     return module.text()
-
-
-def _dtype(suffix: str) -> np.dtype:
-    return np.dtype("?" if suffix == "i1" else f"{suffix[0]}{int(suffix[1:]) // 8}")

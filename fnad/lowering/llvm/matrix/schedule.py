@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
+from fnad.core.types import is_half
 from fnad.lowering.llvm.matrix.driver import function_slots
 from fnad.lowering.llvm.matrix.library import shape_of
 from fnad.lowering.llvm.matrix.variants import TileShape, Variant
-from fnad.lowering.llvm.writer import FLOAT16, DType
+from fnad.lowering.llvm.writer import DType
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +234,7 @@ def schedule(product: Product, divided: bool) -> Schedule:
         return Schedule(p, swapped, True, p.a[-1] != 1, False, p.k, p.m, p.m, columns)
     converted = variant.element != variant.compute
     depth = -(-p.k // -(-p.k // _DEPTH))
-    if p.dtype == FLOAT16:  # rounded only once, so there is just one block of k
+    if is_half(p.dtype):  # rounded only once, so there is just one block of k
         depth = p.k
         columns = max(16 * _DEPTH // depth, 1) * shape.columns
     far = p.m > 6 * shape.rows and p.k * p.n * size > _NEAR

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fnad.core.types import is_half
 from fnad.lowering.llvm.writer import (
-    FLOAT16,
     FLOAT32,
     INT32,
     DType,
@@ -84,7 +84,7 @@ class Variant:
 
     @property
     def compute(self) -> DType:
-        if self.dtype == FLOAT16:
+        if is_half(self.dtype):
             return FLOAT32
         return INT32 if self.dtype.itemsize < 4 else self.dtype
 
