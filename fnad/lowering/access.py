@@ -159,14 +159,15 @@ def touched_bytes(kernel: Kernel, buffers: Mapping[int, Buffer]) -> int:
 
 def count_uses(body: Iterable[Node]) -> Counter[int]:
     """How many nodes of a schedule, and of those inside it, use each buffer."""
-    uses: Counter[int] = Counter()
+    uses: dict[int, int] = {}
     stack = list(body)
     while stack:
         node = stack.pop()
-        uses.update(own_access(node).touched)
+        for number in own_access(node).touched:
+            uses[number] = uses.get(number, 0) + 1
         for inner in node_bodies(node):
             stack.extend(inner)
-    return uses
+    return Counter(uses)
 
 
 def _loaded(exprs: Iterable[Expr]) -> set[int]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from fnad.lowering.expr import TRANSCENDENTAL, Expr
+from fnad.lowering.interned import FREE
 from fnad.lowering.walk import below, postorder
 
 # Above this an element is stored rather than computed twice.
@@ -19,40 +19,36 @@ MAX_EXPRESSIONS = 160
 # Two kernels stay apart if they have more operations together.
 MAX_FUSED = 320
 
-_COSTS = dict.fromkeys(TRANSCENDENTAL, 20) | {
-    "constant": 0,
-    "axis": 0,
-    "counter": 0,
-    "affine": 0,
-    "divide": 4,
-    "remainder": 4,
-    "sqrt": 4,
-}
+_COSTS = (
+    dict.fromkeys(TRANSCENDENTAL, 20)
+    | dict.fromkeys(FREE, 0)
+    | {"divide": 4, "remainder": 4, "sqrt": 4}
+)
 
 
 def operations(expr: Expr) -> int:
     """How many operations an expression has, shared ones counted once."""
-    count = sum([_COSTS.get(e.op, 1) > 0 for e in below(expr)])
+    count = sum([e.op not in FREE for e in below(expr)])
     # What is built on it will rarely have to be counted.
-    expr.weight = max(count, 1)
+    expr.weight = count
     return count
 
 
 def operations_of(exprs: Iterable[Expr]) -> int:
     """The same of several expressions together."""
-    return _known_operations(tuple(exprs))
+    return operations_beyond(set(), exprs)
 
 
-@functools.lru_cache(maxsize=1024)  # a kernel is weighed against each that might join it
-def _known_operations(exprs: tuple[Expr, ...]) -> int:
-    return sum([_COSTS.get(e.op, 1) > 0 for e in postorder(exprs)])
-
-
-def at_most(limit: int, exprs: Sequence[Expr], others: Sequence[Expr] = ()) -> bool:
-    """Whether two lists of expressions have at most ``limit`` operations in all."""
-    if sum([e.weight for e in (*exprs, *others)]) <= limit:  # no operation is counted too few
-        return True
-    return operations_of(exprs) + operations_of(others) <= limit
+def operations_beyond(seen: set[Expr], exprs: Iterable[Expr]) -> int:
+    """How many operations of expressions are not among those ``seen``, which take them up."""
+    found = [e for e in dict.fromkeys(exprs) if e not in seen]
+    seen.update(found)
+    for expr in found:  # grows while it is walked
+        for arg in expr.args:
+            if arg not in seen:
+                seen.add(arg)
+                found.append(arg)
+    return sum([e.op not in FREE for e in found])
 
 
 def costs_more(expr: Expr, limit: int) -> bool:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from zlib import crc32
 
@@ -103,7 +103,7 @@ def affine(terms: dict[Expr, int], constant: int) -> Expr:
             terms, constant = _rejoined(terms, constant)
             break
     constant = _wrap(constant)
-    items = [(t, _wrap(c)) for t, c in terms.items() if c]
+    items = [(t, c if _INT_MIN <= c <= _INT_MAX else _wrap(c)) for t, c in terms.items() if c]
     if not items:
         return integer(constant)
     if len(items) == 1:
@@ -111,20 +111,25 @@ def affine(terms: dict[Expr, int], constant: int) -> Expr:
             return items[0][0]
     else:
         items.sort(key=_term_order)
-    low = high = constant
-    bounded = True
-    for term, c in items:
-        if term.bounds is None:
-            bounded = False
-            break
-        first, last = term.bounds
-        if c < 0:
-            first, last = last, first
-        low += c * first
-        high += c * last
-    bounds = (low, high) if bounded and low >= _INT_MIN and high <= _INT_MAX else None
     args = tuple([t for t, _ in items])
-    return make("affine", args, INT64, (tuple([c for _, c in items]), constant), bounds)
+    attr = (tuple([c for _, c in items]), constant)
+    return make("affine", args, INT64, attr, _bounds(items, constant))
+
+
+def _bounds(items: Iterable[tuple[Expr, int]], constant: int) -> Bounds:
+    """Between what a sum of terms with coefficients and a constant lies, if that is known."""
+    low = high = constant
+    for term, c in items:
+        bounds = term.bounds
+        if bounds is None:
+            return None
+        if c < 0:
+            low += c * bounds[1]
+            high += c * bounds[0]
+        else:
+            low += c * bounds[0]
+            high += c * bounds[1]
+    return (low, high) if low >= _INT_MIN and high <= _INT_MAX else None
 
 
 def _rejoined(terms: dict[Expr, int], constant: int) -> tuple[dict[Expr, int], int]:
@@ -168,26 +173,27 @@ def _divided(x: Expr, divisor: int) -> tuple[Expr, Expr]:
     ``4*(i1 % 2) + i2``. So innermost loops mostly run without divisions.
     """
     terms, constant = affine_parts(x)
-    whole = affine({t: c // divisor for t, c in terms.items() if c % divisor == 0}, 0)
+    whole = {t: c // divisor for t, c in terms.items() if c % divisor == 0}
+    quotient, constant = divmod(constant, divisor)
     terms = {t: c for t, c in terms.items() if c % divisor}
-    rest = affine(terms, constant % divisor)
-    if rest.bounds is None or rest.bounds[0] < 0:
+    bounds = _bounds(terms.items(), constant)
+    if bounds is None or bounds[0] < 0:
         return _undivided(x, divisor)
-    whole = _combine(whole, integer(constant // divisor), 1)
-    if rest.bounds[1] < divisor:
-        return whole, rest
-    constant %= divisor
+    if bounds[1] < divisor:
+        return affine(whole, quotient), affine(terms, constant)
     units = {math.gcd(c, divisor) for c in terms.values()} - {1}
     for unit in sorted(units, reverse=True):
-        low = affine({t: c for t, c in terms.items() if c % unit}, constant % unit)
-        if low.bounds is not None and low.bounds[0] >= 0 and low.bounds[1] < unit:
-            high = affine(
-                {t: c // unit for t, c in terms.items() if c % unit == 0}, constant // unit
+        low = {t: c for t, c in terms.items() if c % unit}
+        bounds = _bounds(low.items(), constant % unit)
+        if bounds is not None and bounds[0] >= 0 and bounds[1] < unit:
+            high = {t: c // unit for t, c in terms.items() if c % unit == 0}
+            inner, remainder = _divided(affine(high, constant // unit), divisor // unit)
+            return (
+                _combine(affine(whole, quotient), inner, 1),
+                _combine(_scale(remainder, unit), affine(low, constant % unit), 1),
             )
-            quotient, remainder = _divided(high, divisor // unit)
-            return _combine(whole, quotient, 1), _combine(_scale(remainder, unit), low, 1)
-    quotient, remainder = _undivided(rest, divisor)
-    return _combine(whole, quotient, 1), remainder
+    inner, remainder = _undivided(affine(terms, constant), divisor)
+    return _combine(affine(whole, quotient), inner, 1), remainder
 
 
 def _undivided(x: Expr, divisor: int) -> tuple[Expr, Expr]:
@@ -211,7 +217,11 @@ class Builder:
         kind = type(value)
         if kind is float:
             return _python_constant(value, math.copysign(1.0, value), dtype)
-        return _python_constant(value, 1.0, dtype) if kind is int else _constant(value, dtype)
+        if kind is int:
+            return _python_constant(value, 1.0, dtype)
+        if isinstance(value, np.generic):
+            return _numpy_constant(value.tobytes(), value.dtype, dtype)
+        return _constant(value, dtype)
 
     def add(self, x: Expr, y: Expr) -> Expr:
         if x.dtype == INT64:
@@ -372,6 +382,11 @@ def _constant(value: Any, dtype: Any) -> Expr:
 def _python_constant(value: float, sign: float, dtype: Any) -> Expr:
     """Constants that rules ask for again and again; ``sign`` tells the two zeros apart."""
     return _constant(value, dtype)
+
+
+@functools.lru_cache(maxsize=4096)
+def _numpy_constant(value: bytes, dtype: np.dtype[Any], wanted: Any) -> Expr:
+    return _constant(np.frombuffer(value, dtype)[0], wanted)
 
 
 def _extremum_bounds(x: Expr, y: Expr, choose: Callable[..., int]) -> Bounds:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import cast
 
 from fnad.lowering.access import (
     Access,
@@ -22,7 +21,7 @@ from fnad.lowering.access import (
     own_access,
     with_bodies,
 )
-from fnad.lowering.costs import MAX_FUSED, at_most
+from fnad.lowering.costs import MAX_FUSED, operations_beyond, operations_of
 from fnad.lowering.expr import Expr, axis, integer, make
 from fnad.lowering.kernels import Axes, mapped, remade, store_parts
 from fnad.lowering.plan import Buffer, Kernel, Node
@@ -45,10 +44,11 @@ class _Schedule:
     def __init__(self, sizes: Sequence[int]) -> None:
         self.sizes = sizes  # of buffers, in elements
         self.nodes: list[Node] = []
-        self.accesses: list[Access] = []
         self.last_write: dict[int, int] = {}
         self.last_touch: dict[int, int] = {}
         self.kernels: dict[int, list[int]] = {}  # where those are that touch a buffer
+        self.points: dict[int, int] = {}  # of kernels, by position
+        self.operations: dict[int, tuple[set[Expr], int]] = {}  # in kernels, and their number
 
     def barrier(self, found: Access) -> int:
         """The last position that a node must not come before; -1 is none."""
@@ -57,37 +57,56 @@ class _Schedule:
         return max(positions, default=-1)
 
     def note(self, node: Node, found: Access, position: int) -> None:
-        for number in found.reads | found.writes:
-            self.last_touch[number] = max(position, self.last_touch.get(number, -1))
-            if isinstance(node, Kernel) and not node.sequential:
+        is_kernel = isinstance(node, Kernel) and not node.sequential
+        for number in found.touched:
+            if self.last_touch.get(number, -1) < position:
+                self.last_touch[number] = position
+            if is_kernel:
                 self.kernels.setdefault(number, []).append(position)
         for number in found.writes:
-            self.last_write[number] = max(position, self.last_write.get(number, -1))
+            if self.last_write.get(number, -1) < position:
+                self.last_write[number] = position
 
     def add(self, node: Node, found: Access) -> None:
+        position = len(self.nodes)
         self.nodes.append(node)
-        self.accesses.append(found)
-        self.note(node, found, len(self.nodes) - 1)
+        if isinstance(node, Kernel):
+            self.points[position] = _points(node)
+        self.note(node, found, position)
 
     def join(self, kernel: Kernel, found: Access) -> bool:
         """Fuse a kernel into an earlier one, if one can take it."""
-        if kernel.sequential or all(s.value.op == "load" for s in kernel.stores):
+        if kernel.sequential or _lays_out(kernel):
             return False  # what only lays elements out anew stays near those who read them
+        candidates = self._candidates(kernel, found)
+        if not candidates:
+            return False
         barrier = self.barrier(found)
-        for position in self._candidates(kernel, found):
+        for position in candidates:
             if position < barrier:
                 return False
             earlier = self.nodes[position]
             assert isinstance(earlier, Kernel)
-            if not at_most(MAX_FUSED, kernel_exprs(earlier), kernel_exprs(kernel)):
+            exprs = kernel_exprs(earlier)
+            if not self._fits(position, exprs, kernel_exprs(kernel)):
                 continue
             merged = merge_kernels(earlier, kernel)
             if merged is not None:
                 self.nodes[position] = merged
-                self.accesses[position] = own_access(merged)
                 self.note(merged, found, position)
+                if not set(exprs) <= set(kernel_exprs(merged)):  # renamed
+                    self.operations.pop(position, None)
                 return True
         return False
+
+    def _fits(self, position: int, earlier: list[Expr], later: list[Expr]) -> bool:
+        """Whether two kernels have few enough operations to be one."""
+        if sum([e.weight for e in (*earlier, *later)]) <= MAX_FUSED:  # none is counted too few
+            return True
+        seen, count = self.operations.get(position, (set(), 0))
+        count += operations_beyond(seen, earlier)
+        self.operations[position] = seen, count
+        return count + operations_of(later) <= MAX_FUSED
 
     def _candidates(self, kernel: Kernel, found: Access) -> list[int]:
         """Where kernels over as many points are that share memory with this one, last first.
@@ -96,21 +115,22 @@ class _Schedule:
         optimiser read are no reason to make one kernel of them.
         """
         points = _points(kernel)
-        positions = {
-            position
-            for number in found.reads | found.writes
-            if 2 * self.sizes[number] >= points
-            for position in self.kernels.get(number, ())[-_CANDIDATES:]
-        }
-        return [
-            position
-            for position in sorted(positions, reverse=True)
-            if _points(cast(Kernel, self.nodes[position])) == points
-        ]
+        positions: set[int] = set()
+        for number in found.touched:
+            if 2 * self.sizes[number] >= points and number in self.kernels:
+                positions.update(self.kernels[number][-_CANDIDATES:])
+        return sorted([p for p in positions if self.points[p] == points], reverse=True)
 
 
 def _points(kernel: Kernel) -> int:
-    return math.prod(extent for _, extent in kernel.axes)
+    points = 1
+    for _, extent in kernel.axes:
+        points *= extent
+    return points
+
+
+def _lays_out(kernel: Kernel) -> bool:
+    return all(s.value.op == "load" for s in kernel.stores)
 
 
 def _fuse_schedule(body: Sequence[Node], sizes: Sequence[int]) -> list[Node]:
@@ -143,12 +163,16 @@ def merge_kernels(first: Kernel, second: Kernel) -> Kernel | None:
     overwritten = {s.buffer: s.offset for s in second.stores}
     if written & overwritten.keys() or any(s.combine or s.when for s in second.stores):
         return None
-    if any(e.args[0] is not overwritten.get(e.attr, e.args[0]) for e in loads(kernel_exprs(first))):
-        return None  # the second would overwrite what other points of the first still read
+    for e in loads(kernel_exprs(first)):
+        if e.attr in overwritten and e.args[0] is not overwritten[e.attr]:
+            return None  # the second would overwrite what other points of the first still read
+    given = False
     for e in loads(kernel_exprs(second)):
-        if e.attr in written and (e.attr, e.args[0]) not in known:
-            return None
-        if e.args[0] is not overwritten.get(e.attr, e.args[0]):
+        if e.attr in written:
+            given = True
+            if (e.attr, e.args[0]) not in known:
+                return None
+        if e.attr in overwritten and e.args[0] is not overwritten[e.attr]:
             return None
     count = len(first.reductions)
 
@@ -157,7 +181,9 @@ def merge_kernels(first: Kernel, second: Kernel) -> Kernel | None:
             return make("reduced", (), e.dtype, e.attr + count)
         return known.get((e.attr, e.args[0])) if e.op == "load" else None
 
-    moved = mapped(second, lambda exprs: rebuild(exprs, leaf))
+    moved = second
+    if given or (count and second.reductions):
+        moved = mapped(second, lambda exprs: rebuild(exprs, leaf))
     return remade(
         Kernel(
             axes,

@@ -9,8 +9,9 @@ slab of what any of them writes.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
@@ -78,34 +79,45 @@ class _Touch(NamedTuple):
 
     def inside_slab(self, extent: int, size: int) -> bool:
         """Whether group row ``g`` of ``extent`` touches only slab ``g`` of the buffer."""
-        if self.tasks is None or size % extent:
+        return self.tasks is not None and _inside_slab(
+            self.tasks, self.low, self.high, extent, size
+        )
+
+
+@functools.lru_cache(maxsize=4096)
+def _inside_slab(
+    tasks: tuple[tuple[int, int], ...], low: int, high: int, extent: int, size: int
+) -> bool:
+    if size % extent:
+        return False
+    slab, left = size // extent, extent
+    for length, stride in tasks:
+        if left % length == 0:
+            left //= length
+            if length > 1 and stride != left * slab:
+                return False
+            continue
+        if length % left:
             return False
-        slab, left, high, low = size // extent, extent, self.high, self.low
-        for length, stride in self.tasks:
-            if left % length == 0:
-                left //= length
-                if length > 1 and stride != left * slab:
-                    return False
-                continue
-            if length % left:
-                return False
-            inner = length // left
-            if left > 1 and stride * inner != slab:
-                return False
-            high += max(stride, 0) * (inner - 1)
-            low += min(stride, 0) * (inner - 1)
-            left = 1
-        return left == 1 and low >= 0 and high < slab
+        inner = length // left
+        if left > 1 and stride * inner != slab:
+            return False
+        high += max(stride, 0) * (inner - 1)
+        low += min(stride, 0) * (inner - 1)
+        left = 1
+    return left == 1 and low >= 0 and high < slab
 
 
 def _kernel_touches(kernel: Kernel) -> list[_Touch]:
     places = [(e.attr, e.args[0]) for e in loads(kernel_exprs(kernel))]
     places += [(s.buffer, s.offset) for s in kernel.stores]
-    return [_touch(number, offset, kernel) for number, offset in places]
+    return [_Touch(number, *_reach(offset, kernel.axes[0])) for number, offset in places]
 
 
-def _touch(buffer: int, offset: Expr, kernel: Kernel) -> _Touch:
-    task = axis(*kernel.axes[0])
+@functools.lru_cache(maxsize=4096)
+def _reach(offset: Expr, tasks: tuple[int, int]) -> tuple[Any, ...]:
+    """What of a buffer a task of a kernel touches at an offset: the fields of a `_Touch`."""
+    task = axis(*tasks)
     terms, constant = affine_parts(offset)
     turns = tuple((t.attr[0], c) for t, c in terms.items() if t.op == "counter")
     base = (*turns, constant) if turns else ()
@@ -114,10 +126,10 @@ def _touch(buffer: int, offset: Expr, kernel: Kernel) -> _Touch:
         if term is task or term.op == "counter":
             continue
         if term.bounds is None or (term.args and task in below(term)):
-            return _Touch(buffer, None)
+            return (None,)
         ends = (c * term.bounds[0], c * term.bounds[1])
         low, high = low + min(ends), high + max(ends)
-    return _Touch(buffer, ((kernel.axes[0][1], terms.get(task, 0)),), low, high, base)
+    return ((tasks[1], terms.get(task, 0)),), low, high, base
 
 
 def _contraction_touches(c: Contraction) -> list[_Touch]:
@@ -317,15 +329,20 @@ class _Grouping:
         extent = self._extent(math.gcd(group.extent, new.extent), touches)
         if extent is None:
             return False
-        shared = {n: group.touches[n] + new.touches[n] for n in both}
+        shared = {n: list(dict.fromkeys(group.touches[n] + new.touches[n])) for n in both}
         if not self._worthwhile(_by_rows(shared, extent, self.buffers)):
             return False
         group.take(new, group.touches | new.touches | shared, extent)
         return True
 
-    def _worthwhile(self, buffers: Collection[int]) -> bool:
+    def _worthwhile(self, buffers: Iterable[int]) -> bool:
         """Whether working through buffers row by row spares enough traffic."""
-        return sum([self.buffers[n].nbytes for n in buffers]) >= _WORTHWHILE_BYTES
+        nbytes = 0
+        for number in buffers:
+            nbytes += self.buffers[number].nbytes
+            if nbytes >= _WORTHWHILE_BYTES:
+                return True
+        return False
 
     def _extent(self, limit: int, touches: Mapping[int, list[_Touch]]) -> int | None:
         """The largest number of rows over which all touch only their slabs."""
@@ -392,20 +409,19 @@ def _block(entry: _Candidate, members: Sequence[Member], row_bytes: int) -> int:
 
 def _by_rows(
     touches: Mapping[int, list[_Touch]], extent: int, buffers: dict[int, Buffer]
-) -> set[int]:
+) -> Iterator[int]:
     """The buffers of which each row touches only a slab."""
-    return {
-        number
-        for number, found in touches.items()
-        if not found[0].base and _inside_slabs(found, extent, buffers[number].size)
-    }
+    for number, found in touches.items():
+        if not found[0].base and _inside_slabs(found, extent, buffers[number].size):
+            yield number
 
 
 def _inside_slabs(touches: Sequence[_Touch], extent: int, size: int) -> bool:
     """Whether each row touches only its slab of a buffer, or of the part where this turn works."""
     base = touches[0].base
-    if any(t.base != base for t in touches):
-        return False
+    for t in touches:
+        if t.base != base:
+            return False
     if base:
         size = max(t.span for t in touches)
     return all(t.inside_slab(extent, size) for t in touches)
@@ -430,6 +446,7 @@ def _group_schedule(
     return groups.nodes(uses)
 
 
+@functools.lru_cache(maxsize=1024)
 def _divisors(n: int) -> list[int]:
     small = [d for d in range(1, math.isqrt(n) + 1) if n % d == 0]
     return sorted({*small, *(n // d for d in small)}, reverse=True)

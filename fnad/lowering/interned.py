@@ -11,6 +11,8 @@ import numpy as np
 
 INT64 = np.dtype(np.int64)
 _MAX_WEIGHT = 2**20
+# What costs nothing to compute, and counts as no operation.
+FREE = frozenset({"constant", "axis", "counter", "affine"})
 Bounds = tuple[int, int] | None
 
 # Every expression that is alive, by its fields. Dead entries stay until there are twice as many
@@ -139,7 +141,7 @@ def make(
     expr.op, expr.args, expr.dtype, expr.attr = op, args, dtype, attr
     expr.bounds, expr.loads = bounds, None
     expr.order = attr[0] if op == "axis" else -1
-    reduces, weight = op == "reduce", 1
+    reduces, weight = op == "reduce", 0 if op in FREE else 1
     divides = op in ("divide", "remainder") and args[0].op == "axis"
     for arg in args:
         reduces = reduces or arg.reduces

@@ -37,7 +37,9 @@ def build_kernel(
         Reduction(e.attr.kind, e.attr.axes, e.args[0], e.attr.accumulator, e.dtype) for e in reduces
     ]
     kernel = Kernel(axes, tuple(reductions), tuple(stores), False, sequential, origin)
-    return remade(_without_divisions(kernel))
+    if any(e.divides for e in roots):
+        kernel = _without_divisions(kernel)
+    return remade(kernel)
 
 
 def mapped(kernel: Kernel, change: Callable[[list[Expr]], list[Expr]]) -> Kernel:
@@ -139,8 +141,6 @@ def _without_divisions(kernel: Kernel) -> Kernel:
 def _divided_axis(kernel: Kernel) -> tuple[tuple[int, int], int] | None:
     """A loop variable that is divided by a constant which its extent is a multiple of."""
     roots = [*[r.value for r in kernel.reductions], *_roots(kernel)]
-    if not any(e.divides for e in roots):
-        return None
     axes = {a for loops in (kernel.axes, *(r.axes for r in kernel.reductions)) for a in loops}
     for e in postorder(roots, lambda e: not e.divides):
         if e.op in ("divide", "remainder") and e.args[0].op == "axis":

@@ -63,6 +63,7 @@ class Planner:
         self.body: list[Node] = []
         self.constants: dict[int, tuple[Tensor, np.ndarray[Any, Any]]] = {}
         self.origin: Origin | None = None
+        self.out_avals: Sequence[ShapedArray] = ()  # of the equation that is being lowered
         self.num_stored = 0
         self.reader: Tensor | None = None
         self.reducing = 0
@@ -288,26 +289,30 @@ class Planner:
         saved = self.origin
 
         def read(atom: Atom) -> Tensor:
-            return self.literal(atom) if isinstance(atom, Literal) else env[atom]
+            return self.literal(atom) if type(atom) is Literal else env[atom]
 
         last_use = last_uses(jaxpr)
         lazy: list[tuple[Tensor, int]] = []  # since the last cut, and when they are read last
 
         for position, eqn in enumerate(jaxpr.eqns):
-            self.origin = Origin(eqn.primitive.name, eqn.source)
-            rule = eqn.primitive.rule("lower")
+            primitive = eqn.primitive
+            self.origin = Origin(primitive.name, eqn.source)
+            self.out_avals = [v.aval for v in eqn.outvars]
+            rule = primitive.rule("lower")
             outs = rule(self, *[read(a) for a in eqn.invars], **eqn.params)
-            outs = list(outs) if eqn.primitive.multiple_results else [outs]
+            if not primitive.multiple_results:
+                outs = (outs,)
             for var, out in zip(eqn.outvars, outs, strict=True):
-                if (out.shape, out.dtype) != (var.aval.shape, var.aval.dtype):
+                aval = var.aval
+                if out.shape != aval.shape or out.dtype != aval.dtype:
                     raise InternalError(
-                        f"the lower rule of primitive {eqn.primitive.name!r} returned"
-                        f" {out.dtype}{list(out.shape)}, its type rule says {var.aval}, in {eqn}"
+                        f"the lower rule of primitive {primitive.name!r} returned"
+                        f" {out.dtype}{list(out.shape)}, its type rule says {aval}, in {eqn}"
                     )
                 if self._settle(out, var in shared):
                     self._store_live(lazy, position)
                     lazy = []
-                elif not out.stored:
+                elif out.buffer is None:
                     lazy.append((out, last_use.get(var, -1)))
                 env[var] = out
         results = [read(a) for a in jaxpr.outvars]

@@ -40,8 +40,8 @@ class Expansion:
         self.expr = expr
         self.parts = parts
         self.plain = True
-        for part in parts:
-            if not (part[3].plain and self._aligned(*part)):
+        for q, place, times, inner in parts:
+            if not (inner.plain and times == 1 and q.size == size and place == index):
                 self.plain = False
                 break
         self._odd: Reads | None = None

@@ -229,20 +229,25 @@ def attach_lower(primitive: Primitive, scalar: Callable[..., Any]) -> None:
 
     @primitive.lower
     def _(p: Any, *tensors: Any, **params: Any) -> Any:
-        avals = primitive.out_avals([ShapedArray(t.shape, t.dtype) for t in tensors], params)
+        half = any(t.dtype == _FLOAT16 for t in tensors)
 
-        def element(index: Any, which: int) -> Any:
-            xs = [_widen(p.b, t.at(index if t.shape else ())) for t in tensors]
-            outs = scalar(p.b, *xs, **params)
-            out = outs[which] if primitive.multiple_results else outs
-            dtype = avals[which].dtype
-            return out if out.dtype == dtype else p.b.convert(out, dtype)
+        def operands(index: Any) -> list[Any]:
+            xs = [t.at(index if t.shape else ()) for t in tensors]
+            return [_widen(p.b, x) for x in xs] if half else xs
 
-        outs = [
-            p.compute(aval.shape, aval.dtype, lambda index, which=which: element(index, which))
-            for which, aval in enumerate(avals)
+        if not primitive.multiple_results:
+            [aval] = p.out_avals
+            return p.compute(
+                aval.shape, aval.dtype, lambda index: scalar(p.b, *operands(index), **params)
+            )
+        return [
+            p.compute(
+                aval.shape,
+                aval.dtype,
+                lambda index, which=which: scalar(p.b, *operands(index), **params)[which],
+            )
+            for which, aval in enumerate(p.out_avals)
         ]
-        return outs if primitive.multiple_results else outs[0]
 
 
 def _widen(b: Any, x: Any) -> Any:
