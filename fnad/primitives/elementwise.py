@@ -229,7 +229,7 @@ def attach_lower(primitive: Primitive, scalar: Callable[..., Any]) -> None:
 
     @primitive.lower
     def _(p: Any, *tensors: Any, **params: Any) -> Any:
-        half = any(t.dtype == _FLOAT16 for t in tensors)
+        half = any(is_half(t.dtype) for t in tensors)
 
         def operands(index: Any) -> list[Any]:
             xs = [t.at(index if t.shape else ()) for t in tensors]
