@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
+from fnad.lowering.expr import Expr
 from fnad.lowering.llvm import host
+from fnad.lowering.llvm.interleaved import columns
 from fnad.lowering.llvm.nests import Nest
 from fnad.lowering.llvm.places import Vector
 from fnad.lowering.llvm.reductions import initial, result, step
@@ -92,23 +94,32 @@ def _reduce_lanes(
 ) -> list[list[Value]]:
     """One reduction of each lane of some vectors, in the order of the reduced axes."""
     f, p = nest.f, nest.p
+    rows: list[dict[Expr, list[Value]]] = []  # by vector: loads whose terms are there already
+    if is_written_out(r):
+        for k in range(len(vectors)):
+            with at(k):
+                rows.append(columns(f, p, r))
 
-    def terms(states: list[list[Value]]) -> list[list[Value]]:
+    def terms(states: list[list[Value]], turn: int) -> list[list[Value]]:
         new = []
         for k, state in enumerate(states):
             with at(k):
+                for load, values in rows[k].items() if rows else ():
+                    p.keep(load, values[turn])
                 new.append(step(f, p, r, state))
         return new
 
-    def inside(axes: Sequence[tuple[int, int]], states: list[list[Value]]) -> list[list[Value]]:
+    def inside(
+        axes: Sequence[tuple[int, int]], states: list[list[Value]], turn: int = 0
+    ) -> list[list[Value]]:
         if not axes:
-            return terms(states)
+            return terms(states, turn)
         (number, extent), *inner = axes
         if is_written_out(r):
             for i in range(extent):
                 with p.scope():
                     p.bind_axis(number, f.b.constant(i, INT64))
-                    states = inside(inner, states)
+                    states = inside(inner, states, i)
             return states
         flat = [v for state in states for v in state]
         with f.loop(extent, flat, as_written=True) as loop, p.scope():

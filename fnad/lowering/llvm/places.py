@@ -86,7 +86,7 @@ def load(p: ExpressionPrinter, expr: Expr) -> Value:
         return f.gather(pointer, dtype, p.operand(offset), vector.mask)
     if 1 < place.stride <= _MAX_PICKED and vector.mask is None:
         return _load_picked(p, expr, place, vector)
-    start = _address(p, expr.attr, dtype, place)
+    start = address(p, expr.attr, dtype, place)
     if place.stride == 1:
         return f.load(start, dtype, vector.lanes, vector.mask)
     if place.stride == -1:
@@ -120,7 +120,7 @@ def store(
     value = b.splat(value, vector.lanes)
     place = strided(p, offset, vector.number)
     if place is not None and place.stride == 1:
-        start = _address(p, buffer, dtype, place)
+        start = address(p, buffer, dtype, place)
         if combine is not None:
             value = combine(f.load(start, dtype, vector.lanes, mask), value)
         f.store(value, start, mask)
@@ -128,13 +128,13 @@ def store(
     if place is None:
         start, indices = p.pointers[buffer], p.operand(offset)
     else:
-        start, indices = _address(p, buffer, dtype, place), _steps(p, place.stride)
+        start, indices = address(p, buffer, dtype, place), _steps(p, place.stride)
     if combine is not None:
         value = combine(f.gather(start, dtype, indices, mask), value)
     f.scatter(value, start, indices, mask)
 
 
-def _address(p: ExpressionPrinter, buffer: int, dtype: DType, place: Strided) -> str:
+def address(p: ExpressionPrinter, buffer: int, dtype: DType, place: Strided) -> str:
     """Where the first lane is."""
     vector = p.vector
     assert vector is not None
@@ -169,7 +169,7 @@ def _load_picked(p: ExpressionPrinter, expr: Expr, place: Strided, vector: Vecto
     natural = place.rest.bounds is not None and place.rest.bounds[0] >= 0 <= place.constant
     first = place.constant % stride if natural else 0
     place = Strided(place.rest, stride, place.constant - first)
-    start = _address(p, expr.attr, expr.dtype, place)
+    start = address(p, expr.attr, expr.dtype, place)
     last = first + (lanes - 1) * stride  # the last element that is wanted
     starts = [k * lanes for k in range(last // lanes)] + [last - lanes + 1]
     parts = []
@@ -181,10 +181,10 @@ def _load_picked(p: ExpressionPrinter, expr: Expr, place: Strided, vector: Vecto
             p.keep(key, part)
         parts.append(part)
     wanted = [first + i * stride for i in range(lanes)]
-    return _picked(f, parts, starts, wanted)
+    return picked(f, parts, starts, wanted)
 
 
-def _picked(
+def picked(
     f: Function, parts: Sequence[Value], starts: Sequence[int], wanted: Sequence[int]
 ) -> Value:
     """The elements ``wanted`` from vectors that begin at ``starts``."""
