@@ -15,6 +15,7 @@ FIELDS = (
     "m", "n", "k",
     "a.row", "a.step", "b.step", "b.column", "out.row", "out.column",
     "depth",  # of a block of k
+    "terms",  # of those that are summed before they are added to the result
     "pack.a", "pack.b", "dots", "accumulate",  # flags
     "part",  # rows of A that are packed at a time
     "task.rows", "task.columns", "row.blocks", "column.blocks",
@@ -158,7 +159,7 @@ class Driver:
         b_from = f.raw(f"select {packed_b.typed}, ptr {room_b}, ptr {b}")
         a_from = f.raw(f"select {packed_a.typed}, ptr %scratch, ptr {a}")
         out_row, out_column = field(f, "out.row"), field(f, "out.column")
-        stride = integer(f, width)
+        stride, terms = integer(f, width), field(f, "terms")
         for few in (2, 1):
             wide = integer(f, self.shape.widths(few)[-1] * lanes)
             stride = choose(rows < few + 1, wide, stride)
@@ -179,10 +180,14 @@ class Driver:
                     f, a_from, self.variant.compute, choose(packed_a, packed, i * a_row)
                 )
                 place = advance(f, out, self.variant.element, i * out_row + j * out_column)
-                _call(
-                    f, function, depth, a_here, a_row, a_step, b_here, b_step, place, out_row,
-                    out_column, count, accumulate,
-                )  # fmt: skip
+                with f.steps(depth.value, terms.value) as part:
+                    k = Int(f, part.ref)
+                    _call(
+                        f, function, (depth - k).up_to(terms),
+                        advance(f, a_here, self.variant.compute, k * a_step), a_row, a_step,
+                        advance(f, b_here, self.variant.compute, k * b_step), b_step,
+                        place, out_row, out_column, count, f.b.bitwise_or(accumulate, k > 0),
+                    )  # fmt: skip
                 return [(i + height).value]
 
             f.repeat([integer(f, 0).value], lambda at: Int(f, at.ref) < rows, tile)

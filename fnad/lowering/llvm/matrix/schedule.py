@@ -51,6 +51,7 @@ class Schedule:
     pack_a: bool
     pack_b: bool
     depth: int
+    terms: int
     part: int
     task_rows: int
     task_columns: int
@@ -70,7 +71,7 @@ class Schedule:
     @cached_property
     def direct(self) -> bool:
         """Whether there are so few tiles that the program may call each of them."""
-        p, whole = self.product, self.depth == self.product.k
+        p, whole = self.product, self.terms == self.product.k
         if self.dots or self.pack_a or self.row_blocks * self.column_blocks > 1 or not whole:
             return False
         if self.pack_b and p.n > shape_of(self.variant).columns:
@@ -107,7 +108,7 @@ class Schedule:
             "m": p.m, "n": p.n, "k": p.k,
             "a.row": p.a[-2], "a.step": p.a[-1], "b.step": p.b[-2], "b.column": p.b[-1],
             "out.row": p.out[-2], "out.column": p.out[-1],
-            "depth": self.depth, "pack.a": self.pack_a, "pack.b": self.pack_b,
+            "depth": self.depth, "terms": self.terms, "pack.a": self.pack_a, "pack.b": self.pack_b,
             "dots": self.dots, "accumulate": p.accumulate, "part": self.part,
             "task.rows": self.task_rows, "task.columns": self.task_columns,
             "row.blocks": self.row_blocks, "column.blocks": self.column_blocks,
@@ -193,16 +194,21 @@ _DOTS_MOVED = 8
 _DOTS_DEPTH = 8
 _TERMS_FOR_ROW = 16
 
+# Terms that are summed before they are added to the result: rounding errors grow with them.
+_TERMS = 512
+
 # Of a block of k, at most: a panel of B of this depth comes from the second cache in time.
-_DEPTH = 512
+_DEPTH = 2048
+
+# Bytes of A that stay in the second cache while panels of B pass by.
+_PART_BYTES = 3 * 2**17
 
 # Bytes of an operand that is read well enough where it lies, and of a result that is not in cache.
 _NEAR = 2**18
 _FAR = 2**21
 
-# Bytes between rows at which they get into each other's way in a cache; half of it if it is
-# columns that are read.
-_PITCH = 4096
+# Bytes between columns of A at which they get into each other's way in a cache.
+_PITCH = 2048
 
 # Products of so few terms are as long as it takes to write them: along whole rows is fastest.
 _FEW_TERMS = 8
@@ -211,7 +217,11 @@ _FEW_TERMS = 8
 _TASKS = 8
 _TASK_PRODUCTS = 10**6
 # Where each task packs for itself there are fewer, but one more for so many multiplications.
-_PACKED_PRODUCTS = 2**30
+_PACKED_PRODUCTS = 2**31
+
+# Of a task that packs B, at most: bytes of B, and rows that it is multiplied by.
+_STRIPE_BYTES = 2**21
+_STRIPE_ROWS = 4096
 
 # Tiles that a program calls itself, at most.
 _DIRECT = 8
@@ -228,43 +238,48 @@ def schedule(product: Product, divided: bool) -> Schedule:
     dots, swapped, p = _oriented(product)
     variant = Variant(p.dtype)
     shape, size = shape_of(variant), variant.compute.itemsize
-    columns = 16 * shape.columns
     if dots:
-        _, columns = _task_sizes(p, shape, (p.m, columns), _TASKS * divided)
-        return Schedule(p, swapped, True, p.a[-1] != 1, False, p.k, p.m, p.m, columns)
+        _, columns = _task_sizes(p, shape, (p.m, 16 * shape.columns), _TASKS * divided)
+        return Schedule(p, swapped, True, p.a[-1] != 1, False, p.k, p.k, p.m, p.m, columns)
     converted = variant.element != variant.compute
-    depth = -(-p.k // -(-p.k // _DEPTH))
+    terms = -(-p.k // -(-p.k // _TERMS))
     if is_half(p.dtype):  # rounded only once, so there is just one block of k
-        depth = p.k
-        columns = max(16 * _DEPTH // depth, 1) * shape.columns
+        terms = p.k
+    # Of a column of A few numbers are used at a time: deeper, they would leave the cache between.
+    depth = terms if p.a[-1] != 1 else min(max(_DEPTH // terms, 1) * terms, p.k)
     far = p.m > 6 * shape.rows and p.k * p.n * size > _NEAR
     pack_b = converted or far or (p.b[-1] != 1 and p.n > 1)
-    pitch = max(p.a[-2:]) * size
     reused = pack_b and p.n > 4 * shape.columns and p.m * p.k * size > _NEAR // 4
-    pack_a = converted or (reused and pitch % (_PITCH if p.a[-1] == 1 else _PITCH // 2) == 0)
-    part = 12 * shape.rows
-    most = (8 * part if pack_b else part, columns)
+    pack_a = converted or (reused and p.a[-1] != 1 and p.a[-1] * size % _PITCH == 0)
+    part = min(max(_PART_BYTES // (depth * size * shape.rows), 4), 12) * shape.rows
+    stripes = pack_b and not pack_a
+    columns = max(_STRIPE_BYTES // (depth * size * shape.columns), 1) if pack_b else 16
+    height = _STRIPE_ROWS if stripes else 8 * part if pack_b else part
     products = math.prod(p.batch) * p.m * p.n * p.k
     tasks = max(_TASKS // 2, products // _PACKED_PRODUCTS) if pack_b else 4 * _TASKS
-    rows, columns = _task_sizes(p, shape, most, tasks * divided)
+    most = (height, columns * shape.columns)
+    rows, columns = _task_sizes(p, shape, most, tasks * divided, stripes)
     if not pack_b:
         if p.k <= _FEW_TERMS and math.prod(p.batch) * p.m * p.n * size > _FAR:
             part = 1
         if p.m <= _FEW_ROWS and p.k * p.n * size > _FAR // 2:
-            depth = min(depth, _SHALLOW)
-    return Schedule(p, swapped, False, pack_a, pack_b, depth, part, rows, columns)
+            depth = terms = min(depth, _SHALLOW)
+    return Schedule(p, swapped, False, pack_a, pack_b, depth, terms, part, rows, columns)
 
 
-def _task_sizes(p: Product, shape: TileShape, most: tuple[int, int], tasks: int) -> tuple[int, int]:
+def _task_sizes(
+    p: Product, shape: TileShape, most: tuple[int, int], tasks: int, stripes: bool = False
+) -> tuple[int, int]:
     """Rows and columns of a task, at most so many: tasks of one size, so that threads end together.
 
-    There are to be ``tasks`` if they are worth it; not many more, as each packs for itself.
+    There are to be ``tasks`` if they are worth it; not many more, as each packs for itself. Columns
+    are divided before rows if they are to be ``stripes``, so that each of B is packed once.
     """
     down, across = -(-p.m // most[0]), -(-p.n // most[1])
     each = math.prod(p.batch)
     wanted = min(tasks, each * p.m * p.n * p.k // _TASK_PRODUCTS)
     while each * down * across < wanted:
-        if p.n // across > p.m // down and p.n // (across + 1) >= 4 * shape.columns:
+        if (stripes or p.n // across > p.m // down) and p.n // (across + 1) >= 4 * shape.columns:
             across += 1
         elif p.m // (down + 1) >= 2 * shape.rows:
             down += 1
