@@ -18,7 +18,7 @@ _REFERENCES = re.compile(r"@([\w.$]+)")
 _HEADER = re.compile(r"^define (.*) \{$", re.MULTILINE)
 
 # Characters of IR that are worth a module.
-_SIZE = 16_000
+_SIZE = 24_000
 
 
 class Splitter:
