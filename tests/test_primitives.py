@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from dataclasses import replace
 
 import pytest
 
@@ -43,3 +44,10 @@ def test_documented(name):
 @pytest.mark.parametrize("name", sorted(set(SAMPLES) & set(PRIMITIVES)))
 def test_rules(name, check):
     check_primitive(PRIMITIVES[name], SAMPLES[name], [check])
+
+
+@pytest.mark.parametrize("name", sorted(set(SAMPLES) & set(PRIMITIVES)))
+def test_rules_in_bfloat16(name):
+    samples = [replace(s, dtypes=("bfloat16",)) for s in SAMPLES[name] if "float16" in s.dtypes]
+    if samples:
+        check_primitive(PRIMITIVES[name], samples, ["types", "jit", "jvp", "transpose"])

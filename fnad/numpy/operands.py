@@ -91,10 +91,9 @@ def resolve_dtypes(ufunc: np.ufunc, *keys: Any) -> tuple[DType, ...]:
 
 def _resolve_with_bfloat16(ufunc: np.ufunc, keys: Sequence[Any]) -> tuple[DType, ...]:
     """What NumPy chooses for float32, if bfloat16 is what the operands promote to."""
-    common = promote(keys if ufunc is not np.ldexp else keys[:1])
+    common = promote(keys)
     known = computing_dtype(common)
-    operands = (known, *((known,) * len(keys) if ufunc is not np.ldexp else keys)[1:])
-    dtypes = ufunc.resolve_dtypes((*operands, *(None,) * ufunc.nout))
+    dtypes = ufunc.resolve_dtypes((*[known] * len(keys), *[None] * ufunc.nout))
     return tuple([common if dtype == known else dtype for dtype in dtypes])
 
 

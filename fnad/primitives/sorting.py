@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.primitive import Primitive, Zero
-from fnad.core.types import ShapedArray, aval_of, kind_of
+from fnad.core.types import ShapedArray, aval_of, computing_dtype, kind_of
 from fnad.primitives.indexing import take_along_axis
 from fnad.primitives.shape import (
     broadcasted_iota,
@@ -42,8 +42,9 @@ def _(*xs, dimension, num_keys, is_stable):
 
 @sort_p.evaluate
 def _(*xs, dimension, num_keys, is_stable):
-    # lexsort takes the primary key last; it is stable, and puts NaN last.
-    order = np.lexsort(xs[:num_keys][::-1], axis=dimension)
+    # lexsort takes the primary key last; it is stable, and puts NaN last (but of bfloat16).
+    keys = [np.asarray(x).astype(computing_dtype(x.dtype), copy=False) for x in xs[:num_keys]]
+    order = np.lexsort(keys[::-1], axis=dimension)
     return [np.take_along_axis(np.asarray(x), order, dimension) for x in xs]
 
 

@@ -8,11 +8,12 @@ import numpy as np
 from ml_dtypes import finfo
 
 from fnad.core import tree
-from fnad.core.types import kind_of
+from fnad.core.types import BFLOAT16, kind_of
 
 # dtype of one real component: (relative, absolute as a fraction of the largest element).
 # Wide enough for a different order of summation, far narrower than a wrong formula.
 _TOLERANCES = {
+    BFLOAT16: (4e-2, 3e-2),
     np.dtype(np.float16): (5e-3, 4e-3),
     np.dtype(np.float32): (1e-5, 5e-6),
     np.dtype(np.float64): (1e-12, 1e-14),

@@ -15,7 +15,7 @@ from ml_dtypes import finfo
 import fnad
 from fnad.core.errors import MissingRuleError
 from fnad.core.primitive import Primitive
-from fnad.core.types import ShapedArray, aval_of, kind_of
+from fnad.core.types import BFLOAT16, ShapedArray, aval_of, kind_of
 from fnad.testing.compare import assert_allclose
 from fnad.testing.gradients import check_jvp, inner_product, itemsize, random_tangent
 
@@ -271,13 +271,16 @@ def _restrict(
     return restricted, tuple(args[i] for i in positions)
 
 
+_COARSE = (BFLOAT16, np.dtype(np.float16), np.dtype(np.float32))
+
+
 def _check_jvp(primitive: Primitive, sample: Sample) -> None:
     if "jvp" not in primitive.rules or sample.order < 1:
         return
     apply = _function(primitive, sample)
     for args in _in_each_dtype(sample):
         with _blame(primitive, "jvp", args, sample):
-            double = all(np.asarray(a).dtype not in (np.float16, np.float32) for a in args)
+            double = all(np.asarray(a).dtype not in _COARSE for a in args)
             for positions in _operand_groups(sample, args):
                 f, point = _restrict(apply, args, positions)
                 if double:

@@ -39,11 +39,13 @@ def same(a, b):
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
-def test_bytes_hold_all_of_a_binary(folder):
-    made = binary_of(lower_jaxpr(jaxpr_of(softmax, X)))
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_bytes_hold_all_of_a_binary(folder, dtype):
+    x = X.astype(dtype)
+    made = binary_of(lower_jaxpr(jaxpr_of(softmax, x)))
     again = Binary.from_bytes(made.to_bytes())
     assert again.to_bytes() == made.to_bytes()
-    for got, want in zip(Executable(again)([X]), Executable(made)([X]), strict=True):
+    for got, want in zip(Executable(again)([x]), Executable(made)([x]), strict=True):
         assert same(got, want)
 
 

@@ -199,7 +199,11 @@ def test_categorical_without_replacement():
         (lambda: random.uniform(random.split(KEY, 3)), TypeError, "vmap"),
         (lambda: random.uniform(0), TypeError, "Make one with fnad.random.key"),
         (lambda: random.PRNGKey(1.5), TypeError, "must be an integer scalar"),
-        (lambda: random.uniform(KEY, (2,), np.int32), TypeError, "must be bfloat16, float16, float32"),
+        (
+            lambda: random.uniform(KEY, (2,), np.int32),
+            TypeError,
+            "must be bfloat16, float16, float32",
+        ),
         (lambda: random.randint(KEY, (2,), 0, 5, np.float32), TypeError, "integer dtype"),
         (lambda: random.randint(KEY, (2,), 0.0, 5), TypeError, "bounds must be integers"),
         (lambda: random.bits(KEY, (2,), np.int32), TypeError, "unsigned integer"),

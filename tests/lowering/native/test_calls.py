@@ -19,7 +19,7 @@ def test_this_interpreter_is_known():
 
 
 DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
-DTYPES += ["float16", "float32", "float64"]
+DTYPES += ["bfloat16", "float16", "float32", "float64"]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
