@@ -332,7 +332,15 @@ def _(args, batched, axis, *, kind, mode):
 
 @scatter_p.lower
 def _(p, x, updates, *indices, kind, mode):
-    return p.scatter(x, updates, indices, kind, mode)
+    wide = computing_dtype(x.dtype)
+    if wide == x.dtype or kind not in ("add", "multiply"):
+        return p.scatter(x, updates, indices, kind, mode)
+
+    def converted(t, dtype):
+        return p.compute(t.shape, dtype, lambda index: p.b.convert(t.at(index), dtype))
+
+    out = p.scatter(converted(x, wide), converted(updates, wide), indices, kind, mode)
+    return converted(out, x.dtype)
 
 
 def scatter(x: Any, updates: Any, *indices: Any, kind: str = "set", mode: str = "fill") -> Any:

@@ -116,6 +116,13 @@ def test_sums_are_taken_in_float32():
         equal(got, np.asarray(want, np.float32).astype(B))
 
 
+@pytest.mark.parametrize("dtype", [B, np.dtype(np.float16)])
+def test_scattered_sums_are_taken_in_float32(dtype):
+    places = np.arange(3001) % 3
+    add = fnad.jit(lambda x: fnp.at(x)[places].add(dtype.type(1)))
+    np.testing.assert_array_equal(add(np.zeros(4, dtype)), np.array([1001, 1000, 1000, 0], dtype))
+
+
 @pytest.mark.parametrize(
     "shapes", [((5, 7), (7, 3)), ((2, 40, 70), (2, 70, 33)), ((130, 300), (300,))]
 )
