@@ -29,6 +29,13 @@ FLOAT16, FLOAT32, FLOAT64 = (np.dtype(t) for t in (np.float16, np.float32, np.fl
 # be compiled as often, and take longer to fetch than a call costs, which is for all lanes.
 _INLINED = 24
 
+# How instructions begin that give the same wherever in a block they stand.
+_PURE = frozenset([
+    "add", "sub", "mul", "sdi", "udi", "sre", "ure", "and", "or ", "xor", "shl", "lsh", "ash",
+    "fad", "fsu", "fmu", "fdi", "fre", "fne", "icm", "fcm", "sel", "get", "ins", "ext", "shu",
+    "tru", "sex", "zex", "fpt", "fpe", "sit", "uit", "bit",
+])  # fmt: skip
+
 _FLOAT_TYPES = {2: "half", 4: "float", 8: "double"}
 
 
@@ -197,6 +204,7 @@ class Function:
         self._lines: list[str] = ["entry:"]
         self._stack: list[str] = []  # allocas, which belong to the entry block
         self._count = 0
+        self._known: dict[str, str] = {}  # what the block has computed, by instruction
         self.block = "entry"
 
     def text(self) -> str:
@@ -228,15 +236,22 @@ class Function:
 
     def value(self, instruction: str, dtype: DType, lanes: int = 1) -> Value:
         """Emit an instruction that gives a value of ``dtype``."""
-        ref = self.fresh()
-        self._lines.append(f"  {ref} = {instruction}")
-        return Value(ref, dtype, lanes)
+        return Value(self.raw(instruction), dtype, lanes)
 
     def raw(self, instruction: str, prefix: str = "v") -> str:
-        """Emit an instruction whose result has no dtype (a pointer, say)."""
-        ref = self.fresh(prefix)
-        self._lines.append(f"  {ref} = {instruction}")
-        return ref
+        """Emit an instruction whose result has no dtype (a pointer, say).
+
+        What a block has computed before is not computed again.
+        """
+        if instruction[:3] not in _PURE:
+            ref = self.fresh(prefix)
+            self._lines.append(f"  {ref} = {instruction}")
+            return ref
+        known = self._known.get(instruction)
+        if known is None:
+            known = self._known[instruction] = self.fresh(prefix)
+            self._lines.append(f"  {known} = {instruction}")
+        return known
 
     # -- memory -----------------------------------------------------------------------------
 
@@ -249,9 +264,9 @@ class Function:
     def element(self, pointer: str, dtype: DType, index: Value | int) -> str:
         """The address of an element of an array."""
         if isinstance(index, int):
-            if index == 0:
-                return pointer
             index = Value(str(index), INT64)
+        if index.ref == "0":
+            return pointer
         return self.raw(
             f"getelementptr inbounds {memory_type(dtype)}, ptr {pointer}, {index.typed}", "p"
         )
@@ -364,6 +379,7 @@ class Function:
         """Start the block ``%name``."""
         self._lines.append(f"{name[1:]}:")
         self.block = name[1:]
+        self._known = {}
 
     def jump(self, label: str) -> None:
         self.emit(f"br label {label}")
