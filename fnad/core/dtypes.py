@@ -5,6 +5,7 @@ NumPy has no rules for bfloat16, which is ml_dtypes'; for it they are JAX's.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -77,10 +78,11 @@ def result_type(*xs: Any) -> np.dtype[Any]:
             operands.append(np.dtype(x))
         else:
             operands.append(promotion_operand(x if isinstance(x, ShapedArray) else aval_of(x)))
-    return promote(operands)
+    return promote(tuple(operands))
 
 
-def promote(operands: Sequence[Any]) -> np.dtype[Any]:
+@functools.lru_cache(maxsize=1024)
+def promote(operands: tuple[Any, ...]) -> np.dtype[Any]:
     """The common dtype of what `promotion_operand` returns."""
     if BFLOAT16 in operands:
         return _promote_with_bfloat16(operands)

@@ -68,6 +68,7 @@ class ShapedArray:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     weak_type: bool
+    _hash: int
 
     def __new__(
         cls, shape: tuple[int, ...], dtype: np.dtype[Any], weak_type: bool = False

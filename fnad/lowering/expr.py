@@ -165,6 +165,16 @@ def _scale(x: Expr, factor: int) -> Expr:
     return affine({t: c * factor for t, c in terms.items()}, constant * factor)
 
 
+def divided(x: Expr, divisor: int) -> tuple[Expr, Expr]:
+    """Quotient and remainder of an index by a positive constant."""
+    if divisor == 1:
+        return x, integer(0)
+    if x.bounds is None or x.bounds[0] < 0:
+        constant = integer(divisor)
+        return make("divide", (x, constant), INT64), make("remainder", (x, constant), INT64)
+    return _divided(x, divisor)
+
+
 def _divided(x: Expr, divisor: int) -> tuple[Expr, Expr]:
     """Quotient and remainder of an index that is not negative by a positive constant.
 
@@ -243,27 +253,13 @@ class Builder:
 
     def divide(self, x: Expr, y: Expr) -> Expr:
         if x.dtype == INT64 and y.op == "constant" and int(y.attr) > 0:
-            return self._divide_index(x, int(y.attr))
+            return divided(x, int(y.attr))[0]
         return make("divide", (x, y), x.dtype)
-
-    def _divide_index(self, x: Expr, divisor: int) -> Expr:
-        if divisor == 1:
-            return x
-        if x.bounds is None or x.bounds[0] < 0:
-            return make("divide", (x, integer(divisor)), INT64)
-        return _divided(x, divisor)[0]
 
     def remainder(self, x: Expr, y: Expr) -> Expr:
         if x.dtype == INT64 and y.op == "constant" and int(y.attr) > 0:
-            return self._index_remainder(x, int(y.attr))
+            return divided(x, int(y.attr))[1]
         return make("remainder", (x, y), x.dtype)
-
-    def _index_remainder(self, x: Expr, divisor: int) -> Expr:
-        if divisor == 1:
-            return integer(0)
-        if x.bounds is None or x.bounds[0] < 0:
-            return make("remainder", (x, integer(divisor)), INT64)
-        return _divided(x, divisor)[1]
 
     def minimum(self, x: Expr, y: Expr) -> Expr:
         if x.bounds is not None and y.bounds is not None:

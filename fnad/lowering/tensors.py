@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fnad.lowering.expr import B, Expr, affine, affine_parts, axis, integer, load
+from fnad.lowering.expr import B, Expr, affine, affine_parts, axis, divided, integer, load
 
 if TYPE_CHECKING:
     from fnad.lowering.planner import Planner
@@ -255,7 +255,7 @@ def linear(index: Index, shape: tuple[int, ...]) -> Expr:
 def unravel(offset: Expr, shape: tuple[int, ...]) -> Index:
     """The index of a row-major offset that is inside ``shape``."""
     index = []
-    for n, stride in zip(shape, row_major(shape)):
-        i = B.divide(offset, integer(max(stride, 1)))
-        index.append(B.remainder(i, integer(n)) if n > 1 else integer(0))
-    return tuple(index)
+    for n in reversed(shape):
+        offset, i = divided(offset, n) if n > 1 else (offset, _ZERO)
+        index.append(i)
+    return tuple(index[::-1])

@@ -69,6 +69,29 @@ class IndexPlan:
         return tuple(shape)
 
 
+_STATIC = frozenset({int, type(None)})
+
+
+def static_key(index: Any) -> tuple[Any, ...] | None:
+    """An index of nothing but ints, slices of ints, ``...`` and None, as something hashable.
+
+    Slices become tuples. The answer is None for any other index.
+    """
+    key: list[Any] = []
+    for item in index if type(index) is tuple else (index,):
+        kind = type(item)
+        if kind is slice:
+            bounds = item.start, item.stop, item.step
+            if not _STATIC.issuperset(map(type, bounds)):
+                return None
+            key.append(bounds)
+        elif kind in _STATIC or item is Ellipsis:
+            key.append(item)
+        else:
+            return None
+    return tuple(key)
+
+
 def parse_index(index: Any, shape: tuple[int, ...], *, check_arrays: bool = True) -> IndexPlan:
     """Read an index expression for an array of ``shape``, by NumPy's rules.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from fnad.core.tracer import Tracer
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray
 from fnad.numpy.elementwise_parts import select
-from fnad.numpy.index_parser import IndexPlan, parse_index
+from fnad.numpy.index_parser import IndexPlan, parse_index, static_key
 from fnad.numpy.manipulation import ravel, reshape
 from fnad.numpy.operands import (
     Array,
@@ -36,7 +37,19 @@ _INT64 = np.dtype(np.int64)
 
 def getitem(x: Array, index: Any) -> Array:
     """``x[index]`` of a traced array, by NumPy's rules; traced indices are clamped to bounds."""
-    return _read(x, parse_index(index, x.shape), "clip", None)
+    key = static_key(index)
+    if key is None:
+        return _read(x, parse_index(index, x.shape), "clip", None)
+    bounds, reversed_axes, shape = _block(key, x.shape)
+    out = slicing.slice(x, *bounds)
+    return lax.reshape(lax.rev(out, reversed_axes) if reversed_axes else out, shape)
+
+
+@functools.lru_cache(maxsize=1024)
+def _block(key: Any, shape: tuple[int, ...]) -> tuple[Any, tuple[int, ...], tuple[int, ...]]:
+    """The block that an index of `static_key` selects: bounds, axes to reverse, final shape."""
+    plan = parse_index(tuple(slice(*e) if type(e) is tuple else e for e in key), shape)
+    return *_bounds(_block_slices(plan)), plan.shape
 
 
 def _read(x: Array, plan: IndexPlan, mode: str, fill_value: Any) -> Array:
@@ -56,10 +69,16 @@ def _slice_bounds(start: int, step: int, length: int) -> tuple[int, int, int]:
     return low, high + 1, abs(step)
 
 
-def _apply_slices(x: Array, slices: Any) -> Array:
+def _bounds(slices: Any) -> tuple[Any, tuple[int, ...]]:
+    """Slices as starts, limits and positive strides, and the axes that are reversed."""
     bounds = [_slice_bounds(*s) for s in slices]
-    out = slicing.slice(x, *(tuple(b[i] for b in bounds) for i in range(3)))
     reversed_axes = tuple(axis for axis, (_, step, _) in enumerate(slices) if step < 0)
+    return tuple(tuple(b[i] for b in bounds) for i in range(3)), reversed_axes
+
+
+def _apply_slices(x: Array, slices: Any) -> Array:
+    bounds, reversed_axes = _bounds(slices)
+    out = slicing.slice(x, *bounds)
     return lax.rev(out, reversed_axes) if reversed_axes else out
 
 

@@ -89,7 +89,7 @@ def resolve_dtypes(ufunc: np.ufunc, *keys: Any) -> tuple[DType, ...]:
     return ufunc.resolve_dtypes((*keys, *(None,) * ufunc.nout))
 
 
-def _resolve_with_bfloat16(ufunc: np.ufunc, keys: Sequence[Any]) -> tuple[DType, ...]:
+def _resolve_with_bfloat16(ufunc: np.ufunc, keys: tuple[Any, ...]) -> tuple[DType, ...]:
     """What NumPy chooses for float32, if bfloat16 is what the operands promote to."""
     common = promote(keys)
     known = computing_dtype(common)
@@ -147,10 +147,19 @@ def expand(x: Array, shape: tuple[int, ...]) -> Array:
     own = shape_of(x)
     if own == shape:
         return x
+    return broadcast_in_dim(x, shape, _dimensions(own, shape))
+
+
+@functools.lru_cache(maxsize=1024)
+def _dimensions(own: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes of ``shape`` that the axes of an operand of shape ``own`` become."""
     lead = len(shape) - len(own)
     if lead < 0 or any(m not in (1, n) for m, n in zip(own, shape[lead:])):
         raise ValueError(f"cannot broadcast an array of shape {own} to shape {shape}")
-    return broadcast_in_dim(x, shape, tuple(range(lead, len(shape))))
+    return tuple(range(lead, len(shape)))
+
+
+_common_shape = functools.lru_cache(maxsize=1024)(np.broadcast_shapes)
 
 
 def broadcast_shapes(shapes: Sequence[tuple[int, ...]], name: str) -> tuple[int, ...]:
@@ -159,7 +168,7 @@ def broadcast_shapes(shapes: Sequence[tuple[int, ...]], name: str) -> tuple[int,
     if shapes.count(first) == len(shapes):
         return first
     try:
-        return np.broadcast_shapes(*shapes)
+        return _common_shape(*shapes)
     except ValueError:
         raise ValueError(
             f"{name}: operands of shapes {', '.join(map(str, shapes))} cannot be broadcast"

@@ -52,9 +52,9 @@ class Elementwise:
         key = tuple([x.aval if type(x) is Tracer else type(x) for x in operands])
         plan = self.plans.get(key)
         if plan:
-            function, *dtypes = plan
+            function, *wanted = plan
             return function(
-                *[x if d is None else python_scalar(x, d) for x, d in zip(operands, dtypes)]
+                *[x if d is None else python_scalar(x, d) for x, d in zip(operands, wanted)]
             )
         xs = [as_operand(x) for x in operands]
         dtypes = resolve_dtypes(self.ufunc, *[promotion_key(x) for x in xs])

@@ -259,6 +259,14 @@ def test_the_large_boxes_have_no_conditions(name):
     assert sum(count for count, _ in points) == whole
 
 
+def test_a_condition_that_no_cut_decides_is_no_reason_to_cut():
+    """Below the diagonal: the first and the last row are decided, all between are not."""
+    x = data((128, 128), np.dtype("f4"))
+    plan, _, _ = plan_of(lambda x: fnp.where(fnp.tri(128, dtype=bool), x * 2, 0), x)
+    assert [len(boxes(k)) for k in kernels_in(plan.body)] == [1]
+    check(fnp.tril, np.tril, x)
+
+
 # -- transposes ---------------------------------------------------------------------------------
 
 

@@ -1,13 +1,16 @@
 """The LLVM scalar builder against NumPy, on edge values, for every dtype."""
 
 import ctypes
+import itertools
+import operator
 
 import numpy as np
 import pytest
 import scipy.special
 
+from fnad.lowering.llvm.folding import converted, folded, integer_of
 from fnad.lowering.llvm.target import compile_module
-from fnad.lowering.llvm.writer import INT64, Function, Module
+from fnad.lowering.llvm.writer import INT64, Function, Module, Value
 
 INTEGERS = [np.dtype(f"{k}{n}") for k in "iu" for n in (1, 2, 4, 8)]
 FLOATS = [np.dtype(f"f{n}") for n in (2, 4, 8)]
@@ -154,6 +157,55 @@ def test_bit_operations(dtype):
     assert_same(compiled(lambda b, p: b.bitwise_not(p), x), ~x)
 
 
+CONSTANT_OPERANDS = {
+    "divide": (3, lambda x, y: np.trunc(x.astype("f8") / y) if x.itemsize < 8 else _quotient(x, y)),
+    "remainder": (7, np.fmod),
+    "left_shift": (3, np.left_shift),
+    "right_shift_arithmetic": (3, np.right_shift),
+    "add": (0, np.add),
+    "multiply": (1, np.multiply),
+}
+
+
+def _quotient(x, y):
+    return np.array([int(v) // int(y) if v >= 0 else -(-int(v) // int(y)) for v in x], x.dtype)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
+@pytest.mark.parametrize("name", CONSTANT_OPERANDS)
+def test_operations_with_a_constant(name, dtype):
+    number, reference = CONSTANT_OPERANDS[name]
+    x, y = edge_values(dtype), dtype.type(number)
+    got = compiled(lambda b, x: getattr(b, name)(x, b.constant(y, dtype)), x)
+    assert_same(got, reference(x, y).astype(dtype))
+
+
+@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
+def test_arithmetic_on_constants(dtype):
+    """What is known when instructions are printed is exact, or nothing is known."""
+    info = np.iinfo(dtype)
+    operations = {"add": operator.add, "sub": operator.sub, "mul": operator.mul,
+                  "smin": min, "smax": max}  # fmt: skip
+    b = Function(Module(), "f", []).b
+    numbers = {int(n) for n in (info.min, info.max, 0, 1, 5, 127, -3) if info.min <= n <= info.max}
+    for (name, operation), x, y in itertools.product(operations.items(), numbers, numbers):
+        got = folded(name, b.constant(x, dtype), b.splat(b.constant(y, dtype), 4))
+        exact = operation(x, y)
+        if got is not None:
+            assert integer_of(got) == exact
+        elif dtype.kind == "i":
+            assert not info.min <= exact <= info.max
+    unknown = Value("%x", dtype)
+    assert folded("sub", b.constant(0, dtype), unknown) is None
+    assert folded("smin", unknown, b.constant(0, dtype)) is None
+    assert folded("mul", b.constant(1, dtype), unknown) is unknown
+    for target in INTEGERS:
+        for x in numbers:
+            inside = np.iinfo(target).min <= x <= np.iinfo(target).max
+            known = converted(x, target)
+            assert (known and integer_of(known)) == (x if inside else None)
+
+
 def test_booleans():
     x, y = pairs(BOOL)
     for name in ("bitwise_and", "bitwise_or", "bitwise_xor", "minimum", "maximum", "add",
@@ -202,6 +254,18 @@ def test_float64_to_float16_rounds_once():
     with np.errstate(all="ignore"):
         want = x.astype(np.float16)
     assert_same(compiled(lambda b, p: b.convert(p, np.float16), x), want)
+
+
+def test_a_block_computes_nothing_twice():
+    f = Function(Module(), "f", ["i64 %a", "i64 %b", "ptr %p"], linkage="")
+    x, y = Value("%a", INT64), Value("%b", INT64)
+    first = f.b.add(x, y)
+    assert f.b.add(x, y).ref == first.ref
+    assert f.b.add(y, x).ref != first.ref
+    assert f.load("%p", INT64).ref != f.load("%p", INT64).ref  # memory may have changed
+    with f.loop(3):
+        assert f.b.add(x, y).ref != first.ref  # a loop may stand in a branch not taken
+    assert f.b.add(x, y).ref != first.ref
 
 
 def test_bitcast_and_where():

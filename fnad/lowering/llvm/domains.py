@@ -113,10 +113,14 @@ def _changes(kernel: Kernel, number: int) -> set[int]:
     """Where along an axis a comparison or a clamp of indices changes its outcome."""
     found: set[int] = set()
     clamps: list[tuple[int, int]] = []
+    extent = dict(kernel.axes)[number]
     for e in postorder(kernel_exprs(kernel)):
         if e.op not in _STRICT and e.op not in _EXTREMA:
             continue
-        for coefficient, rest in _differences(e, number):
+        differences = _differences(e, number)
+        if _undecided(differences) > _LARGE * extent:
+            continue
+        for coefficient, rest in differences:
             strict, loose = _sign_changes(coefficient, rest)
             if e.op in _EXTREMA:
                 clamps.append((strict, loose))
@@ -157,6 +161,12 @@ def _differences(e: Expr, number: int) -> list[tuple[int, int]]:
         else:
             return []
     return [(coefficient, rest) for rest in {low, high}] if coefficient else []
+
+
+def _undecided(differences: list[tuple[int, int]]) -> int:
+    """How many places along an axis lie between the first and the last change."""
+    places = [rest // coefficient for coefficient, rest in differences]
+    return max(places) - min(places) if places else 0
 
 
 def _sign_changes(coefficient: int, rest: int) -> tuple[int, int]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from fnad.lowering.access import count_uses, node_bodies
 from fnad.lowering.llvm import table, work
+from fnad.lowering.llvm.effort import hurried
 from fnad.lowering.llvm.functions import (
     FUNCTIONS,
     SCRATCH_HEADER,
@@ -85,7 +86,7 @@ class _Emitter:
         self.plan = plan
         self.buffers = {b.number: b for b in plan.buffers}
         self.module = Module(commented=begin is None)
-        self.functions = Functions(self.module, self.buffers)
+        self.functions = Functions(self.module, self.buffers, hurried(plan))
         self.splitter = begin and Splitter(self.module, self.functions.units, begin)
         self.entry = Function(
             self.module, ENTRY, ["ptr %data", "ptr %arena"], "void", "nounwind", linkage=""

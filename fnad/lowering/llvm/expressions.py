@@ -71,10 +71,7 @@ class ExpressionPrinter:
 
     def bind_vector(self, vector: Vector) -> None:
         """From here to the end of the scope, ``vector.number`` is the axis of vectors."""
-        start = vector.base
-        if vector.shift:
-            start = self.f.b.add(start, self.f.b.constant(vector.shift, INT64))
-        self.bind_axis(vector.number, start)
+        self.bind_axis(vector.number, vector.base)
         self.vector = vector
         self.varying |= 1 << vector.number
 
@@ -85,7 +82,10 @@ class ExpressionPrinter:
 
     def axis(self, number: int) -> Value:
         """The value of an axis, of the vector's axis that of the first lane."""
-        return self._axes[number]
+        value, vector = self._axes[number], self.vector
+        if vector is not None and vector.number == number and vector.base is value:
+            return self.f.b.add(value, self.f.b.constant(vector.shift, INT64))
+        return value
 
     def prepare(
         self, roots: Sequence[Expr], written: frozenset[int], sums: Sequence[Expr] = ()
@@ -269,7 +269,7 @@ class ExpressionPrinter:
         return self.f.b.constant(expr.attr, expr.dtype)
 
     def _axis(self, expr: Expr) -> Value:
-        return self._lanes_of_index(expr) if self.varies(expr) else self._axes[expr.attr[0]]
+        return self._lanes_of_index(expr) if self.varies(expr) else self.axis(expr.attr[0])
 
     def _counter(self, expr: Expr) -> Value:
         return self.counters[expr.attr[0]]
@@ -307,7 +307,7 @@ class ExpressionPrinter:
                 even[term] = coefficient
                 continue
             if vector is not None and term.op == "axis" and term.attr[0] == vector.number:
-                start = b.multiply(self._axes[vector.number], b.constant(coefficient, INT64))
+                start = b.multiply(self.axis(vector.number), b.constant(coefficient, INT64))
                 steps = b.iota(dtype, vector.lanes, coefficient)
                 lanes = b.add(b.convert(start, dtype), steps)
             else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,18 +60,23 @@ class Functions:
         Where they go.
     buffers : mapping of int to Buffer
         The plan's buffers.
+    hurried : collection of int
+        The identities of nodes whose functions are not worth LLVM's time, see `effort`.
 
     Attributes
     ----------
     scratch : int
         Bytes of scratch memory that a thread needs, so far.
     units : dict of str to Recipe
-        The functions that are worth LLVM's time, by name. The others are little more than calls.
+        The functions that are worth LLVM's time, by name. The others are mostly calls.
     """
 
-    def __init__(self, module: Module, buffers: Mapping[int, Buffer]) -> None:
+    def __init__(
+        self, module: Module, buffers: Mapping[int, Buffer], hurried: Collection[int] = ()
+    ) -> None:
         self.module = module
         self.buffers = buffers
+        self.hurried = hurried
         # Where temporaries begin and end.
         self._spans = {
             n: (b.offset, b.offset + b.nbytes)
@@ -80,7 +85,7 @@ class Functions:
         }
         self.scratch = 0
         self.units: dict[str, Recipe] = {}
-        self._names: dict[tuple[str, ...], str] = {}  # by what functions do
+        self._names: dict[tuple[Any, ...], str] = {}  # by what functions do, and the recipe
         self._printed: dict[Any, Callee] = {}  # by what leaves do, see `_shared`
         self._numbers: dict[str, int] = {}  # in the table
 
@@ -92,11 +97,13 @@ class Functions:
 
     def _shared(self, node: Any, leaf: Leaf, turns: Iterable[int], form: Any) -> Callee:
         """The function of a leaf; if one that does the same has been printed, that one."""
+        if id(node) in self.hurried:
+            leaf = replace(leaf, recipe=PLAIN)
         used = tuple(dict.fromkeys(leaf.buffers))
         params = self._parameters(used, noalias=True)
         dtypes = tuple([self.buffers[n].dtype for n in used])
         numbers = {n: position for position, n in enumerate(used)}
-        key = (form, canonical(node, numbers), params, dtypes, tuple(turns))
+        key = (form, leaf.recipe, canonical(node, numbers), params, dtypes, tuple(turns))
         known = self._printed.get(key)
         if known is None:
             known = self._divided(node, self.of_leaf(node, leaf, turns))
@@ -212,7 +219,7 @@ class Functions:
 
     def _define(self, f: Function, callee: Callee, recipe: Recipe) -> Callee:
         f.ret()
-        shared = self._names.setdefault(f.code(), f.name)
+        shared = self._names.setdefault((recipe, *f.code()), f.name)
         if shared == f.name:
             self.module.add(f)
             if recipe is not PLAIN:

@@ -15,6 +15,7 @@ import numpy as np
 from fnad.core.errors import InternalError
 from fnad.core.types import BFLOAT16, is_half, kind_of
 from fnad.lowering.llvm import maths
+from fnad.lowering.llvm.folding import converted, folded, integer_of
 from fnad.lowering.llvm.writer import (
     BOOL,
     FLOAT16,
@@ -134,7 +135,16 @@ class ScalarBuilder:
         dtype = self._same(name, x, y)
         if is_half(dtype):
             return self._widened(lambda a, b: self._binary(floating, a, b), x, y)
-        return self._binary({"f": floating, "b": boolean}.get(kind_of(dtype), integer), x, y)
+        kind = kind_of(dtype)
+        if kind in "fb":
+            return self._binary(floating if kind == "f" else boolean, x, y)
+        return self._integer_arithmetic(integer, x, y)
+
+    def _integer_arithmetic(self, operation: str, x: Value, y: Value) -> Value:
+        known = folded(operation, x, y)
+        if known is not None:
+            return self.splat(known, max(x.lanes, y.lanes))
+        return self._binary(operation, x, y)
 
     # -- arithmetic -------------------------------------------------------------------------
 
@@ -161,6 +171,8 @@ class ScalarBuilder:
             return self._binary("and", x, y)
         zero = self.constant(0, dtype)
         quotient = self._binary("udiv" if dtype.kind == "u" else "sdiv", x, self._safe_divisor(y))
+        if integer_of(y) not in (None, 0, -1):
+            return quotient
         if dtype.kind == "i":  # INT_MIN / -1 wraps instead of trapping
             minus = self.equal(y, self.constant(-1, dtype))
             quotient = self.where(minus, self.negative(x), quotient)
@@ -178,6 +190,8 @@ class ScalarBuilder:
 
     def _safe_divisor(self, y: Value) -> Value:
         """``y``, or 1 where dividing by it would trap (0, and -1 for the sake of INT_MIN)."""
+        if integer_of(y) not in (None, 0, -1):
+            return y
         one = self.constant(1, y.dtype)
         safe = self.where(self.equal(y, self.constant(0, y.dtype)), one, y)
         if y.dtype.kind == "i":
@@ -225,7 +239,11 @@ class ScalarBuilder:
         if dtype.kind == "b":
             return self._binary(boolean, x, y)
         if dtype.kind in "iu":
-            return self._intrinsic(f"{'s' if dtype.kind == 'i' else 'u'}{name[:3]}", x, y)
+            operation = f"{'s' if dtype.kind == 'i' else 'u'}{name[:3]}"
+            known = folded(operation, x, y)
+            if known is not None:
+                return self.splat(known, max(x.lanes, y.lanes))
+            return self._intrinsic(operation, x, y)
         chosen = self.where(compare(x, y), x, y)  # y if either is NaN
         return self.where(self._isnan(x), x, chosen)
 
@@ -338,6 +356,8 @@ class ScalarBuilder:
         if dtype.kind == "b":  # by 1 or more nothing is left
             return self._binary("and", x, self.bitwise_not(y))
         width = dtype.itemsize * 8
+        if (integer_of(y) or -1) in range(1, width):
+            return self._binary(operation, x, y)
         limit = self.splat(self.constant(width, dtype), y.lanes)
         inside = self.f.value(f"icmp ult {y.typed}, {limit.ref}", BOOL, y.lanes)
         amount = self.where(inside, y, self.constant(width - 1, dtype))
@@ -348,6 +368,8 @@ class ScalarBuilder:
 
     def where(self, c: Value, x: Value, y: Value) -> Value:
         dtype = self._same("where", x, y)
+        if x.ref == "true" and y.ref == "false" and c.lanes >= max(x.lanes, y.lanes):
+            return c
         x, y = self.spread(x, y)
         if c.lanes > 1:
             c, x, y = self.spread(c, x, y)
@@ -386,6 +408,9 @@ class ScalarBuilder:
     def _resize(self, x: Value, dtype: DType) -> Value:
         if llvm_type(dtype) == llvm_type(x.dtype):
             return Value(x.ref, dtype, x.lanes)
+        known = converted(integer_of(x), dtype)
+        if known is not None:
+            return self.splat(known, x.lanes)
         if x.dtype.kind != "b" and dtype.itemsize < x.dtype.itemsize:
             operation = "trunc"
         else:

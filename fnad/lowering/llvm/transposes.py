@@ -21,6 +21,8 @@ from fnad.lowering.llvm.places import Strided, Vector, strided
 from fnad.lowering.llvm.target import VECTOR_CODE, CompiledModule, known_code
 from fnad.lowering.llvm.vectors import Range, lanes_for, mask_of
 from fnad.lowering.llvm.writer import (
+    FLOAT32,
+    FLOAT64,
     INT64,
     DType,
     Function,
@@ -28,6 +30,7 @@ from fnad.lowering.llvm.writer import (
     Value,
     dtype_of_suffix,
     memory_type,
+    overload,
     suffix,
 )
 from fnad.lowering.plan import Kernel
@@ -202,4 +205,20 @@ def transposed(f: Function, rows: Sequence[Value]) -> list[Value]:
                 rows[i] = f.b.shuffle(one, upper, two)
                 rows[i + block] = f.b.shuffle(one, lower, two)
         block //= 2
+        if block and size > 8:
+            rows = [_opaque(f, row) for row in rows]
     return rows
+
+
+def _opaque(f: Function, x: Value) -> Value:
+    """The same vector, through which LLVM does not look.
+
+    It would spend half of the time of compilation in search of fewer shuffles for several steps.
+    """
+    if x.dtype.itemsize < 4:
+        return x
+    number = f.b.bitcast(x, FLOAT32 if x.dtype.itemsize == 4 else FLOAT64)
+    fence = f"llvm.arithmetic.fence.{overload(number.dtype, x.lanes)}"
+    f.module.declare(fence, f"declare {number.type} @{fence}({number.type})")
+    same = f.value(f"call {number.type} @{fence}({number.typed})", number.dtype, x.lanes)
+    return f.b.bitcast(same, x.dtype)

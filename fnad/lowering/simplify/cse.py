@@ -18,7 +18,7 @@ def merge_common(jaxpr: Jaxpr) -> Jaxpr:
     seen: dict[Any, Atom] = {}
     eqns = []
     for eqn in jaxpr.eqns:
-        if not env.keys().isdisjoint(eqn.invars):
+        if env and not env.keys().isdisjoint(eqn.invars):
             eqn = eqn.replace(invars=tuple([env.get(a, a) for a in eqn.invars]))
         if not eqn.primitive.multiple_results:
             out = eqn.outvars[0]

@@ -16,7 +16,7 @@ def fold(jaxpr: Jaxpr) -> Jaxpr:
     definitions: dict[Atom, Equation] = {}
     eqns: list[Equation] = []
     for eqn in jaxpr.eqns:
-        if not env.keys().isdisjoint(eqn.invars):
+        if env and not env.keys().isdisjoint(eqn.invars):
             eqn = eqn.replace(invars=tuple([env.get(a, a) for a in eqn.invars]))
         new: Atom | None = _constant(eqn)
         if new is None and "simplify" in eqn.primitive.rules:

@@ -20,7 +20,7 @@ def inline(jaxpr: Jaxpr) -> Jaxpr:
     eqns: list[Equation] = []
     changed = expanded = False
     for eqn in jaxpr.eqns:
-        if not env.keys().isdisjoint(eqn.invars):
+        if env and not env.keys().isdisjoint(eqn.invars):
             eqn = eqn.replace(invars=tuple([env.get(a, a) for a in eqn.invars]))
         rules = eqn.primitive.rules
         if "lower_as" in rules and "lower" not in rules:
