@@ -35,13 +35,14 @@
   ptr, ; 13 places of the results
   i64  ; 14 whether arguments must not die meanwhile, or may be donated
 }
-; A result's position in the table, its bytes (of a scalar -1), and the position of the argument
-; that is updated in its place (or -1).
-%Place = type { i64, i64, i64 }
+; A result: its position in the table, its bytes (of a scalar -1), the position of the argument that
+; is updated in its place (or -1), dtype, ndim, flags, shape, strides.
+%Place = type { i64, i64, i64, ptr, i64, i64, [0 x i64] }
 
 ; Words of arguments and results. All start with what they are.
 %Leaf = type { i64, i64, ptr, i64, ptr, i64, [0 x i64] } ; position, dtype, ndim, scalar type, Python type, shape
-%Out = type { i64, i64, ptr, i64, i64, [0 x i64] }       ; position, dtype, ndim, flags, shape, strides
+%Out = type { i64, i64 }                                 ; position
+%OutOf = type { i64, i64, ptr }                          ; also a scalar's dtype, or an update's %Place
 %Container = type { i64, ptr, i64 }                      ; type, number of children
 %Mapping = type { i64, ptr, i64, ptr }                   ; template, number of children, its values
 %Opaque = type { i64, ptr, i64, ptr, ptr }               ; also the function and the static data
@@ -49,7 +50,8 @@
 
 %State = type { ptr, ptr, ptr, i64, i64 }
 ; table; a word for each of its entries, which is the value of an integer, the array that is an
-; argument, or the one that was donated to a result; objects kept, their number; whether to keep arguments
+; argument or a result, or the one that was donated to a result; objects kept, their number; whether
+; to keep arguments
 
 ; Objects of this process.
 %Environment = type {

@@ -1,7 +1,17 @@
 ; Memory for results, and the arrays that own it.
 
-; Memory for the results, found in the table; scalars have a word of the state. A result that
-; updates an argument has its memory, if it was donated and nobody else has it, or a copy.
+; Where the next place is.
+define internal ptr @after(ptr %place) alwaysinline {
+  %ndim_place = getelementptr %Place, ptr %place, i64 0, i32 4
+  %ndim = load i64, ptr %ndim_place
+  %lengths = shl i64 %ndim, 1
+  %next = getelementptr %Place, ptr %place, i64 0, i32 6, i64 %lengths
+  ret ptr %next
+}
+
+; Memory for the results, found in the table; scalars have a word of the state. Arrays are made now,
+; if they have memory of their own, and wait in the state. A result that updates an argument has
+; that one's memory, if it was donated and nobody else has it, or a copy; `build_update` makes it.
 define internal i1 @take_results(ptr %signature, ptr %state) {
 entry:
   %table = load ptr, ptr %state
@@ -14,15 +24,16 @@ entry:
   br label %loop
 loop:
   %i = phi i64 [ 0, %entry ], [ %next, %ok ]
+  %at = phi ptr [ %places, %entry ], [ %after, %ok ]
   %end = icmp eq i64 %i, %count
   br i1 %end, label %done, label %one
 one:
-  %position_place = getelementptr %Place, ptr %places, i64 %i
-  %position = load i64, ptr %position_place
-  %bytes_place = getelementptr %Place, ptr %places, i64 %i, i32 1
+  %position = load i64, ptr %at
+  %bytes_place = getelementptr %Place, ptr %at, i64 0, i32 1
   %bytes = load i64, ptr %bytes_place
-  %source_place = getelementptr %Place, ptr %places, i64 %i, i32 2
+  %source_place = getelementptr %Place, ptr %at, i64 0, i32 2
   %source = load i64, ptr %source_place
+  %after = call ptr @after(ptr %at)
   %place = getelementptr ptr, ptr %table, i64 %position
   %word_place = getelementptr ptr, ptr %room, i64 %position
   store ptr null, ptr %word_place
@@ -51,9 +62,17 @@ filled:
 block:
   %taken = call ptr @fnad.pool.take(i64 %bytes)
   %none = icmp eq ptr %taken, null
-  br i1 %none, label %failed, label %ok
+  br i1 %none, label %failed, label %make
+make:
+  %made = call ptr @make_array(ptr %at, ptr %taken)
+  store ptr %made, ptr %word_place
+  %no_array = icmp eq ptr %made, null
+  br i1 %no_array, label %give, label %ok
+give:
+  call void @fnad.pool.give(ptr %taken)
+  ret i1 false
 ok:
-  %pointer = phi ptr [ %word_place, %one ], [ %old, %reuse ], [ %room_for_copy, %filled ], [ %taken, %block ]
+  %pointer = phi ptr [ %word_place, %one ], [ %old, %reuse ], [ %room_for_copy, %filled ], [ %taken, %make ]
   store ptr %pointer, ptr %place
   %next = add i64 %i, 1
   br label %loop
@@ -86,7 +105,7 @@ no:
   ret i1 false
 }
 
-; Give back the memory of results that no array has taken over.
+; Give back what results have that nobody has taken over.
 define internal void @give_results(ptr %signature, ptr %state) noinline {
 entry:
   %table = load ptr, ptr %state
@@ -98,43 +117,48 @@ entry:
   %places = load ptr, ptr %places_place
   br label %loop
 loop:
-  %i = phi i64 [ 0, %entry ], [ %next, %after ]
+  %i = phi i64 [ 0, %entry ], [ %next, %over ]
+  %at = phi ptr [ %places, %entry ], [ %after, %over ]
   %end = icmp eq i64 %i, %count
   br i1 %end, label %done, label %one
 one:
-  %position_place = getelementptr %Place, ptr %places, i64 %i
-  %position = load i64, ptr %position_place
-  %bytes_place = getelementptr %Place, ptr %places, i64 %i, i32 1
+  %position = load i64, ptr %at
+  %bytes_place = getelementptr %Place, ptr %at, i64 0, i32 1
   %bytes = load i64, ptr %bytes_place
+  %source_place = getelementptr %Place, ptr %at, i64 0, i32 2
+  %source = load i64, ptr %source_place
+  %after = call ptr @after(ptr %at)
   %place = getelementptr ptr, ptr %table, i64 %position
   %data = load ptr, ptr %place
   %scalar = icmp slt i64 %bytes, 0
   %taken = icmp eq ptr %data, null
   %nothing = or i1 %scalar, %taken
-  br i1 %nothing, label %after, label %there
-there: ; what was donated but not taken over stays where it is
+  br i1 %nothing, label %over, label %there
+there:
   %word_place = getelementptr ptr, ptr %room, i64 %position
-  %donor = load ptr, ptr %word_place
-  %own = icmp eq ptr %donor, null
-  br i1 %own, label %give, label %after
+  %object = load ptr, ptr %word_place
+  %updates = icmp sge i64 %source, 0
+  br i1 %updates, label %update, label %array
+array:
+  call void @Py_DecRef(ptr %object)
+  br label %over
+update: ; what was donated but not taken over stays where it is
+  %own = icmp eq ptr %object, null
+  br i1 %own, label %give, label %over
 give:
   call void @fnad.pool.give(ptr %data)
-  br label %after
-after:
+  br label %over
+over:
   %next = add i64 %i, 1
   br label %loop
 done:
   ret void
 }
 
-; An array for the data at a place of the table, which it owns from then on: what rests in the block,
-; if it has the rank, or a new one. A donor has given the data.
-define internal ptr @make_array(ptr %words, ptr %place, ptr %donor) alwaysinline {
+; The array of a result, which owns a block from then on: what rests in it, if it has the rank, or a
+; new one.
+define internal ptr @make_array(ptr %result, ptr %data) alwaysinline {
 entry:
-  %fresh = icmp eq ptr %donor, null
-  br i1 %fresh, label %block, label %new
-block:
-  %data = load ptr, ptr %place
   %resting_place = getelementptr ptr, ptr %data, i64 -1
   %resting = load ptr, ptr %resting_place
   %none = icmp eq ptr %resting, null
@@ -143,27 +167,26 @@ ranked:
   %its_ndim_place = getelementptr %Array, ptr %resting, i64 0, i32 3
   %its_ndim_32 = load i32, ptr %its_ndim_place
   %its_ndim = sext i32 %its_ndim_32 to i64
-  %ndim_place = getelementptr %Out, ptr %words, i64 0, i32 3
+  %ndim_place = getelementptr %Place, ptr %result, i64 0, i32 4
   %ndim = load i64, ptr %ndim_place
   %same_ndim = icmp eq i64 %ndim, %its_ndim
   br i1 %same_ndim, label %awake, label %new
 awake:
-  store ptr null, ptr %place
-  call void @wake(ptr %resting, ptr %data, ptr %words, i64 %ndim)
+  call void @wake(ptr %resting, ptr %data, ptr %result, i64 %ndim)
   ret ptr %resting
 new:
-  %made = call ptr @new_array(ptr %words, ptr %place, ptr %donor)
+  %made = call ptr @new_array(ptr %result, ptr %data, ptr null)
   ret ptr %made
 }
 
 ; Make an array of one at rest. All that NumPy's constructor would set is set anew.
-define internal void @wake(ptr %array, ptr %data, ptr %words, i64 %ndim) alwaysinline {
+define internal void @wake(ptr %array, ptr %data, ptr %result, i64 %ndim) alwaysinline {
 entry:
-  %its_dtype_place = getelementptr %Out, ptr %words, i64 0, i32 2
+  %its_dtype_place = getelementptr %Place, ptr %result, i64 0, i32 3
   %dtype = load ptr, ptr %its_dtype_place
-  %its_flags_place = getelementptr %Out, ptr %words, i64 0, i32 4
+  %its_flags_place = getelementptr %Place, ptr %result, i64 0, i32 5
   %flags = load i64, ptr %its_flags_place
-  %from = getelementptr %Out, ptr %words, i64 0, i32 5
+  %from = getelementptr %Place, ptr %result, i64 0, i32 6
   store i64 1, ptr %array
   %array_type = call ptr @setting(i64 0)
   %type_place = getelementptr %Array, ptr %array, i64 0, i32 1
@@ -206,15 +229,16 @@ done:
   ret void
 }
 
-define internal ptr @new_array(ptr %words, ptr %place, ptr %donor) noinline {
+; A new array object for the data of a result, which it owns from then on. A donor has given the data,
+; if there is one, with the handler.
+define internal ptr @new_array(ptr %result, ptr %data, ptr %donor) noinline {
 entry:
-  %data = load ptr, ptr %place
-  %dtype_place = getelementptr %Out, ptr %words, i64 0, i32 2
+  %dtype_place = getelementptr %Place, ptr %result, i64 0, i32 3
   %dtype = load ptr, ptr %dtype_place
-  %ndim_place = getelementptr %Out, ptr %words, i64 0, i32 3
+  %ndim_place = getelementptr %Place, ptr %result, i64 0, i32 4
   %ndim = load i64, ptr %ndim_place
   %ndim_32 = trunc i64 %ndim to i32
-  %shape = getelementptr %Out, ptr %words, i64 0, i32 5
+  %shape = getelementptr %Place, ptr %result, i64 0, i32 6
   call void @Py_IncRef(ptr %dtype) ; which NumPy takes over, also if it fails
   %array_type = call ptr @setting(i64 0)
   %new = call ptr @fnad.numpy.NewFromDescr(ptr %array_type, ptr %dtype, i32 %ndim_32, ptr %shape,
@@ -239,7 +263,6 @@ drop:
   ret ptr null
 owned:
   %handler = phi ptr [ %pool_handler, %pool ], [ %its_handler, %donated ]
-  store ptr null, ptr %place
   call void @fnad.pool.own(ptr %new, ptr %handler)
   br label %done
 done:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 from collections.abc import Iterable, Sequence
@@ -18,7 +19,7 @@ from fnad.lowering.native import capi
 from fnad.lowering.native.routine import Routine
 
 # What words start with.
-_LEAF, _TUPLE, _LIST, _DICT, _NONE, _OPAQUE, _STATIC = range(7)
+_LEAF, _TUPLE, _LIST, _DICT, _NONE, _OPAQUE, _STATIC, _SCALAR, _UPDATE = range(9)
 
 # Types of keys whose comparison runs no code of the user.
 _PLAIN_KEYS = (str, int)
@@ -93,11 +94,13 @@ class Signature:
             table[constants + i] = array.ctypes.data
         arguments = _Arguments(self._kept, avals, num_bound, any_scalar)
         words = arguments.all(args, kwargs)
-        built = _Results(self._kept, routine.outputs, results).of(out_tree._spec)
-        places = [
-            [results + i, -1 if shape == () else math.prod(shape) * dtype.itemsize, source]
-            for i, ((shape, dtype), source) in enumerate(zip(routine.outputs, routine.updates))
+        outputs = list(zip(routine.outputs, routine.updates))
+        described = [
+            _described(results + i, *kind, source) for i, (kind, source) in enumerate(outputs)
         ]
+        places = self._array(_joined(described))
+        ends = accumulate((capi.WORD * len(words) for words in described), initial=places)
+        built = _Results(self._kept, outputs, results, ends).of(out_tree._spec)
         names = tuple(kwargs) or None
         self._kept.append(names)
         fields = [
@@ -114,7 +117,7 @@ class Signature:
             routine.thread_bytes,
             int(routine.is_long),
             len(routine.outputs),
-            self._array(places),
+            places,
             int(routine.is_long or any(source >= 0 for source in routine.updates)),
         ]
         self.address = self._array(fields)
@@ -206,11 +209,13 @@ class _Results:
     def __init__(
         self,
         kept: list[Any],
-        types: Sequence[tuple[tuple[int, ...], np.dtype[Any]]],
+        outputs: Sequence[tuple[tuple[tuple[int, ...], np.dtype[Any]], int]],
         position: int,
+        places: Iterable[int],
     ) -> None:
         self._kept = kept
-        self._types = iter(enumerate(types, position))
+        self._leaves = zip(outputs, places)
+        self._positions = itertools.count(position)
 
     def of(self, spec: Any) -> list[int]:
         if isinstance(spec, str):
@@ -245,9 +250,20 @@ class _Results:
         return [_OPAQUE, id(cls), count, id(node.unflatten), id(aux)]
 
     def _leaf(self) -> list[int]:
-        position, (shape, dtype) = next(self._types)
-        head = [_LEAF, position, id(_shared(dtype)), len(shape), _flags(shape)]
-        return [*head, *shape, *_strides(shape, dtype.itemsize)]
+        position = next(self._positions)
+        ((shape, dtype), source), place = next(self._leaves)
+        if shape == ():
+            return [_SCALAR, position, id(_shared(dtype))]
+        return [_LEAF, position] if source < 0 else [_UPDATE, position, place]
+
+
+def _described(
+    position: int, shape: tuple[int, ...], dtype: np.dtype[Any], source: int
+) -> list[int]:
+    """The words by which memory and the array of a result are made."""
+    size = -1 if shape == () else math.prod(shape) * dtype.itemsize
+    head = [position, size, source, id(_shared(dtype)), len(shape), _flags(shape)]
+    return [*head, *shape, *_strides(shape, dtype.itemsize)]
 
 
 def _joined(parts: Iterable[list[int]]) -> list[int]:

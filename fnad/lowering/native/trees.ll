@@ -8,23 +8,35 @@
 define internal %Built @build(ptr %words, ptr %state) alwaysinline {
 entry:
   %kind = load i64, ptr %words
-  %is_leaf = icmp eq i64 %kind, 0
-  br i1 %is_leaf, label %leaf, label %other
-leaf:
-  %array = call %Built @build_leaf(ptr %words, ptr %state)
-  ret %Built %array
+  %is_array = icmp eq i64 %kind, 0
+  br i1 %is_array, label %array, label %other
+array: ; it was made before the program ran
+  %position_place = getelementptr %Out, ptr %words, i64 0, i32 1
+  %position = load i64, ptr %position_place
+  %table = load ptr, ptr %state
+  %place = getelementptr ptr, ptr %table, i64 %position
+  store ptr null, ptr %place
+  %room_place = getelementptr %State, ptr %state, i64 0, i32 1
+  %room = load ptr, ptr %room_place
+  %word_place = getelementptr ptr, ptr %room, i64 %position
+  %made = load ptr, ptr %word_place
+  %after = getelementptr %Out, ptr %words, i64 1
+  %built = call %Built @pair(ptr %made, ptr %after)
+  ret %Built %built
 other:
-  %container = call %Built @build_container(ptr %words, ptr %state, i64 %kind)
-  ret %Built %container
+  %else = call %Built @build_other(ptr %words, ptr %state, i64 %kind)
+  ret %Built %else
 }
 
-define internal %Built @build_container(ptr %words, ptr %state, i64 %kind) noinline {
+define internal %Built @build_other(ptr %words, ptr %state, i64 %kind) noinline {
 entry:
   switch i64 %kind, label %none [
     i64 1, label %tuple
     i64 2, label %list
     i64 3, label %dict
     i64 5, label %opaque
+    i64 7, label %scalar
+    i64 8, label %update
   ]
 tuple:
   %new_tuple = tail call %Built @build_tuple(ptr %words, ptr %state)
@@ -38,6 +50,12 @@ dict:
 opaque:
   %made = tail call %Built @build_opaque(ptr %words, ptr %state)
   ret %Built %made
+scalar:
+  %new_scalar = tail call %Built @build_scalar(ptr %words, ptr %state)
+  ret %Built %new_scalar
+update:
+  %updated = tail call %Built @build_update(ptr %words, ptr %state)
+  ret %Built %updated
 none:
   %after = getelementptr i64, ptr %words, i64 1
   %None = call ptr @setting(i64 5)
@@ -52,36 +70,43 @@ define internal %Built @pair(ptr %object, ptr %words) alwaysinline {
   ret %Built %both
 }
 
-; A scalar, or the array that has taken over its memory.
-define internal %Built @build_leaf(ptr %words, ptr %state) alwaysinline {
+define internal %Built @build_scalar(ptr %words, ptr %state) {
+  %position_place = getelementptr %Out, ptr %words, i64 0, i32 1
+  %position = load i64, ptr %position_place
+  %table = load ptr, ptr %state
+  %place = getelementptr ptr, ptr %table, i64 %position
+  %data = load ptr, ptr %place
+  %dtype_place = getelementptr %OutOf, ptr %words, i64 0, i32 2
+  %dtype = load ptr, ptr %dtype_place
+  %value = call ptr @fnad.numpy.Scalar(ptr %data, ptr %dtype, ptr null)
+  %after = getelementptr %OutOf, ptr %words, i64 1
+  %built = call %Built @pair(ptr %value, ptr %after)
+  ret %Built %built
+}
+
+; The array of a result that updates an argument.
+define internal %Built @build_update(ptr %words, ptr %state) {
 entry:
   %position_place = getelementptr %Out, ptr %words, i64 0, i32 1
   %position = load i64, ptr %position_place
-  %ndim_place = getelementptr %Out, ptr %words, i64 0, i32 3
-  %ndim = load i64, ptr %ndim_place
-  %shape = getelementptr %Out, ptr %words, i64 0, i32 5
-  %lengths = shl i64 %ndim, 1
-  %after = getelementptr i64, ptr %shape, i64 %lengths
   %table = load ptr, ptr %state
   %place = getelementptr ptr, ptr %table, i64 %position
-  %rank_0 = icmp eq i64 %ndim, 0
-  br i1 %rank_0, label %scalar, label %array
-scalar:
-  %value_place = load ptr, ptr %place
-  %dtype_place = getelementptr %Out, ptr %words, i64 0, i32 2
-  %dtype = load ptr, ptr %dtype_place
-  %value = call ptr @fnad.numpy.Scalar(ptr %value_place, ptr %dtype, ptr null)
-  br label %done
-array:
+  %data = load ptr, ptr %place
   %room_place = getelementptr %State, ptr %state, i64 0, i32 1
   %room = load ptr, ptr %room_place
   %donor_place = getelementptr ptr, ptr %room, i64 %position
   %donor = load ptr, ptr %donor_place
-  %made = call ptr @make_array(ptr %words, ptr %place, ptr %donor)
+  %result_place = getelementptr %OutOf, ptr %words, i64 0, i32 2
+  %result = load ptr, ptr %result_place
+  %array = call ptr @new_array(ptr %result, ptr %data, ptr %donor)
+  %failed = icmp eq ptr %array, null
+  br i1 %failed, label %done, label %own
+own:
+  store ptr null, ptr %place
   br label %done
 done:
-  %object = phi ptr [ %value, %scalar ], [ %made, %array ]
-  %built = call %Built @pair(ptr %object, ptr %after)
+  %after = getelementptr %OutOf, ptr %words, i64 1
+  %built = call %Built @pair(ptr %array, ptr %after)
   ret %Built %built
 }
 
