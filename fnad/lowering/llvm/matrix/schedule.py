@@ -227,8 +227,10 @@ _STRIPE_ROWS = 4096
 _DIRECT = 8
 
 
-# Of a block of k if there are so few rows that B is best read by whole rows.
+# Of a block of k if there are so few rows that B is best read by whole rows; with some more, if B
+# is in no cache.
 _FEW_ROWS = 4
+_SOME_ROWS = 12
 _SHALLOW = 16
 
 
@@ -262,7 +264,7 @@ def schedule(product: Product, divided: bool) -> Schedule:
     if not pack_b:
         if p.k <= _FEW_TERMS and math.prod(p.batch) * p.m * p.n * size > _FAR:
             part = 1
-        if p.m <= _FEW_ROWS and p.k * p.n * size > _FAR // 2:
+        if p.k * p.n * size > (_FAR // 2 if p.m <= _FEW_ROWS else 4 * _FAR) and p.m <= _SOME_ROWS:
             depth = terms = min(depth, _SHALLOW)
     return Schedule(p, swapped, False, pack_a, pack_b, depth, terms, part, rows, columns)
 

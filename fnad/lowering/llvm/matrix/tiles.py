@@ -62,8 +62,10 @@ class Tile:
         """
         f = Function(self.module, name, PARAMETERS, linkage="")
         columns = Int(f, "%columns")
-        room = f.alloca(Value("", self.variant.compute, self.lanes).type, self._vectors)
-        if not strided:
+        if strided:
+            vector = Value("", self.variant.compute, self.lanes)
+            room = f.alloca(vector.type, self.rows * self.widths[-1])
+        else:
             self._prefetch(f)
         after = f.fresh("end")
         for vectors in self.widths:
@@ -77,7 +79,7 @@ class Tile:
             if strided:
                 self._spill(f, totals, room)
             else:
-                self._store(f, masks, totals, room)
+                self._store(f, masks, totals)
             f.jump(after)
             if vectors < self.widths[-1]:
                 f.label(wider)
@@ -86,11 +88,6 @@ class Tile:
             self._scatter(f, room)
         f.ret()
         self.module.add(f)
-
-    @property
-    def _vectors(self) -> int:
-        """Of the largest tile."""
-        return self.rows * self.widths[-1]
 
     def _prefetch(self, f: Function) -> None:
         """Fetch the result's lines: they arrive while the loop runs, wherever they were."""
@@ -139,7 +136,7 @@ class Tile:
             loop.carried = [*steps, *sums]
         return loop.carried[2:]
 
-    def _store(self, f: Function, masks: list[Value], totals: list[Value], room: str) -> None:
+    def _store(self, f: Function, masks: list[Value], totals: list[Value]) -> None:
         """Store the tile, or add it to what is there."""
         count, element = len(masks), self.variant.element
         add, replace, after = f.fresh("add"), f.fresh("replace"), f.fresh("end")
@@ -149,8 +146,11 @@ class Tile:
             places += [f.element(row, element, j * self.lanes) for j in range(count)]
         f.branch(Value("%accumulate", BOOL), add, replace)
         f.label(add)
-        self._spill(f, totals, room)
-        self._add(f, masks, room)
+        for i, (total, place) in enumerate(zip(totals, places, strict=True)):
+            mask = masks[i % count]
+            old = f.load(place, element, total.lanes, mask)
+            total = self.variant.sum(f, f.b.convert(old, total.dtype), total)
+            f.store(f.b.convert(total, element), place, mask)
         f.jump(after)
         f.label(replace)
         for label, needed in self._ways(f, masks):
@@ -175,24 +175,11 @@ class Tile:
         return [(plain, False), (masked, True)]
 
     def _spill(self, f: Function, totals: list[Value], room: str) -> None:
-        """Put the tile on the stack, for code that is short as it comes by in a loop."""
+        """Put the tile on the stack."""
         count, widest = len(totals) // self.rows, self.widths[-1]
         for i, total in enumerate(totals):
             number = i // count * widest + i % count
             f.store(total, f.element(room, self.variant.compute, number * self.lanes))
-
-    def _add(self, f: Function, masks: list[Value], room: str) -> None:
-        """Add the tile on the stack to the result."""
-        dtype, element = self.variant.compute, self.variant.element
-        with f.loop(self.rows) as turn:
-            i = Int(f, turn.index.ref)
-            row = advance(f, "%out", element, i * Int(f, "%out.row"))
-            totals = advance(f, room, dtype, i * (self.widths[-1] * self.lanes))
-            for j, mask in enumerate(masks):
-                place = f.element(row, element, j * self.lanes)
-                total = f.load(f.element(totals, dtype, j * self.lanes), dtype, self.lanes)
-                old = f.b.convert(f.load(place, element, self.lanes, mask), dtype)
-                f.store(f.b.convert(self.variant.sum(f, old, total), element), place, mask)
 
     def _scatter(self, f: Function, room: str) -> None:
         """Bring the tile from the stack to the result element by element."""
