@@ -16,6 +16,7 @@ from fnad.lowering.llvm.expressions import ExpressionPrinter
 from fnad.lowering.llvm.lanes import emit_lanes, is_written_out
 from fnad.lowering.llvm.nests import Nest
 from fnad.lowering.llvm.rows import emit_points
+from fnad.lowering.llvm.scattered import PARTS, written_rows
 from fnad.lowering.llvm.transposes import across, emit_tiles
 from fnad.lowering.llvm.vectors import Range
 from fnad.lowering.llvm.writer import Function, Value
@@ -34,27 +35,42 @@ def emit_kernel(
     end: Value,
     multiple: int = 1,
 ) -> None:
-    """Emit the loops of a kernel, its outermost axis from ``begin`` to ``end``.
+    """Emit the tasks of a kernel from ``begin`` to ``end``.
 
-    The length of that range is a multiple of ``multiple``. A kernel without axes and a
-    sequential one run as a whole.
+    The length of that range is a multiple of ``multiple``.
     """
     if any(extent == 0 for _, extent in kernel.axes):
         return
-    tasks = Range(_number(begin), _number(end), multiple)
+    tasks, parts = Range(_number(begin), _number(end), multiple), Range(0, PARTS)
     if not kernel.axes or kernel.sequential:
+        if count_tasks(kernel) > 1:
+            parts = tasks
         tasks = Range(0, kernel.axes[0][1] if kernel.axes else 1)
     for box in boxes(kernel):
         with p.scope():
-            _emit_box(f, p, kernel, box, tasks)
+            _emit_box(f, p, kernel, box, tasks, parts)
+
+
+def count_tasks(kernel: Kernel) -> int:
+    """How many tasks a kernel has: the values of its outermost axis.
+
+    Those of a sequential kernel are the parts of the buffer that it writes, if it writes rows.
+    """
+    if not kernel.axes:
+        return 1
+    if not kernel.sequential:
+        return kernel.axes[0][1]
+    return PARTS if _runs_along_lanes(kernel) and written_rows(kernel) is not None else 1
 
 
 def _number(bound: Value) -> int | Value:
     return int(bound.ref) if bound.ref.isdigit() else bound
 
 
-def _emit_box(f: Function, p: ExpressionPrinter, whole: Kernel, box: Box, tasks: Range) -> None:
-    """Emit those tasks of a box that are among ``tasks``."""
+def _emit_box(
+    f: Function, p: ExpressionPrinter, whole: Kernel, box: Box, tasks: Range, parts: Range
+) -> None:
+    """Emit those tasks of a box that are among ``tasks``, rows in ``parts`` of the buffer only."""
     kernel = box.kernel
     sums = [
         r.value for r in kernel.reductions if r.kind == "add" and r.accumulator == r.value.dtype
@@ -74,7 +90,7 @@ def _emit_box(f: Function, p: ExpressionPrinter, whole: Kernel, box: Box, tasks:
         if other is not None:
             emit_tiles(nest, other)
         elif _runs_along_lanes(kernel):
-            emit_lanes(nest)
+            emit_lanes(nest, parts)
         else:
             emit_points(nest)
 

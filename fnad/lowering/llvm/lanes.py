@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from fnad.lowering.expr import Expr
 from fnad.lowering.llvm import host
@@ -12,7 +12,8 @@ from fnad.lowering.llvm.interleaved import columns
 from fnad.lowering.llvm.nests import Nest
 from fnad.lowering.llvm.places import Vector
 from fnad.lowering.llvm.reductions import initial, result, step
-from fnad.lowering.llvm.vectors import along, lanes_for, unrolling
+from fnad.lowering.llvm.scattered import bounds_of, if_inside, written_rows
+from fnad.lowering.llvm.vectors import Range, along, lanes_for, unrolling
 from fnad.lowering.llvm.writer import INT64, Value
 from fnad.lowering.plan import Reduction
 
@@ -35,8 +36,11 @@ def _terms(r: Reduction) -> int:
     return math.prod(extent for _, extent in r.axes)
 
 
-def emit_lanes(nest: Nest) -> None:
-    """Emit vectors along the innermost axis: elementwise work, and rows of totals."""
+def emit_lanes(nest: Nest, parts: Range) -> None:
+    """Emit vectors along the innermost axis: elementwise work, and rows of totals.
+
+    If the kernel writes rows in order, those in ``parts`` of the buffer (`scattered`).
+    """
     kernel = nest.kernel
     *outer, (number, extent) = kernel.axes
     others = [r.accumulator for r in kernel.reductions]
@@ -51,7 +55,11 @@ def emit_lanes(nest: Nest) -> None:
     while count * lanes > max(extent, lanes):
         count //= 2  # a power of two
     shape = lanes, count
-    with nest.loops(outer, number):
+    start = written_rows(kernel) if kernel.sequential else None
+    bounds = None if start is None else bounds_of(nest, start, parts)
+    with nest.loops(outer, number), ExitStack() as stack:
+        if start is not None and bounds is not None:
+            stack.enter_context(if_inside(nest, start, bounds))
         along(nest.f, nest.p, nest.ranges[number], shape, block)
 
 

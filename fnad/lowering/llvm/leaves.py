@@ -139,7 +139,13 @@ def _copy(node: Copy, buffers: Buffers) -> Leaf:
     def emit(f: Function, p: ExpressionPrinter) -> None:
         source = f.element(p.pointers[node.source], dtype, p.value(node.source_offset))
         out = f.element(p.pointers[node.out], dtype, p.value(node.out_offset))
-        f.copy(out, source, node.size * dtype.itemsize)
+        size = f.b.constant(node.size, INT64)
+        if work.tasks(node) > 1:
+            piece = f.b.constant(work.COPIED_TOGETHER, INT64)
+            first = f.b.multiply(BEGIN, piece)
+            size = f.b.subtract(f.b.minimum(f.b.multiply(END, piece), size), first)
+            source, out = f.element(source, dtype, first), f.element(out, dtype, first)
+        f.copy(out, source, f.b.multiply(size, f.b.constant(dtype.itemsize, INT64)))
 
     return Leaf([node.source, node.out, *(e.attr for e in loads(exprs))], exprs, emit)
 

@@ -15,7 +15,7 @@ from fnad.lowering.costs import cost, operations_of
 from fnad.lowering.expr import Expr
 from fnad.lowering.kernels import store_parts
 from fnad.lowering.llvm.expressions import ExpressionPrinter
-from fnad.lowering.llvm.kernels import emit_kernel
+from fnad.lowering.llvm.kernels import count_tasks, emit_kernel
 from fnad.lowering.llvm.loops import CONTROL
 from fnad.lowering.llvm.writer import INT64, Function, memory_type
 from fnad.lowering.plan import Branch, Buffer, For, Kernel, Node, While
@@ -158,7 +158,7 @@ class _InFunction:
 
     def _kernel(self, kernel: Kernel) -> None:
         with self._p.scope():
-            tasks = self.entry.b.constant(kernel.axes[0][1] if kernel.axes else 1, INT64)
+            tasks = self.entry.b.constant(count_tasks(kernel), INT64)
             emit_kernel(self.entry, self._p, kernel, self.entry.b.constant(0, INT64), tasks)
 
 

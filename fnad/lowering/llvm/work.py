@@ -13,6 +13,7 @@ from typing import Any
 from fnad.lowering.access import touched_bytes
 from fnad.lowering.costs import cost, cost_of
 from fnad.lowering.llvm import accumulate, sorting
+from fnad.lowering.llvm.kernels import count_tasks
 from fnad.lowering.llvm.matrix.contractions import schedule_of
 from fnad.lowering.plan import Accumulate, Buffer, Contraction, Copy, Group, Kernel, Sort
 
@@ -24,6 +25,9 @@ _WORTH_THREADS = 20_000.0
 _CHUNK = 12_000.0
 # More chunks than this only cost time.
 _MOST_CHUNKS = 1024
+
+# Elements that a task of a copy copies.
+COPIED_TOGETHER = 2**14
 
 # Nanoseconds on one core, roughly: of an addition to one byte's share of a vector, of one byte
 # read or written (near the caches, or beyond them), of a multiplication of a matrix product.
@@ -63,10 +67,6 @@ def nanoseconds(node: Any, buffers: Buffers) -> float:
 # -- kernels ------------------------------------------------------------------------------------
 
 
-def _kernel_tasks(node: Kernel) -> int:
-    return node.axes[0][1] if node.axes and not node.sequential else 1
-
-
 def _kernel_time(node: Kernel, buffers: Buffers) -> float:
     points = math.prod(extent for _, extent in node.axes)
     operations = 0.0
@@ -100,6 +100,10 @@ def _accumulate_time(node: Accumulate, buffers: Buffers) -> float:
     return math.prod(node.extents) * node.dtype.itemsize * 0.1
 
 
+def _copy_tasks(node: Copy) -> int:
+    return max(1, -(-node.size // COPIED_TOGETHER))
+
+
 def _copy_time(node: Copy, buffers: Buffers) -> float:
     size = node.size * buffers[node.out].dtype.itemsize
     return 2 * size * (_FAR_BYTE if size > _FAR else _BYTE)
@@ -110,11 +114,11 @@ def _group_time(node: Group, buffers: Buffers) -> float:
 
 
 _TASKS: Mapping[type, Callable[[Any], int]] = {
-    Kernel: _kernel_tasks,
+    Kernel: count_tasks,
     Contraction: lambda node: schedule_of(node).tasks,
     Accumulate: accumulate.tasks,
     Sort: lambda node: sorting.tasks(node.extents),
-    Copy: lambda node: 1,
+    Copy: _copy_tasks,
     Group: lambda node: node.extent,
 }
 _TIMES: Mapping[type, Callable[[Any, Buffers], float]] = {

@@ -362,16 +362,13 @@ class Function:
         kind = memory_type(value.dtype, value.lanes)
         return f"{kind} {self.raw(f'zext {value.typed} to {kind}')}"
 
-    def copy(self, target: str, source: str, num_bytes: int) -> None:
+    def copy(self, target: str, source: str, num_bytes: Value) -> None:
         """Copy memory that does not overlap."""
-        if num_bytes:
-            self.module.declare(
-                "llvm.memcpy", "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"
-            )
-            self.emit(
-                f"call void @llvm.memcpy.p0.p0.i64(ptr {target}, ptr {source},"
-                f" i64 {num_bytes}, i1 false)"
-            )
+        self.module.declare("llvm.memcpy", "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
+        self.emit(
+            f"call void @llvm.memcpy.p0.p0.i64(ptr {target}, ptr {source},"
+            f" {num_bytes.typed}, i1 false)"
+        )
 
     # -- control ----------------------------------------------------------------------------
 
