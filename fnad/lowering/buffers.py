@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from fnad.lowering.access import access, node_bodies, own_access
 from fnad.lowering.plan import Buffer, For, Group, Node, While
 
-Intervals = dict[int, tuple[int, int]]
+Interval = tuple[int, int]
+Intervals = dict[int, Interval]
 
 ALIGNMENT = 64
 # Buffers of at most this many bytes are placed by linear scan, the others each into the best gap.
@@ -18,6 +19,8 @@ _SMALL = 4096
 # keep the work even between noting a buffer in its periods and looking through one.
 _PERIODS = 512
 _LARGE_IN_PERIOD = 8
+# What is taken at a time is kept if it is as few places as this.
+_FEW_PLACES = 64
 
 
 @dataclass(slots=True)
@@ -132,35 +135,55 @@ def _place_large(temps: Sequence[Buffer], intervals: Intervals) -> tuple[dict[in
 
 
 class _Placed:
-    """What has been placed, by time: a program of thousands of buffers has few at a time."""
+    """What has been placed, by time: a program of thousands of buffers has few at a time.
 
-    def __init__(self, lives: Sequence[tuple[int, int]]) -> None:
+    Where it has many, most of them live as long as others do: what was taken then is kept.
+    """
+
+    def __init__(self, lives: Sequence[Interval]) -> None:
         span = max((last for _, last in lives), default=0) + 1
         count = min(_PERIODS, 1 + len(lives) // _LARGE_IN_PERIOD)
         self.width = -(-span // count)
-        self.all: list[tuple[tuple[int, int], tuple[int, int]]] = []
-        self.periods: list[list[tuple[tuple[int, int], tuple[int, int]]]] = [
-            [] for _ in range(count)
-        ]
+        self.all: list[tuple[Interval, Interval]] = []
+        self.periods: list[list[tuple[Interval, Interval]]] = [[] for _ in range(count)]
+        # By life: what was taken, and how many were placed when that was found.
+        self.known: dict[Interval, tuple[list[Interval], int]] = {}
 
-    def add(self, place: tuple[int, int], life: tuple[int, int]) -> None:
+    def add(self, place: Interval, life: Interval) -> None:
         self.all.append((place, life))
         for period in self.periods[life[0] // self.width : life[1] // self.width + 1]:
             period.append((place, life))
 
-    def during(self, life: tuple[int, int]) -> list[tuple[int, int]]:
-        """The places that are taken at some time of ``life``, in order."""
+    def during(self, life: Interval) -> list[Interval]:
+        """What is taken at some time of ``life``: in order, neighbours joined."""
         first, last = life
+        taken, count = self.known.get(life, ([], 0))
         periods = self.periods[first // self.width : last // self.width + 1]
-        if sum(map(len, periods)) > len(self.all):  # what lives long stands in many of them
-            periods = [self.all]
+        if sum(map(len, periods)) > len(self.all) - count:  # what lives long stands in many
+            periods = [self.all[count:]]
         found = {
             place
             for period in periods
             for place, (start, end) in period
             if start <= last and first <= end
         }
-        return sorted(found)
+        taken = _joined(sorted([*taken, *found]))
+        if len(taken) <= _FEW_PLACES:
+            self.known[life] = taken, len(self.all)
+        return taken
+
+
+def _joined(places: Sequence[Interval]) -> list[Interval]:
+    """Places in order as places with room between them."""
+    joined: list[Interval] = []
+    begin = end = 0
+    for start, stop in places:
+        if start > end:
+            joined.append((begin, end))
+            begin = start
+        end = max(end, stop)
+    joined.append((begin, end))
+    return joined
 
 
 def _place_small(
@@ -185,11 +208,11 @@ def _place_small(
     return offsets, arena
 
 
-def _tightest_gap(size: int, taken: list[tuple[int, int]]) -> int:
+def _tightest_gap(size: int, taken: Sequence[Interval]) -> int:
     best: tuple[int, int] | None = None
     end = 0
     for start, stop in taken:
         if start - end >= size and (best is None or start - end < best[0]):
             best = (start - end, end)
-        end = max(end, stop)
+        end = stop
     return end if best is None else best[1]

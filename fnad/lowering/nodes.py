@@ -14,7 +14,7 @@ from fnad.core.types import computing_dtype, kind_of
 from fnad.lowering.expr import B, Expr, affine, affine_parts, integer
 from fnad.lowering.kernels import build_kernel
 from fnad.lowering.plan import Accumulate, Contraction, Copy, Matrix, Origin, Sort, Store
-from fnad.lowering.tensors import Tensor, generic_index, linear, row_major
+from fnad.lowering.tensors import Tensor, generic_axes, generic_index, linear, row_major
 from fnad.lowering.walk import postorder
 
 if TYPE_CHECKING:
@@ -227,8 +227,7 @@ def scatter(
     if inside is not None and inside.op == "constant":
         inside = None if inside.attr else inside
     store = Store(out.buffer, offset, value, combine, inside)
-    axes = tuple((k, n) for k, n in enumerate(updates.shape) if n != 1)
-    p.emit(build_kernel(axes, (store,), p.origin, sequential=True))
+    p.emit(build_kernel(generic_axes(updates.shape), (store,), p.origin, sequential=True))
     return out
 
 
@@ -244,6 +243,5 @@ def update_slice(p: Planner, x: Tensor, update: Tensor, starts: Sequence[Tensor]
         start = B.convert(t.at(()), np.int64)
         target.append(B.minimum(B.maximum(start, integer(0)), integer(extent - length)) + i)
     store = Store(out.buffer, linear(tuple(target), x.shape), update.at(index))
-    axes = tuple((k, n) for k, n in enumerate(update.shape) if n != 1)
-    p.emit(build_kernel(axes, (store,), p.origin))
+    p.emit(build_kernel(generic_axes(update.shape), (store,), p.origin))
     return out

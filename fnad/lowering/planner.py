@@ -42,6 +42,7 @@ from fnad.lowering.tensors import (
     Index,
     Part,
     Tensor,
+    generic_axes,
     generic_index,
     linear,
     unravel,
@@ -191,12 +192,12 @@ class Planner:
         if t.stored:
             self.emit(nodes.copy(t, buffer, base, t.origin))
             return
+        index = generic_index(t.shape)
         with self._outside_reductions():
-            index = generic_index(t.shape)
             value = t.at(index)
-        axes = tuple((k, n) for k, n in enumerate(t.shape) if n != 1)
-        target = Store(buffer, base + linear(index, t.shape), value)
-        self.emit(build_kernel(axes, (target,), t.origin))
+        offset = linear(index, t.shape)
+        target = Store(buffer, offset if base is integer(0) else base + offset, value)
+        self.emit(build_kernel(generic_axes(t.shape), (target,), t.origin))
 
     def place(self, t: Tensor, buffer: int, base: Expr) -> None:
         """Store a tensor in a given place, from where it is read from now on."""
@@ -350,7 +351,7 @@ class Planner:
             self.materialize(
                 min(repeated, key=lambda q: (q.size, -cost(q.at(generic_index(q.shape)))))
             )
-        value = t.at(index)
+        value = t.expanded(index).expr
         large = value.weight > MAX_EXPRESSIONS and operations(value) > MAX_EXPRESSIONS
         if large or (shared and costs_more(value, CHEAP)):
             self.materialize(t)

@@ -230,6 +230,12 @@ def generic_index(shape: tuple[int, ...], first: int = 0) -> Index:
 
 
 @functools.lru_cache(maxsize=1024)
+def generic_axes(shape: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """The loops of `generic_index`, as pairs of number and extent."""
+    return tuple((k, n) for k, n in enumerate(shape) if n != 1)
+
+
+@functools.lru_cache(maxsize=1024)
 def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
     """The strides, in elements, of a dense array."""
     strides = [1] * len(shape)

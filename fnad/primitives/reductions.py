@@ -16,6 +16,7 @@ from fnad.primitives.shape import (
     check_axes,
     full_like,
     int_tuple,
+    invert_permutation,
     reshape,
     transpose,
 )
@@ -59,14 +60,15 @@ def _reduction(
     @primitive.lower
     def _(p, x, *, axes):
         wide = computing_dtype(x.dtype)
+        kept = [a for a in range(len(x.shape)) if a not in axes]
+        order = invert_permutation((*kept, *axes))
 
         def element(index, rindex):
-            kept, reduced = iter(index), dict(zip(axes, rindex))
-            full_index = [reduced[a] if a in reduced else next(kept) for a in range(len(x.shape))]
-            value = x.at(tuple(full_index))
+            both = (*index, *rindex)
+            value = x.at(tuple([both[i] for i in order]))
             return value if wide == x.dtype else p.b.convert(value, wide)
 
-        shape = _kept_shape(x.shape, axes)
+        shape = tuple([x.shape[a] for a in kept])
         extents = tuple(x.shape[a] for a in axes)
         out = p.reduce(shape, wide, extents, kind, element)
         if wide == x.dtype:
