@@ -31,10 +31,13 @@ def hurried(plan: Plan) -> frozenset[int]:
     """
     buffers = {b.number: b for b in plan.buffers}
     budget = _SHARE * _time(plan.body)
-    kernels = [n for n in _outside_loops(plan.body) if isinstance(n, Kernel)]
-    # Most take longer than that at least; only few have to be looked at closely.
-    least = _cheapest([(_at_least(n), n) for n in kernels], budget)
-    return frozenset(map(id, _cheapest([(work.nanoseconds(n, buffers), n) for n in least], budget)))
+    kernels = [(_at_least(n), n) for n in _outside_loops(plan.body) if isinstance(n, Kernel)]
+    timed: list[tuple[float, Kernel]] = []
+    for least, kernel in sorted(kernels, key=_first):
+        if sum([time for time, _ in timed if time <= least]) > budget:
+            break  # what follows takes longer than those that there is no time for
+        timed.append((work.nanoseconds(kernel, buffers), kernel))
+    return frozenset(map(id, _cheapest(timed, budget)))
 
 
 def _cheapest(timed: Sequence[tuple[float, Kernel]], budget: float) -> list[Kernel]:

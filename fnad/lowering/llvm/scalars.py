@@ -7,6 +7,7 @@ no division traps, no result is poison. float16 and bfloat16 are computed in flo
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -74,8 +75,7 @@ class ScalarBuilder:
         kind = llvm_type(dtype)
         if lanes == 1:
             return self.constant(0, dtype)
-        numbers = ", ".join(f"{kind} {constant_text(i * step, dtype)}" for i in range(lanes))
-        return Value(f"<{numbers}>", dtype, lanes)
+        return Value(_multiples(kind, dtype, lanes, step), dtype, lanes)
 
     def shuffle(self, x: Value, lanes: Sequence[int | None], other: Value | None = None) -> Value:
         """The given lanes of ``x`` (and, numbered on, of ``other``); None is any value."""
@@ -518,6 +518,12 @@ class ScalarBuilder:
         symbol = maths.require(self.f.module, name, dtype, first.lanes)
         operands = ", ".join(a.typed for a in args)
         return self.f.value(f"call {first.type} @{symbol}({operands})", dtype, first.lanes)
+
+
+@functools.cache
+def _multiples(kind: str, dtype: DType, lanes: int, step: int) -> str:
+    numbers = ", ".join(f"{kind} {constant_text(i * step, dtype)}" for i in range(lanes))
+    return f"<{numbers}>"
 
 
 def _elementary(name: str) -> Callable[..., Value]:

@@ -6,6 +6,7 @@ because printing strings costs a fraction of what building objects for each inst
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -39,6 +40,7 @@ _PURE = frozenset([
 _FLOAT_TYPES = {2: "half", 4: "float", 8: "double"}
 
 
+@functools.cache
 def llvm_type(dtype: DType, lanes: int = 1) -> str:
     """The type of a value in a register, a vector if it has several lanes."""
     if lanes > 1:
@@ -57,6 +59,7 @@ def llvm_type(dtype: DType, lanes: int = 1) -> str:
     )
 
 
+@functools.cache
 def memory_type(dtype: DType, lanes: int = 1) -> str:
     """The type of an element (or of several) in memory; booleans take a byte."""
     if lanes > 1:
@@ -64,6 +67,7 @@ def memory_type(dtype: DType, lanes: int = 1) -> str:
     return "i8" if dtype.kind == "b" else llvm_type(dtype)
 
 
+@functools.cache
 def overload(dtype: DType, lanes: int = 1) -> str:
     """A type as part of an intrinsic's name: ``f32``, ``v16f32``, ``v8i64``."""
     element = f"f{dtype.itemsize * 8}" if dtype.kind == "f" else llvm_type(dtype)
