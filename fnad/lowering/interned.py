@@ -149,17 +149,14 @@ def make(
         weight += arg.weight
     expr.reduces, expr.divides = reduces, divides
     expr.weight = weight if weight < _MAX_WEIGHT else _MAX_WEIGHT
-    return _intern(key, expr)
-
-
-def _intern(key: Any, expr: Expr) -> Expr:
-    """Register a new expression, unless another thread has been faster."""
+    fresh = ref(expr)
     with _interned_lock:
-        known = _interned.get(key)
-        found = None if known is None else known()
-        if found is not None:
-            return found
-        _interned[key] = ref(expr)
+        known = _interned.setdefault(key, fresh)
+        if known is not fresh:
+            found = known()
+            if found is not None:  # another thread has been faster
+                return found
+            _interned[key] = fresh
         if len(_interned) >= _next_sweep:
             _sweep()
     return expr
