@@ -404,7 +404,7 @@ def _block(entry: _Candidate, members: Sequence[Member], row_bytes: int) -> int:
     # Blocks of one size, so that threads have the same to do, and of whole tiles of products.
     block = -(-entry.extent // -(-entry.extent // min(max(block, 1), entry.extent)))
     unit = _TILE_ROWS if 1 in products and block > _TILE_ROWS else 1
-    return -(-block // unit) * unit
+    return min(-(-block // unit) * unit, entry.extent)
 
 
 def _by_rows(

@@ -189,7 +189,9 @@ def test_batches(batch, shape, rng):
     check(run(inner, b, laid_out(np.empty((*batch, m, n), "f4"), "columns")), a, b)
 
 
-@pytest.mark.parametrize("shape", [(500, 1100, 300), (1100, 40, 60), (1, 3000, 70)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(500, 1100, 300), (1100, 40, 60), (1635, 16, 144), (1, 3000, 70)], ids=str
+)
 @pytest.mark.parametrize("layout", ["rows", "columns"])
 def test_any_partition_gives_the_same_bits(shape, layout, rng):
     m, n, k = shape

@@ -41,7 +41,7 @@ def runtime_of(node: Contraction) -> list[str]:
     """The functions of the runtime that a node calls unless it is changed or becomes a member."""
     s = schedule_of(node)
     if s.direct:
-        return [s.symbol(f"tile.{height}") for _, height in s.tile_rows(s.product.m)]
+        return [s.symbol(f"tile.{height}") for _, height in s.tile_rows()]
     return [f"{s.variant.prefix}.products", *filter(None, s.functions())]
 
 
@@ -142,7 +142,7 @@ def _call_tiles_of_entry(
         _call_function(f, s.symbol("pack.b"), b, *sizes, scratch, width, width)
         b, b_step = scratch, width
     for j, columns in s.tile_columns(p.m, p.n):
-        for i, height in s.tile_rows(p.m):
+        for i, height in s.tile_rows():
             _call_function(
                 f,
                 s.symbol(f"tile.{height}"),
@@ -174,7 +174,7 @@ def _call_function(f: Function, symbol: str, *arguments: int | str) -> None:
 
 def _record(module: Module, s: Schedule, counts: Sequence[int] | None) -> str:
     """A constant with the sizes of a product and the functions that it needs (`driver.FIELDS`)."""
-    fields = [f"i64 {int(value)}" for value in s.fields(counts is not None).values()]
+    fields = [f"i64 {int(value)}" for value in s.fields(counts).values()]
     symbols = s.functions(counts or ())
     functions = [f"ptr @{symbol}" if symbol else "ptr null" for symbol in symbols]
     batch = [f"i64 {value}" for axis in s.batch_fields() for value in axis]

@@ -17,6 +17,7 @@ FIELDS = (
     "depth",  # of a block of k
     "terms",  # of those that are summed before they are added to the result
     "pack.a", "pack.b", "dots", "accumulate",  # flags
+    "height",  # of tiles, but for the last of a column
     "part",  # rows of A that are packed at a time
     "task.rows", "task.columns", "row.blocks", "column.blocks",
     "by.rows",  # whether ranges are of rows of the product, not of tasks
@@ -159,22 +160,19 @@ class Driver:
         b_from = f.raw(f"select {packed_b.typed}, ptr {room_b}, ptr {b}")
         a_from = f.raw(f"select {packed_a.typed}, ptr %scratch, ptr {a}")
         out_row, out_column = field(f, "out.row"), field(f, "out.column")
-        stride, terms = integer(f, width), field(f, "terms")
+        stride, terms, most = integer(f, width), field(f, "terms"), field(f, "height")
         for few in (2, 1):
             wide = integer(f, self.shape.widths(few)[-1] * lanes)
             stride = choose(rows < few + 1, wide, stride)
         stride = choose(packed_b, integer(f, width), stride)
-        tallest = choose(packed_a, integer(f, self.shape.rows), self.shape.tallest)
         with f.steps(columns.value, stride.value) as turn:
             j = Int(f, turn.ref)
             count = (columns - j).up_to(stride)
             b_here = advance(f, b_from, self.variant.compute, j * b_column)
 
-            def tile(at: Value) -> list[Value]:
-                i = Int(f, at.ref)
-                left = rows - i
-                height = choose(left < tallest + 1, left, self.shape.rows)
-                function = self._slot(f, height - 1)
+            with f.steps(rows.value, most.value) as tile:
+                i = Int(f, tile.ref)
+                function = self._slot(f, (rows - i).up_to(most) - 1)
                 packed = i // self.shape.rows * depth * panel_rows
                 a_here = advance(
                     f, a_from, self.variant.compute, choose(packed_a, packed, i * a_row)
@@ -188,9 +186,6 @@ class Driver:
                         advance(f, b_here, self.variant.compute, k * b_step), b_step,
                         place, out_row, out_column, count, f.b.bitwise_or(accumulate, k > 0),
                     )  # fmt: skip
-                return [(i + height).value]
-
-            f.repeat([integer(f, 0).value], lambda at: Int(f, at.ref) < rows, tile)
 
     # -- inner products -------------------------------------------------------------------------
 

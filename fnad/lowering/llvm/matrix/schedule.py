@@ -7,7 +7,7 @@ threads.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
@@ -76,7 +76,7 @@ class Schedule:
             return False
         if self.pack_b and p.n > shape_of(self.variant).columns:
             return False
-        return len(self.tile_rows(p.m)) * len(self.tile_columns(p.m, p.n)) <= _DIRECT
+        return len(self.tile_rows()) * len(self.tile_columns(p.m, p.n)) <= _DIRECT
 
     @cached_property
     def tasks(self) -> int:
@@ -101,18 +101,19 @@ class Schedule:
             room_b = columns * self.depth + shape.lanes * shape.columns
         return (self.room_a() + room_b) * self.variant.compute.itemsize
 
-    def fields(self, by_rows: bool) -> dict[str, int]:
-        """The record's numbers; ranges that are computed are of rows or of tasks."""
+    def fields(self, counts: Sequence[int] | None) -> dict[str, int]:
+        """The record's numbers; what is computed are ranges of tasks or, of ``counts``, of rows."""
         p = self.product
         return {
             "m": p.m, "n": p.n, "k": p.k,
             "a.row": p.a[-2], "a.step": p.a[-1], "b.step": p.b[-2], "b.column": p.b[-1],
             "out.row": p.out[-2], "out.column": p.out[-1],
             "depth": self.depth, "terms": self.terms, "pack.a": self.pack_a, "pack.b": self.pack_b,
-            "dots": self.dots, "accumulate": p.accumulate, "part": self.part,
+            "dots": self.dots, "accumulate": p.accumulate,
+            "height": self._height(counts or ()), "part": self.part,
             "task.rows": self.task_rows, "task.columns": self.task_columns,
             "row.blocks": self.row_blocks, "column.blocks": self.column_blocks,
-            "by.rows": by_rows, "swapped": self.swapped, "room.a": self.room_a(),
+            "by.rows": counts is not None, "swapped": self.swapped, "room.a": self.room_a(),
             "batch.axes": len(p.batch), "batch.count": math.prod(p.batch),
         }  # fmt: skip
 
@@ -121,7 +122,13 @@ class Schedule:
         p = self.product
         return [(p.batch[i], p.a[i], p.b[i], p.out[i]) for i in reversed(range(len(p.batch)))]
 
-    def functions(self, counts: Iterable[int] = ()) -> list[str | None]:
+    def _height(self, counts: Sequence[int] = ()) -> int:
+        """Rows of tiles."""
+        shape = shape_of(self.variant)
+        rows = self.product.m if self.swapped or not counts else max(counts)
+        return shape.tallest if rows <= shape.tallest and not self.pack_a else shape.rows
+
+    def functions(self, counts: Sequence[int] = ()) -> list[str | None]:
         """Symbols of the functions that are needed, in the order of `function_slots`.
 
         ``counts`` are the lengths of the ranges of rows, if rows are computed, not tasks.
@@ -131,11 +138,16 @@ class Schedule:
         if self.swapped and counts:
             rows, columns = {p.m}, set(counts)
         columns = {part for n in columns for part in _parts(n, self.task_columns)}
+        if not counts:
+            # A range of tasks joins neighbours in a column of blocks, up to any of them.
+            starts = range(0, p.m, self.task_rows)
+            rows = {p.m - start for start in starts} | set(starts[1:])
         rows = {part for m in rows for part in _parts(m, self.part)}
         if self.dots:
             needed = {name for m in rows for n in columns for name in self._dots(m, n)}
         else:
-            needed = {f"tile.{height}" for m in rows for _, height in self.tile_rows(m)}
+            most = self._height(counts)
+            needed = {f"tile.{height}" for m in rows for height in _parts(m, most)}
         needed |= {name for name, used in self._packing().items() if used}
         slots = function_slots(shape_of(self.variant))
         return [self.symbol(slot) if slot in needed else None for slot in slots]
@@ -160,15 +172,10 @@ class Schedule:
         widths = [several] * (columns >= several) + [1] * (columns % several > 0)
         return {f"dots.{i}x{j}" for i in _parts(rows, most) for j in widths}
 
-    def tile_rows(self, rows: int) -> list[tuple[int, int]]:
-        """The first row and the height of each tile of a block."""
-        shape, first, tiles = shape_of(self.variant), 0, []
-        tallest = shape.rows if self.pack_a else shape.tallest
-        while first < rows:
-            height = rows - first if rows - first <= tallest else shape.rows
-            tiles.append((first, height))
-            first += height
-        return tiles
+    def tile_rows(self) -> list[tuple[int, int]]:
+        """The first row and the height of each tile of the product."""
+        most, rows = self._height(), self.product.m
+        return [(i, min(most, rows - i)) for i in range(0, rows, most)]
 
     def tile_columns(self, rows: int, columns: int) -> list[tuple[int, int]]:
         """The first column and the number of columns of each tile of a block."""

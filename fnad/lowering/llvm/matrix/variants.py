@@ -31,7 +31,7 @@ UINT8 = np.dtype(np.uint8)
 class TileShape:
     """A block of the result that is held in registers: ``rows`` by ``vectors`` of ``lanes``.
 
-    The last of a column of tiles has all rows that are left, if they are ``tallest`` or fewer.
+    A product of ``tallest`` or fewer rows is one column of tiles.
     """
 
     rows: int
