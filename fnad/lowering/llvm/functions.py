@@ -16,7 +16,7 @@ from fnad.lowering.canonical import canonical
 from fnad.lowering.llvm import work
 from fnad.lowering.llvm.expressions import ExpressionPrinter
 from fnad.lowering.llvm.leaves import BEGIN, END, SCRATCH, Leaf, leaf, member
-from fnad.lowering.llvm.target import PLAIN, Recipe
+from fnad.lowering.llvm.target import PLAIN, VECTOR_CODE, Recipe
 from fnad.lowering.llvm.writer import INT64, Function, Module, Value
 from fnad.lowering.plan import Buffer, Group
 from fnad.lowering.walk import postorder
@@ -26,6 +26,9 @@ SCRATCH_STRIDE = "@fnad.scratch.stride"
 
 # Bytes before the scratch memories of threads where their distance is written, the last eight.
 SCRATCH_HEADER = 64
+
+# With more of them, a caller that is translated as it stands moves each several times, at 5 ns.
+_FEW_POINTERS = 16
 
 # The scratch memories of threads share no cache line, and no page if they are large.
 _CACHE_LINE = 64
@@ -246,7 +249,9 @@ class Functions:
         return self._numbers.setdefault(name, len(self._numbers))
 
     def _define_caller(self, name: str, like: Callee) -> None:
-        f = Function(self.module, name, ["ptr %context", BEGIN.typed, END.typed, "i64 %slot"])
+        params = ["ptr %context", BEGIN.typed, END.typed, "i64 %slot"]
+        many = len(like.buffers) > _FEW_POINTERS
+        f = Function(self.module, name, params, linkage="" if many else "internal ")
         words = itertools.count()
 
         def word(kind: str) -> str:
@@ -266,6 +271,8 @@ class Functions:
         f.emit(f"call void {function}({', '.join(arguments)})")
         f.ret()
         self.module.add(f)
+        if many:
+            self.units[name] = VECTOR_CODE
 
     def finish(self) -> None:
         """Write down what is known only when all functions are."""
