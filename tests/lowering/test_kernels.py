@@ -6,7 +6,10 @@ import itertools
 import numpy as np
 import pytest
 
+import fnad
 import fnad.numpy as fnp
+from fnad import lax
+from fnad.core.types import BFLOAT16
 from fnad.lowering.access import kernel_exprs
 from fnad.lowering.llvm.domains import boxes
 from fnad.lowering.llvm.expressions import ExpressionPrinter
@@ -294,3 +297,18 @@ def test_several_transposed_operands():
         lambda x, y: x.T * y.T + x.T[::-1] - y[0, 3],
         x, y,
     )  # fmt: skip
+
+
+NARROWED = [(np.int32, np.int16), (np.int32, np.int8), (np.int64, np.int32), (np.int64, np.int16)]
+
+
+@pytest.mark.parametrize("dtypes", [*NARROWED, (np.float32, BFLOAT16), (np.float64, np.float32)])
+@pytest.mark.parametrize("n", [17, 33, 129, 257])
+def test_a_single_element_after_the_last_vector_is_all_that_is_written(n, dtypes):
+    """Rows are written from the last one on, so that what is written too far is seen."""
+    wide, narrow = dtypes
+    rows = fnad.jit(
+        lambda x: lax.scan(lambda c, row: (c, abs(row).astype(narrow)), 0, x, reverse=True)[1]
+    )
+    x = RNG.integers(-100, 100, (4, n)).astype(wide)
+    np.testing.assert_array_equal(rows(x), abs(x).astype(narrow))

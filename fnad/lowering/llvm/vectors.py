@@ -152,8 +152,11 @@ def _masked_turns(
 ) -> list[Value]:
     start, stop = bounds
     last = start + -(-(stop - start) // lanes) * lanes
+    end = f.b.constant(stop, INT64)
+    if (stop - start) % lanes == 1:
+        end = _unknown(f, end)
     with _turns(f, p, start, last, lanes, carried) as turn:
-        mask = _mask(f, turn.index, f.b.constant(stop, INT64), lanes)
+        mask = _mask(f, turn.index, end, lanes)
         turn.carried = body(turn.index, 1, mask, turn.carried)
     return turn.carried
 
@@ -180,6 +183,15 @@ def _multiple(f: Function, length: Value, size: int) -> Value:
 def _rounded(f: Function, start: Value, stop: Value, size: int) -> Value:
     """The end of the last whole block of ``size`` from ``start`` on."""
     return f.b.add(start, _multiple(f, f.b.subtract(stop, start), size))
+
+
+def _unknown(f: Function, x: Value) -> Value:
+    """``x``, of which LLVM does not know that it is constant.
+
+    LLVM (22, and some before) stores too many bytes where a mask is known to hold in one lane, and
+    the integers to store have just been narrowed: all of the wide one.
+    """
+    return f.value(f'call {x.type} asm "", "=r,0"({x.typed})', x.dtype)
 
 
 def _mask(f: Function, base: Value, stop: Value, lanes: int) -> Value:
