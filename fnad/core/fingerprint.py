@@ -11,6 +11,7 @@ import functools
 import hashlib
 import marshal
 import os
+import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -20,6 +21,7 @@ import numpy as np
 from fnad.core.ir import Atom, ClosedJaxpr, Jaxpr, Literal, memoize
 from fnad.core.types import BFLOAT16, HELD, ShapedArray
 
+_LOADED = time.time_ns()
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Marks what stands for a value that is not itself; no string of a program begins with it.
 _TAG = "\0"
@@ -142,8 +144,14 @@ _ENCODED: dict[type, Callable[[Any], Any]] = {
 
 @functools.cache
 def source_fingerprint() -> bytes:
-    """Changes whenever a file of fnad does: what an older fnad has made must not be used."""
-    return hashlib.sha256(repr(sorted(_files(_PACKAGE))).encode()).digest()
+    """Changes whenever a file of fnad does: what an older fnad has made must not be used.
+
+    While somebody edits fnad, this process no longer runs what the files say: no other process
+    has its fingerprint then.
+    """
+    files = sorted(_files(_PACKAGE))
+    changed = any(modified > _LOADED for _, _, modified in files)
+    return hashlib.sha256(repr((files, os.urandom(16) if changed else b"")).encode()).digest()
 
 
 def _files(folder: str) -> Iterator[tuple[str, int, int]]:

@@ -127,3 +127,10 @@ def test_every_process_finds_the_same():
     }
     assert len(outs) == 1
     assert source_fingerprint().hex() in outs.pop()
+
+
+def test_a_process_whose_files_were_edited_is_on_its_own(monkeypatch):
+    compute = source_fingerprint.__wrapped__
+    assert compute() == compute() == source_fingerprint()
+    monkeypatch.setattr("fnad.core.fingerprint._LOADED", 0)
+    assert len({compute(), compute(), source_fingerprint()}) == 3
