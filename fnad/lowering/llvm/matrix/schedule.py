@@ -138,10 +138,6 @@ class Schedule:
         if self.swapped and counts:
             rows, columns = {p.m}, set(counts)
         columns = {part for n in columns for part in _parts(n, self.task_columns)}
-        if not counts:
-            # A range of tasks joins neighbours in a column of blocks, up to any of them.
-            starts = range(0, p.m, self.task_rows)
-            rows = {p.m - start for start in starts} | set(starts[1:])
         rows = {part for m in rows for part in _parts(m, self.part)}
         if self.dots:
             needed = {name for m in rows for n in columns for name in self._dots(m, n)}
