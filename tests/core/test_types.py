@@ -105,7 +105,7 @@ def test_ints_beyond_the_dtype_are_refused_or_compared_at_every_call():
     x = np.array([1, 2], np.int8)
     for _ in range(2):
         np.testing.assert_array_equal(fnad.jit(lambda a: a < 300)(x), [True, True])
-        np.testing.assert_array_equal(fnad.jit(lambda a: 3 < a)(x), [False, False])
+        np.testing.assert_array_equal(fnad.jit(lambda a: 3 < a)(x), [False, False])  # noqa: SIM300
         with pytest.raises(OverflowError):
             fnad.make_jaxpr(lambda a: a + 300)(x)
 
