@@ -46,6 +46,26 @@ def test_what_loops_repeat_is_optimised():
     assert not hurried(plan)
 
 
+def test_looking_at_few_kernels_finds_what_looking_at_all_does(rng, monkeypatch):
+    for share in (0.0, 0.001, 0.01, 0.1, 0.5):
+        monkeypatch.setattr(effort, "_SHARE", share)
+        sizes = [int(size) for size in 10 ** rng.uniform(0, 6, 60)]
+        plan, kernels = plan_of(sizes, lambda kernels: kernels)
+        buffers = {b.number: b for b in plan.buffers}
+        budget = share * effort._time(plan.body)
+        taken = set()
+        for time, k in sorted((work.nanoseconds(k, buffers), i) for i, k in enumerate(kernels)):
+            budget -= time
+            if budget < 0:
+                break
+            taken.add(id(kernels[k]))
+        same_time = {work.nanoseconds(k, buffers) for k in kernels}
+        assert len(same_time) == len(set(sizes))  # equal sizes are all taken or none
+        assert hurried(plan) <= taken
+        left = [sizes[i] for i, k in enumerate(kernels) if id(k) in taken - hurried(plan)]
+        assert len(set(left)) <= 1
+
+
 def program(x):
     y = fnp.sin(x) @ x.T
     rows = fnp.sum(fnp.exp(-y * y), 1)

@@ -7,6 +7,7 @@ a thousandth of the step: they are translated as they stand.
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,10 +34,15 @@ def hurried(plan: Plan) -> frozenset[int]:
     budget = _SHARE * _time(plan.body)
     kernels = [(_at_least(n), n) for n in _outside_loops(plan.body) if isinstance(n, Kernel)]
     timed: list[tuple[float, Kernel]] = []
+    pending: list[float] = []  # times longer than the least time looked at, a heap
+    spent = 0.0  # by kernels that no other one can take less time than
     for least, kernel in sorted(kernels, key=_first):
-        if sum([time for time, _ in timed if time <= least]) > budget:
+        while pending and pending[0] <= least:
+            spent += heapq.heappop(pending)
+        if spent > budget:
             break  # what follows takes longer than those that there is no time for
         timed.append((work.nanoseconds(kernel, buffers), kernel))
+        heapq.heappush(pending, timed[-1][0])
     return frozenset(map(id, _cheapest(timed, budget)))
 
 
