@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from fnad import config
+from fnad.core.forks import forks_deferred
 from fnad.lowering.llvm.matrix.contractions import runtime_of
 from fnad.lowering.llvm.symbols import address_of
 from fnad.lowering.llvm.target import MachineCode, Recipe, object_file
@@ -39,8 +40,10 @@ class Compilation:
         self._symbols: dict[str, Callable[[], int]] = {}
         self._declared: dict[str, None] = {}
         self._defined: set[str] = set()
+        self._forks = forks_deferred()
 
     def __enter__(self) -> Compilation:
+        self._forks.__enter__()
         _turns.shorten()
         return self
 
@@ -50,8 +53,9 @@ class Compilation:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        _turns.restore()
         self._pool.shutdown(cancel_futures=True)
+        _turns.restore()
+        self._forks.__exit__(kind, error, traceback)
 
     def anticipate(self, node: Node) -> None:
         """Begin to compile what a node of the plan will probably call."""
