@@ -196,9 +196,9 @@ os._exit(0)
 
 def run_script(script):
     env = os.environ | {"FNAD_NUM_THREADS": "4"}
-    return subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env=env, timeout=120
-    )
+    # From 3.12 on, Python warns of any fork beside other threads.
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script]
+    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=120)
 
 
 SCRIPT = """
