@@ -21,6 +21,7 @@ from fnad.lowering.plan import (
     Group,
     Kernel,
     Node,
+    Routine,
     Sort,
     While,
 )
@@ -119,6 +120,7 @@ _OWN: dict[type, Callable[[Any], Access]] = {
     Contraction: _of_contraction,
     Accumulate: lambda node: Access({node.source}, {node.out}),
     Sort: lambda node: Access(set(node.sources), set(node.outs)),
+    Routine: lambda node: Access({*node.sources, *node.outs}, set(node.outs)),
     Copy: lambda node: Access(
         {node.source} | _loaded([node.source_offset, node.out_offset]), {node.out}
     ),

@@ -13,7 +13,7 @@ from typing import Any
 from fnad.lowering.expr import Expr
 from fnad.lowering.interned import make
 from fnad.lowering.kernels import mapped
-from fnad.lowering.plan import Accumulate, Contraction, Copy, Kernel, Matrix, Sort
+from fnad.lowering.plan import Accumulate, Contraction, Copy, Kernel, Matrix, Routine, Sort
 from fnad.lowering.walk import postorder, with_args
 
 Numbers = Mapping[int, int]
@@ -58,7 +58,7 @@ def _accumulate(node: Accumulate, numbers: Numbers) -> Accumulate:
     return replace(node, source=numbers[node.source], out=numbers[node.out])
 
 
-def _sort(node: Sort, numbers: Numbers) -> Sort:
+def _sort(node: Sort | Routine, numbers: Numbers) -> Sort | Routine:
     sources, outs = (tuple([numbers[n] for n in ns]) for ns in (node.sources, node.outs))
     return replace(node, sources=sources, outs=outs)
 
@@ -79,5 +79,6 @@ _RENAMED: Mapping[type, Callable[[Any, Numbers], Any]] = {
     Contraction: _contraction,
     Accumulate: _accumulate,
     Sort: _sort,
+    Routine: _sort,
     Copy: _copy,
 }

@@ -28,6 +28,7 @@ from fnad.lowering.plan import (
     Kernel,
     Matrix,
     Node,
+    Routine,
     Sort,
     Store,
     While,
@@ -222,7 +223,7 @@ def _copies(node: Node | None, source: int, out: int) -> bool:
 
 def _redirectable(node: Node | None, whole: bool) -> bool:
     return isinstance(node, (Kernel, Contraction, Copy)) or (
-        whole and isinstance(node, (Accumulate, Sort))
+        whole and isinstance(node, (Accumulate, Routine, Sort))
     )
 
 
@@ -338,7 +339,7 @@ def _accumulate(node: Accumulate, change: Change, places: Places) -> Accumulate:
     return replace(node, source=_renamed(node.source, places), out=_renamed(node.out, places))
 
 
-def _sort(node: Sort, change: Change, places: Places) -> Sort:
+def _sort(node: Sort | Routine, change: Change, places: Places) -> Sort | Routine:
     sources = tuple(_renamed(n, places) for n in node.sources)
     return replace(node, sources=sources, outs=tuple(_renamed(n, places) for n in node.outs))
 
@@ -363,6 +364,7 @@ _MAPPED: Mapping[type, Callable[[Any, Change, Places], Any]] = {
     Copy: _copy,
     Accumulate: _accumulate,
     Sort: _sort,
+    Routine: _sort,
     For: _control,
     While: _control,
     Branch: _control,

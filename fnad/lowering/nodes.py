@@ -13,7 +13,18 @@ import numpy as np
 from fnad.core.types import computing_dtype, kind_of
 from fnad.lowering.expr import B, Expr, affine, affine_parts, integer
 from fnad.lowering.kernels import build_kernel
-from fnad.lowering.plan import Accumulate, Contraction, Copy, Matrix, Origin, Sort, Store
+from fnad.lowering.plan import (
+    Accumulate,
+    Contraction,
+    Copy,
+    Matrix,
+    Operand,
+    Origin,
+    Routine,
+    Sort,
+    Store,
+    Workspace,
+)
 from fnad.lowering.tensors import Tensor, generic_axes, generic_index, linear, row_major
 from fnad.lowering.walk import postorder
 
@@ -193,6 +204,24 @@ def sort(p: Planner, ts: Sequence[Tensor], dimension: int, num_keys: int) -> lis
     numbers = tuple(out.buffer for out in outs if out.buffer is not None)
     p.emit(Sort(sources, numbers, _around(ts[0].shape, dimension), num_keys, p.origin))
     return outs
+
+
+def call(
+    p: Planner,
+    name: str,
+    arguments: Sequence[str | int | float | Tensor | Workspace],
+    reads: Sequence[Tensor],
+    writes: Sequence[Tensor],
+    operations: int,
+) -> None:
+    """See `Planner.call`."""
+    sources = tuple([_dense(p, t) for t in reads])
+    outs = tuple([t.buffer for t in writes if t.buffer is not None])
+    positions = {id(t): i for i, t in enumerate((*reads, *writes))}
+    given = tuple([Operand(positions[id(x)]) if isinstance(x, Tensor) else x for x in arguments])
+    count = math.prod(writes[0].shape[:-2])
+    dtype = writes[0].dtype
+    p.emit(Routine(name, given, sources, outs, count, dtype, operations, p.origin))
 
 
 # -- writes at computed places -----------------------------------------------------------------

@@ -178,6 +178,40 @@ class Sort:
     origin: Origin | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """An argument of a `Routine`: where its part of the buffer at ``position`` begins."""
+
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """An argument of a `Routine`: ``nbytes`` bytes that nobody else uses meanwhile."""
+
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Routine:
+    """Call a function of LAPACK or BLAS once for each of ``count`` matrices.
+
+    Every buffer holds ``count`` parts of equal size, one a call. ``sources`` are read; ``outs``
+    are read and written, for LAPACK replaces matrices by their factors. An argument is a letter,
+    an integer, a real number of ``dtype``, or memory: an `Operand` of ``sources + outs``, or a
+    `Workspace`.
+    """
+
+    name: str
+    arguments: tuple[str | int | float | Operand | Workspace, ...]
+    sources: tuple[int, ...]
+    outs: tuple[int, ...]
+    count: int
+    dtype: np.dtype[Any]
+    operations: int
+    origin: Origin | None = None
+
+
 @dataclass(slots=True, unsafe_hash=True)
 class Copy:
     """Copy ``size`` elements, ``out[out_offset:] = source[source_offset:]``; they never overlap."""
@@ -249,7 +283,7 @@ class Group:
     origin: Origin | None = None
 
 
-Node = Kernel | Contraction | Accumulate | Sort | Copy | Group | For | While | Branch
+Node = Kernel | Contraction | Accumulate | Sort | Routine | Copy | Group | For | While | Branch
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +406,11 @@ def _print_sort(s: Sort, indent: str, lines: list[str], comment: str) -> None:
     )
 
 
+def _print_routine(r: Routine, indent: str, lines: list[str], comment: str) -> None:
+    given = f" from {_numbers(r.sources)}" if r.sources else ""
+    lines.append(f"{indent}{r.count} calls of {r.name}: {_numbers(r.outs)}{given}{comment}")
+
+
 def _print_copy(c: Copy, indent: str, lines: list[str], comment: str) -> None:
     lines.append(
         f"{indent}copy {c.size}: %{c.out}[{c.out_offset}] = %{c.source}[{c.source_offset}]{comment}"
@@ -401,6 +440,7 @@ _PRINTERS: dict[type, Any] = {
     Contraction: _print_contraction,
     Accumulate: _print_accumulate,
     Sort: _print_sort,
+    Routine: _print_routine,
     Copy: _print_copy,
     Group: _print_group,
     For: _print_for,

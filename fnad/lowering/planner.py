@@ -34,7 +34,7 @@ from fnad.lowering.expr import B, Expr, Reduce, integer, reduce
 from fnad.lowering.fusion import fuse
 from fnad.lowering.groups import group
 from fnad.lowering.kernels import build_kernel
-from fnad.lowering.plan import Buffer, Node, Origin, Plan, Store
+from fnad.lowering.plan import Buffer, Node, Origin, Plan, Store, Workspace
 from fnad.lowering.products import arrange_products
 from fnad.lowering.splitting import split_reductions
 from fnad.lowering.tensors import (
@@ -241,6 +241,29 @@ class Planner:
     def sort(self, ts: Sequence[Tensor], dimension: int, num_keys: int = 1) -> list[Tensor]:
         """Sort tensors of one shape along an axis by the first ``num_keys`` of them."""
         return nodes.sort(self, ts, dimension, num_keys)
+
+    def copied(self, t: Tensor) -> Tensor:
+        """A dense copy of a tensor, which a routine may overwrite."""
+        return nodes.copied(self, t)
+
+    def call(
+        self,
+        name: str,
+        arguments: Sequence[str | int | float | Tensor | Workspace],
+        reads: Sequence[Tensor],
+        writes: Sequence[Tensor],
+        operations: int,
+    ) -> None:
+        """Call a function of LAPACK or BLAS for each matrix of stacks: see `plan.Routine`.
+
+        ``writes`` come from `copied` and `stored`, none is empty; the first has the dtype of real
+        arguments, and all but the last two axes of ``writes[0]`` are those of the stack.
+        """
+        nodes.call(self, name, arguments, reads, writes, operations)
+
+    def workspace(self, size: int, dtype: Any) -> Workspace:
+        """Memory for ``size`` elements as an argument of `call`."""
+        return Workspace(size * np.dtype(dtype).itemsize)
 
     def scatter(
         self, x: Tensor, updates: Tensor, indices: Sequence[Tensor], kind: str, mode: str

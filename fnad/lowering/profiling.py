@@ -25,6 +25,7 @@ from fnad.lowering.plan import (
     Kernel,
     Node,
     Plan,
+    Routine,
     Sort,
     While,
 )
@@ -124,6 +125,7 @@ _DESCRIPTIONS: Mapping[type, Callable[[Any, Buffers], str]] = {
     Contraction: _contraction_text,
     Accumulate: lambda n, b: f"running {n.kind} {_shape(n.extents)}",
     Sort: lambda n, b: f"sort of {len(n.sources)} {_shape(n.extents)}",
+    Routine: lambda n, b: f"{n.count} calls of {n.name}",
     Copy: lambda n, b: f"copy of {n.size}",
     Group: lambda n, b: (
         f"group {n.extent} by {n.block}: {_body_text([m.node for m in n.members], b)}"
@@ -159,6 +161,7 @@ _OPERATIONS: Mapping[type, Callable[[Any], int]] = {
     Contraction: lambda n: 2 * math.prod(n.batch) * n.m * n.n * n.k,
     Accumulate: lambda n: math.prod(n.extents),
     Sort: lambda n: 0,
+    Routine: lambda n: n.count * n.operations,
     Copy: lambda n: 0,
     Group: lambda n: _sum([m.node for m in n.members]),
     For: lambda n: n.extent * _sum(n.body),

@@ -5,9 +5,9 @@ primitives that only make sense inside a program, and where they are tested inst
 """
 
 from fnad.testing import Sample
-from tests.samples import arithmetic, indexing, linear, logic, reductions, shape, special
+from tests.samples import arithmetic, indexing, linalg, linear, logic, reductions, shape, special
 
-FAMILIES = (arithmetic, special, logic, reductions, shape, indexing, linear)
+FAMILIES = (arithmetic, special, logic, reductions, shape, indexing, linear, linalg)
 
 SAMPLES: dict[str, list[Sample]] = {}
 for family in FAMILIES:

@@ -24,10 +24,11 @@ from fnad.lowering.llvm.matrix.contractions import (
     schedule_of,
 )
 from fnad.lowering.llvm.matrix.schedule import Schedule
+from fnad.lowering.llvm.routines import emit_routine, workspace_bytes
 from fnad.lowering.llvm.sorting import emit_sort, scratch_bytes
 from fnad.lowering.llvm.target import PLAIN, VECTOR_CODE, Recipe
 from fnad.lowering.llvm.writer import INT64, Function, Value
-from fnad.lowering.plan import Accumulate, Buffer, Contraction, Copy, Kernel, Sort
+from fnad.lowering.plan import Accumulate, Buffer, Contraction, Copy, Kernel, Routine, Sort
 
 Buffers = Mapping[int, Buffer]
 
@@ -132,6 +133,16 @@ def _sort(node: Sort, buffers: Buffers) -> Leaf:
     return Leaf([*node.sources, *node.outs], [], emit, scratch)
 
 
+def _routine(node: Routine, buffers: Buffers) -> Leaf:
+    numbers = [*node.sources, *node.outs]
+
+    def emit(f: Function, p: ExpressionPrinter) -> None:
+        parts = [(p.pointers[n], buffers[n].dtype, buffers[n].size // node.count) for n in numbers]
+        emit_routine(f, node, parts, SCRATCH, (BEGIN, END))
+
+    return Leaf(numbers, [], emit, workspace_bytes(node), PLAIN)
+
+
 def _copy(node: Copy, buffers: Buffers) -> Leaf:
     dtype = buffers[node.source].dtype
     exprs = [node.source_offset, node.out_offset]
@@ -155,5 +166,6 @@ _LEAVES: Mapping[type, Callable[[Any, Buffers], Leaf]] = {
     Contraction: _contraction,
     Accumulate: _accumulate,
     Sort: _sort,
+    Routine: _routine,
     Copy: _copy,
 }

@@ -15,7 +15,7 @@ from fnad.lowering.costs import cost, cost_of
 from fnad.lowering.llvm import accumulate, sorting
 from fnad.lowering.llvm.kernels import count_tasks
 from fnad.lowering.llvm.matrix.contractions import schedule_of
-from fnad.lowering.plan import Accumulate, Buffer, Contraction, Copy, Group, Kernel, Sort
+from fnad.lowering.plan import Accumulate, Buffer, Contraction, Copy, Group, Kernel, Routine, Sort
 
 Buffers = Mapping[int, Buffer]
 
@@ -37,6 +37,8 @@ _FAR_BYTE = 0.08
 _FAR = 2**21
 _PRODUCT = 0.01
 _COMPARISON = 4.0
+# Of a call of LAPACK with small matrices.
+_CALL = 200.0
 
 
 def tasks(node: Any) -> int:
@@ -96,6 +98,10 @@ def _sort_time(node: Sort, buffers: Buffers) -> float:
     return outer * inner * n * math.log2(n + 1) * _COMPARISON * len(node.sources)
 
 
+def _routine_time(node: Routine, buffers: Buffers) -> float:
+    return node.count * (_CALL + node.operations * _PRODUCT * node.dtype.itemsize)
+
+
 def _accumulate_time(node: Accumulate, buffers: Buffers) -> float:
     return math.prod(node.extents) * node.dtype.itemsize * 0.1
 
@@ -118,6 +124,7 @@ _TASKS: Mapping[type, Callable[[Any], int]] = {
     Contraction: lambda node: schedule_of(node).tasks,
     Accumulate: accumulate.tasks,
     Sort: lambda node: sorting.tasks(node.extents),
+    Routine: lambda node: node.count,
     Copy: _copy_tasks,
     Group: lambda node: node.extent,
 }
@@ -126,6 +133,7 @@ _TIMES: Mapping[type, Callable[[Any, Buffers], float]] = {
     Contraction: _contraction_time,
     Accumulate: _accumulate_time,
     Sort: _sort_time,
+    Routine: _routine_time,
     Copy: _copy_time,
     Group: _group_time,
 }

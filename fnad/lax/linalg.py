@@ -1,0 +1,9 @@
+"""Factorisations of stacks of matrices, under the names of `jax.lax.linalg`."""
+
+from fnad.primitives.linalg.cholesky import cholesky
+from fnad.primitives.linalg.triangular import triangular_solve
+
+__all__ = [
+    "cholesky",
+    "triangular_solve",
+]

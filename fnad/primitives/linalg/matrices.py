@@ -1,0 +1,135 @@
+"""What the primitives of linear algebra have in common."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fnad.core.types import ShapedArray, aval_of
+from fnad.primitives.contraction import batch_matmul
+from fnad.primitives.logic import ge, le, select
+from fnad.primitives.shape import (
+    broadcast_in_dim,
+    broadcasted_iota,
+    expand_dims,
+    full_like,
+    transpose,
+)
+
+_LETTERS = {np.dtype(np.float32): "s", np.dtype(np.float64): "d"}
+
+
+def check_matrices(name: str, x: ShapedArray, *, square: bool = False) -> None:
+    """Refuse what is no stack of matrices that LAPACK takes."""
+    if x.ndim < 2:
+        raise ValueError(f"{name}: needs an array of at least two axes, got shape {x.shape}")
+    if x.dtype not in _LETTERS:
+        raise TypeError(
+            f"{name}: takes float32 or float64, got {x.dtype}. Convert the array first."
+        )
+    if square and x.shape[-1] != x.shape[-2]:
+        raise ValueError(f"{name}: the last two axes must be of one length, got shape {x.shape}")
+
+
+def routine(name: str, dtype: Any) -> str:
+    """The name of a function of LAPACK or BLAS for a dtype: ``dpotrf`` for ``potrf``."""
+    return _LETTERS[np.dtype(dtype)] + name
+
+
+def each(function: Callable[..., Sequence[Any]], *stacks: Any) -> list[np.ndarray]:
+    """The results of a function of matrices for every entry of stacks, stacked.
+
+    None of the stacks is empty.
+    """
+    stacks = tuple(map(np.asarray, stacks))
+    batch = stacks[0].shape[:-2]
+    entries = [function(*(x[at] for x in stacks)) for at in np.ndindex(*batch)]
+    results = [np.stack(parts) for parts in zip(*entries)]
+    return [np.ascontiguousarray(r.reshape(*batch, *r.shape[1:])) for r in results]
+
+
+def is_empty(*shape: int) -> bool:
+    """Whether an array of this shape has no elements."""
+    return math.prod(shape) == 0
+
+
+def zeros(p: Any, shape: Sequence[int], dtype: Any) -> Any:
+    """A tensor of zeros in the plan's language."""
+    return p.compute(shape, dtype, lambda index: p.b.constant(0, np.dtype(dtype)))
+
+
+def swapped(p: Any, x: Any) -> Any:
+    """The transposes of a tensor's matrices: row-major for what LAPACK leaves column-major."""
+    *batch, m, n = x.shape
+    return p.compute(
+        (*batch, n, m), x.dtype, lambda index: x.at((*index[:-2], index[-1], index[-2]))
+    )
+
+
+def nan_where_failed(p: Any, x: Any, info: Any, axes: int = 2) -> Any:
+    """A tensor with NaN in the matrices (vectors, for one of ``axes``) that LAPACK gave up."""
+    b = p.b
+
+    def element(index: Any) -> Any:
+        good = b.equal(info.at(index[:-axes]), b.constant(0, info.dtype))
+        return b.where(good, x.at(index), b.constant(np.nan, x.dtype))
+
+    return p.compute(x.shape, x.dtype, element)
+
+
+# -- for the rules of differentiation ----------------------------------------------------------
+
+
+def matrix_transpose(x: Any) -> Any:
+    """Swap the last two axes."""
+    ndim = aval_of(x).ndim
+    return transpose(x, (*range(ndim - 2), ndim - 1, ndim - 2))
+
+
+def matmul(*xs: Any) -> Any:
+    """Products of matrices, from the left."""
+    product = xs[0]
+    for x in xs[1:]:
+        product = batch_matmul(product, x)
+    return product
+
+
+def lower_part(x: Any, k: int = 0) -> Any:
+    """The elements on and below diagonal ``k``, zero elsewhere."""
+    return _part(x, ge, k)
+
+
+def upper_part(x: Any, k: int = 0) -> Any:
+    """The elements on and above diagonal ``k``, zero elsewhere."""
+    return _part(x, le, k)
+
+
+def _part(x: Any, compare: Callable[[Any, Any], Any], k: int) -> Any:
+    shape = aval_of(x).shape
+    rows = broadcasted_iota(np.int64, shape, len(shape) - 2)
+    columns = broadcasted_iota(np.int64, shape, len(shape) - 1)
+    return select(compare(rows + k, columns), x, full_like(x, 0))
+
+
+def identity_like(x: Any) -> Any:
+    """Identity matrices of the shape and dtype of ``x``."""
+    ones = full_like(x, 1)
+    return upper_part(lower_part(ones))
+
+
+def scale_columns(x: Any, factors: Any) -> Any:
+    """Multiply column j of each matrix by ``factors[..., j]``."""
+    return x * _spread(expand_dims(factors, (aval_of(x).ndim - 2,)), x)
+
+
+def scale_rows(x: Any, factors: Any) -> Any:
+    """Multiply row i of each matrix by ``factors[..., i]``."""
+    return x * _spread(expand_dims(factors, (aval_of(x).ndim - 1,)), x)
+
+
+def _spread(x: Any, like: Any) -> Any:
+    shape = aval_of(like).shape
+    return broadcast_in_dim(x, shape, tuple(range(len(shape))))

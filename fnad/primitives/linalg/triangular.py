@@ -1,0 +1,161 @@
+"""Linear equations with triangular matrices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fnad.core.primitive import Linear, Primitive, Zero
+from fnad.core.types import aval_of
+from fnad.primitives.linalg.matrices import (
+    check_matrices,
+    each,
+    is_empty,
+    lower_part,
+    matmul,
+    matrix_transpose,
+    routine,
+    upper_part,
+    zeros,
+)
+from fnad.primitives.shape import expand_dims, leading_axis_full, squeeze
+
+triangular_solve_p = Primitive(
+    "triangular_solve",
+    "The X with ``op(A) X = B``, or ``X op(A) = B`` unless ``left_side``, for triangular matrices A"
+    " ``(..., n, n)`` and matrices B with equal leading axes. op transposes if ``transpose_a``. Of"
+    " A only the lower (upper) triangle is read, and with ``unit_diagonal`` no diagonal either."
+    " Division by zeros on the diagonal gives infinities and NaN. float32, float64.",
+)
+
+
+@triangular_solve_p.type_rule
+def _(a, b, *, left_side, lower, transpose_a, unit_diagonal):
+    check_matrices("triangular_solve", a, square=True)
+    check_matrices("triangular_solve", b)
+    shared = b.shape[-2] if left_side else b.shape[-1]
+    if a.dtype != b.dtype or a.shape[:-2] != b.shape[:-2] or a.shape[-1] != shared:
+        raise TypeError(
+            f"triangular_solve: {a} and {b} do not go together: they need one dtype, equal leading"
+            f" axes, and as many {'rows' if left_side else 'columns'} of b as a has"
+        )
+    return b.strong()
+
+
+@triangular_solve_p.evaluate
+def _(a, b, *, left_side, lower, transpose_a, unit_diagonal):
+    from scipy.linalg import blas
+
+    if is_empty(*b.shape):
+        return np.zeros(b.shape, b.dtype)
+    trsm = getattr(blas, routine("trsm", b.dtype))
+
+    def solve(matrix: np.ndarray, right: np.ndarray) -> list[Any]:
+        # For the transposes, which are column-major where these are row-major: sides change.
+        options = (int(left_side), int(not lower), int(transpose_a), int(unit_diagonal))
+        return [trsm(1.0, matrix.T, right.T, *options).T]
+
+    return each(solve, a, b)[0]
+
+
+@triangular_solve_p.jvp
+def _(primals, tangents, **params):
+    # op(A) X' = B' - op(A') X: Giles (2008), 2.2.2; A' counts where A is read.
+    (a, b), (ta, tb) = primals, tangents
+    x = triangular_solve_p.bind(a, b, **params)
+    change = None if isinstance(tb, Zero) else tb
+    if not isinstance(ta, Zero):
+        part = lower_part if params["lower"] else upper_part
+        offset = 0 if not params["unit_diagonal"] else -1 if params["lower"] else 1
+        ta = part(ta, offset)
+        ta = matrix_transpose(ta) if params["transpose_a"] else ta
+        product = matmul(ta, x) if params["left_side"] else matmul(x, ta)
+        change = -product if change is None else change - product
+    if change is None:
+        return x, Zero(aval_of(x).strong())
+    return x, triangular_solve_p.bind(a, change, **params)
+
+
+@triangular_solve_p.transpose
+def _(ct, a, b, *, transpose_a, **params):
+    assert isinstance(b, Linear)
+    return [None, triangular_solve_p.bind(a, ct, transpose_a=not transpose_a, **params)]
+
+
+@triangular_solve_p.batch
+def _(args, batched, axis, **params):
+    a, b = (leading_axis_full(x, full, axis.size) for x, full in zip(args, batched))
+    return triangular_solve_p.bind(a, b, **params), True
+
+
+@triangular_solve_p.lower
+def _(p, a, b, *, left_side, lower, transpose_a, unit_diagonal):
+    if is_empty(*b.shape):
+        return zeros(p, b.shape, b.dtype)
+    rows, columns = b.shape[-2:]
+    n = a.shape[-1]
+    x = p.copied(b)
+    options = (
+        "R" if left_side else "L",
+        "U" if lower else "L",
+        "T" if transpose_a else "N",
+        "U" if unit_diagonal else "N",
+    )
+    arguments = (*options, columns, rows, 1.0, a, n, x, columns)
+    p.call(routine("trsm", b.dtype), arguments, (a,), (x,), rows * columns * n)
+    return x
+
+
+def triangular_solve(
+    a: Any,
+    b: Any,
+    *,
+    left_side: bool = False,
+    lower: bool = False,
+    transpose_a: bool = False,
+    conjugate_a: bool = False,
+    unit_diagonal: bool = False,
+) -> Any:
+    """Solve ``op(a) x = b`` or ``x op(a) = b`` for triangular matrices ``a``.
+
+    Parameters
+    ----------
+    a : array
+        ``(..., n, n)``, float32 or float64.
+    b : array
+        ``(..., n, m)`` if ``left_side``, else ``(..., m, n)``; or without the axis of length m.
+    left_side : bool
+        Whether ``a`` stands to the left of ``x``.
+    lower : bool
+        Which triangle of ``a`` is read; the other one counts as zero.
+    transpose_a, conjugate_a : bool
+        What op does; conjugation does nothing to real numbers.
+    unit_diagonal : bool
+        Whether the diagonal counts as ones.
+
+    Returns
+    -------
+    array
+        As ``b``.
+
+    Examples
+    --------
+    >>> a = np.array([[2.0, 0.0], [1.0, 4.0]])
+    >>> triangular_solve(a, np.array([[2.0], [9.0]]), left_side=True, lower=True)
+    array([[1.],
+           [2.]])
+    """
+    del conjugate_a
+    ndim = aval_of(a).ndim
+    is_vector = aval_of(b).ndim == ndim - 1
+    axis = ndim - 1 if left_side else ndim - 2
+    x = triangular_solve_p.bind(
+        a,
+        expand_dims(b, (axis,)) if is_vector else b,
+        left_side=bool(left_side),
+        lower=bool(lower),
+        transpose_a=bool(transpose_a),
+        unit_diagonal=bool(unit_diagonal),
+    )
+    return squeeze(x, (axis,)) if is_vector else x

@@ -1,0 +1,82 @@
+"""Primitives of linear algebra beyond the rows of ``tests/samples``: failures, threads, plans."""
+
+import numpy as np
+import pytest
+
+import fnad
+from fnad.lax import linalg
+from tests.samples.linalg import positive_definite
+
+DTYPES = [np.float32, np.float64]
+
+
+def test_an_indefinite_matrix_is_nan_and_its_neighbours_are_not():
+    a = positive_definite(3, 4, 4)
+    a[1, 2, 2] = -1.0
+    expected = [
+        np.linalg.cholesky(a[0]),
+        np.tril(np.full((4, 4), np.nan)),
+        np.linalg.cholesky(a[2]),
+    ]
+    for function in (linalg.cholesky, fnad.jit(linalg.cholesky)):
+        np.testing.assert_allclose(function(a), expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("lower", [False, True])
+def test_zeros_on_the_diagonal_divide(lower):
+    a, b = np.diag([2.0, 0.0]), np.array([4.0, 3.0])
+
+    def solve(a, b):
+        return linalg.triangular_solve(a, b, left_side=True, lower=lower)
+
+    for function in (solve, fnad.jit(solve)):
+        x = function(a, b)
+        assert not np.isfinite(x[1]) and x.shape == (2,)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_compiled_code_gives_the_bits_of_evaluation_with_any_number_of_threads(dtype):
+    a = positive_definite(200, 24, 24).astype(dtype)
+    expected = linalg.cholesky(a)
+    before = fnad.config.num_threads
+    try:
+        for threads in (1, 2, 5):
+            fnad.config.num_threads = threads
+            np.testing.assert_array_equal(fnad.jit(linalg.cholesky)(a), expected)
+    finally:
+        fnad.config.num_threads = before
+
+
+def test_a_factor_carried_by_a_loop():
+    a = positive_definite(3, 3)
+
+    def run(a):
+        def step(_, x):
+            return linalg.cholesky(x) + a
+
+        return fnad.lax.fori_loop(0, 5, step, a)
+
+    np.testing.assert_allclose(fnad.jit(run)(a), run(a), rtol=1e-14)
+
+
+def test_the_plan_names_the_routine():
+    text = fnad.jit(linalg.cholesky).lower(np.eye(3)).as_text("plan")
+    assert "1 calls of dpotrf: %" in text
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "message"),
+    [
+        ((3,), np.float64, "at least two axes"),
+        ((2, 3), np.float64, r"one length, got shape \(2, 3\)"),
+        ((2, 2), np.float16, "takes float32 or float64, got float16"),
+    ],
+)
+def test_what_is_no_stack_of_square_matrices_is_refused(shape, dtype, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        linalg.cholesky(np.ones(shape, dtype), symmetrize_input=False)
+
+
+def test_operands_of_a_triangular_solve_that_do_not_go_together():
+    with pytest.raises(TypeError, match="as many rows of b as a has"):
+        linalg.triangular_solve(np.eye(3), np.ones((2, 3)), left_side=True)
