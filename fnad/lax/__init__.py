@@ -23,6 +23,14 @@ from fnad.primitives.arithmetic import (
     square,
     sub,
 )
+from fnad.primitives.associative import (
+    associative_scan,
+    reduce,
+    reduce_xor,
+)
+from fnad.primitives.calls import (
+    optimization_barrier,
+)
 from fnad.primitives.collectives import (
     axis_index,
     pmax,
@@ -163,6 +171,7 @@ __all__ = [
     "argmin",
     "asin",
     "asinh",
+    "associative_scan",
     "atan",
     "atan2",
     "atanh",
@@ -237,6 +246,7 @@ __all__ = [
     "mul",
     "ne",
     "neg",
+    "optimization_barrier",
     "pad",
     "pmax",
     "pmean",
@@ -244,6 +254,7 @@ __all__ = [
     "polygamma",
     "pow",
     "psum",
+    "reduce",
     "reduce_and",
     "reduce_max",
     "reduce_min",
@@ -251,6 +262,7 @@ __all__ = [
     "reduce_prod",
     "reduce_sum",
     "reduce_window",
+    "reduce_xor",
     "rem",
     "reshape",
     "rev",
