@@ -5,6 +5,7 @@ agree. Loops and branches on traced values (`scan`, `while_loop`, `fori_loop`, `
 `switch`) live here too.
 """
 
+from fnad.lax import linalg
 from fnad.primitives.arithmetic import (
     abs,
     add,
@@ -27,6 +28,12 @@ from fnad.primitives.associative import (
     associative_scan,
     reduce,
     reduce_xor,
+)
+from fnad.primitives.bits import (
+    clz,
+    mulhi,
+    nextafter,
+    population_count,
 )
 from fnad.primitives.calls import (
     optimization_barrier,
@@ -188,6 +195,7 @@ __all__ = [
     "cbrt",
     "ceil",
     "clamp",
+    "clz",
     "collapse",
     "concatenate",
     "cond",
@@ -234,6 +242,7 @@ __all__ = [
     "is_finite",
     "le",
     "lgamma",
+    "linalg",
     "log",
     "log10",
     "log1p",
@@ -244,14 +253,17 @@ __all__ = [
     "max",
     "min",
     "mul",
+    "mulhi",
     "ne",
     "neg",
+    "nextafter",
     "optimization_barrier",
     "pad",
     "pmax",
     "pmean",
     "pmin",
     "polygamma",
+    "population_count",
     "pow",
     "psum",
     "reduce",

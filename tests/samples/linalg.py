@@ -3,9 +3,10 @@
 import itertools
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg import lu, lu_factor, solve_triangular
 
 from fnad.testing import Sample
+from fnad.testing.primitive import scale
 from tests.samples.values import normal
 
 EXACT = ("float32", "float64")
@@ -50,13 +51,27 @@ FLAGS = [
     for flags in itertools.product((False, True), repeat=4)
 ]
 
+
+def lu_reference(a):
+    def one(matrix):
+        permutation, left, right = lu(matrix, p_indices=True)
+        k = min(matrix.shape)
+        factors = np.zeros_like(matrix)
+        factors[:, :k] += np.tril(left, -1)
+        factors[:k] += right
+        pivots = lu_factor(matrix)[1]
+        return factors, pivots[:k].astype(np.int32), np.argsort(permutation).astype(np.int32)
+
+    return list(np.vectorize(one, signature="(m,n)->(m,n),(k),(m)")(a))
+
+
 SAMPLES = {
     "cholesky": [
         Sample(
             (positive_definite(*shape),),
             reference=np.linalg.cholesky,
             dtypes=EXACT,
-            vary=lambda x, k: x * (1 + k / 4),
+            vary=scale,
             **SUM,
         )
         for shape in [(4, 4), (2, 3, 3), (1, 1)]
@@ -68,4 +83,9 @@ SAMPLES = {
         solve((2, 3, 3), (2, 2, 3), left_side=False),
         solve((3, 3), (3, 0)),
     ],
+    "lu": [
+        Sample((normal(*shape),), reference=lu_reference, dtypes=EXACT, vary=scale, **SUM)
+        for shape in [(4, 4), (2, 3, 3), (5, 3), (3, 5), (1, 1)]
+    ]
+    + [Sample((np.zeros(shape),), dtypes=EXACT) for shape in [(2, 0, 0), (3, 0), (0, 3)]],
 }

@@ -1,0 +1,177 @@
+"""The LU factorisation with exchanges of rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fnad.core.primitive import Primitive, Zero, instantiate
+from fnad.core.types import ShapedArray, aval_of
+from fnad.primitives.indexing import take_along_axis
+from fnad.primitives.linalg.matrices import (
+    check_matrices,
+    each,
+    identity_like,
+    is_empty,
+    lower_part,
+    matmul,
+    routine,
+    swapped,
+    upper_part,
+    zeros,
+)
+from fnad.primitives.linalg.triangular import triangular_solve
+from fnad.primitives.logic import convert_element_type, ge, select
+from fnad.primitives.shape import broadcast_in_dim, broadcasted_iota, full_like
+from fnad.primitives.slicing import pad, slice_in_dim
+
+_INT32 = np.dtype(np.int32)
+
+lu_p = Primitive(
+    "lu",
+    "``A[permutation] = L U`` for each matrix ``(..., m, n)``: L, whose diagonal of ones is not"
+    " stored, below the diagonal of the first result and U in the rest of it; the pivots, row"
+    " ``pivots[i]`` having been exchanged with row i, in order; and the permutation that they make."
+    " Both are int32. A singular matrix has a zero on the diagonal of U. float32, float64.",
+    multiple_results=True,
+)
+
+
+@lu_p.type_rule
+def _(a):
+    check_matrices("lu", a)
+    *batch, m, n = a.shape
+    pivots = ShapedArray((*batch, min(m, n)), _INT32)
+    return [a.strong(), pivots, ShapedArray((*batch, m), _INT32)]
+
+
+@lu_p.evaluate
+def _(a):
+    from scipy.linalg import lapack
+
+    *batch, m, n = a.shape
+    if is_empty(*a.shape):
+        rows = np.broadcast_to(np.arange(m, dtype=np.int32), (*batch, m))
+        return [np.zeros(a.shape, a.dtype), np.zeros((*batch, min(m, n)), np.int32), rows.copy()]
+    getrf = getattr(lapack, routine("getrf", a.dtype))
+    rows = np.arange(m, dtype=np.float64)[:, None]
+
+    def factor(matrix: np.ndarray) -> list[Any]:
+        factors, pivots, _ = getrf(matrix)
+        return [factors, pivots, lapack.dlaswp(rows, pivots)[:, 0].astype(np.int32)]
+
+    return each(factor, a)
+
+
+@lu_p.jvp
+def _(primals, tangents):
+    # L⁻¹ P A' U⁻¹ = L⁻¹ L' + U' U⁻¹, whose terms are strictly lower and upper triangular: Seeger
+    # et al. (2017), arXiv:1710.08717. L and U are completed to squares by the identity.
+    factors, pivots, permutation = lu_p.bind(*primals)
+    rest = [Zero(aval_of(x)) for x in (pivots, permutation)]
+    if isinstance(tangents[0], Zero):
+        return [factors, pivots, permutation], [Zero(aval_of(factors)), *rest]
+    m, n = aval_of(factors).shape[-2:]
+    k = min(m, n)
+    left = _extended(slice_in_dim(lower_part(factors, -1), 0, k, 1, -1), m - k, axis=-1)
+    right = _extended(slice_in_dim(upper_part(factors), 0, k, 1, -2), n - k, axis=-2)
+    right = right + _ones_behind(right, k)
+    t = take_rows(instantiate(tangents[0]), permutation)
+    inner = triangular_solve(left, t, left_side=True, lower=True, unit_diagonal=True)
+    inner = triangular_solve(right, inner)
+    lower = lower_part(inner, -1)
+    return [factors, pivots, permutation], [
+        lower + matmul(left, lower) + matmul(upper_part(inner), right),
+        *rest,
+    ]
+
+
+def _extended(x: Any, extra: int, axis: int) -> Any:
+    """Rows or columns of zeros behind the others."""
+    config = [(0, 0, 0)] * aval_of(x).ndim
+    config[axis] = (0, extra, 0)
+    return pad(x, aval_of(x).dtype.type(0), config)
+
+
+def _ones_behind(x: Any, k: int) -> Any:
+    """The identity of the shape of ``x`` without its first ``k`` rows."""
+    rows = broadcasted_iota(np.int64, aval_of(x).shape, aval_of(x).ndim - 2)
+    return select(ge(rows, k), identity_like(x), full_like(x, 0))
+
+
+def take_rows(x: Any, permutation: Any) -> Any:
+    """``x[permutation]`` for each matrix ``(..., m, n)`` and permutation ``(..., m)``."""
+    shape = aval_of(x).shape
+    rows = convert_element_type(permutation, np.int64)
+    axis = len(shape) - 2
+    return take_along_axis(x, broadcast_in_dim(rows, shape, tuple(range(axis + 1))), axis)
+
+
+@lu_p.batch
+def _(args, batched, axis):
+    return lu_p.bind(*args), [True, True, True]
+
+
+@lu_p.lower
+def _(p, a):
+    b = p.b
+    *batch, m, n = a.shape
+    k = min(m, n)
+    if is_empty(*a.shape):
+        rows = p.compute((*batch, m), _INT32, lambda index: b.convert(index[-1], _INT32))
+        return [zeros(p, a.shape, a.dtype), zeros(p, (*batch, k), _INT32), rows]
+    factors = p.copied(swapped(p, a))
+    pivots, info = p.stored((*batch, k), _INT32), p.stored(batch, _INT32)
+    arguments = (m, n, factors, m, pivots, info)
+    p.call(routine("getrf", a.dtype), arguments, (), (factors, pivots, info), m * n * k)
+    # The exchanges of rows, done to the rows' numbers: exact in double precision.
+    column = (*batch, m, 1)
+    rows = p.copied(p.compute(column, np.float64, lambda i: b.convert(i[-2], np.float64)))
+    p.call("dlaswp", (1, rows, m, 1, k, pivots, 1), (pivots,), (rows,), k)
+    one, order = b.constant(1, _INT32), p.reshape(rows, (*batch, m))
+    return [
+        swapped(p, factors),
+        p.compute(pivots.shape, _INT32, lambda index: b.subtract(pivots.at(index), one)),
+        p.compute((*batch, m), _INT32, lambda index: b.convert(order.at(index), _INT32)),
+    ]
+
+
+def lu(x: Any) -> tuple[Any, Any, Any]:
+    """The LU factorisation with exchanges of rows, ``x[permutation] = L U``.
+
+    Parameters
+    ----------
+    x : array
+        ``(..., m, n)``, float32 or float64.
+
+    Returns
+    -------
+    factors : array
+        As ``x``: L below the diagonal (its own diagonal is ones), U in the rest.
+    pivots : array of int32
+        ``(..., min(m, n))``: row ``pivots[i]`` was exchanged with row i, in order.
+    permutation : array of int32
+        ``(..., m)``.
+
+    Examples
+    --------
+    >>> factors, pivots, permutation = lu(np.array([[1.0, 5.0], [2.0, 4.0]]))
+    >>> factors
+    array([[2. , 4. ],
+           [0.5, 3. ]])
+    >>> pivots, permutation
+    (array([1, 1], dtype=int32), array([1, 0], dtype=int32))
+    """
+    factors, pivots, permutation = lu_p.bind(x)
+    return factors, pivots, permutation
+
+
+def lu_solve(factors: Any, permutation: Any, b: Any) -> Any:
+    """Solve ``A x = b`` by the factors and the permutation of `lu`.
+
+    ``A`` is ``(..., n, n)``, ``b`` is ``(..., n, m)`` with equal leading axes.
+    """
+    x = take_rows(b, permutation)
+    x = triangular_solve(factors, x, left_side=True, lower=True, unit_diagonal=True)
+    return triangular_solve(factors, x, left_side=True)
