@@ -5,9 +5,19 @@ primitives that only make sense inside a program, and where they are tested inst
 """
 
 from fnad.testing import Sample
-from tests.samples import arithmetic, indexing, linalg, linear, logic, reductions, shape, special
+from tests.samples import (
+    arithmetic,
+    bits,
+    indexing,
+    linalg,
+    linear,
+    logic,
+    reductions,
+    shape,
+    special,
+)
 
-FAMILIES = (arithmetic, special, logic, reductions, shape, indexing, linear, linalg)
+FAMILIES = (arithmetic, bits, special, logic, reductions, shape, indexing, linear, linalg)
 
 SAMPLES: dict[str, list[Sample]] = {}
 for family in FAMILIES:

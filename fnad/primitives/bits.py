@@ -1,0 +1,158 @@
+"""Numbers by their bits: counts, the next float, high halves of products, fewer bits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fnad.core.types import aval_of
+from fnad.primitives.arithmetic import add
+from fnad.primitives.elementwise import check_kind, elementwise, matched, same_dtype
+from fnad.primitives.logic import bitcast_convert_type, bitwise_or, eq, lt, ne, select
+
+# -- counts --------------------------------------------------------------------------------
+
+
+def _unsigned(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return np.dtype(f"u{dtype.itemsize}")
+
+
+def _repeated(byte: int, dtype: np.dtype[Any]) -> int:
+    return int.from_bytes([byte] * dtype.itemsize, "little")
+
+
+def _shifted_right(b: Any, x: Any, count: int) -> Any:
+    return b.right_shift_logical(x, b.constant(count, x.dtype))
+
+
+def _count_ones(b: Any, x: Any) -> Any:
+    """Sums of neighbouring bits, of pairs, of nibbles, of bytes (H. S. Warren, Hacker's Delight,
+    2nd edition, section 5-1); ``x`` is unsigned, and no sum leaves its field."""
+    for count, mask in ((1, 0x55), (2, 0x33)):
+        kept = b.constant(_repeated(mask, x.dtype), x.dtype)
+        x = b.bitwise_and(x, kept) + b.bitwise_and(_shifted_right(b, x, count), kept)
+    x = b.bitwise_and(x + _shifted_right(b, x, 4), b.constant(_repeated(0x0F, x.dtype), x.dtype))
+    bits = 8 * x.dtype.itemsize
+    for count in (8, 16, 32):
+        if count < bits:
+            x = x + _shifted_right(b, x, count)
+    return b.bitwise_and(x, b.constant(0x7F, x.dtype))
+
+
+def _population_count(b: Any, x: Any) -> Any:
+    return b.convert(_count_ones(b, b.bitcast(x, _unsigned(x.dtype))), x.dtype)
+
+
+def _clz(b: Any, x: Any) -> Any:
+    """All bits below the highest one are set; those that are not set lead."""
+    bits, dtype = 8 * x.dtype.itemsize, x.dtype
+    x = b.bitcast(x, _unsigned(dtype))
+    for count in (1, 2, 4, 8, 16, 32):
+        if count < bits:
+            x = b.bitwise_or(x, _shifted_right(b, x, count))
+    return b.convert(_count_ones(b, b.bitwise_not(x)), dtype)
+
+
+population_count_p = elementwise(
+    "population_count", "How many bits are 1.", _population_count, kinds="iu"
+)
+clz_p = elementwise("clz", "How many bits 0 stand before the first 1.", _clz, kinds="iu")
+
+
+def population_count(x: Any) -> Any:
+    """How many bits of each integer are 1, in its dtype.
+
+    Examples
+    --------
+    >>> population_count(np.array([0, 7, -1], np.int32))
+    array([ 0,  3, 32], dtype=int32)
+    """
+    return population_count_p.bind(x)
+
+
+def clz(x: Any) -> Any:
+    """How many bits 0 stand before the first 1 of each integer, in its dtype.
+
+    Examples
+    --------
+    >>> clz(np.array([0, 1, -1], np.int32))
+    array([32, 31,  0], dtype=int32)
+    """
+    return clz_p.bind(x)
+
+
+# -- mulhi ---------------------------------------------------------------------------------
+
+
+def _mulhi(b: Any, x: Any, y: Any) -> Any:
+    bits, dtype = 8 * x.dtype.itemsize, x.dtype
+    if bits < 64:
+        wide = np.dtype(np.int64 if dtype.kind == "i" else np.uint64)
+        product = b.convert(x, wide) * b.convert(y, wide)
+        return b.convert(_shifted_right(b, product, bits), dtype)
+    # Products of halves of 32 bits (Hacker's Delight, section 8-2): each sum fits into 64 bits.
+    unsigned = _unsigned(dtype)
+    low = b.constant(0xFFFFFFFF, unsigned)
+    u, v = b.bitcast(x, unsigned), b.bitcast(y, unsigned)
+    u0, v0 = b.bitwise_and(u, low), b.bitwise_and(v, low)
+    u1, v1 = _shifted_right(b, u, 32), _shifted_right(b, v, 32)
+    middle = u1 * v0 + _shifted_right(b, u0 * v0, 32)
+    other = u0 * v1 + b.bitwise_and(middle, low)
+    high = u1 * v1 + _shifted_right(b, middle, 32) + _shifted_right(b, other, 32)
+    if dtype.kind == "u":
+        return high
+    # As an unsigned number a negative x is x + 2**64: too much by y in the high half.
+    zero = b.constant(0, dtype)
+    excess = b.bitwise_and(y, b.where(x < 0, b.constant(-1, dtype), zero))
+    excess = excess + b.bitwise_and(x, b.where(y < 0, b.constant(-1, dtype), zero))
+    return b.bitcast(high, dtype) - excess
+
+
+mulhi_p = elementwise(
+    "mulhi",
+    "The high half of the bits of x * y: x * y / 2**bits, floored.",
+    _mulhi,
+    kinds="iu",
+)
+
+
+def mulhi(x: Any, y: Any) -> Any:
+    """The high half of the bits of a product of integers, which ``mul`` drops.
+
+    Examples
+    --------
+    >>> mulhi(np.array([100, -1], np.int8), np.array([100, 1], np.int8))
+    array([39, -1], dtype=int8)
+    """
+    return mulhi_p.bind(*matched("mulhi", x, y))
+
+
+# -- nextafter -----------------------------------------------------------------------------
+
+
+def nextafter(x: Any, y: Any) -> Any:
+    """The floating-point number next to ``x`` towards ``y``; ``y`` where they are equal.
+
+    The derivative is zero. Numbers next to 0 are subnormal.
+
+    Examples
+    --------
+    >>> nextafter(np.float32(1), np.float32(2))
+    np.float32(1.0000001)
+    """
+    x, y = matched("nextafter", x, y)
+    dtype = same_dtype("nextafter", [aval_of(x), aval_of(y)])
+    check_kind("nextafter", dtype, "f")
+    integer = np.dtype(f"i{dtype.itemsize}")
+    one, zero = integer.type(1), dtype.type(0)
+    # Numbers of one sign have the order of their bits, and subnormal ones are no exception.
+    step = select(eq(lt(x, y), lt(zero, x)), one, -one)
+    missing = bitwise_or(ne(x, x), ne(y, y))
+    still, at_zero = bitwise_or(missing, eq(x, y)), eq(x, zero)
+    step = select(bitwise_or(still, at_zero), integer.type(0), step)
+    moved = bitcast_convert_type(add(bitcast_convert_type(x, integer), step), dtype)
+    below = integer.type(np.iinfo(integer).min + 1)
+    smallest = bitcast_convert_type(select(lt(y, zero), below, one), dtype)
+    near = select(at_zero, smallest, moved)
+    return select(still, select(missing, add(x, y), y), near)

@@ -1,0 +1,65 @@
+"""nextafter, which is a composition; the primitives are checked from ``tests/samples``."""
+
+import warnings
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import fnad
+from fnad import lax
+
+EDGES = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, 65504.0, -2.0, 1e-7])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_nextafter_matches_numpy(dtype):
+    info = np.finfo(dtype)
+    more = [info.smallest_subnormal, -info.smallest_subnormal, info.tiny, info.max, info.min]
+    edges = np.array([*EDGES, *more], dtype)
+    x, y = (a.ravel() for a in np.meshgrid(edges, edges))
+    unsigned = f"u{x.itemsize}"
+    for f in (lax.nextafter, fnad.jit(lambda *xs: lax.nextafter(*xs)), fnad.vmap(lax.nextafter)):
+        with np.errstate(over="ignore"):
+            want = np.where(x == y, y, np.nextafter(x, y))  # NumPy's float16 gives x there
+        got = f(x, y)
+        assert got.dtype == dtype
+        known = ~np.isnan(want)
+        np.testing.assert_array_equal(np.isnan(got), ~known)
+        np.testing.assert_array_equal(got.view(unsigned)[known], want.view(unsigned)[known])
+
+
+def test_nextafter_in_bfloat16():
+    x = np.array([1.0, -1.0, 0.0, 3.0], ml_dtypes.bfloat16)
+    y = np.array([2.0, 2.0, -1.0, -np.inf], ml_dtypes.bfloat16)
+    want = np.nextafter(x, y)
+    np.testing.assert_array_equal(lax.nextafter(x, y).view("u2"), want.view("u2"))
+    compiled = fnad.jit(lambda x, y: lax.nextafter(x, y))
+    np.testing.assert_array_equal(compiled(x, y).view("u2"), want.view("u2"))
+
+
+def test_nextafter_of_scalars_and_gradient():
+    assert lax.nextafter(1.0, 2.0) == np.nextafter(1.0, 2.0)
+    np.testing.assert_array_equal(lax.nextafter(EDGES, np.inf), np.nextafter(EDGES, np.inf))
+    assert fnad.grad(lambda x: x + lax.nextafter(x, 9.0))(1.0) == 1.0
+    with pytest.raises(TypeError, match="nextafter: operands of dtype int64"):
+        lax.nextafter(np.arange(3), np.arange(3))
+
+
+def test_scalars_evaluate_without_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert lax.mulhi(np.int64(-(2**63)), np.int64(2**63 - 1)) == -(2**62)
+        assert lax.mulhi(np.uint64(2**64 - 1), np.uint64(2**64 - 1)) == 2**64 - 2
+        assert lax.population_count(np.uint64(2**64 - 1)) == 64
+        assert lax.clz(np.int64(0)) == 64
+        for x in (0.0, -0.0, np.nan, np.inf, -np.inf):
+            lax.nextafter(np.float64(x), np.float64(1.0))
+
+
+def test_counts_match_jax():
+    jl = pytest.importorskip("jax").lax
+    x = np.arange(-130, 130, dtype=np.int32) * 16777259
+    for name in ("population_count", "clz"):
+        np.testing.assert_array_equal(getattr(lax, name)(x), getattr(jl, name)(x))
+    np.testing.assert_array_equal(lax.mulhi(x, x[::-1].copy()), jl.mulhi(x, x[::-1].copy()))
