@@ -129,10 +129,31 @@ from fnad.numpy.manipulation import (
     transpose,
     vsplit,
 )
+from fnad.numpy.nan_reductions import (
+    nanargmax,
+    nanargmin,
+    nancumprod,
+    nancumsum,
+    nanmax,
+    nanmean,
+    nanmin,
+    nanprod,
+    nanstd,
+    nansum,
+    nanvar,
+)
 from fnad.numpy.padding import (
     pad,
 )
 from fnad.numpy.protocols import PROTOCOLS
+from fnad.numpy.quantiles import (
+    median,
+    nanmedian,
+    nanpercentile,
+    nanquantile,
+    percentile,
+    quantile,
+)
 from fnad.numpy.reductions import (
     all,
     amax,
@@ -175,11 +196,6 @@ from fnad.numpy.sorting import (
 from fnad.numpy.statistics import (
     average,
     mean,
-    median,
-    nanmax,
-    nanmean,
-    nanmin,
-    nansum,
     std,
     var,
 )
@@ -403,12 +419,24 @@ __all__ = [
     "mean",
     "median",
     "min",
+    "nanargmax",
+    "nanargmin",
+    "nancumprod",
+    "nancumsum",
     "nanmax",
     "nanmean",
+    "nanmedian",
     "nanmin",
+    "nanpercentile",
+    "nanprod",
+    "nanquantile",
+    "nanstd",
     "nansum",
+    "nanvar",
+    "percentile",
     "prod",
     "ptp",
+    "quantile",
     "std",
     "sum",
     "var",

@@ -1,4 +1,4 @@
-"""Means, variances, medians, and reductions that leave NaN out."""
+"""Means and variances."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from fnad.core.dtypes import canonical_dtype
 from fnad.core.types import computing_dtype, kind_of
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray
-from fnad.numpy.elementwise_parts import select
-from fnad.numpy.manipulation import moveaxis
 from fnad.numpy.operands import (
     Array,
     as_operand,
@@ -20,10 +18,8 @@ from fnad.numpy.operands import (
     expand,
     normalize_axes,
 )
-from fnad.numpy.reductions import Axis, all, any, keep_axes, max, min, sum
-from fnad.numpy.sorting import sort
+from fnad.numpy.reductions import Axis, sum
 from fnad.primitives.shape import reshape
-from fnad.primitives.slicing import slice_in_dim
 
 
 def _mean_dtypes(x: Array, dtype: Any) -> tuple[np.dtype[Any], np.dtype[Any]]:
@@ -138,86 +134,3 @@ def std(
     """
     variance = var(a, axis, dtype, ddof, keepdims, where, correction)
     return ufuncs.sqrt(variance)
-
-
-def _nan_mask(x: Array) -> Array | None:
-    return ufuncs.isnan(x) if kind_of(x.dtype) in "fc" else None
-
-
-def nansum(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Array:
-    """Sum along axes, NaN counting as 0.
-
-    Examples
-    --------
-    >>> nansum(np.array([1.0, np.nan]))
-    np.float64(1.0)
-    """
-    x = asarray(a)
-    nan = _nan_mask(x)
-    return sum(x, axis, dtype, keepdims, where=None if nan is None else ufuncs.logical_not(nan))
-
-
-def nanmean(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Array:
-    """Mean along axes of the elements that are not NaN.
-
-    Examples
-    --------
-    >>> nanmean(np.array([1.0, np.nan]))
-    np.float64(1.0)
-    """
-    x = asarray(a)
-    nan = _nan_mask(x)
-    return mean(x, axis, dtype, keepdims, where=None if nan is None else ufuncs.logical_not(nan))
-
-
-def _nan_extremum(a: Any, axis: Axis, keepdims: bool, extremum: Any, worst: Any) -> Array:
-    x = asarray(a)
-    nan = _nan_mask(x)
-    if nan is None:
-        return extremum(x, axis, keepdims)
-    out = extremum(select(nan, x.dtype.type(worst), x), axis, keepdims)
-    return select(all(nan, axis, keepdims), x.dtype.type(np.nan), out)
-
-
-def nanmax(a: Any, axis: Axis = None, keepdims: bool = False) -> Array:
-    """Largest element along axes that is not NaN.
-
-    Examples
-    --------
-    >>> nanmax(np.array([1.0, np.nan]))
-    np.float64(1.0)
-    """
-    return _nan_extremum(a, axis, keepdims, max, -np.inf)
-
-
-def nanmin(a: Any, axis: Axis = None, keepdims: bool = False) -> Array:
-    """Smallest element along axes that is not NaN.
-
-    Examples
-    --------
-    >>> nanmin(np.array([1.0, np.nan]))
-    np.float64(1.0)
-    """
-    return _nan_extremum(a, axis, keepdims, min, np.inf)
-
-
-def median(a: Any, axis: Axis = None, keepdims: bool = False) -> Array:
-    """Middle element of the sorted ones, or the mean of the middle two; NaN if there is one.
-
-    Examples
-    --------
-    >>> median(np.array([3.0, 1.0, 2.0]))
-    np.float64(2.0)
-    """
-    x = asarray(a)
-    axes = normalize_axes(axis, x.ndim)
-    last = tuple(range(x.ndim - len(axes), x.ndim))
-    moved = moveaxis(x, axes, last)
-    kept = moved.shape[: x.ndim - len(axes)]
-    count = math.prod(x.shape[i] for i in axes)
-    ordered = sort(reshape(moved, (*kept, count)), -1)
-    middle = slice_in_dim(ordered, (count - 1) // 2, count // 2 + 1, 1, len(kept))
-    out = mean(middle, -1)
-    if kind_of(x.dtype) == "f":
-        out = select(any(ufuncs.isnan(ordered), -1), x.dtype.type(np.nan), out)
-    return keep_axes(out, x.shape, axes, keepdims)

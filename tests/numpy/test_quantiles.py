@@ -1,0 +1,100 @@
+"""Quantiles against NumPy (values, dtypes, shapes) and JAX (gradients)."""
+
+import numpy as np
+import pytest
+
+import fnad
+import fnad.numpy as fnp
+from fnad.testing import check_grads
+from tests.numpy.helpers import assert_same, quiet, run_traced
+
+RANDOM = np.random.default_rng(0)
+F = RANDOM.normal(size=(3, 7, 2))
+K = RANDOM.integers(0, 9, (4, 6))
+NAN = np.where(RANDOM.random((4, 6)) < 0.3, np.nan, RANDOM.normal(size=(4, 6)))
+NAN[2] = np.nan
+METHODS = ["linear", "lower", "higher", "nearest", "midpoint", "inverted_cdf", "hazen", "weibull"]
+METHODS += ["averaged_inverted_cdf", "interpolated_inverted_cdf", "closest_observation"]
+METHODS += ["median_unbiased", "normal_unbiased"]
+
+
+@pytest.mark.parametrize("q", [0.3, 0.5, 0.0, 1.0, [0.0, 0.25, 1.0], [[0.1, 0.6]]], ids=str)
+@pytest.mark.parametrize("x", [F, F.astype(np.float32), K, NAN], ids=lambda x: x.dtype.name)
+@pytest.mark.parametrize("method", METHODS)
+def test_quantile(method, x, q):
+    for name in ["quantile", "nanquantile"]:
+        # NumPy misplaces the axes of nanquantile where q has two.
+        several = (0, -1) if np.ndim(q) < 2 else 0
+        for options in [{}, {"axis": 1}, {"axis": several, "keepdims": np.ndim(q) < 2}]:
+            expected = quiet(getattr(np, name), x, q, method=method, **options)
+
+            def function(a, name=name, options=options):
+                return getattr(fnp, name)(a, q, method=method, **options)
+
+            for actual in [function(x), run_traced(function, x)]:
+                assert (actual.dtype, actual.shape) == (expected.dtype, expected.shape)
+                tolerance = 1e-12 if x.dtype != np.float32 else 1e-6
+                np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", ["median", "nanmedian"])
+@pytest.mark.parametrize("x", [F, F.astype(np.float16), K, NAN], ids=lambda x: x.dtype.name)
+def test_median(name, x):
+    for options in [{}, {"axis": 0}, {"axis": (0, 1), "keepdims": True}]:
+        expected = quiet(getattr(np, name), x, **options)
+        assert_same(getattr(fnp, name)(x, **options), expected)
+
+
+@pytest.mark.parametrize("name", ["percentile", "nanpercentile"])
+def test_percentile(name):
+    expected = quiet(getattr(np, name), NAN, [10, 50], axis=1)
+    compiled = fnad.jit(lambda x: getattr(fnp, name)(x, [10, 50], axis=1))
+    np.testing.assert_allclose(compiled(NAN), expected, rtol=1e-14)
+
+
+def test_infinities_between_which_nothing_lies():
+    x = np.array([-np.inf, 1.0, 2.0, np.inf, np.inf])
+    np.testing.assert_array_equal(fnp.quantile(x, [0.25, 0.5, 0.9]), [1.0, 2.0, np.inf])
+
+
+def test_no_elements_have_nan_as_quantile():
+    assert np.isnan(fnp.quantile(np.zeros((2, 0)), [0.5, 0.1], axis=1)).shape == (2, 2)
+    assert np.isnan(fnp.nanmedian(np.zeros(0)))
+
+
+@pytest.mark.parametrize("method", ["linear", "lower", "midpoint", "hazen"])
+def test_gradients(method):
+    check_grads(lambda x: fnp.quantile(x, [0.3, 0.8], axis=1, method=method), (F,), order=1)
+    numbers = RANDOM.normal(size=(4, 6))
+    full = np.isnan(NAN)
+    full[2] = False
+    check_grads(
+        lambda x: fnp.nanquantile(fnp.where(full, np.nan, x), 0.4, axis=1, method=method),
+        (numbers,),
+        order=1,
+    )
+
+
+def test_gradients_are_those_of_jax():
+    jax = pytest.importorskip("jax")
+    x = np.array([3.0, 1.0, 1.0, 2.0, 7.0])
+    with jax.enable_x64(True):
+        expected = jax.grad(jax.numpy.quantile, argnums=(0, 1))(x, 0.4)
+    actual = fnad.jit(fnad.grad(fnp.quantile, argnums=(0, 1)))(x, 0.4)
+    for a, b in zip(actual, expected):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+def test_vmap_over_elements_and_fractions():
+    q = np.array([0.1, 0.5, 0.9])
+    actual = fnad.jit(fnad.vmap(fnp.nanquantile))(F.reshape(3, -1), q)
+    np.testing.assert_allclose(actual, [np.quantile(x, p) for x, p in zip(F, q)], rtol=1e-12)
+
+
+def test_what_has_no_quantile():
+    with pytest.raises(ValueError, match="between 0 and 1, got"):
+        fnp.quantile(F, 1.5)
+    with pytest.raises(ValueError, match="unknown method 'cubic'; choose one of"):
+        fnp.percentile(F, 50, method="cubic")
+    with pytest.raises(TypeError, match="complex numbers have no order"):
+        fnp.quantile(F + 1j, 0.5)
