@@ -1,0 +1,218 @@
+"""Linear equations, inverses and determinants, by triangular factors of the matrices."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fnad.core.dtypes import result_type
+from fnad.core.types import kind_of
+from fnad.numpy import ufuncs
+from fnad.numpy.contraction import matmul
+from fnad.numpy.creation import asarray, eye
+from fnad.numpy.indexing import diagonal
+from fnad.numpy.manipulation import expand_dims, matrix_transpose, squeeze
+from fnad.numpy.operands import Array, broadcast_shapes, convert, expand
+from fnad.numpy.reductions import prod
+from fnad.numpy.reductions import sum as sum_of
+from fnad.primitives.custom import custom_jvp
+from fnad.primitives.linalg import cholesky as factorisation
+from fnad.primitives.linalg.lu import lu, lu_solve
+
+
+class SlogdetResult(NamedTuple):
+    """What `slogdet` returns."""
+
+    sign: Array
+    logabsdet: Array
+
+
+def as_matrices(name: str, x: Any, *, square: bool = False) -> Array:
+    """A stack of matrices in a dtype that LAPACK takes: integers become doubles, as in NumPy."""
+    a = asarray(x)
+    if a.ndim < 2:
+        raise ValueError(f"{name}: needs an array of at least two axes, got shape {a.shape}")
+    if square and a.shape[-1] != a.shape[-2]:
+        raise ValueError(f"{name}: the last two axes must be of one length, got shape {a.shape}")
+    return as_floats(name, a)
+
+
+def as_floats(name: str, a: Array) -> Array:
+    """An array in a dtype that LAPACK takes."""
+    if kind_of(a.dtype) in "biu":
+        return convert(a, np.dtype(np.float64))
+    if a.dtype not in (np.float32, np.float64):
+        raise TypeError(
+            f"{name}: takes float32 or float64 (integers become float64), got {a.dtype}. Convert"
+            " the array first."
+        )
+    return a
+
+
+def cholesky(a: Any, /, *, upper: bool = False, symmetrize_input: bool = True) -> Array:
+    """The Cholesky factors of symmetric positive definite matrices, ``a = L Lᵀ``.
+
+    Parameters
+    ----------
+    a : array_like
+        ``(..., n, n)``.
+    upper : bool
+        Whether to return ``Lᵀ`` in place of ``L``.
+    symmetrize_input : bool
+        Whether to factorise ``(a + aᵀ) / 2``; else only the lower triangle is read.
+
+    Returns
+    -------
+    array
+        Triangular, as ``a``. A matrix that is not positive definite gives NaN, where NumPy raises
+        an exception.
+
+    Examples
+    --------
+    >>> cholesky(np.array([[4.0, 2.0], [2.0, 2.0]]))
+    array([[2., 0.],
+           [1., 1.]])
+    """
+    a = as_matrices("cholesky", a, square=True)
+    factor = factorisation.cholesky(a, symmetrize_input=symmetrize_input)
+    return matrix_transpose(factor) if upper else factor
+
+
+@custom_jvp
+def _solve(a: Array, b: Array) -> Array:
+    factors, _, permutation = lu(a)
+    return lu_solve(factors, permutation, b)
+
+
+@_solve.defjvp
+def _(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
+    # a x' = b' - a' x: Giles (2008), 2.3.1. One factorisation serves both.
+    (a, b), (ta, tb) = primals, tangents
+    factors, _, permutation = lu(a)
+    x = lu_solve(factors, permutation, b)
+    return x, lu_solve(factors, permutation, tb - matmul(ta, x))
+
+
+def solve(a: Any, b: Any) -> Array:
+    """Solve ``a x = b`` for square matrices.
+
+    Parameters
+    ----------
+    a : array_like
+        ``(..., n, n)``.
+    b : array_like
+        ``(n,)`` or ``(..., n, m)``; leading axes broadcast against those of ``a``.
+
+    Returns
+    -------
+    array
+        ``(..., n)`` for one vector, else ``(..., n, m)``. Where a matrix is singular there are
+        infinities or NaN, where NumPy raises an exception.
+
+    Examples
+    --------
+    >>> solve(np.array([[1.0, 2.0], [3.0, 5.0]]), np.array([1.0, 2.0]))
+    array([-1.,  1.])
+    """
+    a, b = as_matrices("solve", a, square=True), as_floats("solve", asarray(b))
+    if b.ndim == 0 or b.shape[max(b.ndim - 2, 0)] != a.shape[-1]:
+        raise ValueError(
+            f"solve: b of shape {b.shape} must have {a.shape[-1]} rows, as a of shape {a.shape} has"
+        )
+    is_vector = b.ndim == 1
+    b = expand_dims(b, -1) if is_vector else b
+    dtype = result_type(a, b)
+    batch = broadcast_shapes((a.shape[:-2], b.shape[:-2]), "solve")
+    a, b = (expand(convert(x, dtype), (*batch, *x.shape[-2:])) for x in (a, b))
+    x = _solve(a, b)
+    return squeeze(x, -1) if is_vector else x
+
+
+def inv(a: Any) -> Array:
+    """The inverses of square matrices ``(..., n, n)``; of singular ones, infinities or NaN.
+
+    Examples
+    --------
+    >>> inv(np.array([[2.0, 0.0], [0.0, 4.0]]))
+    array([[0.5 , 0.  ],
+           [0.  , 0.25]])
+    """
+    a = as_matrices("inv", a, square=True)
+    return solve(a, eye(a.shape[-1], dtype=a.dtype))
+
+
+def slogdet(a: Any) -> SlogdetResult:
+    """The signs of determinants and the logarithms of their absolute values.
+
+    Parameters
+    ----------
+    a : array_like
+        ``(..., n, n)``.
+
+    Returns
+    -------
+    SlogdetResult
+        A named tuple ``(sign, logabsdet)``; 0 and -inf for singular matrices.
+
+    Examples
+    --------
+    >>> sign, logabsdet = slogdet(np.array([[0.0, 2.0], [2.0, 0.0]]))
+    >>> sign, logabsdet
+    (np.float64(-1.0), np.float64(1.3862943611198906))
+    """
+    a = as_matrices("slogdet", a, square=True)
+    parity, pivots = _parity_and_pivots(a)
+    sign = ufuncs.multiply(parity, prod(ufuncs.sign(pivots), -1))
+    return SlogdetResult(sign, sum_of(ufuncs.log(ufuncs.absolute(pivots)), -1))
+
+
+def det(a: Any) -> Array:
+    """The determinants of square matrices ``(..., n, n)``.
+
+    The derivative at a singular matrix is NaN or infinite, since it comes of the factors.
+
+    Examples
+    --------
+    >>> det(np.array([[0.0, 2.0], [2.0, 0.0]]))
+    np.float64(-4.0)
+    """
+    parity, pivots = _parity_and_pivots(as_matrices("det", a, square=True))
+    return ufuncs.multiply(parity, prod(pivots, -1))
+
+
+def _parity_and_pivots(a: Array) -> tuple[Array, Array]:
+    """The sign of the permutation of an LU factorisation, and the diagonal of U."""
+    factors, exchanges, _ = lu(a)
+    exchanged = ufuncs.not_equal(exchanges, np.arange(a.shape[-1], dtype=np.int32))
+    odd = ufuncs.remainder(sum_of(exchanged, -1), 2)
+    parity = convert(ufuncs.subtract(1, ufuncs.multiply(2, odd)), a.dtype)
+    return parity, diagonal(factors, 0, -2, -1)
+
+
+def matrix_power(a: Any, n: int) -> Array:
+    """The product of ``n`` square matrices ``a``, or of their inverses if ``n`` is negative.
+
+    Examples
+    --------
+    >>> matrix_power(np.array([[1, 1], [0, 1]]), 5)
+    array([[1, 5],
+           [0, 1]])
+    """
+    a, n = asarray(a), operator.index(n)
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
+        raise ValueError(f"matrix_power: needs square matrices, got shape {a.shape}")
+    if n < 0:
+        a, n = inv(a), -n
+    if n == 0:
+        return expand(eye(a.shape[-1], dtype=a.dtype), a.shape)
+    product = None
+    while n:
+        if n % 2:
+            product = a if product is None else matmul(product, a)
+        n //= 2
+        a = matmul(a, a) if n else a
+    assert product is not None
+    return product
