@@ -64,6 +64,12 @@ from fnad.primitives.cumulative import (
     cumprod,
     cumsum,
 )
+from fnad.primitives.custom.linear_solve import (
+    custom_linear_solve,
+)
+from fnad.primitives.custom.root import (
+    custom_root,
+)
 from fnad.primitives.dynamic_slices import (
     dynamic_index_in_dim,
     dynamic_slice,
@@ -211,6 +217,8 @@ __all__ = [
     "cummin",
     "cumprod",
     "cumsum",
+    "custom_linear_solve",
+    "custom_root",
     "digamma",
     "div",
     "dot",
