@@ -145,6 +145,17 @@ from fnad.numpy.nan_reductions import (
 from fnad.numpy.padding import (
     pad,
 )
+from fnad.numpy.polynomials import (
+    poly,
+    polyadd,
+    polyder,
+    polydiv,
+    polyint,
+    polymul,
+    polysub,
+    polyval,
+    vander,
+)
 from fnad.numpy.protocols import PROTOCOLS
 from fnad.numpy.quantiles import (
     median,
@@ -187,6 +198,15 @@ from fnad.numpy.selection import (
     select,
     sinc,
     where,
+)
+from fnad.numpy.signals import (
+    bartlett,
+    blackman,
+    convolve,
+    correlate,
+    hamming,
+    hanning,
+    kaiser,
 )
 from fnad.numpy.sorting import (
     argsort,
@@ -556,4 +576,20 @@ __all__ = [
     "result_type",
     "shape",
     "size",
+    "bartlett",
+    "blackman",
+    "convolve",
+    "correlate",
+    "hamming",
+    "hanning",
+    "kaiser",
+    "poly",
+    "polyadd",
+    "polyder",
+    "polydiv",
+    "polyint",
+    "polymul",
+    "polysub",
+    "polyval",
+    "vander",
 ]
