@@ -16,12 +16,11 @@ import numpy as np
 from fnad.core.errors import InternalError
 from fnad.core.types import BFLOAT16, is_half, kind_of
 from fnad.lowering.llvm import maths
-from fnad.lowering.llvm.folding import converted, folded, integer_of
+from fnad.lowering.llvm.conversions import convert
+from fnad.lowering.llvm.folding import folded, integer_of
 from fnad.lowering.llvm.writer import (
     BOOL,
-    FLOAT16,
     FLOAT32,
-    FLOAT64,
     DType,
     Value,
     constant_text,
@@ -98,7 +97,7 @@ class ScalarBuilder:
         text = f"insertelement {x.typed}, {lane.typed}, i64 {number}"
         return self.f.value(text, x.dtype, x.lanes)
 
-    def _cast(self, operation: str, x: Value, dtype: DType) -> Value:
+    def cast(self, operation: str, x: Value, dtype: DType) -> Value:
         kind = llvm_type(dtype, x.lanes)
         return self.f.value(f"{operation} {x.typed} to {kind}", dtype, x.lanes)
 
@@ -118,7 +117,7 @@ class ScalarBuilder:
         result = method(*wide)
         return self.convert(result, args[0].dtype) if result.dtype == FLOAT32 else result
 
-    def _binary(self, instruction: str, x: Value, y: Value) -> Value:
+    def binary(self, instruction: str, x: Value, y: Value) -> Value:
         x, y = self.spread(x, y)
         return self.f.value(f"{instruction} {x.typed}, {y.ref}", x.dtype, x.lanes)
 
@@ -134,17 +133,17 @@ class ScalarBuilder:
     ) -> Value:
         dtype = self._same(name, x, y)
         if is_half(dtype):
-            return self._widened(lambda a, b: self._binary(floating, a, b), x, y)
+            return self._widened(lambda a, b: self.binary(floating, a, b), x, y)
         kind = kind_of(dtype)
         if kind in "fb":
-            return self._binary(floating if kind == "f" else boolean, x, y)
+            return self.binary(floating if kind == "f" else boolean, x, y)
         return self._integer_arithmetic(integer, x, y)
 
     def _integer_arithmetic(self, operation: str, x: Value, y: Value) -> Value:
         known = folded(operation, x, y)
         if known is not None:
             return self.splat(known, max(x.lanes, y.lanes))
-        return self._binary(operation, x, y)
+        return self.binary(operation, x, y)
 
     # -- arithmetic -------------------------------------------------------------------------
 
@@ -166,11 +165,11 @@ class ScalarBuilder:
         if is_half(dtype):
             return self._widened(self.divide, x, y)
         if kind_of(dtype) == "f":
-            return self._binary("fdiv", x, y)
+            return self.binary("fdiv", x, y)
         if dtype.kind == "b":
-            return self._binary("and", x, y)
+            return self.binary("and", x, y)
         zero = self.constant(0, dtype)
-        quotient = self._binary("udiv" if dtype.kind == "u" else "sdiv", x, self._safe_divisor(y))
+        quotient = self.binary("udiv" if dtype.kind == "u" else "sdiv", x, self._safe_divisor(y))
         if integer_of(y) not in (None, 0, -1):
             return quotient
         if dtype.kind == "i":  # INT_MIN / -1 wraps instead of trapping
@@ -183,10 +182,10 @@ class ScalarBuilder:
         if is_half(dtype):
             return self._widened(self.remainder, x, y)
         if kind_of(dtype) == "f":
-            return self._binary("frem", x, y)
+            return self.binary("frem", x, y)
         if dtype.kind == "b":
             return self.constant(False, BOOL)
-        return self._binary("urem" if dtype.kind == "u" else "srem", x, self._safe_divisor(y))
+        return self.binary("urem" if dtype.kind == "u" else "srem", x, self._safe_divisor(y))
 
     def _safe_divisor(self, y: Value) -> Value:
         """``y``, or 1 where dividing by it would trap (0, and -1 for the sake of INT_MIN)."""
@@ -200,16 +199,16 @@ class ScalarBuilder:
 
     def negative(self, x: Value) -> Value:
         if x.dtype == BFLOAT16:
-            return self._binary("xor", x, Value("-32768", BFLOAT16))
+            return self.binary("xor", x, Value("-32768", BFLOAT16))
         if kind_of(x.dtype) == "f":
             return self.f.value(f"fneg {x.typed}", x.dtype, x.lanes)
         if x.dtype.kind == "b":
             return x
-        return self._binary("sub", self.constant(0, x.dtype), x)
+        return self.binary("sub", self.constant(0, x.dtype), x)
 
     def absolute(self, x: Value) -> Value:
         if x.dtype == BFLOAT16:
-            return self._binary("and", x, Value("32767", BFLOAT16))
+            return self.binary("and", x, Value("32767", BFLOAT16))
         if kind_of(x.dtype) == "f":
             return self._intrinsic("fabs", x)
         if x.dtype.kind == "i":
@@ -224,7 +223,7 @@ class ScalarBuilder:
         if x.dtype.kind == "u":
             return positive
         result = self.where(self.less(x, zero), self.constant(-1, x.dtype), positive)
-        return self.where(self._isnan(x), x, result) if kind_of(x.dtype) == "f" else result
+        return self.where(self.is_nan(x), x, result) if kind_of(x.dtype) == "f" else result
 
     def minimum(self, x: Value, y: Value) -> Value:
         return self._extremum("minimum", x, y, self.less, "and")
@@ -237,7 +236,7 @@ class ScalarBuilder:
     ) -> Value:
         dtype = self._same(name, x, y)
         if dtype.kind == "b":
-            return self._binary(boolean, x, y)
+            return self.binary(boolean, x, y)
         if dtype.kind in "iu":
             operation = f"{'s' if dtype.kind == 'i' else 'u'}{name[:3]}"
             known = folded(operation, x, y)
@@ -245,7 +244,7 @@ class ScalarBuilder:
                 return self.splat(known, max(x.lanes, y.lanes))
             return self._intrinsic(operation, x, y)
         chosen = self.where(compare(x, y), x, y)  # y if either is NaN
-        return self.where(self._isnan(x), x, chosen)
+        return self.where(self.is_nan(x), x, chosen)
 
     def accumulate(self, kind: str, total: Value, term: Value) -> Value:
         """Fold ``term`` into a reduction of `kind` ``add multiply max min and or``."""
@@ -258,7 +257,7 @@ class ScalarBuilder:
             return self.maximum(term, total) if kind == "max" else self.minimum(term, total)
         return self.bitwise_and(total, term) if kind == "and" else self.bitwise_or(total, term)
 
-    def _isnan(self, x: Value) -> Value:
+    def is_nan(self, x: Value) -> Value:
         if x.dtype == BFLOAT16:
             x = self.convert(x, FLOAT32)
         return self.f.value(f"fcmp uno {x.typed}, {x.ref}", BOOL, x.lanes)
@@ -327,19 +326,19 @@ class ScalarBuilder:
 
     def bitwise_and(self, x: Value, y: Value) -> Value:
         self._same("bitwise_and", x, y)
-        return self._binary("and", x, y)
+        return self.binary("and", x, y)
 
     def bitwise_or(self, x: Value, y: Value) -> Value:
         self._same("bitwise_or", x, y)
-        return self._binary("or", x, y)
+        return self.binary("or", x, y)
 
     def bitwise_xor(self, x: Value, y: Value) -> Value:
         self._same("bitwise_xor", x, y)
-        return self._binary("xor", x, y)
+        return self.binary("xor", x, y)
 
     def bitwise_not(self, x: Value) -> Value:
         ones = "true" if x.dtype.kind == "b" else "-1"
-        return self._binary("xor", x, Value(ones, x.dtype))
+        return self.binary("xor", x, Value(ones, x.dtype))
 
     def left_shift(self, x: Value, y: Value) -> Value:
         return self._shift("shl", x, y)
@@ -354,14 +353,14 @@ class ScalarBuilder:
         """Shift; by the width or more (or a negative amount) it gives 0, or the sign."""
         dtype = self._same(operation, x, y)
         if dtype.kind == "b":  # by 1 or more nothing is left
-            return self._binary("and", x, self.bitwise_not(y))
+            return self.binary("and", x, self.bitwise_not(y))
         width = dtype.itemsize * 8
         if (integer_of(y) or -1) in range(1, width):
-            return self._binary(operation, x, y)
+            return self.binary(operation, x, y)
         limit = self.splat(self.constant(width, dtype), y.lanes)
         inside = self.f.value(f"icmp ult {y.typed}, {limit.ref}", BOOL, y.lanes)
         amount = self.where(inside, y, self.constant(width - 1, dtype))
-        shifted = self._binary(operation, x, amount)
+        shifted = self.binary(operation, x, amount)
         if operation == "ashr":
             return shifted
         return self.where(inside, shifted, self.constant(0, dtype))
@@ -384,124 +383,12 @@ class ScalarBuilder:
             return Value(x.ref, dtype, x.lanes)
         if x.dtype.kind == "b" or dtype.kind == "b":
             return self.convert(x, dtype)
-        return self._cast("bitcast", x, dtype)
+        return self.cast("bitcast", x, dtype)
 
     def convert(self, x: Value, dtype: Any) -> Value:
         """``x.astype(dtype)``: truncating from float to integer, wrapping between integers."""
         dtype = np.dtype(dtype)
-        source = x.dtype
-        if source == dtype:
-            return x
-        if dtype.kind == "b":
-            return self.not_equal(x, self.constant(0, source))
-        if kind_of(source) == "f":
-            return (
-                self._float_to_float(x, dtype) if kind_of(dtype) == "f" else self._to_int(x, dtype)
-            )
-        if kind_of(dtype) == "f":
-            if is_half(dtype):
-                return self.convert(self.convert(x, FLOAT32), dtype)
-            operation = "sitofp" if source.kind == "i" else "uitofp"
-            return self._cast(operation, x, dtype)
-        return self._resize(x, dtype)
-
-    def _resize(self, x: Value, dtype: DType) -> Value:
-        if llvm_type(dtype) == llvm_type(x.dtype):
-            return Value(x.ref, dtype, x.lanes)
-        known = converted(integer_of(x), dtype)
-        if known is not None:
-            return self.splat(known, x.lanes)
-        if x.dtype.kind != "b" and dtype.itemsize < x.dtype.itemsize:
-            operation = "trunc"
-        else:
-            operation = "sext" if x.dtype.kind == "i" else "zext"
-        return self._cast(operation, x, dtype)
-
-    def _float_to_float(self, x: Value, dtype: DType) -> Value:
-        if x.dtype == BFLOAT16:
-            return self.convert(self._from_bfloat16(x), dtype)
-        if dtype.itemsize > x.dtype.itemsize:
-            return self._cast("fpext", x, dtype)
-        if dtype == BFLOAT16:
-            return self._to_bfloat16(self.convert(x, FLOAT32))
-        if x.dtype == FLOAT64 and dtype == FLOAT16:
-            x = self._round_to_odd(x)
-        return self._cast("fptrunc", x, dtype)
-
-    def _from_bfloat16(self, x: Value) -> Value:
-        """Its bits are the upper ones of a float32."""
-        bits = self.convert(self.bitcast(x, _UINT16), _UINT32)
-        return self.bitcast(self._binary("shl", bits, self.constant(16, _UINT32)), FLOAT32)
-
-    def _to_bfloat16(self, x: Value) -> Value:
-        """Of a float32: rounded to nearest, ties to even, by a carry out of the lower bits."""
-        bits, sixteen = self.bitcast(x, _UINT32), self.constant(16, _UINT32)
-        upper = self._binary("lshr", bits, sixteen)
-        odd = self.bitwise_and(upper, self.constant(1, _UINT32))
-        carry = self.add(bits, self.add(odd, self.constant(0x7FFF, _UINT32)))
-        rounded = self._binary("lshr", carry, sixteen)
-        quiet = self.bitwise_or(upper, self.constant(0x40, _UINT32))
-        chosen = self.where(self._isnan(x), quiet, rounded)
-        return self.bitcast(self.convert(chosen, _UINT16), BFLOAT16)
-
-    def _round_to_odd(self, x: Value) -> Value:
-        """float64 to float32, inexact results with an odd last bit.
-
-        Rounding that to float16 gives what rounding once would (Boldo and Melquiond, 2008);
-        a float64 has no instruction to float16 on most machines.
-        """
-        near = self._cast("fptrunc", x, FLOAT32)
-        back = self.convert(near, FLOAT64)
-        inexact = self.f.value(f"fcmp one {back.typed}, {x.ref}", BOOL, x.lanes)
-        bits = self.bitcast(near, _INT32)
-        one = self.constant(1, _INT32)
-        even = self.equal(self.bitwise_and(bits, one), self.constant(0, _INT32))
-        too_large = self.greater(self.absolute(back), self.absolute(x))
-        step = self.where(too_large, self.constant(-1, _INT32), one)
-        move = self.bitwise_and(inexact, even)
-        bits = self.where(move, self.add(bits, step), bits)
-        return self.bitcast(bits, FLOAT32)
-
-    def _to_int(self, x: Value, dtype: DType) -> Value:
-        """float to integer: fractions are cut off, what does not fit saturates, NaN gives 0."""
-        if is_half(x.dtype):
-            return self._to_int(self.convert(x, FLOAT32), dtype)
-        least, most = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
-        number = self._fitting_to_int(x, dtype)
-        too_large = self.greater_equal(x, self.constant(float(most + 1), x.dtype))
-        number = self.where(too_large, self.constant(most, dtype), number)
-        too_small = self.less_equal(x, self.constant(float(least), x.dtype))
-        number = self.where(too_small, self.constant(least, dtype), number)
-        return self.where(self.equal(x, x), number, self.constant(0, dtype))
-
-    def _fitting_to_int(self, x: Value, dtype: DType) -> Value:
-        if dtype.kind == "u" and dtype.itemsize == 8:
-            limit = self.constant(2.0**63, x.dtype)
-            low = self.bitcast(self._truncate(x, _INT64), dtype)
-            high = self._truncate(self.subtract(x, limit), _INT64)
-            top = self.constant(-(2**63), _INT64)
-            high = self.bitcast(self.bitwise_xor(high, top), dtype)
-            return self.where(self.greater_equal(x, limit), high, low)
-        small = dtype.itemsize < 4 or dtype == _INT32
-        return self._resize(self._truncate(x, _INT32 if small else _INT64), dtype)
-
-    def _truncate(self, x: Value, dtype: DType) -> Value:
-        """float to a signed integer; NaN and what does not fit give the smallest integer.
-
-        The conversion of IR has no defined value there, hence the select.
-        """
-        bits = dtype.itemsize * 8 - 1
-        fits = self.bitwise_and(
-            self.greater_equal(x, self.constant(-(2.0**bits), x.dtype)),
-            self.less(x, self.constant(2.0**bits, x.dtype)),
-        )
-        if x.dtype == FLOAT64 and dtype == _INT32:  # -2**31 - 0.5 still truncates to -2**31
-            fits = self.bitwise_and(
-                self.greater(x, self.constant(-(2.0**bits) - 1, x.dtype)),
-                self.less(x, self.constant(2.0**bits, x.dtype)),
-            )
-        number = self._cast("fptosi", x, dtype)
-        return self.where(fits, number, self.constant(-(2**bits), dtype))
+        return x if x.dtype == dtype else convert(self, x, dtype)
 
     # -- elementary functions ---------------------------------------------------------------
 
