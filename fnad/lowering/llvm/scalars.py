@@ -31,9 +31,6 @@ from fnad.lowering.llvm.writer import (
 if TYPE_CHECKING:
     from fnad.lowering.llvm.writer import Function
 
-_INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)
-_UINT16, _UINT32 = np.dtype(np.uint16), np.dtype(np.uint32)
-
 
 class ScalarBuilder:
     """Operations on `Value`s lane by lane, appended to a function."""
