@@ -7,6 +7,8 @@ import fnad
 from fnad.lax import linalg
 from tests.samples.linalg import positive_definite
 
+pytestmark = pytest.mark.filterwarnings("ignore::fnad.errors.RecompilationWarning")
+
 DTYPES = [np.float32, np.float64]
 
 
@@ -32,6 +34,41 @@ def test_zeros_on_the_diagonal_divide(lower):
     for function in (solve, fnad.jit(solve)):
         x = function(a, b)
         assert not np.isfinite(x[1]) and x.shape == (2,)
+
+
+@pytest.mark.parametrize("function", [linalg.qr, linalg.svd])
+def test_completed_columns_have_no_derivative(function):
+    def first(a):
+        return function(a, full_matrices=True)[0]
+
+    with pytest.raises(ValueError, match="Use full_matrices=False"):
+        fnad.vjp(first, np.ones((3, 2)))
+
+
+@pytest.mark.parametrize("function", [linalg.eigh, linalg.svd])
+def test_what_lapack_gives_up_is_nan_and_its_neighbours_are_not(function):
+    a = np.stack([np.eye(3), np.full((3, 3), np.nan), np.eye(3)])
+    for wrapped in (function, fnad.jit(function)):
+        for out in wrapped(a):
+            assert np.isnan(out[1]).all() and np.isfinite(out[::2]).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(150, 150), (200, 120), (120, 200)])
+def test_large_matrices_are_what_their_factors_make(shape, dtype):
+    a = np.random.default_rng(0).standard_normal((2, *shape)).astype(dtype)
+    close = {"rtol": 0, "atol": 2000 * np.finfo(dtype).eps}
+
+    def factors(a):
+        return linalg.qr(a, full_matrices=False), linalg.svd(a, full_matrices=False), linalg.lu(a)
+
+    (q, r), (u, s, vt), (packed, _, permutation) = fnad.jit(factors)(a)
+    np.testing.assert_allclose(q @ r, a, **close)
+    np.testing.assert_allclose(u * s[:, None] @ vt, a, **close)
+    k = min(shape)
+    lower = np.tril(packed[..., :k], -1) + np.eye(shape[0], k, dtype=dtype)
+    rows = np.take_along_axis(a, permutation[..., None], -2)
+    np.testing.assert_allclose(lower @ np.triu(packed[..., :k, :]), rows, **close)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

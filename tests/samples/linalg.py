@@ -65,6 +65,52 @@ def lu_reference(a):
     return list(np.vectorize(one, signature="(m,n)->(m,n),(k),(m)")(a))
 
 
+def separated(*shape):
+    """Symmetric matrices whose eigenvalues are far apart."""
+    return (normal(*shape) + np.swapaxes(normal(*shape), -1, -2)) / 4 + np.diag(range(shape[-1]))
+
+
+def eigh_reference(a):
+    w, v = np.linalg.eigh(a, "U")  # the triangle that row-major lower ones are to LAPACK: signs
+    return [v, w]
+
+
+def qr_sample(shape, full_matrices):
+    completed = full_matrices and shape[-2] > shape[-1]
+    params = {"full_matrices": full_matrices}
+    mode = "complete" if full_matrices else "reduced"
+    return Sample(
+        (normal(*shape),),
+        params,
+        reference=lambda a: list(np.linalg.qr(a, mode)),
+        dtypes=EXACT,
+        order=0 if completed else 2,
+        vary=scale,
+        **SUM,
+    )
+
+
+def svd_sample(shape, full_matrices, compute_uv):
+    completed = compute_uv and full_matrices and shape[-2] != shape[-1]
+
+    def reference(a):
+        a = np.swapaxes(a, -1, -2)  # as LAPACK sees it, which decides about signs
+        if not compute_uv:
+            return [np.linalg.svd(a, compute_uv=False)]
+        v, s, ut = np.linalg.svd(a, full_matrices)
+        return [np.swapaxes(ut, -1, -2), s, np.swapaxes(v, -1, -2)]
+
+    return Sample(
+        (normal(*shape),),
+        {"full_matrices": full_matrices, "compute_uv": compute_uv},
+        reference=reference,
+        dtypes=EXACT,
+        order=0 if completed else 2,
+        vary=scale,
+        **SUM,
+    )
+
+
 SAMPLES = {
     "cholesky": [
         Sample(
@@ -88,4 +134,19 @@ SAMPLES = {
         for shape in [(4, 4), (2, 3, 3), (5, 3), (3, 5), (1, 1)]
     ]
     + [Sample((np.zeros(shape),), dtypes=EXACT) for shape in [(2, 0, 0), (3, 0), (0, 3)]],
+    "eigh": [
+        Sample((separated(*shape),), reference=eigh_reference, dtypes=EXACT, vary=scale, **SUM)
+        for shape in [(4, 4), (2, 3, 3), (1, 1)]
+    ]
+    + [Sample((np.zeros((2, 0, 0)),), dtypes=EXACT)],
+    "qr": [
+        qr_sample(shape, full)
+        for full in (False, True)
+        for shape in [(4, 4), (2, 3, 3), (5, 3), (3, 5), (1, 1), (2, 0, 3), (3, 0)]
+    ],
+    "svd": [
+        svd_sample(shape, full, uv)
+        for full, uv in [(False, True), (True, True), (True, False)]
+        for shape in [(4, 4), (2, 3, 3), (5, 3), (3, 5), (1, 1), (2, 0, 3), (3, 0)]
+    ],
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.contraction import batch_matmul
 from fnad.primitives.logic import ge, le, select
+from fnad.primitives.reductions import reduce_sum
 from fnad.primitives.shape import (
     broadcast_in_dim,
     broadcasted_iota,
@@ -61,6 +62,17 @@ def zeros(p: Any, shape: Sequence[int], dtype: Any) -> Any:
     return p.compute(shape, dtype, lambda index: p.b.constant(0, np.dtype(dtype)))
 
 
+def identity(p: Any, shape: Sequence[int], dtype: Any) -> Any:
+    """A tensor of identity matrices, perhaps with rows or columns left out."""
+    b = p.b
+
+    def element(index: Any) -> Any:
+        one, zero = b.constant(1, dtype), b.constant(0, dtype)
+        return b.where(b.equal(index[-2], index[-1]), one, zero)
+
+    return p.compute(shape, dtype, element)
+
+
 def swapped(p: Any, x: Any) -> Any:
     """The transposes of a tensor's matrices: row-major for what LAPACK leaves column-major."""
     *batch, m, n = x.shape
@@ -81,6 +93,15 @@ def nan_where_failed(p: Any, x: Any, info: Any, axes: int = 2) -> Any:
 
 
 # -- for the rules of differentiation ----------------------------------------------------------
+
+
+def refuse_completed(name: str, shape: tuple[int, int]) -> NoReturn:
+    """Say that orthonormal columns beyond those that a matrix determines have no derivative."""
+    raise ValueError(
+        f"{name}: with full_matrices=True, the result for a matrix of shape {shape} is completed by"
+        " orthonormal columns that the matrix does not determine, so that it has no derivative."
+        " Use full_matrices=False."
+    )
 
 
 def matrix_transpose(x: Any) -> Any:
@@ -133,3 +154,17 @@ def scale_rows(x: Any, factors: Any) -> Any:
 def _spread(x: Any, like: Any) -> Any:
     shape = aval_of(like).shape
     return broadcast_in_dim(x, shape, tuple(range(len(shape))))
+
+
+def diagonal_of(x: Any) -> Any:
+    """The diagonals of square matrices."""
+    return reduce_sum(upper_part(lower_part(x)), (aval_of(x).ndim - 1,))
+
+
+def gaps(w: Any) -> Any:
+    """``1 / (w[..., j] - w[..., i])`` at row i and column j, zero on the diagonal."""
+    *batch, n = aval_of(w).shape
+    ones = full_like(w, 1, shape=(*batch, n, n))
+    difference = scale_columns(ones, w) - scale_rows(ones, w)
+    unit = identity_like(ones)
+    return 1.0 / (difference + unit) - unit
