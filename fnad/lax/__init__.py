@@ -24,6 +24,17 @@ from fnad.primitives.arithmetic import (
     square,
     sub,
 )
+from fnad.primitives.arrangement import (
+    broadcast_like,
+    broadcast_shapes,
+    broadcast_to_rank,
+    empty,
+    index_take,
+    select_n,
+    stack,
+    tile,
+    unstack,
+)
 from fnad.primitives.associative import (
     associative_scan,
     reduce,
@@ -171,6 +182,10 @@ from fnad.primitives.transcendental import (
     tan,
     tanh,
 )
+from fnad.primitives.transposed_convolution import (
+    conv_general_dilated_patches,
+    conv_transpose,
+)
 from fnad.primitives.windows import (
     reduce_window,
 )
@@ -197,6 +212,9 @@ __all__ = [
     "bitwise_xor",
     "broadcast",
     "broadcast_in_dim",
+    "broadcast_like",
+    "broadcast_shapes",
+    "broadcast_to_rank",
     "broadcasted_iota",
     "cbrt",
     "ceil",
@@ -208,6 +226,8 @@ __all__ = [
     "conv",
     "conv_dimension_numbers",
     "conv_general_dilated",
+    "conv_general_dilated_patches",
+    "conv_transpose",
     "conv_with_general_padding",
     "convert_element_type",
     "cos",
@@ -229,6 +249,7 @@ __all__ = [
     "dynamic_update_index_in_dim",
     "dynamic_update_slice",
     "dynamic_update_slice_in_dim",
+    "empty",
     "eq",
     "erf",
     "erf_inv",
@@ -245,6 +266,7 @@ __all__ = [
     "ge",
     "gt",
     "index_in_dim",
+    "index_take",
     "integer_pow",
     "iota",
     "is_finite",
@@ -291,6 +313,7 @@ __all__ = [
     "scan",
     "scatter",
     "select",
+    "select_n",
     "shift_left",
     "shift_right_arithmetic",
     "shift_right_logical",
@@ -305,13 +328,16 @@ __all__ = [
     "sqrt",
     "square",
     "squeeze",
+    "stack",
     "stop_gradient",
     "sub",
     "switch",
     "tan",
     "tanh",
+    "tile",
     "top_k",
     "transpose",
     "trunc",
+    "unstack",
     "while_loop",
 ]
