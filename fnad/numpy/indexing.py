@@ -472,26 +472,3 @@ def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = 
 def unravel_first(x: Array) -> list[Array]:
     """The slices of an array along its first axis; what iterating over it gives."""
     return [reshape(slicing.slice_in_dim(x, i, i + 1), x.shape[1:]) for i in range(x.shape[0])]
-
-
-def nonzero(a: Any) -> Any:
-    """Refuse: where elements are nonzero has a shape that depends on values.
-
-    Raises
-    ------
-    TypeError
-        For a traced array; on NumPy arrays it is `numpy.nonzero`.
-
-    Examples
-    --------
-    >>> nonzero(np.array([0, 3, 0, 4]))
-    (array([1, 3]),)
-    """
-    x = as_operand(a)
-    if isinstance(x, Tracer):
-        raise TypeError(
-            "fnp.nonzero (and fnp.where with one argument) of a traced array: the shape of the"
-            " result would depend on values. Choose with fnp.where(condition, x, y), or count"
-            " with fnp.count_nonzero"
-        )
-    return np.nonzero(x)

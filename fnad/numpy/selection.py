@@ -16,7 +16,6 @@ from fnad.core.types import kind_of
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray, full
 from fnad.numpy.elementwise_parts import select as choose
-from fnad.numpy.indexing import nonzero
 from fnad.numpy.operands import (
     Array,
     as_operand,
@@ -30,18 +29,30 @@ from fnad.numpy.operands import (
     to_inexact,
 )
 from fnad.numpy.reductions import all as all_of
+from fnad.numpy.sized import nonzero
 from fnad.primitives.slicing import slice_in_dim
 
 
-def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
+def where(
+    condition: Any,
+    x: Any = None,
+    y: Any = None,
+    /,
+    *,
+    size: int | None = None,
+    fill_value: Any = None,
+) -> Any:
     """``x`` where the condition holds, else ``y``, with broadcasting and promotion.
+
+    With the condition alone it is `nonzero`, which takes ``size`` and ``fill_value``.
 
     What is not chosen has no influence on derivatives, unless computing it gave NaN.
 
     Raises
     ------
     TypeError
-        With the condition alone, if it is traced: the shape of the result would be unknown.
+        With the condition alone and no ``size``, if it is traced: the shape of the result would
+        be unknown.
 
     Examples
     --------
@@ -49,7 +60,9 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
     array([1., 2.])
     """
     if x is None and y is None:
-        return nonzero(condition)
+        return nonzero(condition, size=size, fill_value=fill_value)
+    if size is not None or fill_value is not None:
+        raise ValueError("where: size and fill_value are for where(condition), without x and y")
     if x is None or y is None:
         raise ValueError("either both or neither of x and y should be given")
     condition, x, y = as_operand(condition), as_operand(x), as_operand(y)

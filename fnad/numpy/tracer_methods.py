@@ -15,6 +15,7 @@ from fnad.numpy import (
     manipulation,
     reductions,
     selection,
+    sized,
     sorting,
     statistics,
 )
@@ -171,7 +172,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "max": reductions.max,
     "mean": statistics.mean,
     "min": reductions.min,
-    "nonzero": indexing.nonzero,
+    "nonzero": sized.nonzero,
     "prod": reductions.prod,
     "ptp": reductions.ptp,
     "ravel": manipulation.ravel,
