@@ -73,6 +73,22 @@ from fnad.numpy.creation import (
     zeros,
     zeros_like,
 )
+from fnad.numpy.differences import (
+    diff,
+    ediff1d,
+    gradient,
+    interp,
+    trapezoid,
+    unwrap,
+)
+from fnad.numpy.histograms import (
+    bincount,
+    digitize,
+    histogram,
+    histogram2d,
+    histogram_bin_edges,
+    histogramdd,
+)
 from fnad.numpy.indexing import (
     at,
     diag,
@@ -187,7 +203,6 @@ from fnad.numpy.selection import (
     clip,
     conj,
     conjugate,
-    diff,
     fix,
     imag,
     isclose,
@@ -371,4 +386,6 @@ __all__ = [
     "argwhere", "compress", "extract", "flatnonzero", "intersect1d", "isin", "setdiff1d",
     "setxor1d", "union1d", "unique", "unique_all", "unique_counts", "unique_inverse",
     "unique_values",
+    "bincount", "digitize", "ediff1d", "gradient", "histogram", "histogram2d",
+    "histogram_bin_edges", "histogramdd", "interp", "trapezoid", "unwrap",
 ]  # fmt: skip

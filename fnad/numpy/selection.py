@@ -14,7 +14,7 @@ from fnad.core.dtypes import result_type
 from fnad.core.tracer import Tracer
 from fnad.core.types import kind_of
 from fnad.numpy import ufuncs
-from fnad.numpy.creation import asarray, full
+from fnad.numpy.creation import full
 from fnad.numpy.elementwise_parts import select as choose
 from fnad.numpy.operands import (
     Array,
@@ -30,7 +30,6 @@ from fnad.numpy.operands import (
 )
 from fnad.numpy.reductions import all as all_of
 from fnad.numpy.sized import nonzero
-from fnad.primitives.slicing import slice_in_dim
 
 
 def where(
@@ -244,24 +243,6 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
     if equal_nan:
         same = ufuncs.logical_or(same, ufuncs.logical_and(ufuncs.isnan(x), ufuncs.isnan(y)))
     return all_of(same)
-
-
-def diff(a: Any, n: int = 1, axis: int = -1) -> Array:
-    """Differences of neighbours along an axis, ``n`` times.
-
-    Examples
-    --------
-    >>> diff(np.array([1, 4, 9]))
-    array([3, 5])
-    """
-    x = asarray(a)
-    if x.ndim == 0:
-        raise ValueError("diff requires input that is at least one dimensional")
-    for _ in range(n):
-        upper, lower = slice_in_dim(x, 1, None, 1, axis), slice_in_dim(x, 0, -1, 1, axis)
-        subtract = ufuncs.not_equal if x.dtype.kind == "b" else ufuncs.subtract
-        x = subtract(upper, lower)
-    return x
 
 
 def real(val: Any) -> Array:

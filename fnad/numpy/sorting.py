@@ -9,12 +9,13 @@ import numpy as np
 from fnad.core.dtypes import canonical_dtype, result_type
 from fnad.core.types import kind_of
 from fnad.numpy import ufuncs
-from fnad.numpy.creation import asarray
+from fnad.numpy.creation import asarray, full
+from fnad.numpy.elementwise_parts import select
+from fnad.numpy.indexing import take
 from fnad.numpy.manipulation import ravel
 from fnad.numpy.operands import Array, convert
-from fnad.numpy.reductions import sum
 from fnad.primitives import sorting as lax
-from fnad.primitives.shape import broadcast_in_dim, broadcasted_iota, canonicalize_axis, rev
+from fnad.primitives.shape import broadcasted_iota, canonicalize_axis, rev
 
 
 def sort(
@@ -71,10 +72,21 @@ def argsort(
     return rev(index, (axis,)) if descending else index
 
 
-def searchsorted(a: Any, v: Any, side: str = "left") -> Array:
-    """Where to insert ``v`` into sorted ``a`` so that it stays sorted.
+def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Array:
+    """Where to insert ``v`` into sorted ``a`` so that it stays sorted; NaN comes last.
 
-    Compares every element of ``v`` with every one of ``a``.
+    A binary search for all elements of ``v`` at once, in steps of falling powers of two.
+
+    Parameters
+    ----------
+    a : array_like
+        Of shape (n,), sorted in ascending order, or by ``sorter``.
+    v : array_like
+        Any shape.
+    side : "left" or "right"
+        Before or behind the elements that are equal.
+    sorter : array_like of int, optional
+        Of shape (n,): ``a[sorter]`` is sorted.
 
     Examples
     --------
@@ -85,15 +97,30 @@ def searchsorted(a: Any, v: Any, side: str = "left") -> Array:
         raise ValueError(f"side must be 'left' or 'right', got {side!r}")
     x, values = asarray(a), asarray(v)
     if x.ndim != 1:
-        raise ValueError("object too deep for desired array")
+        raise ValueError(f"searchsorted: a must have one axis, got shape {x.shape}")
+    if sorter is not None:
+        x = take(x, asarray(sorter), 0, mode="clip")
     dtype = result_type(x, values)
     x, values = convert(x, dtype), convert(values, dtype)
-    wide = (*values.shape, x.shape[0])
-    values = broadcast_in_dim(values, wide, tuple(range(values.ndim)))
-    before = ufuncs.less(x, values) if side == "left" else ufuncs.less_equal(x, values)
-    if kind_of(dtype) == "f":
-        # NaN sorts after every number.
-        number, missing = ufuncs.logical_not(ufuncs.isnan(x)), ufuncs.isnan(values)
-        after_nan = ufuncs.logical_or(number, side == "right")
-        before = ufuncs.logical_or(before, ufuncs.logical_and(after_nan, missing))
-    return sum(before, -1, np.int64)
+    count = x.shape[0]
+    found = full(values.shape, 0, np.int64)
+    step = 1 << count.bit_length() >> 1
+    while step:
+        # Invariant: found elements lie before the value, and fewer than 2 * step more can.
+        last = ufuncs.add(found, step)
+        inside = ufuncs.less_equal(last, count)
+        probe = take(x, ufuncs.minimum(last, count) - 1, 0, mode="clip")
+        further = ufuncs.logical_and(inside, _lies_before(probe, values, side))
+        found = ufuncs.add(found, select(further, np.int64(step), np.int64(0)))
+        step >>= 1
+    return found
+
+
+def _lies_before(x: Array, value: Array, side: str) -> Array:
+    before = ufuncs.less(x, value) if side == "left" else ufuncs.less_equal(x, value)
+    if kind_of(x.dtype) not in "fc":
+        return before
+    missing = ufuncs.isnan(value)
+    if side == "left":
+        missing = ufuncs.logical_and(missing, ufuncs.logical_not(ufuncs.isnan(x)))
+    return ufuncs.logical_or(before, missing)
