@@ -1,0 +1,9 @@
+"""SciPy's special functions and distributions, with the names of `jax.scipy`.
+
+Functions of `fnad.numpy` and the primitives put together: they trace, differentiate, batch and
+compile. Operands promote as in NumPy; integers become float64.
+"""
+
+from fnad.scipy import special
+
+__all__ = ["special"]

@@ -1,0 +1,119 @@
+"""What functions of `fnad.scipy` do to their arguments, and how they get their derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+import fnad.numpy as fnp
+from fnad.core.dtypes import promote
+from fnad.core.primitive import Zero
+from fnad.core.types import is_half, kind_of
+from fnad.numpy.operands import (
+    Array,
+    as_operand,
+    broadcast_shapes,
+    convert,
+    dtype_of,
+    expand,
+    promotion_key,
+    shape_of,
+)
+from fnad.primitives.custom import custom_jvp
+from fnad.transforms.autodiff import jvp
+
+_FLOAT32 = np.dtype(np.float32)
+_FLOAT64 = np.dtype(np.float64)
+Partial = Callable[..., Any] | None
+
+
+def floating(name: str, *operands: Any) -> list[Array]:
+    """Operands in one floating dtype: the one that they promote to, float64 for integers.
+
+    Raises
+    ------
+    TypeError
+        If one is complex.
+    """
+    xs = [as_operand(x) for x in operands]
+    dtype = promote(tuple([promotion_key(x) for x in xs]))
+    if kind_of(dtype) == "c":
+        raise TypeError(
+            f"{name} is a function of real numbers, but got an operand of dtype {dtype}: take its"
+            " real part or its absolute value first"
+        )
+    return [convert(x, dtype if kind_of(dtype) == "f" else _FLOAT64) for x in xs]
+
+
+def special_function(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a function operands of one floating dtype and one shape; 16 bits are rounded once."""
+    name = function.__name__
+
+    @wraps(function)
+    def promoted(*operands: Any) -> Any:
+        if not operands:
+            return function()
+        xs = floating(name, *operands)
+        shape = broadcast_shapes([shape_of(x) for x in xs], name)
+        dtype = dtype_of(xs[0])
+        xs = [expand(convert(x, _FLOAT32) if is_half(dtype) else x, shape) for x in xs]
+        out = function(*xs)
+        return convert(out, dtype) if is_half(dtype) else out
+
+    return promoted
+
+
+def with_partials(*partials: Partial) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give an elementwise function its partial derivatives, one an argument.
+
+    ``partial(*xs)`` is a formula. None means that the function itself is differentiated, forwards,
+    through its loops whatever they are, so that reverse mode need not run them backwards.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        differentiable = custom_jvp(function)
+
+        def rule(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+            terms = []
+            for i, (tangent, partial) in enumerate(zip(tangents, partials, strict=True)):
+                if not isinstance(tangent, Zero):
+                    slope = partial or _through_the_function(function, i, len(partials))
+                    terms.append(slope(*primals) * tangent)
+            return differentiable(*primals), sum(terms[1:], start=terms[0])
+
+        differentiable.defjvp(rule, symbolic_zeros=True)
+        return differentiable
+
+    return decorate
+
+
+def _through_the_function(
+    function: Callable[..., Any], index: int, count: int
+) -> Callable[..., Any]:
+    def slope(*xs: Any) -> Any:
+        def of_one(x: Any) -> Any:
+            return function(*xs[:index], x, *xs[index + 1 :])
+
+        return jvp(of_one, (xs[index],), (fnp.ones_like(xs[index]),))[1]
+
+    return with_partials(*[None] * count)(slope)
+
+
+def polynomial(x: Any, coefficients: Sequence[float]) -> Any:
+    """Horner's rule, lowest power first."""
+    value: Any = coefficients[-1]
+    for coefficient in coefficients[-2::-1]:
+        value = value * x + coefficient
+    return value
+
+
+def chebyshev(t: Any, coefficients: Sequence[float]) -> Any:
+    """A sum of Chebyshev polynomials on [-1, 1], the first one halved (Clenshaw 1955)."""
+    last: Any = 0.0
+    value: Any = 0.0
+    for coefficient in coefficients[:0:-1]:
+        value, last = 2 * t * value - last + coefficient, value
+    return t * value - last + coefficients[0] / 2

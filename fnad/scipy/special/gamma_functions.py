@@ -1,0 +1,383 @@
+"""The gamma function and its kin: factorials, beta functions, polygamma and zeta functions."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+import fnad.numpy as fnp
+from fnad.primitives import special as primitives
+from fnad.scipy.operands import floating, polynomial, special_function, with_partials
+
+# (gamma(2 + t) - 1) / t for |t| <= 1/2 to 17 digits, lowest power first: a Chebyshev fit.
+_GAMMA = (
+    0.42278433509846713,
+    0.4118403304264397,
+    0.08157691924708628,
+    0.0742490107535139,
+    -0.0002669820687465048,
+    0.011154045718131736,
+    -0.002852645821062589,
+    0.0021039333406510114,
+    -0.0009195738417827377,
+    0.0004903884523009933,
+    -0.00024094138093676038,
+    0.00012167377908799694,
+    -6.079352487679263e-05,
+    3.0453873825869107e-05,
+    -1.5230257414126883e-05,
+    7.619440417064507e-06,
+    -3.83415775529414e-06,
+    1.9175155193864375e-06,
+    -8.897039850770277e-07,
+    4.4489925563318547e-07,
+    -3.390056123785759e-07,
+    1.6950899772494006e-07,
+)
+# B_2k / (2k (2k - 1)), of Stirling's series (DLMF 5.11.1).
+_STIRLING = (
+    0.08333333333333333,
+    -0.002777777777777778,
+    0.0007936507936507937,
+    -0.0005952380952380953,
+    0.0008417508417508417,
+    -0.0019175269175269176,
+    0.00641025641025641,
+    -0.029550653594771242,
+)
+# B_2k / (2k)!, of the Euler-Maclaurin formula.
+_BERNOULLI = (
+    0.08333333333333333,
+    -0.001388888888888889,
+    3.306878306878307e-05,
+    -8.267195767195768e-07,
+    2.08767569878681e-08,
+    -5.284190138687493e-10,
+    1.3382536530684679e-11,
+    -3.3896802963225827e-13,
+    8.586062056277845e-15,
+    -2.174868698558062e-16,
+    5.5090028283602295e-18,
+    -1.3954464685812522e-19,
+)
+
+
+@special_function
+def gammaln(x: Any) -> Any:
+    """The logarithm of ``|gamma(x)|``, elementwise.
+
+    Examples
+    --------
+    >>> gammaln(np.array([1.0, 4.0]))
+    array([0.        , 1.79175947])
+    """
+    return primitives.lgamma(x)
+
+
+@special_function
+def digamma(x: Any) -> Any:
+    """The derivative of `gammaln`, elementwise.
+
+    Examples
+    --------
+    >>> digamma(np.array([1.0, 2.0]))
+    array([-0.57721566,  0.42278434])
+    """
+    return primitives.digamma(x)
+
+
+def polygamma(n: int, x: Any) -> Any:
+    """The derivative of `digamma` of the fixed order ``n``, elementwise in ``x``.
+
+    Examples
+    --------
+    >>> polygamma(1, np.array([1.0, 2.0]))
+    array([1.64493407, 0.64493407])
+    """
+    try:
+        order = n.__index__()
+    except (AttributeError, TypeError):
+        order = -1
+    if order < 0:
+        raise ValueError(f"polygamma: the order must be a nonnegative Python int, got {n!r}")
+
+    def polygamma_of_order(x: Any) -> Any:
+        return primitives.polygamma(order, x)
+
+    return special_function(polygamma_of_order)(x)
+
+
+@special_function
+def gammasgn(x: Any) -> Any:
+    """The sign of ``gamma(x)``, elementwise: NaN at the negative integers.
+
+    Examples
+    --------
+    >>> gammasgn(np.array([-1.5, -0.5, 2.0]))
+    array([ 1., -1.,  1.])
+    """
+    floor = fnp.floor(x)
+    sign = fnp.where(floor % 2 == 0, x.dtype.type(1), -1)
+    at_zero = fnp.copysign(fnp.ones_like(x), x)
+    return fnp.where(
+        x > 0, 1, fnp.where(x == 0, at_zero, fnp.where((x == floor) | fnp.isnan(x), np.nan, sign))
+    )
+
+
+@special_function
+def gamma(x: Any) -> Any:
+    """The gamma function, elementwise: NaN at the negative integers, infinite at 0.
+
+    Examples
+    --------
+    >>> gamma(np.array([0.5, 5.0]))
+    array([ 1.77245385, 24.        ])
+    """
+    return _gamma(x)
+
+
+def _right_gamma(x: Any) -> Any:
+    """gamma(x) for x >= 1/2."""
+    large = x > 22
+    # gamma(x) = (x-1) (x-2) ... y gamma(y), y in [3/2, 5/2]: exact at integers.
+    near = fnp.where(large, 2, x)
+    product = fnp.ones_like(x)
+    for _ in range(20):
+        reduce = near > 2.5
+        near = fnp.where(reduce, near - 1, near)
+        product = fnp.where(reduce, product * near, product)
+    below = near < 1.5
+    product = fnp.where(below, 1 / near, product)
+    near = fnp.where(below, near + 1, near) - 2
+    small = product * (1 + near * polynomial(near, _GAMMA))
+    # Stirling's formula; the power by halves, as it overflows before gamma does.
+    far = fnp.where(large, x, 22)
+    half = far ** ((far - 0.5) / 2)
+    stirling = half * fnp.exp(-far) * half * fnp.exp(stirling_correction(far))
+    return fnp.where(large, math.sqrt(2 * math.pi) * stirling, small)
+
+
+def _gamma_value(x: Any) -> Any:
+    reflected = x < 0.5
+    right = _right_gamma(fnp.where(reflected, 1 - x, x))
+    # sin(pi x) from the distance to the nearest integer, which is exact.
+    nearest = fnp.rint(x)
+    sine = fnp.sin((x - nearest) * math.pi) * fnp.where(nearest % 2 == 0, x.dtype.type(1), -1)
+    left = math.pi / (fnp.where(reflected, sine, 1) * right)
+    # As 1/gamma(x) = x + ..., and the product above rounds it away or underflows.
+    left = fnp.where(fnp.abs(x) < 1e-20, 1 / fnp.where(reflected, x, 1), left)
+    pole = (x < 0) & (x == nearest)
+    return fnp.where(pole, np.nan, fnp.where(reflected, left, fnp.where(x > 200, np.inf, right)))
+
+
+_gamma: Any = with_partials(lambda x: _gamma(x) * primitives.digamma(x))(_gamma_value)
+
+
+def stirling_correction(x: Any) -> Any:
+    """``gammaln(x) - ((x - 1/2) log(x) - x + log(2 pi)/2)`` for x >= 10."""
+    inverse = 1 / x
+    return inverse * polynomial(inverse * inverse, _STIRLING)
+
+
+def factorial(n: Any, exact: bool = False) -> Any:
+    """``n! = gamma(n + 1)``, elementwise, 0 for negative ``n``.
+
+    Parameters
+    ----------
+    n : array
+        Of any dtype; the result is floating.
+    exact : bool
+        Only False: exact factorials are Python's integers, which arrays cannot hold.
+
+    Examples
+    --------
+    >>> factorial(np.array([0, 5]))
+    array([  1., 120.])
+    """
+    if exact:
+        raise ValueError(
+            "factorial: exact=True gives Python integers of any length, which no traced array"
+            " holds; use math.factorial for them, or exact=False"
+        )
+    (n,) = floating("factorial", n)
+    return fnp.where(n < 0, 0, gamma(fnp.where(n < 0, 0, n) + 1))
+
+
+@special_function
+def betaln(a: Any, b: Any) -> Any:
+    """The logarithm of ``|beta(a, b)|``, elementwise.
+
+    Examples
+    --------
+    >>> betaln(np.array([1.0, 1e10]), np.array([1.0, 2.0]))
+    array([  0.        , -46.05170186])
+    """
+    return _betaln(a, b)
+
+
+def _betaln_value(a: Any, b: Any) -> Any:
+    plain = primitives.lgamma(a) + primitives.lgamma(b) - primitives.lgamma(a + b)
+    small, large = fnp.minimum(a, b), fnp.maximum(a, b)
+    # With Stirling's formula for the larger, or both, nothing large is left that would cancel.
+    one = (large >= 10) & (small > 0) & (large < np.inf)
+    both = one & (small >= 10)
+    p = fnp.where(one, small, 1)
+    q = fnp.where(one, large, 10)
+    log_sum = fnp.log1p(p / q)
+    rest = stirling_correction(q) - stirling_correction(p + q) - (p + q - 0.5) * log_sum
+    one_large = primitives.lgamma(p) - p * fnp.log(q) + p + rest
+    w = fnp.where(both, p, 10)
+    two_large = (
+        (w - 0.5) * fnp.log(w / q)
+        + stirling_correction(w)
+        + rest
+        + 0.5 * (math.log(2 * math.pi) - fnp.log(q))
+    )
+    return fnp.where(both, two_large, fnp.where(one, one_large, plain))
+
+
+_betaln = with_partials(
+    lambda a, b: primitives.digamma(a) - primitives.digamma(a + b),
+    lambda a, b: primitives.digamma(b) - primitives.digamma(a + b),
+)(_betaln_value)
+
+
+@special_function
+def beta(a: Any, b: Any) -> Any:
+    """``gamma(a) gamma(b) / gamma(a + b)``, elementwise.
+
+    Examples
+    --------
+    >>> beta(np.array([1.0, 2.0]), np.array([1.0, 3.0]))
+    array([1.        , 0.08333333])
+    """
+    small = (fnp.abs(a) < 12) & (fnp.abs(b) < 12)
+    p, q = fnp.where(small, a, 1), fnp.where(small, b, 1)
+    sign = gammasgn(a) * gammasgn(b) * gammasgn(a + b)
+    return fnp.where(small, gamma(p) * gamma(q) / gamma(p + q), sign * fnp.exp(betaln(a, b)))
+
+
+@special_function
+def poch(z: Any, m: Any) -> Any:
+    """Pochhammer's symbol ``gamma(z + m) / gamma(z)``, for positive ``z`` and ``z + m``.
+
+    Examples
+    --------
+    >>> poch(np.array([1.0, 2.0]), np.array([2.0, 3.0])).round(12)
+    array([ 2., 24.])
+    """
+    return fnp.exp(primitives.lgamma(z + m) - primitives.lgamma(z))
+
+
+def multigammaln(a: Any, d: int) -> Any:
+    """The logarithm of the multivariate gamma function of dimension ``d``, elementwise in ``a``.
+
+    Examples
+    --------
+    >>> multigammaln(np.array([2.0]), 1)
+    array([0.])
+    """
+    if d < 1:
+        raise ValueError(f"multigammaln: the dimension must be at least 1, got {d}")
+    (a,) = floating("multigammaln", a)
+    total = d * (d - 1) / 4 * math.log(math.pi)
+    for j in range(d):
+        total = gammaln(a - j / 2) + total
+    return total
+
+
+def zeta(x: Any, q: Any = None) -> Any:
+    """Hurwitz' zeta function, the sum of ``(k + q)**-x`` over k >= 0, elementwise.
+
+    Parameters
+    ----------
+    x : array
+        The exponent. Infinite at 1; NaN below, where the sum diverges.
+    q : array, optional
+        By default 1: Riemann's zeta function. Infinite at 0 and the negative integers, and NaN
+        at other negative numbers.
+
+    Examples
+    --------
+    >>> zeta(np.array([2.0, 4.0]))
+    array([1.64493407, 1.08232323])
+    """
+    return _hurwitz(x, 1.0 if q is None else q)
+
+
+@special_function
+def _hurwitz(x: Any, q: Any) -> Any:
+    return _zeta(x, q)
+
+
+_DIRECT = 12  # terms that are added up before the Euler-Maclaurin formula
+
+
+def _zeta_value(x: Any, q: Any) -> Any:
+    regular = (x > 1) & (q > 0)
+    s, start = fnp.where(regular, x, 2), fnp.where(regular, q, 1)
+    total = start**-s
+    for k in range(1, _DIRECT):
+        total = total + (start + k) ** -s
+    end = start + _DIRECT
+    power = end**-s
+    total = total + power * end / (s - 1) + power / 2
+    term = power * s / end  # s (s+1) ... (s+2j-2) end**-(s+2j-1)
+    for j, coefficient in enumerate(_BERNOULLI, start=1):
+        total = total + coefficient * term
+        term = term * ((s + 2 * j - 1) / end) * ((s + 2 * j) / end)
+    pole = (x == 1) | ((x > 1) & (q <= 0) & (q == fnp.floor(q)))
+    nan = fnp.isnan(x) | fnp.isnan(q)
+    return fnp.where(
+        regular,
+        fnp.where(x == np.inf, start**-x, total),
+        fnp.where(pole & ~nan, x.dtype.type(np.inf), np.nan),
+    )
+
+
+_zeta: Any = with_partials(None, lambda x, q: -x * _zeta(x + 1, q))(_zeta_value)
+
+
+@special_function
+def spence(x: Any) -> Any:
+    """Spence's function, the integral of ``log(t) / (1 - t)`` from 1 to ``x``, elementwise.
+
+    Examples
+    --------
+    >>> spence(np.array([0.0, 1.0, 2.0]))
+    array([ 1.64493407, -0.        , -0.82246703])
+    """
+    return _spence(x)
+
+
+def _spence_value(x: Any) -> Any:
+    # To [1/2, 2] by the relations of DLMF 25.12.4 (for large x) and 25.12.6, where the series of
+    # Debye's function in u = -log(x) has terms below 0.0122**k.
+    high = x > 2
+    y = fnp.where(high, 1 / fnp.where(high, x, 1), x)
+    low = (y < 0.5) & (y > 0)
+    safe = fnp.where(low, y, 0.5)
+    u = -fnp.log(fnp.where(low, 1 - safe, fnp.where(y >= 0.5, y, 1)))
+    square = u * u
+    value = u * (1 - u / 4 + square * _debye(square))
+    zeta2 = math.pi**2 / 6
+    value = fnp.where(low, zeta2 - fnp.log(safe) * fnp.log1p(-safe) - value, value)
+    value = fnp.where(high, -0.5 * fnp.log(fnp.where(high, x, 1)) ** 2 - value, value)
+    value = fnp.where(x == 0, zeta2, fnp.where(x == np.inf, -np.inf, value))
+    return fnp.where(x >= 0, value, np.nan)
+
+
+def _debye(square: Any) -> Any:
+    return polynomial(square, [c / (2 * k + 1) for k, c in enumerate(_BERNOULLI[:10], start=1)])
+
+
+def _spence_slope(x: Any) -> Any:
+    near = fnp.abs(x - 1) < 1e-3
+    t = x - 1
+    quotient = fnp.log(fnp.where(near, 2, x)) / fnp.where(near, 1, -t)
+    return fnp.where(near, polynomial(t, [(-1) ** (k + 1) / (k + 1) for k in range(7)]), quotient)
+
+
+_spence = with_partials(_spence_slope)(_spence_value)
