@@ -13,6 +13,7 @@ Examples
 dtype('float32')
 """
 
+from fnad.random.counts import binomial, geometric, multinomial, poisson, rademacher
 from fnad.random.distributions import (
     exponential,
     gumbel,
@@ -21,8 +22,39 @@ from fnad.random.distributions import (
     normal,
     truncated_normal,
 )
-from fnad.random.keys import PRNGKey, bits, fold_in, key, split
+from fnad.random.gammas import (
+    ball,
+    beta,
+    chisquare,
+    dirichlet,
+    f,
+    gamma,
+    generalized_normal,
+    loggamma,
+    t,
+)
+from fnad.random.keys import (
+    PRNGKey,
+    bits,
+    clone,
+    fold_in,
+    key,
+    key_data,
+    split,
+    wrap_key_data,
+)
 from fnad.random.selection import categorical, choice, permutation
+from fnad.random.transformed import (
+    cauchy,
+    double_sided_maxwell,
+    lognormal,
+    maxwell,
+    pareto,
+    rayleigh,
+    triangular,
+    wald,
+    weibull_min,
+)
 from fnad.random.uniform import bernoulli, randint, uniform
 
 __all__ = [
@@ -30,6 +62,9 @@ __all__ = [
     "key",
     "split",
     "fold_in",
+    "key_data",
+    "wrap_key_data",
+    "clone",
     "bits",
     "uniform",
     "randint",
@@ -40,6 +75,29 @@ __all__ = [
     "laplace",
     "logistic",
     "gumbel",
+    "cauchy",
+    "lognormal",
+    "pareto",
+    "rayleigh",
+    "weibull_min",
+    "maxwell",
+    "double_sided_maxwell",
+    "triangular",
+    "wald",
+    "gamma",
+    "loggamma",
+    "beta",
+    "dirichlet",
+    "chisquare",
+    "f",
+    "t",
+    "generalized_normal",
+    "ball",
+    "rademacher",
+    "geometric",
+    "poisson",
+    "binomial",
+    "multinomial",
     "permutation",
     "choice",
     "categorical",

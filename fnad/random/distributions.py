@@ -155,11 +155,11 @@ def logistic(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:
     --------
     >>> from fnad.random import PRNGKey
     >>> logistic(PRNGKey(0), (2,))
-    array([2.8963761, 3.8217716], dtype=float32)
+    array([2.896376 , 3.8217716], dtype=float32)
     """
     dtype = floating_dtype("logistic", dtype)
     draws = uniform(key, shape, dtype, finfo(dtype).tiny, dtype.type(1))
-    return log(ar.div(draws, ar.sub(dtype.type(1), draws)))
+    return ar.sub(log(draws), log1p(ar.neg(draws)))
 
 
 def gumbel(key: Any, shape: Shape = (), dtype: Any = np.float32, mode: str | None = None) -> Any:

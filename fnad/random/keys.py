@@ -126,6 +126,12 @@ def split(key: Any, num: int | tuple[int, ...] = 2) -> Any:
     return concatenate([reshape(first, column), reshape(second, column)], len(shape))
 
 
+def split_in(key: Any, num: int) -> list[Any]:
+    """The keys of `split`, one by one."""
+    keys = split(key, num)
+    return [index_in_dim(keys, i, 0, keepdims=False) for i in range(num)]
+
+
 def fold_in(key: Any, data: Any) -> Any:
     """Make a new key out of a key and an integer (a step number, the index of a layer).
 
@@ -154,6 +160,79 @@ def fold_in(key: Any, data: Any) -> Any:
     data = convert_element_type(data, np.uint32)
     first, second = threefry2x32(k1, k2, np.uint32(0), data)
     return concatenate([reshape(first, (1,)), reshape(second, (1,))], 0)
+
+
+def key_data(keys: Any) -> Any:
+    """The words of keys: keys are their own words here, so the same array.
+
+    Parameters
+    ----------
+    keys : array of uint32, shape (..., 2)
+        Keys.
+
+    Returns
+    -------
+    array of uint32, shape (..., 2)
+
+    Raises
+    ------
+    TypeError
+        If these are no keys.
+
+    Examples
+    --------
+    >>> key_data(PRNGKey(3))
+    array([0, 3], dtype=uint32)
+    """
+    aval = aval_of(keys)
+    if aval.shape[-1:] != (2,) or aval.dtype != np.uint32:
+        raise TypeError(
+            f"random keys are an array of type u32[..., 2], got {aval}."
+            " Make one with fnad.random.key(seed)."
+        )
+    return keys
+
+
+def wrap_key_data(key_bits_array: Any, *, impl: str | None = None) -> Any:
+    """Keys from their words, the inverse of `key_data`.
+
+    Parameters
+    ----------
+    key_bits_array : array of uint32, shape (..., 2)
+        Words.
+    impl : {"threefry2x32"}, optional
+        The generator; there is one.
+
+    Returns
+    -------
+    array of uint32, shape (..., 2)
+
+    Raises
+    ------
+    TypeError
+        If the array is of another dtype or shape.
+    ValueError
+        If another generator is asked for.
+
+    Examples
+    --------
+    >>> wrap_key_data(np.array([0, 3], np.uint32))
+    array([0, 3], dtype=uint32)
+    """
+    if impl not in (None, "threefry2x32"):
+        raise ValueError(f"wrap_key_data: the generator is 'threefry2x32', got {impl!r}")
+    return key_data(key_bits_array)
+
+
+def clone(key: Any) -> Any:
+    """The same key, for code that means to use it twice (JAX can check keys for reuse).
+
+    Examples
+    --------
+    >>> clone(PRNGKey(3))
+    array([0, 3], dtype=uint32)
+    """
+    return key_data(key)
 
 
 def bits(key: Any, shape: int | Sequence[int] = (), dtype: Any = np.uint32) -> Any:

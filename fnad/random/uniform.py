@@ -54,9 +54,33 @@ def parameter(name: str, value: Any, dtype: np.dtype[Any], shape: tuple[int, ...
     own = aval_of(value).shape
     if own == ():
         return value
-    if np.broadcast_shapes(own, shape) != shape:
+    try:
+        fits = np.broadcast_shapes(own, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
         raise ValueError(f"{name}: a parameter of shape {own} does not broadcast to {shape}")
     return broadcast_to(value, shape)
+
+
+def parameters(
+    name: str, shape: Shape | None, dtype: np.dtype[Any], *values: Any
+) -> tuple[tuple[int, ...], list[Any]]:
+    """The shape of the result and the parameters of a distribution as `parameter` gives them.
+
+    Raises
+    ------
+    ValueError
+        If there is no shape to which all of them broadcast.
+    """
+    if shape is None:
+        own = [aval_of(v).shape if hasattr(v, "aval") else np.shape(v) for v in values]
+        try:
+            shape = np.broadcast_shapes(*own)
+        except ValueError:
+            raise ValueError(f"{name}: the parameters' shapes {own} do not broadcast") from None
+    shape = int_tuple(shape)
+    return shape, [parameter(name, value, dtype, shape) for value in values]
 
 
 def uniform(
