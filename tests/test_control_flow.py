@@ -177,6 +177,18 @@ class TestLoops:
         f = lambda xs: lax.map(lambda x: {"a": fnp.sin(x) * x}, xs)
         equal(everywhere(f, XS)["a"], np.sin(XS) * XS)
 
+    @pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
+    def test_map_in_batches(self, size):
+        f = lambda xs: lax.map(lambda x: {"a": fnp.sin(x) * XS[:2]}, xs, batch_size=size)
+        equal(everywhere(f, XS)["a"], np.sin(XS)[:, None] * XS[:2])
+        assert lax.map(lambda x: x * 2, XS[:0], batch_size=size).shape == (0,)
+
+    def test_map_in_batches_errors(self):
+        with pytest.raises(ValueError, match="batch_size must be positive"):
+            lax.map(fnp.sin, XS, batch_size=0)
+        with pytest.raises(ValueError, match="one leading length"):
+            lax.map(lambda x: x[0], (XS, XS[1:]), batch_size=2)
+
 
 class TestCond:
     def f(self, x):

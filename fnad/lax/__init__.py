@@ -18,6 +18,7 @@ from fnad.primitives.arithmetic import (
     mul,
     neg,
     pow,
+    reciprocal,
     rem,
     rsqrt,
     sqrt,
@@ -147,6 +148,8 @@ from fnad.primitives.slicing import (
     split,
 )
 from fnad.primitives.sorting import (
+    approx_max_k,
+    approx_min_k,
     sort,
     sort_key_val,
     top_k,
@@ -195,6 +198,8 @@ __all__ = [
     "acos",
     "acosh",
     "add",
+    "approx_max_k",
+    "approx_min_k",
     "argmax",
     "argmin",
     "asin",
@@ -296,6 +301,7 @@ __all__ = [
     "population_count",
     "pow",
     "psum",
+    "reciprocal",
     "reduce",
     "reduce_and",
     "reduce_max",

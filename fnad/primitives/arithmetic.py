@@ -291,6 +291,18 @@ def integer_pow(x: Any, y: int) -> Any:
     return integer_pow_p.bind(x, y=int(y))
 
 
+def reciprocal(x: Any) -> Any:
+    """``1 / x`` elementwise, of floats and complex numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> reciprocal(np.array([2.0, -4.0]))
+    array([ 0.5 , -0.25])
+    """
+    return integer_pow(x, -1)
+
+
 square_p = elementwise(
     "square",
     "x * x.",

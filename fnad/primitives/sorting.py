@@ -134,3 +134,36 @@ def top_k(operand: Any, k: int, *, axis: int = -1) -> tuple[Any, Any]:
     outs: Sequence[Any] = sort((rev(operand, (axis,)), rev(places, (axis,))), axis)
     values, indices = (slice_in_dim(rev(x, (axis,)), 0, k, 1, axis) for x in outs)
     return values, indices
+
+
+def approx_max_k(
+    operand: Any, k: int, reduction_dimension: int = -1, recall_target: float = 0.95
+) -> tuple[Any, Any]:
+    """The ``k`` largest elements along an axis and their indices: exact, whatever recall is asked.
+
+    Examples
+    --------
+    >>> approx_max_k(np.array([3.0, 1.0, 2.0]), 2)
+    (array([3., 2.]), array([0, 2]))
+    """
+    return top_k(operand, k, axis=reduction_dimension)
+
+
+def approx_min_k(
+    operand: Any, k: int, reduction_dimension: int = -1, recall_target: float = 0.95
+) -> tuple[Any, Any]:
+    """The ``k`` smallest elements along an axis and their indices: exact, whatever recall is asked.
+
+    NaN counts as largest.
+
+    Examples
+    --------
+    >>> approx_min_k(np.array([3.0, 1.0, 2.0]), 2)
+    (array([1., 2.]), array([1, 2]))
+    """
+    shape = aval_of(operand).shape
+    axis = canonicalize_axis(reduction_dimension, len(shape))
+    if not 0 <= k <= shape[axis]:
+        raise ValueError(f"approx_min_k: k must be from 0 to {shape[axis]} (axis {axis}), got {k}")
+    values, indices = sort((operand, broadcasted_iota(np.int64, shape, axis)), axis)
+    return slice_in_dim(values, 0, k, 1, axis), slice_in_dim(indices, 0, k, 1, axis)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from operator import index as as_int
 from typing import Any
@@ -11,6 +11,10 @@ import numpy as np
 
 from fnad.core.primitive import Primitive, remember
 from fnad.core.types import ShapedArray, aval_of, computing_dtype
+from fnad.primitives.arithmetic import add, mul
+from fnad.primitives.arithmetic import max as maximum
+from fnad.primitives.arithmetic import min as minimum
+from fnad.primitives.associative import reduce
 from fnad.primitives.reductions import reduce_max, reduce_min, reduce_prod, reduce_sum
 from fnad.primitives.shape import int_tuple, moveaxis, reshape
 from fnad.primitives.slicing import pad, slice_in_dim
@@ -270,7 +274,13 @@ def fold(
 
 # -- reductions over windows ---------------------------------------------------------------
 
-_REDUCTIONS = {"add": reduce_sum, "max": reduce_max, "min": reduce_min, "mul": reduce_prod}
+_FUNCTIONS = {add: "add", maximum: "max", minimum: "min", mul: "mul"}
+_REDUCTIONS: dict[str, Callable[..., Any]] = {
+    "add": reduce_sum,
+    "max": reduce_max,
+    "min": reduce_min,
+    "mul": reduce_prod,
+}
 
 
 def resolve_padding(
@@ -323,13 +333,29 @@ def _tiles(x: Any, window: Sequence[int]) -> tuple[Any, tuple[int, ...]]:
     return reshape(x, shape), tuple(axes)
 
 
+def _window_reduction(computation: Any, init_value: Any) -> Callable[..., Any]:
+    """What combines the elements of windows: a function of an array and axes."""
+    if not isinstance(computation, str):
+        name = _FUNCTIONS.get(computation)
+        if name is None:
+            return lambda x, axes: reduce(x, init_value, computation, axes)
+    else:
+        name = computation
+    if name not in _REDUCTIONS:
+        raise ValueError(
+            f"reduce_window: computation must be one of {list(_REDUCTIONS)} or a function, got"
+            f" {name!r}"
+        )
+    return _REDUCTIONS[name]
+
+
 def reduce_window(
     operand: Any,
     init_value: Any,
     computation: Any,
     window_dimensions: Sequence[int],
-    window_strides: Sequence[int],
-    padding: str | Sequence[tuple[int, int]],
+    window_strides: Sequence[int] | None = None,
+    padding: str | Sequence[tuple[int, int]] = "VALID",
     base_dilation: Sequence[int] | None = None,
     window_dilation: Sequence[int] | None = None,
 ) -> Any:
@@ -340,9 +366,12 @@ def reduce_window(
     operand : array
     init_value : scalar
         The identity of the computation: 0 for "add", -inf for "max", inf for "min", 1 for "mul".
-    computation : {"add", "max", "min", "mul"} or the function of `fnad.lax` of that name
-    window_dimensions, window_strides : sequence of int
+    computation : {"add", "max", "min", "mul"} or callable
+        The function of `fnad.lax` of that name, or any associative function of two scalars.
+    window_dimensions : sequence of int
         One an axis of the operand.
+    window_strides : sequence of int, optional
+        One an axis of the operand; by default 1.
     padding : {"SAME", "VALID"} or sequence of (low, high)
     base_dilation, window_dilation : sequence of int, optional
 
@@ -351,14 +380,11 @@ def reduce_window(
     >>> reduce_window(np.array([1.0, 5.0, 2.0, 3.0]), -np.inf, "max", (2,), (2,), "VALID")
     array([5., 3.])
     """
-    name = computation if isinstance(computation, str) else computation.__name__
-    if name not in _REDUCTIONS:
-        raise ValueError(
-            f"reduce_window: computation must be one of {list(_REDUCTIONS)}, got {name}"
-        )
+    combine = _window_reduction(computation, init_value)
     shape = aval_of(operand).shape
-    window, strides = int_tuple(window_dimensions), int_tuple(window_strides)
     ones = (1,) * len(shape)
+    window = int_tuple(window_dimensions)
+    strides = ones if window_strides is None else int_tuple(window_strides)
     base = ones if base_dilation is None else int_tuple(base_dilation)
     holes = ones if window_dilation is None else int_tuple(window_dilation)
     if not len(shape) == len(window) == len(strides) == len(base) == len(holes):
@@ -373,9 +399,9 @@ def reduce_window(
     operand = pad(operand, init_value, config)
     active = [i for i in range(len(shape)) if (window[i], strides[i]) != (1, 1)]
     if not active:
-        return operand
+        return combine(operand, ())
     if all((window[i], holes[i]) == (strides[i], 1) for i in active):
-        return _REDUCTIONS[name](*_tiles(operand, window))
+        return combine(*_tiles(operand, window))
     trailing = list(range(len(shape) - len(active), len(shape)))
     views = windows(
         moveaxis(operand, active, trailing),
@@ -384,4 +410,4 @@ def reduce_window(
         [holes[i] for i in active],
     )
     axes = tuple(range(len(shape), len(shape) + len(active)))
-    return moveaxis(_REDUCTIONS[name](views, axes), trailing, active)
+    return moveaxis(combine(views, axes), trailing, active)

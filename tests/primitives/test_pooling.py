@@ -5,7 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
+import fnad
+import fnad.numpy as fnp
+from fnad import lax
 from fnad.primitives.windows import reduce_window, resolve_padding
+from fnad.testing import check_grads
 
 COMBINE = {"max": np.max, "min": np.min, "add": np.sum, "mul": np.prod}
 INIT = {"max": -np.inf, "min": np.inf, "add": 0.0, "mul": 1.0}
@@ -37,6 +41,33 @@ def test_matches_a_loop(kind):
         pairs = resolve_padding(padding, x.shape, spans, strides)
         got = reduce_window(x, INIT[kind], kind, window, strides, padding, window_dilation=dilation)
         np.testing.assert_allclose(got, by_loop(x, kind, window, strides, pairs, dilation))
+
+
+FUNCTIONS = {"max": np.maximum, "min": lax.min, "add": lambda a, b: a + b, "mul": fnp.multiply}
+
+
+@pytest.mark.parametrize("kind", COMBINE)
+def test_functions_are_recognised(kind):
+    x = np.random.default_rng(1).normal(size=(5, 6))
+    f = lambda x: lax.reduce_window(x, INIT[kind], FUNCTIONS[kind], (2, 3), padding="SAME")
+    pairs = resolve_padding("SAME", x.shape, (2, 3), (1, 1))
+    want = by_loop(x, kind, (2, 3), (1, 1), pairs, (1, 1))
+    np.testing.assert_allclose(f(x), want)
+    np.testing.assert_allclose(fnad.jit(f)(x), want)
+    np.testing.assert_allclose(lax.reduce_window(x, INIT[kind], FUNCTIONS[kind], (1, 1)), x)
+
+
+def test_any_function_with_base_dilation_matches_jax():
+    jax = pytest.importorskip("jax")
+    x = np.random.default_rng(2).uniform(1, 2, (5, 6)).astype(np.float32)
+    norm = lambda sqrt: lambda a, b: sqrt(a * a + b * b)
+    options = (2, 3), (2, 1), ((1, 0), (-1, 2)), (1, 2), (2, 1)
+    f = lambda x: lax.reduce_window(x, np.float32(0), norm(fnp.sqrt), *options)
+    want = jax.lax.reduce_window(x, np.float32(0), norm(jax.numpy.sqrt), *options)
+    np.testing.assert_allclose(f(x), want, rtol=1e-6)
+    np.testing.assert_allclose(fnad.jit(fnad.vmap(f))(x[None])[0], want, rtol=1e-6)
+    smooth = lambda x: lax.reduce_window(x, 0.1, norm(fnp.sqrt), (2, 3), (2, 1))
+    check_grads(smooth, (x.astype(float),), order=1)
 
 
 def test_same_padding_is_that_of_jax():

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from fnad.core.tracer import Tracer
-from fnad.core.types import aval_of
+from fnad.core import tree
+from fnad.core.rewrites import BatchAxis, get_rewrites
+from fnad.core.tracer import Tracer, apply_jaxpr
+from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.control_flow.scan import scan
 from fnad.primitives.control_flow.while_loop import while_loop
-from fnad.primitives.subprograms import cast, weakly_fits
+from fnad.primitives.shape import reshape
+from fnad.primitives.slicing import concatenate, slice_in_dim
+from fnad.primitives.subprograms import cast, every, none, trace_function, weakly_fits
 
 
 def fori_loop(
@@ -95,7 +99,7 @@ def _common_bounds(lower: Any, upper: Any) -> tuple[Any, Any]:
     raise TypeError(f"fori_loop: the bounds must have one dtype, got {low} and {up}")
 
 
-def map(f: Callable[[Any], Any], xs: Any) -> Any:
+def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:
     """Apply a function to the slices of arrays one after the other.
 
     Like ``vmap(f)(xs)``, but with the memory of one example and the time of a loop.
@@ -106,6 +110,8 @@ def map(f: Callable[[Any], Any], xs: Any) -> Any:
         Function of one slice (a pytree like ``xs``).
     xs : pytree of arrays
         Arrays of one leading length.
+    batch_size : int, optional
+        How many slices to take at a time, as `vmap` does; the last batch may be smaller.
 
     Returns
     -------
@@ -119,5 +125,44 @@ def map(f: Callable[[Any], Any], xs: Any) -> Any:
     >>> lax.map(lambda x: x * x, np.array([1.0, 2.0, 3.0]))
     array([1., 4., 9.])
     """
+    if batch_size is not None:
+        return _map_in_batches(f, xs, batch_size)
     _, ys = scan(lambda _, x: ((), f(x)), (), xs)
     return ys
+
+
+def _map_in_batches(f: Callable[[Any], Any], xs: Any, batch_size: int) -> Any:
+    size = operator.index(batch_size)
+    if size < 1:
+        raise ValueError(f"map: batch_size must be positive, got {size}")
+    leaves, structure = tree.flatten(xs)
+    avals = [aval_of(x) for x in leaves]
+    if not leaves or any(a.ndim == 0 for a in avals) or len({a.shape[0] for a in avals}) > 1:
+        types = ", ".join(str(a) for a in avals)
+        raise ValueError(f"map: xs must be arrays of one leading length, got ({types})")
+    slices = [ShapedArray(a.shape[1:], a.dtype) for a in avals]
+    in_tree = tree.flatten(((tree.unflatten(structure, leaves),), {}))[1]
+    program, consts, flat = trace_function(f, in_tree, slices, "map")
+
+    def run(xs: Sequence[Any], count: int) -> list[Any]:
+        outs = every(len(program.outvars))
+        mask = (*none(len(consts)), *every(len(xs)))
+        batched, _ = get_rewrites().batch(program, BatchAxis(count), mask, outs)
+        return apply_jaxpr(batched, [*consts, *xs])
+
+    length = avals[0].shape[0]
+    whole = length - length % size
+    results: list[list[Any]] = []
+    if whole:
+        blocks = [
+            reshape(slice_in_dim(x, 0, whole), (whole // size, size, *a.shape))
+            for x, a in zip(leaves, slices)
+        ]
+        _, ys = scan(lambda _, x: ((), run(x, size)), (), blocks)
+        results.append([reshape(y, (whole, *aval_of(y).shape[2:])) for y in ys])
+    if length > whole or not whole:
+        results.append(run([slice_in_dim(x, whole, None) for x in leaves], length - whole))
+    joined = results[0]
+    if len(results) == 2:
+        joined = [concatenate(pair, 0) for pair in zip(*results)]
+    return tree.unflatten(flat.out_tree, joined)
