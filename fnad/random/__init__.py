@@ -43,6 +43,7 @@ from fnad.random.keys import (
     split,
     wrap_key_data,
 )
+from fnad.random.matrices import multivariate_normal, orthogonal
 from fnad.random.selection import categorical, choice, permutation
 from fnad.random.transformed import (
     cauchy,
@@ -93,6 +94,8 @@ __all__ = [
     "t",
     "generalized_normal",
     "ball",
+    "multivariate_normal",
+    "orthogonal",
     "rademacher",
     "geometric",
     "poisson",
