@@ -318,9 +318,21 @@ def dot_general(
     return dot_general_p.bind(lhs, rhs, dimension_numbers=numbers, preferred_element_type=preferred)
 
 
-def dot(lhs: Any, rhs: Any, precision: Any = None, preferred_element_type: Any = None) -> Any:
-    """Product of vectors and matrices: the last axis of ``lhs`` with the first of ``rhs``."""
-    numbers = (((aval_of(lhs).ndim - 1,), (0,)), ((), ()))
+def dot(
+    lhs: Any,
+    rhs: Any,
+    precision: Any = None,
+    preferred_element_type: Any = None,
+    *,
+    dimension_numbers: Any = None,
+) -> Any:
+    """Product of vectors and matrices: the last axis of ``lhs`` with the first of ``rhs``.
+
+    With ``dimension_numbers`` it is `dot_general`.
+    """
+    numbers = dimension_numbers
+    if numbers is None:
+        numbers = (((aval_of(lhs).ndim - 1,), (0,)), ((), ()))
     return dot_general(lhs, rhs, numbers, precision, preferred_element_type)
 
 

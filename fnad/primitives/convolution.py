@@ -11,6 +11,7 @@ import numpy as np
 from fnad.core.primitive import Linear, Primitive, remember
 from fnad.core.types import ShapedArray, aval_of, kind_of
 from fnad.primitives.contraction import dot_general
+from fnad.primitives.logic import convert_element_type
 from fnad.primitives.reductions import reduce_sum
 from fnad.primitives.shape import (
     broadcast_in_dim,
@@ -346,6 +347,8 @@ def conv_general_dilated(
     dimension_numbers: Any = None,
     feature_group_count: int = 1,
     batch_group_count: int = 1,
+    precision: Any = None,
+    preferred_element_type: Any = None,
 ) -> Any:
     """Convolution (cross-correlation) over any number of spatial axes.
 
@@ -365,6 +368,10 @@ def conv_general_dilated(
         The layout of input, filters and output, such as ``("NHWC", "HWIO", "NHWC")``.
     feature_group_count, batch_group_count : int
         Groups of features, or of examples, that have filters of their own.
+    precision : None
+        Taken for compatibility with JAX; products are always computed in full precision.
+    preferred_element_type : dtype, optional
+        The dtype to compute in and to return; by default that of the operands.
 
     Returns
     -------
@@ -382,6 +389,9 @@ def conv_general_dilated(
     >>> conv_general_dilated(x, w, (1, 1), "SAME").shape
     (1, 2, 4, 4)
     """
+    if preferred_element_type is not None:
+        lhs = convert_element_type(lhs, preferred_element_type)
+        rhs = convert_element_type(rhs, preferred_element_type)
     shapes = aval_of(lhs).shape, aval_of(rhs).shape
     numbers = conv_dimension_numbers(*shapes, dimension_numbers)
     strides = int_tuple(window_strides)

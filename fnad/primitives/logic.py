@@ -425,19 +425,57 @@ def _(p: Any, x: Any, *, new_dtype: np.dtype[Any]) -> Any:
 
 
 def bitcast_convert_type(x: Any, new_dtype: Any) -> Any:
-    """Read the bits of ``x`` as another dtype of the same width.
+    """Read the bits of ``x`` as another dtype.
+
+    Parameters
+    ----------
+    x : array
+        Integers or floats.
+    new_dtype : dtype
+        Of integers or floats. If it is narrower, the pieces of each element, low bits first,
+        become a new last axis; if it is wider, the last axis holds the pieces of one element.
 
     Raises
     ------
     TypeError
-        If the widths differ.
+        If the last axis has not as many elements as the wider dtype needs.
 
     Examples
     --------
     >>> hex(bitcast_convert_type(np.float32(1.0), np.uint32))
     '0x3f800000'
+    >>> bitcast_convert_type(np.array([258], np.int16), np.int8)
+    array([[2, 1]], dtype=int8)
     """
-    return bitcast_convert_type_p.bind(x, new_dtype=canonical_dtype(new_dtype))
+    aval, dtype = aval_of(x), canonical_dtype(new_dtype)
+    old, new = aval.dtype.itemsize, dtype.itemsize
+    if old == new or not {kind_of(aval.dtype), kind_of(dtype)} <= set("iuf"):
+        return bitcast_convert_type_p.bind(x, new_dtype=dtype)
+    from fnad.primitives.shape import broadcast_in_dim  # these use this module
+    from fnad.primitives.slicing import concatenate, index_in_dim
+
+    wide, narrow = np.dtype(f"u{max(old, new)}"), np.dtype(f"u{min(old, new)}")
+    count, bits = wide.itemsize // narrow.itemsize, 8 * narrow.itemsize
+    if new < old:
+        whole = bitcast_convert_type(x, wide)
+        pieces = [
+            convert_element_type(shift_right_logical(whole, wide.type(i * bits)), narrow)
+            for i in range(count)
+        ]
+        shape, kept = (*aval.shape, 1), tuple(range(aval.ndim))
+        pieces = [broadcast_in_dim(piece, shape, kept) for piece in pieces]
+        return bitcast_convert_type(concatenate(pieces, aval.ndim), dtype)
+    if aval.shape[-1:] != (count,):
+        raise TypeError(
+            f"bitcast_convert_type: one {dtype} is made of {count} elements of {aval.dtype}, so the"
+            f" last axis must have that length, not {aval}"
+        )
+    whole = convert_element_type(bitcast_convert_type(x, narrow), wide)
+    joined = index_in_dim(whole, 0, -1, keepdims=False)
+    for i in range(1, count):
+        piece = index_in_dim(whole, i, -1, keepdims=False)
+        joined = bitwise_or(joined, shift_left(piece, wide.type(i * bits)))
+    return bitcast_convert_type(joined, dtype)
 
 
 stop_gradient_p = elementwise(

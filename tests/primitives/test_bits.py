@@ -46,6 +46,27 @@ def test_nextafter_of_scalars_and_gradient():
         lax.nextafter(np.arange(3), np.arange(3))
 
 
+@pytest.mark.parametrize("wide", ["f8", "i8", "u4", "f4"])
+@pytest.mark.parametrize("narrow", ["i1", "u2", "f2", "i4"])
+def test_bitcast_to_other_widths(wide, narrow):
+    if np.dtype(wide).itemsize == np.dtype(narrow).itemsize:
+        return
+    x = (np.arange(12).reshape(3, 4) * 1234.567).astype(wide)
+    count = x.itemsize // np.dtype(narrow).itemsize
+    pieces = x.view(narrow).reshape(3, 4, count)
+    bits = lambda a: np.asarray(a).view("u1")
+    split = lambda x: lax.bitcast_convert_type(x, narrow)
+    join = lambda x: lax.bitcast_convert_type(x, wide)
+    for f in (split, fnad.jit(split), fnad.vmap(split)):
+        assert f(x).dtype == narrow and f(x).shape == pieces.shape
+        np.testing.assert_array_equal(bits(f(x)), bits(pieces))
+    for f in (join, fnad.jit(join), fnad.vmap(join)):
+        assert f(pieces).dtype == wide and f(pieces).shape == x.shape
+        np.testing.assert_array_equal(bits(f(pieces)), bits(x))
+    with pytest.raises(TypeError, match="the last axis must have that length"):
+        join(pieces[..., :1])
+
+
 def test_scalars_evaluate_without_warnings():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

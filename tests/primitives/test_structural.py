@@ -53,6 +53,24 @@ def test_slicing_functions_match_numpy():
         slicing.index_in_dim(X, 3, 1)
 
 
+def test_dot_and_conv_in_a_preferred_dtype():
+    x = (X + 1 / 3).astype(np.float16)
+    got = contraction.dot(x[0], x[0].T.copy(), preferred_element_type=np.float32)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, x[0].astype("f4") @ x[0].T.astype("f4"), rtol=1e-6)
+    numbers = (((2,), (2,)), ((0,), (0,)))
+    np.testing.assert_allclose(
+        contraction.dot(X, X, dimension_numbers=numbers), np.einsum("nik,njk->nij", X, X)
+    )
+    lhs, rhs = x[None], np.stack([x[:, :2], x[:, 1:]])
+    got = convolution.conv_general_dilated(
+        lhs, rhs, (1, 1), "SAME", preferred_element_type=np.float64
+    )
+    want = convolution.conv(lhs.astype("f8"), rhs.astype("f8"), (1, 1), "SAME")
+    assert got.dtype == np.float64
+    np.testing.assert_array_equal(got, want)
+
+
 def test_results_do_not_share_a_read_only_broadcast():
     out = shape.broadcast_in_dim(np.float64(1), (3,), ())
     out += 1
