@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -24,6 +23,7 @@ from fnad.numpy.operands import (
     normalize_axes,
 )
 from fnad.numpy.reductions import sum as sum_of
+from fnad.numpy.selection import conjugate
 from fnad.primitives.contraction import dot_general_p
 from fnad.primitives.shape import transpose
 
@@ -147,6 +147,78 @@ def matmul(a: Any, b: Any) -> Array:
     y = expand(y, batch + y.shape[-2:])
     axes = tuple(range(len(batch)))
     return _contract(x, y, ((len(batch) + 1,), (len(batch),)), (axes, axes))
+
+
+def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
+    """Sum of products of vectors along an axis; all others broadcast.
+
+    Examples
+    --------
+    >>> vecdot(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1.0, 1.0]))
+    array([3., 7.])
+    """
+    a, b = (moveaxis(asarray(x), axis, -1) for x in (x1, x2))
+    if a.shape[-1] != b.shape[-1]:
+        raise _mismatch("vecdot", a, b)
+    if kind_of(a.dtype) == "c":
+        a = conjugate(a)
+    product = matmul(expand_dims(a, -2), expand_dims(b, -1))
+    return reshape(product, product.shape[:-2])
+
+
+def multi_dot(arrays: Sequence[Any], *, precision: Any = None) -> Array:
+    """The product of several matrices, in the order that takes the fewest multiplications.
+
+    Parameters
+    ----------
+    arrays : sequence of array_like
+        Two or more matrices; the first and the last may be vectors.
+    precision : optional
+        Taken for compatibility with JAX.
+
+    Examples
+    --------
+    >>> multi_dot([np.array([1.0, 2.0]), np.eye(2), np.array([3.0, 4.0])])
+    np.float64(11.0)
+    """
+    del precision
+    xs = [asarray(x) for x in arrays]
+    if len(xs) < 2:
+        raise ValueError(f"multi_dot: needs at least two arrays, got {len(xs)}")
+    ends = (1, 2)
+    if any(x.ndim != 2 for x in xs[1:-1]) or xs[0].ndim not in ends or xs[-1].ndim not in ends:
+        raise ValueError(
+            "multi_dot: needs matrices, or vectors at the ends, got shapes"
+            f" {', '.join(str(x.shape) for x in xs)}"
+        )
+    rows = xs[0].shape[0] if xs[0].ndim == 2 else 1
+    sizes = [rows, *(x.shape[0] for x in xs[1:]), xs[-1].shape[1] if xs[-1].ndim == 2 else 1]
+    return _product(xs, _cheapest_cuts(sizes), 0, len(xs) - 1)
+
+
+def _cheapest_cuts(sizes: Sequence[int]) -> dict[tuple[int, int], int]:
+    """For matrices i to j, of ``sizes[k]`` rows each, the last of the left factor.
+
+    Cormen et al., "Introduction to Algorithms", 15.2.
+    """
+    count = len(sizes) - 1
+    costs = {(i, i): 0 for i in range(count)}
+    cuts = {}
+    for length in range(1, count):
+        for i in range(count - length):
+            j = i + length
+            costs[i, j], cuts[i, j] = min(
+                (costs[i, k] + costs[k + 1, j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k)
+                for k in range(i, j)
+            )
+    return cuts
+
+
+def _product(xs: Sequence[Array], cuts: dict[tuple[int, int], int], i: int, j: int) -> Array:
+    if i == j:
+        return xs[i]
+    cut = cuts[i, j]
+    return matmul(_product(xs, cuts, i, cut), _product(xs, cuts, cut + 1, j))
 
 
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Array:
@@ -326,79 +398,3 @@ def _contract_pair(a: tuple[Array, str], b: tuple[Array, str], kept: set[str]) -
     out = _contract(x, y, axes[0], axes[1])
     free = [c for c in left if c not in shared] + [c for c in right if c not in shared]
     return out, "".join(batch + free)
-
-
-# -- norms --------------------------------------------------------------------------------
-
-
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Array:
-    """Norm of vectors (any order) or matrices (``"fro"``, 1, -1, inf, -inf).
-
-    Parameters
-    ----------
-    x : array_like
-        Any shape.
-    ord : float or str, optional
-        The order; by default the root of the sum of squares.
-    axis : int or pair of int, optional
-        The axis of the vectors or the two axes of the matrices.
-    keepdims : bool
-        Keep the axes, with length 1.
-
-    Examples
-    --------
-    >>> norm(np.array([3.0, 4.0]))
-    np.float64(5.0)
-    """
-    a = asarray(x)
-    a = a if kind_of(a.dtype) in "fc" else convert(a, np.dtype(np.float64))
-    if axis is None and ord is None:
-        return _root_of_squares(a, tuple(range(a.ndim)), keepdims)
-    axes = normalize_axes(axis, a.ndim)
-    if len(axes) == 1:
-        return _vector_norm(a, ord, axes, keepdims)
-    if len(axes) == 2:
-        return _matrix_norm(a, ord, axes, keepdims)
-    raise ValueError("Improper number of dimensions to norm.")
-
-
-def _root_of_squares(a: Array, axes: Axes, keepdims: bool) -> Array:
-    return ufuncs.sqrt(sum_of(ufuncs.multiply(a, a), axes, None, keepdims))
-
-
-def _vector_norm(a: Array, ord: Any, axes: Axes, keepdims: bool) -> Array:
-    from fnad.numpy import reductions
-
-    if ord is None or ord == 2:
-        return _root_of_squares(a, axes, keepdims)
-    if isinstance(ord, str):
-        raise ValueError(f"Invalid norm order {ord!r} for vectors")
-    size = ufuncs.absolute(a)
-    if ord == math.inf:
-        return reductions.max(size, axes, keepdims)
-    if ord == -math.inf:
-        return reductions.min(size, axes, keepdims)
-    if ord == 0:
-        return sum_of(convert(ufuncs.not_equal(a, 0), a.dtype), axes, None, keepdims)
-    if ord == 1:
-        return sum_of(size, axes, None, keepdims)
-    total = sum_of(ufuncs.power(size, float(ord)), axes, None, keepdims)
-    return ufuncs.power(total, 1.0 / ord)
-
-
-def _matrix_norm(a: Array, ord: Any, axes: Axes, keepdims: bool) -> Array:
-    from fnad.numpy import reductions
-
-    if ord in (None, "fro", "f"):
-        return _root_of_squares(a, axes, keepdims)
-    extremum = {1: "max", -1: "min", math.inf: "max", -math.inf: "min"}.get(ord)
-    if extremum is None:
-        raise ValueError(
-            f"norm: order {ord!r} of matrices is not available; use 'fro', 1, -1, inf or -inf"
-        )
-    summed, other = axes if abs(ord) == 1 else axes[::-1]
-    sums = sum_of(ufuncs.absolute(a), summed, None, True)
-    out = getattr(reductions, extremum)(sums, other, True)
-    if keepdims:
-        return out
-    return reshape(out, tuple(n for i, n in enumerate(a.shape) if i not in axes))

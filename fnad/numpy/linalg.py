@@ -3,10 +3,21 @@
 from typing import Any
 
 from fnad.numpy import indexing
-from fnad.numpy.contraction import cross, matmul, norm, outer, tensordot
+from fnad.numpy.contraction import cross, matmul, multi_dot, outer, tensordot, vecdot
 from fnad.numpy.manipulation import matrix_transpose
+from fnad.numpy.norms import cond, matrix_norm, norm, vector_norm
 from fnad.numpy.operands import Array
 from fnad.numpy.solving import cholesky, det, inv, matrix_power, slogdet, solve
+from fnad.numpy.spectral import (
+    eigh,
+    eigvalsh,
+    lstsq,
+    matrix_rank,
+    pinv,
+    qr,
+    svd,
+    svdvals,
+)
 
 
 def diagonal(x: Any, /, *, offset: int = 0) -> Array:
@@ -35,17 +46,30 @@ def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Array:
 
 __all__ = [
     "cholesky",
+    "cond",
     "cross",
     "det",
     "diagonal",
+    "eigh",
+    "eigvalsh",
     "inv",
+    "lstsq",
     "matmul",
+    "matrix_norm",
     "matrix_power",
+    "matrix_rank",
     "matrix_transpose",
+    "multi_dot",
     "norm",
     "outer",
+    "pinv",
+    "qr",
     "slogdet",
     "solve",
+    "svd",
+    "svdvals",
     "tensordot",
     "trace",
+    "vecdot",
+    "vector_norm",
 ]

@@ -1,0 +1,170 @@
+"""Norms of vectors and matrices."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fnad.core.types import kind_of
+from fnad.numpy import reductions, ufuncs
+from fnad.numpy.creation import asarray
+from fnad.numpy.manipulation import moveaxis, reshape
+from fnad.numpy.operands import Array, constant_like, convert, normalize_axes
+from fnad.numpy.reductions import sum as sum_of
+from fnad.numpy.selection import where
+from fnad.numpy.solving import as_matrices, inv
+from fnad.numpy.spectral import svdvals
+
+Axes = tuple[int, ...]
+
+
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Array:
+    """Norm of vectors (any order) or matrices (``"fro"``, ``"nuc"``, 1, -1, 2, -2, inf, -inf).
+
+    Parameters
+    ----------
+    x : array_like
+        Any shape.
+    ord : float or str, optional
+        The order; by default the root of the sum of squares.
+    axis : int or pair of int, optional
+        The axis of the vectors or the two axes of the matrices.
+    keepdims : bool
+        Keep the axes, with length 1.
+
+    Examples
+    --------
+    >>> norm(np.array([3.0, 4.0]))
+    np.float64(5.0)
+    >>> norm(np.array([[3.0, 1.0], [-2.0, 0.0]]), 1)
+    np.float64(5.0)
+    """
+    a = _inexact(x)
+    if axis is None and ord is None:
+        return _root_of_squares(a, tuple(range(a.ndim)), keepdims)
+    axes = normalize_axes(axis, a.ndim)
+    if len(axes) == 1:
+        return _vector_norm(a, ord, axes, keepdims)
+    if len(axes) == 2:
+        return _matrix_norm(a, ord, axes, keepdims)
+    raise ValueError("Improper number of dimensions to norm.")
+
+
+def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Array:
+    """Norm of vectors along one or more axes, which count as one; by default along all.
+
+    Examples
+    --------
+    >>> vector_norm(np.array([[3.0, 4.0], [0.0, 1.0]]), axis=-1, ord=1)
+    array([7., 1.])
+    """
+    a = _inexact(x)
+    axes = normalize_axes(axis, a.ndim)
+    kept = tuple(1 if i in axes else n for i, n in enumerate(a.shape))
+    a = moveaxis(a, axes, tuple(range(a.ndim - len(axes), a.ndim)))
+    a = reshape(a, (*a.shape[: a.ndim - len(axes)], math.prod(a.shape[a.ndim - len(axes) :])))
+    out = _vector_norm(a, ord, (a.ndim - 1,), False)
+    return reshape(out, kept) if keepdims else out
+
+
+def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Array:
+    """Norm of matrices ``(..., m, n)``; ``ord`` as for `norm`.
+
+    Examples
+    --------
+    >>> matrix_norm(np.array([[3.0, 0.0], [4.0, 2.0]]), ord=1)
+    np.float64(7.0)
+    """
+    return norm(x, ord, (-2, -1), keepdims)
+
+
+def _inexact(x: Any) -> Array:
+    a = asarray(x)
+    return a if kind_of(a.dtype) in "fc" else convert(a, np.dtype(np.float64))
+
+
+def _root_of_squares(a: Array, axes: Axes, keepdims: bool) -> Array:
+    return ufuncs.sqrt(sum_of(ufuncs.multiply(a, a), axes, None, keepdims))
+
+
+def _vector_norm(a: Array, ord: Any, axes: Axes, keepdims: bool) -> Array:
+    if ord is None or ord == 2:
+        return _root_of_squares(a, axes, keepdims)
+    if isinstance(ord, str):
+        raise ValueError(f"Invalid norm order {ord!r} for vectors")
+    size = ufuncs.absolute(a)
+    if ord == math.inf:
+        return reductions.max(size, axes, keepdims)
+    if ord == -math.inf:
+        return reductions.min(size, axes, keepdims)
+    if ord == 0:
+        return sum_of(convert(ufuncs.not_equal(a, 0), a.dtype), axes, None, keepdims)
+    if ord == 1:
+        return sum_of(size, axes, None, keepdims)
+    total = sum_of(ufuncs.power(size, float(ord)), axes, None, keepdims)
+    return ufuncs.power(total, 1.0 / ord)
+
+
+def _matrix_norm(a: Array, ord: Any, axes: Axes, keepdims: bool) -> Array:
+    if ord in (None, "fro", "f"):
+        return _root_of_squares(a, axes, keepdims)
+    if ord in (2, -2, "nuc"):
+        return _spectral_norm(a, ord, axes, keepdims)
+    extremum = {1: "max", -1: "min", math.inf: "max", -math.inf: "min"}.get(ord)
+    if extremum is None:
+        raise ValueError(
+            f"norm: matrices have no norm of order {ord!r}; use 'fro', 'nuc', 1, -1, 2, -2, inf or"
+            " -inf"
+        )
+    summed, other = axes if abs(ord) == 1 else axes[::-1]
+    sums = sum_of(ufuncs.absolute(a), summed, None, True)
+    out = getattr(reductions, extremum)(sums, other, True)
+    if keepdims:
+        return out
+    return reshape(out, tuple(n for i, n in enumerate(a.shape) if i not in axes))
+
+
+def _spectral_norm(a: Array, ord: Any, axes: Axes, keepdims: bool) -> Array:
+    kept = tuple(1 if i in axes else n for i, n in enumerate(a.shape))
+    values = svdvals(moveaxis(a, axes, (-2, -1)))
+    if ord == "nuc":
+        out = sum_of(values, -1)
+    else:
+        out = reductions.max(values, -1) if ord == 2 else reductions.min(values, -1)
+    return reshape(out, kept) if keepdims else out
+
+
+def cond(x: Any, p: Any = None) -> Array:
+    """The condition numbers of matrices: their norm times that of their inverse.
+
+    Parameters
+    ----------
+    x : array_like
+        ``(..., m, n)``; square unless ``p`` is None, 2 or -2.
+    p : optional
+        The order of the norm, as for `norm`; by default 2.
+
+    Returns
+    -------
+    array
+        ``(...)``; infinite for singular matrices.
+
+    Examples
+    --------
+    >>> cond(np.diag([4.0, 2.0]))
+    np.float64(2.0)
+    """
+    a = as_matrices("cond", x, square=p not in (None, 2, -2))
+    if 0 in a.shape[-2:]:
+        raise ValueError(f"cond: a matrix without elements has no condition, got shape {a.shape}")
+    if p in (None, 2, -2):
+        s = svdvals(a)
+        first, last = s[..., 0], s[..., -1]
+        ratio = ufuncs.divide(last, first) if p == -2 else ufuncs.divide(first, last)
+    else:
+        ratio = ufuncs.multiply(matrix_norm(a, ord=p), matrix_norm(inv(a), ord=p))
+    given = reductions.any(ufuncs.isnan(a), (-2, -1))
+    undefined = ufuncs.logical_and(ufuncs.isnan(ratio), ufuncs.logical_not(given))
+    return where(undefined, constant_like(ratio, np.inf), ratio)

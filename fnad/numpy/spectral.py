@@ -1,0 +1,284 @@
+"""Orthogonal factors, eigenvalues and singular values, and what is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fnad.numpy import reductions, ufuncs
+from fnad.numpy.contraction import matmul
+from fnad.numpy.creation import asarray
+from fnad.numpy.manipulation import expand_dims, matrix_transpose, squeeze
+from fnad.numpy.operands import Array, constant_like, convert
+from fnad.numpy.selection import where
+from fnad.numpy.solving import as_floats, as_matrices
+from fnad.primitives.custom import custom_jvp
+from fnad.primitives.linalg import eigh as eigen
+from fnad.primitives.linalg import qr as orthogonal
+from fnad.primitives.linalg import svd as singular
+
+
+class EighResult(NamedTuple):
+    """What `eigh` returns."""
+
+    eigenvalues: Array
+    eigenvectors: Array
+
+
+class QRResult(NamedTuple):
+    """What `qr` returns."""
+
+    Q: Array
+    R: Array
+
+
+class SVDResult(NamedTuple):
+    """What `svd` returns."""
+
+    U: Array
+    S: Array
+    Vh: Array
+
+
+def eigh(a: Any, UPLO: str | None = None, symmetrize_input: bool = True) -> EighResult:  # noqa: N803
+    """Eigenvalues and eigenvectors of symmetric matrices.
+
+    Parameters
+    ----------
+    a : array_like
+        ``(..., n, n)``.
+    UPLO : {"L", "U"}, optional
+        The triangle that is read, "L" by default, if the input is not symmetrized.
+    symmetrize_input : bool
+        Whether to decompose ``(a + aᵀ) / 2``.
+
+    Returns
+    -------
+    EighResult
+        A named tuple of eigenvalues ``(..., n)``, ascending, and eigenvectors as columns
+        ``(..., n, n)``. Their derivatives are those for distinct eigenvalues.
+
+    Examples
+    --------
+    >>> eigh(np.array([[2.0, 0.0], [0.0, 1.0]])).eigenvalues
+    array([1., 2.])
+    """
+    if UPLO not in (None, "L", "U"):
+        raise ValueError(f"eigh: UPLO must be 'L' or 'U', got {UPLO!r}")
+    a = as_matrices("eigh", a, square=True)
+    if UPLO == "U" and not symmetrize_input:
+        a = matrix_transpose(a)
+    vectors, values = eigen.eigh(a, symmetrize_input=symmetrize_input)
+    return EighResult(values, vectors)
+
+
+def eigvalsh(a: Any, UPLO: str | None = "L", *, symmetrize_input: bool = True) -> Array:  # noqa: N803
+    """Eigenvalues of symmetric matrices ``(..., n, n)``, ascending; see `eigh`.
+
+    Examples
+    --------
+    >>> eigvalsh(np.array([[0.0, 1.0], [1.0, 0.0]]))
+    array([-1.,  1.])
+    """
+    return eigh(a, UPLO, symmetrize_input).eigenvalues
+
+
+def qr(a: Any, mode: str = "reduced") -> Any:
+    """The QR factorisation, ``a = Q R``.
+
+    Parameters
+    ----------
+    a : array_like
+        ``(..., m, n)``.
+    mode : {"reduced", "complete", "r"}
+        Whether Q has min(m, n) columns, or m, or whether only R is wanted.
+
+    Returns
+    -------
+    QRResult, or R for mode "r"
+        A named tuple of orthonormal columns and upper triangular matrices.
+
+    Examples
+    --------
+    >>> qr(np.array([[3.0], [4.0]]), "r")
+    array([[-5.]])
+    """
+    if mode not in ("reduced", "complete", "r"):
+        raise ValueError(f"qr: mode must be 'reduced', 'complete' or 'r', got {mode!r}")
+    q, r = orthogonal.qr(as_matrices("qr", a), full_matrices=mode == "complete")
+    return r if mode == "r" else QRResult(q, r)
+
+
+def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+    """The singular value decomposition, ``a = U diag(S) Vh``.
+
+    Parameters
+    ----------
+    a : array_like
+        ``(..., m, n)``.
+    full_matrices : bool
+        Whether U and Vh are square; else they have min(m, n) columns and rows.
+    compute_uv : bool
+        Whether U and Vh are wanted.
+
+    Returns
+    -------
+    SVDResult, or S without ``compute_uv``
+        A named tuple; S is ``(..., min(m, n))``, descending.
+
+    Examples
+    --------
+    >>> U, S, Vh = svd(np.array([[0.0, 2.0], [1.0, 0.0]]))
+    >>> S
+    array([2., 1.])
+    """
+    a = as_matrices("svd", a)
+    if not compute_uv:
+        return singular.svd(a, compute_uv=False)
+    return SVDResult(*singular.svd(a, full_matrices=full_matrices))
+
+
+def svdvals(x: Any, /) -> Array:
+    """Singular values of matrices ``(..., m, n)``, descending.
+
+    Examples
+    --------
+    >>> svdvals(np.array([[0.0, 2.0], [1.0, 0.0]]))
+    array([2., 1.])
+    """
+    values: Array = singular.svd(as_matrices("svdvals", x), compute_uv=False)
+    return values
+
+
+def _kept(s: Array, rtol: Any) -> Array:
+    """Which singular values count: those above ``rtol`` times the largest."""
+    largest = expand_dims(reductions.max(s, -1), -1)
+    bound = expand_dims(asarray(rtol), -1)
+    return ufuncs.greater(s, ufuncs.multiply(convert(bound, s.dtype), largest))
+
+
+def matrix_rank(M: Any, rtol: Any = None) -> Array:  # noqa: N803
+    """How many singular values are larger than ``rtol`` times the largest.
+
+    Parameters
+    ----------
+    M : array_like
+        ``(..., m, n)``.
+    rtol : float or array, optional
+        By default max(m, n) times the machine epsilon.
+
+    Examples
+    --------
+    >>> matrix_rank(np.array([[1.0, 2.0], [2.0, 4.0]]))
+    np.int64(1)
+    """
+    a = as_matrices("matrix_rank", M)
+    if 0 in a.shape[-2:]:
+        return reductions.sum(convert(svdvals(a), np.dtype(np.int64)), -1)
+    if rtol is None:
+        rtol = max(a.shape[-2:]) * np.finfo(a.dtype).eps
+    return reductions.sum(_kept(svdvals(a), rtol), -1)
+
+
+@partial(custom_jvp, nondiff_argnums=(1,))
+def _pinv(a: Array, rtol: Any) -> Array:
+    if 0 in a.shape[-2:]:
+        return matrix_transpose(a)
+    u, s, vt = singular.svd(a, full_matrices=False)
+    kept = _kept(s, rtol)
+    one, zero = constant_like(s, 1), constant_like(s, 0)
+    inverse = where(kept, ufuncs.divide(one, where(kept, s, one)), zero)
+    return matmul(
+        ufuncs.multiply(matrix_transpose(vt), expand_dims(inverse, -2)), matrix_transpose(u)
+    )
+
+
+@_pinv.defjvp
+def _(rtol: Any, primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
+    # Golub and Pereyra (1973), "The differentiation of pseudo-inverses and nonlinear least squares
+    # problems whose variables separate", for matrices of constant rank.
+    (a,), (t,) = primals, tangents
+    p = _pinv(a, rtol)
+    pt, tt = matrix_transpose(p), matrix_transpose(t)
+    left = matmul(matmul(p, pt), ufuncs.subtract(tt, matmul(matmul(tt, a), p)))
+    right = matmul(ufuncs.subtract(tt, matmul(p, matmul(a, tt))), matmul(pt, p))
+    return p, ufuncs.add(ufuncs.subtract(left, matmul(matmul(p, t), p)), right)
+
+
+def pinv(a: Any, rtol: float | None = None) -> Array:
+    """The pseudo-inverses of matrices, after Moore and Penrose.
+
+    Parameters
+    ----------
+    a : array_like
+        ``(..., m, n)``.
+    rtol : float, optional
+        Singular values up to ``rtol`` times the largest count as zero; by default 10 max(m, n)
+        times the machine epsilon. The derivative takes the rank to be constant.
+
+    Returns
+    -------
+    array
+        ``(..., n, m)``.
+
+    Examples
+    --------
+    >>> pinv(np.array([[2.0, 0.0], [0.0, 0.0]]))
+    array([[0.5, 0. ],
+           [0. , 0. ]])
+    """
+    a = as_matrices("pinv", a)
+    if rtol is None:
+        rtol = float(10 * max(a.shape[-2:]) * np.finfo(a.dtype).eps)
+    return _pinv(a, rtol)
+
+
+def lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Array, Array, Array, Array]:
+    """The least-squares solution of ``a x = b``, of least norm where there are several.
+
+    Parameters
+    ----------
+    a : array_like
+        ``(m, n)``.
+    b : array_like
+        ``(m,)`` or ``(m, k)``.
+    rcond : float, optional
+        Singular values up to ``rcond`` times the largest count as zero; by default max(m, n) times
+        the machine epsilon.
+
+    Returns
+    -------
+    x : array
+        ``(n,)`` or ``(n, k)``.
+    residuals : array
+        ``(1,)`` or ``(k,)``: sums of squares. Unlike NumPy's they are there for any rank, since
+        shapes do not depend on values.
+    rank : array
+        The effective rank of ``a``.
+    s : array
+        The singular values of ``a``.
+
+    Examples
+    --------
+    >>> x, residuals, rank, s = lstsq(np.array([[1.0], [1.0]]), np.array([1.0, 3.0]))
+    >>> x.round(12), rank
+    (array([2.]), np.int64(1))
+    """
+    a, b = as_matrices("lstsq", a), as_floats("lstsq", asarray(b))
+    if a.ndim != 2 or b.ndim not in (1, 2) or b.shape[0] != a.shape[0]:
+        raise ValueError(
+            f"lstsq: needs a of shape (m, n) and b of shape (m,) or (m, k), got {a.shape} and"
+            f" {b.shape}"
+        )
+    if a.dtype != b.dtype:
+        a, b = (convert(x, np.dtype(np.float64)) for x in (a, b))
+    if rcond is None:
+        rcond = float(max(a.shape) * np.finfo(a.dtype).eps)
+    columns = expand_dims(b, -1) if b.ndim == 1 else b
+    x = matmul(_pinv(a, rcond), columns)
+    error = ufuncs.subtract(columns, matmul(a, x))
+    residuals = reductions.sum(ufuncs.multiply(error, error), 0)
+    return squeeze(x, -1) if b.ndim == 1 else x, residuals, matrix_rank(a, rcond), svdvals(a)
