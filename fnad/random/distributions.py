@@ -13,17 +13,23 @@ from fnad.primitives import rounding
 from fnad.primitives.giles import erf_inv_giles
 from fnad.primitives.logic import (
     bitcast_convert_type,
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
     convert_element_type,
     eq,
     ge,
+    lt,
     select,
+    shift_left,
+    shift_right_logical,
     stop_gradient,
 )
 from fnad.primitives.shape import int_tuple
 from fnad.primitives.slicing import index_in_dim
 from fnad.primitives.special import erf
 from fnad.primitives.transcendental import log, log1p
-from fnad.random.keys import split
+from fnad.random.keys import bits, split
 from fnad.random.uniform import Shape, floating_dtype, parameter, uniform
 
 
@@ -169,8 +175,9 @@ def gumbel(key: Any, shape: Shape = (), dtype: Any = np.float32, mode: str | Non
     ----------
     key, shape, dtype
         As in `normal`.
-    mode : {"low", "high"}, optional
-        "high" takes twice the bits, so that the right tail reaches further.
+    mode : {"low", "high", "highest"}, optional
+        "high" takes twice the bits, so that the right tail reaches further; so does "highest",
+        which in float32 also rounds less (other dtypes take it for "high").
 
     Examples
     --------
@@ -179,10 +186,12 @@ def gumbel(key: Any, shape: Shape = (), dtype: Any = np.float32, mode: str | Non
     array([2.9233725, 3.8326178], dtype=float32)
     """
     dtype = floating_dtype("gumbel", dtype)
-    if mode not in (None, "low", "high"):
-        raise ValueError(f"gumbel: mode must be 'low' or 'high', got {mode!r}")
+    if mode not in (None, "low", "high", "highest"):
+        raise ValueError(f"gumbel: mode must be 'low', 'high' or 'highest', got {mode!r}")
+    if mode == "highest" and dtype == np.float32:
+        return _fine_gumbel(key, int_tuple(shape))
     info = finfo(dtype)
-    if mode != "high":
+    if mode in (None, "low"):
         draws = uniform(key, shape, dtype, info.tiny, 1.0)
         return ar.neg(log(ar.neg(log(draws))))
     draws = uniform(key, (2, *int_tuple(shape)), dtype)
@@ -190,3 +199,27 @@ def gumbel(key: Any, shape: Shape = (), dtype: Any = np.float32, mode: str | Non
     fine = ar.add(ar.mul(fine, dtype.type(2.0**-info.nmant)), info.tiny)
     draws = select(ge(coarse, dtype.type(0.5)), coarse, ar.add(coarse, fine))
     return ar.neg(log(ar.neg(log1p(ar.neg(draws)))))
+
+
+def _fine_gumbel(key: Any, shape: tuple[int, ...]) -> Any:
+    """Gumbel numbers from fractions of 64 bits, in float32.
+
+    From those below one half comes the right tail, ``-log(-log1p(-x))``; the others are taken
+    from 1, and give the left tail, ``-log(-log(x))``.
+    """
+    words = convert_element_type(bits(key, (2, *shape)), np.uint64)
+    upper, lower = (index_in_dim(words, i, 0, keepdims=False) for i in range(2))
+    fraction = bitwise_or(shift_left(upper, np.uint64(32)), lower)
+    right = lt(upper, np.uint64(2**31))
+    fraction = select(right, fraction, ar.add(bitwise_not(fraction), np.uint64(1)))
+    # The 24 leading bits are kept, so that the conversion does not round (up to 1, it might).
+    below = fraction
+    for shift in (1, 2, 4, 8, 16, 32):
+        below = bitwise_or(below, shift_right_logical(below, np.uint64(shift)))
+    kept = bitwise_and(fraction, bitwise_not(shift_right_logical(below, np.uint64(24))))
+    x = convert_element_type(kept, np.float32)
+    x = ar.mul(select(eq(x, np.float32(0)), np.float32(0.5), x), np.float32(2.0**-64))
+    half = np.float32(0.5)  # stands in where the other branch is taken
+    right_tail = log1p(ar.neg(select(right, x, half)))
+    left_tail = log(select(right, half, x))
+    return ar.neg(log(ar.neg(select(right, right_tail, left_tail))))

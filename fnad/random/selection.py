@@ -91,7 +91,7 @@ def choice(
         Probability of each element; by default all are equal.
     axis : int
         The axis of ``a`` along which elements are drawn.
-    mode : {"low", "high"}, optional
+    mode : {"low", "high", "highest"}, optional
         Of `gumbel`, which is used with ``p`` and without replacement.
 
     Returns
@@ -164,7 +164,7 @@ def categorical(
         Of the result: extra leading axes, then the shape of ``logits`` without ``axis``.
     replace : bool
         Whether the draws along the extra axes may agree.
-    mode : {"low", "high"}, optional
+    mode : {"low", "high", "highest"}, optional
         Of `gumbel`.
 
     Returns
