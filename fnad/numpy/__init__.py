@@ -55,10 +55,10 @@ from fnad.numpy.contraction import (
     inner,
     kron,
     matmul,
-    norm,
     outer,
     tensordot,
     vdot,
+    vecdot,
 )
 from fnad.numpy.creation import (
     arange,
@@ -179,6 +179,7 @@ from fnad.numpy.nan_reductions import (
     nansum,
     nanvar,
 )
+from fnad.numpy.norms import norm
 from fnad.numpy.padding import (
     pad,
 )
@@ -378,6 +379,7 @@ __all__ = [
     "finfo", "floating", "iinfo", "inexact", "inf", "integer", "issubdtype", "nan", "ndarray",
     "newaxis", "number", "pi", "promote_types", "signedinteger", "unsignedinteger", "linalg",
     "cross", "dot", "einsum", "inner", "kron", "matmul", "norm", "outer", "tensordot", "vdot",
+    "vecdot",
     "arange", "array", "asarray", "copy", "empty", "empty_like", "eye", "full", "full_like",
     "identity", "indices", "linspace", "logspace", "meshgrid", "ones", "ones_like", "tri", "tril",
     "triu", "zeros", "zeros_like", "at", "diag", "diagonal", "nonzero", "take", "take_along_axis",
