@@ -25,6 +25,7 @@ from fnad.numpy.operands import (
 from fnad.primitives import cumulative
 from fnad.primitives import reductions as lax
 from fnad.primitives.shape import canonicalize_axis, reshape
+from fnad.primitives.slicing import pad
 
 Axis = int | tuple[int, ...] | None
 
@@ -321,3 +322,59 @@ def cumprod(a: Any, axis: int | None = None, dtype: Any = None) -> Array:
     array([1, 2, 6])
     """
     return _running(a, axis, dtype, cumulative.cumprod)
+
+
+def _cumulative(
+    name: str, x: Any, axis: int | None, dtype: Any, initial: int | None, primitive: Any
+) -> Array:
+    a = asarray(x)
+    if a.ndim == 0 or (axis is None and a.ndim != 1):
+        raise ValueError(f"{name}: an array of shape {a.shape} needs axis=, and an axis")
+    axis = canonicalize_axis(0 if axis is None else axis, a.ndim)
+    out = _running(a, axis, dtype, primitive)
+    if initial is None:
+        return out
+    ends = [(1 if i == axis else 0, 0, 0) for i in range(a.ndim)]
+    return pad(out, out.dtype.type(initial), ends)
+
+
+def cumulative_sum(
+    x: Any,
+    /,
+    *,
+    axis: int | None = None,
+    dtype: Any = None,
+    include_initial: bool = False,
+) -> Array:
+    """Running sum along an axis, which only arrays of one axis may leave out.
+
+    With ``include_initial`` the result begins with 0 and is one longer.
+
+    Examples
+    --------
+    >>> cumulative_sum(np.array([1, 2, 3]), include_initial=True)
+    array([0, 1, 3, 6])
+    """
+    initial = 0 if include_initial else None
+    return _cumulative("cumulative_sum", x, axis, dtype, initial, cumulative.cumsum)
+
+
+def cumulative_prod(
+    x: Any,
+    /,
+    *,
+    axis: int | None = None,
+    dtype: Any = None,
+    include_initial: bool = False,
+) -> Array:
+    """Running product along an axis, which only arrays of one axis may leave out.
+
+    With ``include_initial`` the result begins with 1 and is one longer.
+
+    Examples
+    --------
+    >>> cumulative_prod(np.array([1, 2, 3]), include_initial=True)
+    array([1, 1, 2, 6])
+    """
+    initial = 1 if include_initial else None
+    return _cumulative("cumulative_prod", x, axis, dtype, initial, cumulative.cumprod)

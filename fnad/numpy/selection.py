@@ -245,6 +245,22 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
     return all_of(same)
 
 
+def array_equiv(a1: Any, a2: Any) -> Any:
+    """Whether two arrays can be broadcast together and have the same elements then.
+
+    Examples
+    --------
+    >>> bool(array_equiv(np.array([1, 1]), 1))
+    True
+    """
+    x, y = as_operand(a1), as_operand(a2)
+    try:
+        np.broadcast_shapes(shape_of(x), shape_of(y))
+    except ValueError:
+        return np.bool_(False)
+    return all_of(ufuncs.equal(x, y))
+
+
 def real(val: Any) -> Array:
     """The real part: the array itself, unless it is complex.
 

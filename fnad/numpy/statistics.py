@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from fnad.core.dtypes import canonical_dtype
+from fnad.core.dtypes import canonical_dtype, result_type
 from fnad.core.types import computing_dtype, kind_of
 from fnad.numpy import ufuncs
-from fnad.numpy.creation import asarray
+from fnad.numpy.contraction import dot
+from fnad.numpy.creation import asarray, full_like
+from fnad.numpy.indexing import diagonal
+from fnad.numpy.joining import concatenate
 from fnad.numpy.operands import (
     Array,
     as_operand,
@@ -19,7 +22,8 @@ from fnad.numpy.operands import (
     normalize_axes,
 )
 from fnad.numpy.reductions import Axis, sum
-from fnad.primitives.shape import reshape
+from fnad.numpy.selection import clip, conjugate, real
+from fnad.primitives.shape import reshape, transpose
 
 
 def _mean_dtypes(x: Array, dtype: Any) -> tuple[np.dtype[Any], np.dtype[Any]]:
@@ -62,8 +66,14 @@ def mean(
     return convert(_divide_by_count(total, _count(x, axes, where, keepdims)), result)
 
 
-def average(a: Any, axis: Axis = None, weights: Any = None, keepdims: bool = False) -> Array:
-    """Weighted mean along axes.
+def average(
+    a: Any,
+    axis: Axis = None,
+    weights: Any = None,
+    returned: bool = False,
+    keepdims: bool = False,
+) -> Any:
+    """Weighted mean along axes; with ``returned`` also the sum of the weights.
 
     Examples
     --------
@@ -72,7 +82,9 @@ def average(a: Any, axis: Axis = None, weights: Any = None, keepdims: bool = Fal
     """
     x = asarray(a)
     if weights is None:
-        return mean(x, axis, keepdims=keepdims)
+        out = mean(x, axis, keepdims=keepdims)
+        count = math.prod(x.shape[i] for i in normalize_axes(axis, x.ndim))
+        return (out, full_like(out, count)) if returned else out
     w = asarray(weights)
     axes = normalize_axes(axis, x.ndim)
     if w.shape != x.shape:
@@ -81,7 +93,9 @@ def average(a: Any, axis: Axis = None, weights: Any = None, keepdims: bool = Fal
         w = reshape(w, tuple(n if i in axes else 1 for i, n in enumerate(x.shape)))
         w = expand(w, x.shape)
     weighted = ufuncs.multiply(x, w)
-    return ufuncs.true_divide(sum(weighted, axes, None, keepdims), sum(w, axes, None, keepdims))
+    total = sum(w, axes, weighted.dtype, keepdims)
+    out = ufuncs.true_divide(sum(weighted, axes, None, keepdims), total)
+    return (out, convert(total, out.dtype)) if returned else out
 
 
 def var(
@@ -134,3 +148,109 @@ def std(
     """
     variance = var(a, axis, dtype, ddof, keepdims, where, correction)
     return ufuncs.sqrt(variance)
+
+
+def _observations(name: str, m: Any, rowvar: bool, dtype: np.dtype[Any]) -> Array:
+    """Variables in rows, observations in columns."""
+    x = convert(asarray(m), dtype)
+    if x.ndim > 2:
+        raise ValueError(f"{name}: variables and observations are two axes, got shape {x.shape}")
+    if x.ndim < 2:
+        return reshape(x, (1, x.size))
+    return x if rowvar or x.shape[0] == 1 else transpose(x, (1, 0))
+
+
+def _weights(name: str, weights: Any, count: int, dtype: np.dtype[Any]) -> Array:
+    w = asarray(weights)
+    if w.shape != (count,):
+        raise ValueError(f"cov: {name} of shape {w.shape} for {count} observations")
+    if name == "fweights" and w.dtype.kind not in "iu":
+        raise TypeError(f"cov: fweights count observations, in integers; got {w.dtype}")
+    return convert(w, dtype)
+
+
+def cov(
+    m: Any,
+    y: Any = None,
+    rowvar: bool = True,
+    bias: bool = False,
+    ddof: int | None = None,
+    fweights: Any = None,
+    aweights: Any = None,
+    dtype: Any = None,
+) -> Array:
+    """Covariances of variables.
+
+    Parameters
+    ----------
+    m : array_like
+        Of shape (variables, observations), or (observations,).
+    y : array_like, optional
+        More variables with the same observations.
+    rowvar : bool
+        Whether variables are rows; otherwise they are columns.
+    bias : bool
+        Divide by the number of observations, not by one less.
+    ddof : int, optional
+        What is subtracted from that number; overrides ``bias``.
+    fweights : array_like of int, optional
+        How often each observation was made, of shape (observations,).
+    aweights : array_like, optional
+        How much each observation matters, of shape (observations,).
+    dtype : dtype, optional
+        At least float64 by default.
+
+    Returns
+    -------
+    array
+        Of shape (variables, variables), or () for a single variable.
+
+    Examples
+    --------
+    >>> cov(np.array([[1.0, 2.0, 3.0], [6.0, 4.0, 2.0]]))
+    array([[ 1., -2.],
+           [-2.,  4.]])
+    """
+    given = [asarray(m)] if y is None else [asarray(m), asarray(y)]
+    computed = canonical_dtype(dtype) if dtype is not None else result_type(*given, np.float64(0))
+    x = concatenate([_observations("cov", v, rowvar, computed) for v in given], 0)
+    count = x.shape[1]
+    ddof = (0 if bias else 1) if ddof is None else ddof
+    # Weights are real, also where the variables are complex.
+    exact = np.dtype(np.float64) if kind_of(computed) == "c" else computed
+    w: Any = None
+    if fweights is not None:
+        w = _weights("fweights", fweights, count, exact)
+    if aweights is not None:
+        a = _weights("aweights", aweights, count, exact)
+        w = a if w is None else ufuncs.multiply(w, a)
+    total: Any = exact.type(count) if w is None else sum(w)
+    # The degrees of freedom, as NumPy counts them for weights of observations.
+    lost = ddof if aweights is None else ddof * sum(ufuncs.multiply(w, a)) / total
+    center = average(x, 1, w, keepdims=True)
+    x = ufuncs.subtract(x, center)
+    weighted = x if w is None else ufuncs.multiply(x, w)
+    products = dot(weighted, conjugate(transpose(x, (1, 0))))
+    divisor = convert(ufuncs.maximum(total - lost, 0), exact)
+    out = ufuncs.true_divide(products, convert(divisor, computed))
+    return reshape(out, ()) if out.shape == (1, 1) else out
+
+
+def corrcoef(x: Any, y: Any = None, rowvar: bool = True, dtype: Any = None) -> Array:
+    """Correlation coefficients of variables, from -1 to 1; parameters as for `cov`.
+
+    Examples
+    --------
+    >>> corrcoef(np.array([[1.0, 2.0, 3.0], [6.0, 4.0, 2.0]]))
+    array([[ 1., -1.],
+           [-1.,  1.]])
+    """
+    c = cov(x, y, rowvar, dtype=dtype)
+    if c.ndim == 0:
+        return ufuncs.true_divide(c, c)
+    deviation = ufuncs.sqrt(real(diagonal(c)))
+    n = deviation.shape[0]
+    c = ufuncs.true_divide(c, reshape(deviation, (n, 1)))
+    c = ufuncs.true_divide(c, reshape(deviation, (1, n)))
+    # Rounding may lead beyond the bounds.
+    return clip(c, -1, 1) if kind_of(c.dtype) == "f" else c

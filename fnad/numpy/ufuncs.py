@@ -14,6 +14,7 @@ import numpy as np
 
 from fnad.core.tracer import Tracer
 from fnad.numpy import elementwise_parts as parts
+from fnad.numpy import number_parts
 from fnad.numpy.operands import (
     PYTHON_SCALARS,
     Array,
@@ -28,7 +29,7 @@ from fnad.numpy.operands import (
     resolve_dtypes,
     shape_of,
 )
-from fnad.primitives import arithmetic, logic, rounding, transcendental
+from fnad.primitives import arithmetic, bits, logic, rounding, transcendental
 from fnad.primitives.logic import convert_element_type_p
 
 _MOST_PLANS = 1024
@@ -285,6 +286,14 @@ isinf = _unary("isinf", parts.isinf, "Whether x is infinite.")
 isfinite = _unary("isfinite", parts.isfinite, "Whether x is neither NaN nor infinite.")
 signbit = _unary("signbit", parts.signbit, "Whether the sign bit is set.")
 
+# -- digits -------------------------------------------------------------------------------
+
+gcd = _binary("gcd", number_parts.gcd, "The greatest common divisor of integers.")
+lcm = _binary("lcm", number_parts.lcm, "The least common multiple of integers.")
+ldexp = _binary("ldexp", number_parts.ldexp, "x1 * 2**x2, for integers x2.")
+nextafter = _binary("nextafter", bits.nextafter, "The next number after x1 towards x2.")
+spacing = _unary("spacing", number_parts.spacing, "The distance to the next larger magnitude.")
+
 divide = true_divide
 mod = remainder
 abs = absolute
@@ -318,6 +327,17 @@ def modf(x: Any, /) -> tuple[Array, Array]:
     (x,) = _promote(np.modf, x)
     whole = trunc(x)
     return parts.fraction(x, whole), whole
+
+
+def frexp(x: Any, /) -> tuple[Array, Array]:
+    """Mantissa ``m`` with ``0.5 <= |m| < 1``, and int32 exponent ``e``: ``x = m * 2**e``.
+
+    Examples
+    --------
+    >>> frexp(np.float64(-6.0))
+    (np.float64(-0.75), np.int32(3))
+    """
+    return number_parts.frexp(_promote(np.frexp, x)[0])
 
 
 def _promote(ufunc: np.ufunc, *operands: Any) -> list[Array]:

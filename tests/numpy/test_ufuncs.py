@@ -43,6 +43,9 @@ def test_unary(name, dtype):
     # What NumPy gives for the reciprocal of the integer 0 depends on the processor.
     start = 1 if name == "reciprocal" and np.dtype(dtype).kind in "iu" else 0
     x = sample(dtype, X)[start:]
+    if name == "spacing" and np.spacing(x).dtype == np.float16:
+        # NumPy gives the other dtypes the sign of x, and float16 that of a step upwards.
+        x = x[x >= 0]
     check(name, x[x != 0] if start else x)
 
 
