@@ -4,6 +4,6 @@ Functions of `fnad.numpy` and the primitives put together: they trace, different
 compile. Operands promote as in NumPy; integers become float64.
 """
 
-from fnad.scipy import special
+from fnad.scipy import special, stats
 
-__all__ = ["special"]
+__all__ = ["special", "stats"]

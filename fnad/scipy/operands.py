@@ -117,3 +117,9 @@ def chebyshev(t: Any, coefficients: Sequence[float]) -> Any:
     for coefficient in coefficients[:0:-1]:
         value, last = 2 * t * value - last + coefficient, value
     return t * value - last + coefficients[0] / 2
+
+
+def log_of_part(part: Any, rest: Any) -> Any:
+    """``log(part)``, where ``part + rest`` is 1, accurate for parts close to 1."""
+    most = part > 0.5
+    return fnp.where(most, fnp.log1p(-fnp.where(most, rest, 0)), fnp.log(fnp.where(most, 1, part)))

@@ -1,0 +1,32 @@
+"""The binomial distribution of ``n`` trials of probability ``p``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import fnad.numpy as fnp
+from fnad.scipy.operands import floating
+from fnad.scipy.special import betaln, xlog1py, xlogy
+
+
+def logpmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Any:
+    """The logarithm of the probability of ``k``, elementwise.
+
+    Examples
+    --------
+    >>> logpmf(np.array([2.0, 5.0]), 4, 0.5)
+    array([-0.98082925,        -inf])
+    """
+    k, n, p, loc = floating("binom.logpmf", k, n, p, loc)
+    y = k - loc
+    outside = (y < 0) | (y > n) | (y != fnp.floor(y))
+    z = fnp.where(outside, 0, y)
+    choices = -betaln(1 + z, 1 + n - z) - fnp.log(n + 1)
+    return fnp.where(outside, -np.inf, choices + xlogy(z, p) + xlog1py(n - z, -p))
+
+
+def pmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Any:
+    """The probability of ``k``, elementwise."""
+    return fnp.exp(logpmf(k, n, p, loc))

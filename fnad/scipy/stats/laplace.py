@@ -1,0 +1,34 @@
+"""The Laplace distribution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fnad.numpy as fnp
+from fnad.scipy.operands import floating
+
+
+def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    """The logarithm of the density, elementwise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> logpdf(np.array([0.0, 1.0]))
+    array([-0.69314718, -1.69314718])
+    """
+    x, loc, scale = floating("laplace.logpdf", x, loc, scale)
+    return -fnp.abs(x - loc) / scale - fnp.log(2 * scale)
+
+
+def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    """The density, elementwise."""
+    return fnp.exp(logpdf(x, loc, scale))
+
+
+def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    """The distribution function, elementwise."""
+    x, loc, scale = floating("laplace.cdf", x, loc, scale)
+    z = (x - loc) / scale
+    tail = 0.5 * fnp.exp(-fnp.abs(z))
+    return fnp.where(z > 0, 1 - tail, tail)

@@ -1,0 +1,80 @@
+"""The normal distribution cut off at ``a`` and ``b``, in units of ``scale`` from ``loc``."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+import fnad.numpy as fnp
+from fnad.scipy.operands import floating
+from fnad.scipy.special import log_ndtr
+
+
+def _log_mass(a: Any, b: Any) -> Any:
+    """The logarithm of the normal probability of [a, b], taken where the tails do not cancel."""
+    mirrored = a > 0
+    low, high = fnp.where(mirrored, -b, a), fnp.where(mirrored, -a, b)
+    above, below = log_ndtr(high), log_ndtr(low)
+    return above + fnp.log(-fnp.expm1(below - above))
+
+
+def logpdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    """The logarithm of the density, elementwise.
+
+    Examples
+    --------
+    >>> logpdf(np.array([0.0, 2.0]), -1, 1)
+    array([-0.53722339,        -inf])
+    """
+    x, a, b, loc, scale = floating("truncnorm.logpdf", x, a, b, loc, scale)
+    z = (x - loc) / scale
+    outside = (z < a) | (z > b)
+    value = -0.5 * (z * z + math.log(2 * math.pi)) - fnp.log(scale) - _log_mass(a, b)
+    return fnp.where(outside, -np.inf, value)
+
+
+def _of_part(x: Any, a: Any, b: Any, loc: Any, scale: Any) -> tuple[Any, Any]:
+    """The logarithms of the probabilities below and above ``x``."""
+    z = fnp.clip((x - loc) / scale, a, b)
+    none, all_of_it = z <= a, z >= b
+    total = _log_mass(a, b)
+    below = _log_mass(a, fnp.where(none, b, z)) - total
+    above = _log_mass(fnp.where(all_of_it, a, z), b) - total
+    return fnp.where(none, -np.inf, below), fnp.where(all_of_it, -np.inf, above)
+
+
+def _most_accurate(part: Any, rest: Any) -> Any:
+    """The logarithm of a probability close to 1 from that of the rest."""
+    most = part > -0.5
+    return fnp.where(most, fnp.log1p(-fnp.exp(fnp.where(most, rest, -1))), part)
+
+
+def pdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    """The density, elementwise."""
+    return fnp.exp(logpdf(x, a, b, loc, scale))
+
+
+def logcdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    """The logarithm of the distribution function, elementwise."""
+    x, a, b, loc, scale = floating("truncnorm.logcdf", x, a, b, loc, scale)
+    below, above = _of_part(x, a, b, loc, scale)
+    return _most_accurate(below, above)
+
+
+def cdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    """The distribution function, elementwise."""
+    return fnp.exp(logcdf(x, a, b, loc, scale))
+
+
+def logsf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    """The logarithm of the survival function, elementwise."""
+    x, a, b, loc, scale = floating("truncnorm.logsf", x, a, b, loc, scale)
+    below, above = _of_part(x, a, b, loc, scale)
+    return _most_accurate(above, below)
+
+
+def sf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    """The survival function, ``1 - cdf``, elementwise."""
+    return fnp.exp(logsf(x, a, b, loc, scale))

@@ -1,0 +1,32 @@
+"""The wrapped Cauchy distribution of parameter ``c``, on ``[0, 2 pi]``."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+import fnad.numpy as fnp
+from fnad.scipy.operands import floating
+
+
+def logpdf(x: Any, c: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    """The logarithm of the density, elementwise.
+
+    Examples
+    --------
+    >>> logpdf(np.array([0.0]), 0.5)
+    array([-0.73926478])
+    """
+    x, c, loc, scale = floating("wrapcauchy.logpdf", x, c, loc, scale)
+    z = (x - loc) / scale
+    outside = (z < 0) | (z > 2 * math.pi)
+    y = fnp.where(outside, 0, z)
+    density = (1 - c * c) / (2 * math.pi * (1 + c * c - 2 * c * fnp.cos(y)))
+    return fnp.where(outside, -np.inf, fnp.log(density) - fnp.log(scale))
+
+
+def pdf(x: Any, c: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    """The density, elementwise."""
+    return fnp.exp(logpdf(x, c, loc, scale))

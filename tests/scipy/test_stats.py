@@ -1,0 +1,104 @@
+"""`fnad.scipy.stats` against SciPy: values in and out of the support, derivatives, transforms."""
+
+import numpy as np
+import pytest
+import scipy.stats
+
+import fnad
+from fnad.scipy import stats
+from fnad.testing import check_grads
+
+NAN, INF = np.nan, np.inf
+LINE = np.array([-30.0, -3.0, -0.4, 0.3, 0.7, 2.5, 6.0, 40.0, NAN])
+COUNTS = np.array([-1.0, 0.0, 1.0, 2.0, 2.5, 7.0, 30.0])
+Q = np.array([0.0, 1e-9, 0.2, 0.5, 0.99, 1.0, -0.1, NAN])
+ALL = "logpdf pdf cdf logcdf sf logsf"
+# name, shape parameters, functions
+CONTINUOUS = [
+    ("norm", (), ALL + " ppf isf"), ("uniform", (), "logpdf pdf cdf ppf"),
+    ("expon", (), ALL + " ppf"),
+    ("laplace", (), "logpdf pdf cdf"), ("logistic", (), ALL + " ppf isf"),
+    ("cauchy", (), ALL + " ppf isf"), ("gamma", (2.3,), ALL), ("chi2", (3.0,), ALL),
+    ("beta", (2.3, 1.4), ALL), ("t", (3.5,), "logpdf pdf"), ("pareto", (2.5,), ALL + " ppf"),
+    ("gumbel_r", (), ALL + " ppf"), ("gumbel_l", (), ALL + " ppf"), ("truncnorm", (-1.0, 2.0), ALL),
+    ("truncnorm", (20.0, 21.0), ALL), ("vonmises", (2.0,), "logpdf pdf"),
+    ("wrapcauchy", (0.4,), "logpdf pdf"),
+]  # fmt: skip
+DISCRETE = [
+    ("bernoulli", (0.3,), "logpmf pmf cdf ppf"), ("binom", (7, 0.3), "logpmf pmf"),
+    ("poisson", (2.5,), "logpmf pmf cdf"), ("geom", (0.3,), "logpmf pmf"),
+    ("nbinom", (2.5, 0.3), "logpmf pmf"),
+]  # fmt: skip
+CASES = [
+    (name, shapes, f, tail)
+    for table, tails in ((CONTINUOUS, ((), (0.5, 1.7))), (DISCRETE, ((), (1,))))
+    for name, shapes, functions in table
+    for f in functions.split()
+    for tail in tails
+]
+
+
+@pytest.mark.parametrize(("name", "shapes", "f", "tail"), CASES)
+def test_values_are_scipys(name, shapes, f, tail):
+    x = Q if f in ("ppf", "isf") else (COUNTS if name in [d[0] for d in DISCRETE] else LINE)
+    ours = getattr(getattr(stats, name), f)
+    with np.errstate(all="ignore"):
+        if shapes == (20.0, 21.0):
+            x = np.array([19.0, 20.1, 20.5, 20.9, 22.0])
+        arguments = (x, *shapes, *tail)
+        expected = getattr(getattr(scipy.stats, name), f)(*arguments)
+        np.testing.assert_allclose(ours(*arguments), expected, rtol=1e-11, atol=1e-300)
+        np.testing.assert_allclose(fnad.jit(ours)(*arguments), expected, rtol=1e-11, atol=1e-300)
+        single = ours(*[np.float32(v) for v in arguments])
+    assert single.dtype == np.float32
+
+
+@pytest.mark.parametrize(("name", "shapes", "functions"), CONTINUOUS[:14] + CONTINUOUS[15:])
+def test_derivatives_of_continuous_ones(name, shapes, functions):
+    for f in functions.split():
+        ours = getattr(getattr(stats, name), f)
+        x = 0.3 if f in ("ppf", "isf") else 3.1 if name == "pareto" else 0.9
+        check_grads(lambda *xs, ours=ours: ours(*xs), (x, *shapes, 0.1, 1.3), order=1)
+
+
+@pytest.mark.parametrize(("name", "shapes", "functions"), DISCRETE)
+def test_derivatives_in_parameters(name, shapes, functions):
+    ours = getattr(stats, name).logpmf
+    check_grads(lambda p: ours(1.0, *shapes[:-1], p), (shapes[-1],), order=2)
+
+
+def test_derivatives_out_of_the_support_are_zero():
+    for name, shapes in [
+        ("gamma", (2.0,)),
+        ("beta", (2.0, 2.0)),
+        ("expon", ()),
+        ("pareto", (2.0,)),
+    ]:
+        assert fnad.grad(getattr(stats, name).logpdf)(-1.0, *shapes) == 0
+
+
+def test_vmap_over_parameters():
+    scales = np.array([0.5, 1.0, 2.0])
+    batched = fnad.vmap(lambda s: stats.gamma.cdf(LINE[3:6], 2.0, scale=s))(scales)
+    np.testing.assert_allclose(batched, stats.gamma.cdf(LINE[3:6], 2.0, scale=scales[:, None]))
+
+
+def test_dirichlet():
+    alpha = np.array([0.5, 2.0, 3.0])
+    x = np.array([0.2, 0.3, 0.5])
+    expected = scipy.stats.dirichlet.logpdf(x, alpha)
+    np.testing.assert_allclose(stats.dirichlet.logpdf(x, alpha), expected, rtol=1e-13)
+    many = stats.dirichlet.pdf(np.stack([x, x + 1], axis=1), alpha)
+    np.testing.assert_allclose(many, [np.exp(expected), 0], rtol=1e-13)
+    check_grads(lambda a: stats.dirichlet.logpdf(x, a), (alpha,), order=2)
+    with pytest.raises(ValueError, match=r"dirichlet.*\(3,\).*\(2,\)"):
+        stats.dirichlet.logpdf(x[:2], alpha)
+
+
+def test_multinomial():
+    p = np.array([0.2, 0.3, 0.5])
+    x = np.array([[1, 2, 3], [6, 0, 0], [1, 1, 1], [-1, 4, 3]])
+    expected = scipy.stats.multinomial.logpmf(x, 6, p)
+    np.testing.assert_allclose(stats.multinomial.logpmf(x, 6, p), expected, rtol=1e-13)
+    np.testing.assert_allclose(stats.multinomial.pmf(x, 6, p), np.exp(expected), rtol=1e-13)
+    check_grads(lambda p: stats.multinomial.logpmf(x[0], 6, p), (p,), order=2)
