@@ -46,6 +46,7 @@ from fnad.primitives.bits import (
     mulhi,
     nextafter,
     population_count,
+    reduce_precision,
 )
 from fnad.primitives.calls import (
     optimization_barrier,
@@ -307,6 +308,7 @@ __all__ = [
     "reduce_max",
     "reduce_min",
     "reduce_or",
+    "reduce_precision",
     "reduce_prod",
     "reduce_sum",
     "reduce_window",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
+from fnad.core.primitive import Primitive
 from fnad.core.types import aval_of
 from fnad.primitives.arithmetic import add
 from fnad.primitives.elementwise import check_kind, elementwise, matched, same_dtype
@@ -156,3 +158,79 @@ def nextafter(x: Any, y: Any) -> Any:
     smallest = bitcast_convert_type(select(lt(y, zero), below, one), dtype)
     near = select(at_zero, smallest, moved)
     return select(still, select(missing, add(x, y), y), near)
+
+
+# -- reduce_precision ----------------------------------------------------------------------
+
+_LAYOUTS: dict[int, tuple[np.dtype[Any], int, int]] = {
+    4: (np.dtype(np.uint32), 8, 23),
+    8: (np.dtype(np.uint64), 11, 52),
+}
+
+
+def _reduce_precision(b: Any, x: Any, *, exponent_bits: int | None, mantissa_bits: int) -> Any:
+    """Round the mantissa to nearest, ties to even; then what is out of range becomes inf or 0."""
+    unsigned, native_exponent, native_mantissa = _LAYOUTS[x.dtype.itemsize]
+
+    def constant(value: int) -> Any:
+        return b.constant(value, unsigned)
+
+    bits = b.bitcast(x, unsigned)
+    sign_bit = 1 << (8 * unsigned.itemsize - 1)
+    sign = b.bitwise_and(bits, constant(sign_bit))
+    bits = b.bitwise_and(bits, constant(sign_bit - 1))
+    dropped = native_mantissa - mantissa_bits
+    if dropped > 0:
+        odd = b.bitwise_and(_shifted_right(b, bits, dropped), constant(1))
+        bits = bits + constant((1 << (dropped - 1)) - 1) + odd
+        bits = b.bitwise_and(bits, constant(sign_bit - (1 << dropped)))
+    infinity = constant(((1 << native_exponent) - 1) << native_mantissa)
+    if exponent_bits is not None and exponent_bits < native_exponent:
+        bias, reach = (1 << (native_exponent - 1)) - 1, (1 << (exponent_bits - 1)) - 1
+        largest = (bias + reach + 1) << native_mantissa
+        smallest = (bias - reach + 1) << native_mantissa
+        bits = b.where(bits >= constant(largest), infinity, bits)
+        bits = b.where(bits < constant(smallest), constant(0), bits)
+    rounded = b.bitcast(b.bitwise_or(bits, sign), x.dtype)
+    return b.where(b.not_equal(x, x), x, rounded)
+
+
+reduce_precision_p: Primitive = elementwise(
+    "reduce_precision",
+    "x rounded to ``mantissa_bits``, and to the range of ``exponent_bits`` (None keeps it).",
+    _reduce_precision,
+    derivatives=[lambda t, ans, x, **params: reduce_precision_p.bind(t, **params)],
+    transpose=[lambda ct, x, **params: reduce_precision_p.bind(ct, **params)],
+    kinds="f",
+)
+
+
+def reduce_precision(operand: Any, exponent_bits: int, mantissa_bits: int) -> Any:
+    """Round to the numbers of a smaller format, in the dtype of the operand.
+
+    Numbers that are too large become infinite; those that would be subnormal become 0. Tangents
+    and cotangents are rounded alike.
+
+    Parameters
+    ----------
+    operand : array
+        Floats.
+    exponent_bits, mantissa_bits : int
+        Of the format: 5 and 10 are those of float16. A format with more of either than the
+        operand has changes nothing there.
+
+    Examples
+    --------
+    >>> reduce_precision(np.array([1.2345678, 1e6, 1e-6]), 5, 10)
+    array([1.234375,      inf, 0.      ])
+    """
+    dtype = aval_of(operand).dtype
+    check_kind("reduce_precision", dtype, "f")
+    if exponent_bits < 1 or mantissa_bits < 0:
+        raise ValueError(
+            f"reduce_precision: needs at least 1 bit of exponent and 0 of mantissa, got"
+            f" {exponent_bits} and {mantissa_bits}"
+        )
+    own = int(ml_dtypes.finfo(dtype).nexp)
+    kept = None if exponent_bits >= own else int(exponent_bits)
+    return reduce_precision_p.bind(operand, exponent_bits=kept, mantissa_bits=int(mantissa_bits))

@@ -67,6 +67,28 @@ def test_bitcast_to_other_widths(wide, narrow):
         join(pieces[..., :1])
 
 
+@pytest.mark.parametrize("exponent", [3, 5, 8, 11])
+@pytest.mark.parametrize("mantissa", [0, 3, 10, 23])
+def test_reduce_precision_matches_jax(exponent, mantissa):
+    jl = pytest.importorskip("jax").lax
+    x = np.random.default_rng(0).standard_normal(200).astype(np.float32)
+    x = np.concatenate([x, x * 100, x / 100, EDGES.astype(np.float32)])
+    f = lambda x: lax.reduce_precision(x, exponent, mantissa)
+    want = np.asarray(jl.reduce_precision(x, exponent, mantissa))
+    np.testing.assert_array_equal(f(x), want)
+    np.testing.assert_array_equal(fnad.jit(f)(x), want)
+    slope = fnad.grad(lambda x: (f(x) * np.float32(4)).sum())(x)
+    assert (slope == f(np.float32(4))).all()
+
+
+def test_reduce_precision_of_half_and_errors():
+    x = np.array([1.2345, 3e-4, 65504.0], np.float16)
+    np.testing.assert_array_equal(lax.reduce_precision(x, 5, 10), x)
+    assert lax.reduce_precision(x, 5, 2).tolist() == [1.25, 1.25 * 2.0**-12, np.inf]
+    with pytest.raises(ValueError, match="at least 1 bit of exponent"):
+        lax.reduce_precision(x, 0, 2)
+
+
 def test_scalars_evaluate_without_warnings():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fnad.testing import Sample
-from tests.samples.values import INTS, UINTS, integers
+from tests.samples.values import EDGES, INTS, UINTS, integers, normal
 
 
 def population_count(x):
@@ -33,7 +33,25 @@ def counted(reference):
 
 LARGE = np.array([2**63 - 1, -(2**63), 2**32 + 1, -(2**32) - 1, 2**31, -1, 0, 12345678901234567])
 
+
+def as_float16(x):
+    with np.errstate(over="ignore"):
+        y = x.astype(np.float16)
+    return np.where(abs(y) < np.finfo(np.float16).tiny, np.copysign(0, x), y).astype(x.dtype)
+
+
 SAMPLES = {
+    "reduce_precision": [
+        # The derivative is that of the identity, rounded: no difference quotient tells it.
+        Sample(
+            (x,),
+            {"exponent_bits": 5, "mantissa_bits": 10},
+            dtypes=("float32", "float64"),
+            order=0,
+            reference=as_float16,
+        )
+        for x in (normal(3, 4), EDGES, normal(50) * 1e5, normal(50) * 1e-4, np.float64(1 / 3))
+    ],
     "population_count": counted(population_count),
     "clz": counted(clz),
     "mulhi": [
