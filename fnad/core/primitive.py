@@ -161,6 +161,14 @@ class Primitive:
         """
         return self._attach("transpose", rule, 1)
 
+    def strong_transpose(self, rule: Rule) -> Rule:
+        """``rule(ct, *operands, **params) -> [operand cotangents]``, where zeros are followed.
+
+        Like `transpose`, but cotangents may be `StrongZeros` (`fnad.primitives.strong_zeros`):
+        zero where a select did not take the lane. Without this rule, they are arrays again.
+        """
+        return self._attach("strong_transpose", rule, 1)
+
     def batch(self, rule: Rule) -> Rule:
         """``rule(args, batched, axis, **params) -> (out, out_batched)``.
 

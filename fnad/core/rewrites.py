@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fnad.core.ir import Jaxpr
+from fnad.core.types import ShapedArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,20 @@ class Rewrites(Protocol):
         The result maps (the other inputs, cotangents of the outputs marked ``nonzero``) to the
         cotangents of those linear inputs that are marked in the returned mask (one entry a
         linear input); linear inputs marked in ``instantiate`` always have one.
+        """
+
+    def strong_transpose(
+        self,
+        jaxpr: Jaxpr,
+        linear: Mask,
+        nonzero: Mask,
+        lives: tuple[ShapedArray | None, ...],
+    ) -> tuple[Jaxpr, Mask, Mask]:
+        """Transpose a program whose cotangents may hold strong zeros.
+
+        ``lives`` has an entry an output: the type of the mask of the lanes that may differ from
+        zero, or None. The result takes these masks as its last inputs; after the cotangents it
+        returns the masks of those linear inputs that are marked in the second returned mask.
         """
 
     def batch(

@@ -45,7 +45,9 @@ def where(
 
     With the condition alone it is `nonzero`, which takes ``size`` and ``fill_value``.
 
-    What is not chosen has no influence on derivatives, unless computing it gave NaN.
+    What is not chosen has no influence on derivatives, whatever computing it gave: there is no
+    need to keep its operands away from where it is infinite or undefined. (Behind products of
+    matrices, convolutions, running sums and the bounds of loops, zeros are ordinary numbers.)
 
     Raises
     ------

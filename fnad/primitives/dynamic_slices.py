@@ -23,6 +23,7 @@ from fnad.primitives.shape import (
     reshape,
 )
 from fnad.primitives.slicing import index_in_dim
+from fnad.primitives.strong_zeros import moves_elements
 
 _INT64 = np.dtype(np.int64)
 _INT64_MAX = np.iinfo(_INT64).max
@@ -68,6 +69,7 @@ def _(x, *starts, slice_sizes):
 
 
 dynamic_slice_p.linear(0)
+moves_elements(dynamic_slice_p)
 
 
 @dynamic_slice_p.transpose
@@ -202,6 +204,7 @@ def _(x, update, *starts):
 
 
 dynamic_update_slice_p.linear(0, 1)
+moves_elements(dynamic_update_slice_p)
 
 
 @dynamic_update_slice_p.transpose

@@ -18,6 +18,7 @@ from fnad.core.rewrites import BatchAxis
 from fnad.core.tracer import Tracer
 from fnad.core.types import ShapedArray, aval_of, check_same_shape, is_half, kind_of
 from fnad.primitives.numpy_builder import NUMPY
+from fnad.primitives.strong_zeros import transposed_elementwise
 
 _KIND_NAMES = {
     "b": "boolean",
@@ -287,6 +288,10 @@ def attach_transpose(primitive: Primitive, rules: Sequence[Callable[..., Any] | 
             else None
             for rule, operand in zip(rules, operands, strict=True)
         ]
+
+    @primitive.strong_transpose
+    def _(ct: Any, *operands: Any, **params: Any) -> Sequence[Any]:
+        return transposed_elementwise(primitive, ct, operands, params)
 
 
 def _batch_rule(primitive: Primitive) -> Callable[..., Any]:

@@ -20,6 +20,7 @@ from fnad.primitives.shape import (
     moveaxis,
     reshape,
 )
+from fnad.primitives.strong_zeros import moves_elements
 
 MODES = ("clip", "fill", "promise_in_bounds")
 KINDS = ("set", "add", "multiply", "min", "max")
@@ -144,6 +145,9 @@ def _(primals, tangents, *, mode):
     if isinstance(tangents[0], Zero):
         return ans, Zero(ans.aval.strong())
     return ans, gather_or_zero(tangents[0], indices, mode)
+
+
+moves_elements(gather_p)
 
 
 @gather_p.transpose

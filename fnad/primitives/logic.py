@@ -20,6 +20,7 @@ from fnad.primitives.elementwise import (
     unbroadcast,
 )
 from fnad.primitives.numpy_builder import NUMPY
+from fnad.primitives.strong_zeros import side_of_select
 
 # -- comparisons --------------------------------------------------------------------------------
 
@@ -296,6 +297,15 @@ def _(ct: Any, pred: Any, on_true: Any, on_false: Any) -> list[Any]:
         unbroadcast(select_p.bind(pred, zero, ct), on_false.aval)
         if isinstance(on_false, Linear)
         else None,
+    ]
+
+
+@select_p.strong_transpose
+def _(ct: Any, pred: Any, on_true: Any, on_false: Any) -> list[Any]:
+    return [
+        None,
+        side_of_select(ct, pred, True, on_true),
+        side_of_select(ct, pred, False, on_false),
     ]
 
 

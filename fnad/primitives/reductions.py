@@ -20,6 +20,7 @@ from fnad.primitives.shape import (
     reshape,
     transpose,
 )
+from fnad.primitives.strong_zeros import moves_elements
 
 
 def _reduction(
@@ -103,6 +104,7 @@ reduce_sum_p = _reduction(
     "iufc",
 )
 reduce_sum_p.linear()
+moves_elements(reduce_sum_p)
 
 
 @reduce_sum_p.transpose

@@ -13,6 +13,7 @@ import numpy as np
 from fnad.core.primitive import Primitive, install_zeros, remember
 from fnad.core.types import ShapedArray, aval_of, kind_of
 from fnad.primitives.logic import convert_element_type
+from fnad.primitives.strong_zeros import Live, StrongZeros, any_of, moves_elements, settled
 
 # -- helpers -------------------------------------------------------------------------------
 
@@ -101,6 +102,22 @@ def _(ct, x, *, shape, broadcast_dimensions):
 
     repeated, order = _undoing(x.aval.shape, shape, broadcast_dimensions)
     return [reshape(transpose(reduce_sum(ct, repeated), order), x.aval.shape)]
+
+
+@broadcast_in_dim_p.strong_transpose
+def _(ct, x, **params):
+    cts = broadcast_in_dim_p.rule("transpose")(settled(ct), x, **params)
+    if type(ct) is not StrongZeros:
+        return cts
+
+    def make():
+        mask = ct.live.mask()
+        if not aval_of(mask).shape:
+            return mask
+        repeated, order = _undoing(x.aval.shape, **params)
+        return reshape(transpose(any_of(mask, repeated), order), x.aval.shape)
+
+    return [StrongZeros(cts[0], Live(make))]
 
 
 @lru_cache(maxsize=1024)
@@ -240,6 +257,7 @@ def _(x, *, new_sizes):
 
 
 reshape_p.linear()
+moves_elements(reshape_p)
 
 
 @reshape_p.transpose
@@ -323,6 +341,7 @@ def _(x, *, permutation):
 
 
 transpose_p.linear()
+moves_elements(transpose_p)
 
 
 @transpose_p.transpose
@@ -399,6 +418,7 @@ def _(x, *, dimensions):
 
 
 rev_p.linear()
+moves_elements(rev_p)
 
 
 @rev_p.transpose

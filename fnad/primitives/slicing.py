@@ -22,6 +22,7 @@ from fnad.primitives.shape import (
     leading_axis_full,
     squeeze,
 )
+from fnad.primitives.strong_zeros import moves_elements
 
 # -- slice ---------------------------------------------------------------------------------
 
@@ -56,6 +57,7 @@ def _(x, *, start_indices, limit_indices, strides):
 
 
 slice_p.linear()
+moves_elements(slice_p)
 
 
 @slice_p.transpose
@@ -177,6 +179,7 @@ def _(x, value, *, padding_config):
 
 
 pad_p.linear(0, 1)
+moves_elements(pad_p, 0)
 
 
 @pad_p.transpose
@@ -291,6 +294,7 @@ def _(*xs, dimension):
 
 
 concatenate_p.linear()
+moves_elements(concatenate_p)
 
 
 @concatenate_p.transpose

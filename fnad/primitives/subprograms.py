@@ -18,6 +18,7 @@ from fnad.core.tracer import apply_jaxpr, trace_to_jaxpr
 from fnad.core.types import ShapedArray, aval_of, kind_of
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.shape import broadcast_in_dim
+from fnad.primitives.strong_zeros import StrongZeros, given_zeros, settled
 
 T = TypeVar("T")
 
@@ -234,6 +235,27 @@ def transpose_call(
     return merge(linear, [None] * len(others), found)
 
 
+def strong_transpose_call(
+    jaxpr: Jaxpr,
+    cts: Sequence[Any],
+    operands: Sequence[Any],
+    call: Callable[[Jaxpr, Sequence[Any]], Sequence[Any]],
+) -> list[Any]:
+    """Transpose a call as `transpose_call` does, following strong zeros in and out of it."""
+    linear = tuple(isinstance(x, Linear) for x in operands)
+    others = split(linear, operands)[0]
+    nonzero = nonzero_mask(cts)
+    masks = [ct.live.mask() if type(ct) is StrongZeros else None for ct in cts]
+    program, nonzero_in, live_in = get_rewrites().strong_transpose(
+        jaxpr, linear, nonzero, tuple(None if m is None else aval_of(m) for m in masks)
+    )
+    given = [settled(ct) for ct in split(nonzero, cts)[1]]
+    results = iter(call(program, [*others, *given, *(m for m in masks if m is not None)]))
+    found = [next(results) if nz else None for nz in nonzero_in]
+    strong = [given_zeros(ct, next(results)) if has else ct for ct, has in zip(found, live_in)]
+    return merge(linear, [None] * len(others), strong)
+
+
 def call_rules(primitive: Primitive) -> None:
     """Attach the rules of a primitive ``p(*args; jaxpr, **params)`` that calls its program.
 
@@ -264,6 +286,13 @@ def call_rules(primitive: Primitive) -> None:
             return primitive.bind(*args, jaxpr=program, **params)
 
         return transpose_call(jaxpr, cts, operands, call)
+
+    @primitive.strong_transpose
+    def _(cts: Sequence[Any], *operands: Any, jaxpr: Jaxpr, **params: Any) -> list[Any]:
+        def call(program: Jaxpr, args: Sequence[Any]) -> Sequence[Any]:
+            return primitive.bind(*args, jaxpr=program, **params)
+
+        return strong_transpose_call(jaxpr, cts, operands, call)
 
     @primitive.batch
     def _(

@@ -12,13 +12,14 @@ from fnad.transforms.batching import batch_jaxpr
 from fnad.transforms.dce import dce_jaxpr
 from fnad.transforms.forward import jvp_jaxpr
 from fnad.transforms.partial_eval import partial_eval_jaxpr
-from fnad.transforms.transpose import transpose_jaxpr
+from fnad.transforms.transpose import strong_transpose_jaxpr, transpose_jaxpr
 
 
 class _Installed:
     jvp = staticmethod(jvp_jaxpr)
     partial_eval = staticmethod(partial_eval_jaxpr)
     transpose = staticmethod(transpose_jaxpr)
+    strong_transpose = staticmethod(strong_transpose_jaxpr)
     batch = staticmethod(batch_jaxpr)
     dce = staticmethod(dce_jaxpr)
     compile = staticmethod(compile_jaxpr)

@@ -1,7 +1,8 @@
 """Transposition: a linear program from inputs to outputs becomes one from cotangents back.
 
 Before, linear in ``t``: ``{ lambda ; c t. let d = mul t c in (d,) }``,
-after: ``{ lambda ; c ct. let e = mul ct c in (e,) }``.
+after: ``{ lambda ; c ct. let e = mul ct c in (e,) }``. What ``c`` is in lanes that a select did not
+take has no influence behind it (`fnad.primitives.strong_zeros`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var, literal_value, mem
 from fnad.core.primitive import Linear, Zero, instantiate
 from fnad.core.rewrites import Mask
 from fnad.core.tracer import rewrite, sources
-from fnad.core.types import aval_of
+from fnad.core.types import ShapedArray, aval_of
+from fnad.primitives.strong_zeros import StrongZeros, given_zeros, settled, summed
+from fnad.transforms.dce import drop_dead
 
 
 @memoize
@@ -22,22 +25,55 @@ def transpose_jaxpr(
     jaxpr: Jaxpr, linear: Mask, nonzero: Mask, instantiate_in: Mask
 ) -> tuple[Jaxpr, Mask]:
     """See `fnad.core.rewrites.Rewrites.transpose`."""
+    program, nonzero_in, _ = _transpose(jaxpr, linear, nonzero, instantiate_in, None)
+    if any(
+        "strong_transpose" in e.primitive.rules and "dce" in e.primitive.rules for e in jaxpr.eqns
+    ):
+        program = drop_dead(program)  # calls return masks that nobody may have asked for
+    return program, nonzero_in
+
+
+@memoize
+def strong_transpose_jaxpr(
+    jaxpr: Jaxpr, linear: Mask, nonzero: Mask, lives: tuple[ShapedArray | None, ...]
+) -> tuple[Jaxpr, Mask, Mask]:
+    """See `fnad.core.rewrites.Rewrites.strong_transpose`."""
+    return _transpose(jaxpr, linear, nonzero, (False,) * sum(linear), lives)
+
+
+def _transpose(
+    jaxpr: Jaxpr,
+    linear: Mask,
+    nonzero: Mask,
+    instantiate_in: Mask,
+    lives: tuple[ShapedArray | None, ...] | None,
+) -> tuple[Jaxpr, Mask, Mask]:
     linear_in = [v for v, lin in zip(jaxpr.invars, linear, strict=True) if lin]
     other_in = [v for v, lin in zip(jaxpr.invars, linear) if not lin]
     nonzero_in: list[bool] = []
+    live_in: list[bool] = []
+    masked = [aval is not None for aval in lives or ()]
 
     def run(*args: Any) -> list[Any]:
         values = dict(zip(other_in, args[: len(other_in)], strict=True))
         given = iter(args[len(other_in) :])
         cts_out = [next(given) if nz else Zero(a.aval) for a, nz in zip(jaxpr.outvars, nonzero)]
+        for i, has_mask in enumerate(masked):
+            if has_mask:
+                cts_out[i] = given_zeros(cts_out[i], next(given))
         cts_in = _backward(jaxpr, linear_in, values, cts_out)
         for ct, wanted in zip(cts_in, instantiate_in, strict=True):
             nonzero_in.append(wanted or not isinstance(ct, Zero))
-        return [instantiate(ct) for ct, nz in zip(cts_in, nonzero_in) if nz]
+        kept = [instantiate(settled(ct)) for ct, nz in zip(cts_in, nonzero_in) if nz]
+        if lives is None:
+            return kept
+        live_in.extend(type(ct) is StrongZeros for ct in cts_in)
+        return [*kept, *(ct.live.mask() for ct in cts_in if type(ct) is StrongZeros)]
 
     ct_avals = [a.aval.strong() for a, nz in zip(jaxpr.outvars, nonzero, strict=True) if nz]
-    avals = [*(v.aval for v in other_in), *ct_avals]
-    return rewrite(run, avals, "transposition"), tuple(nonzero_in)
+    masks = [aval for aval in lives or () if aval is not None]
+    avals = [*(v.aval for v in other_in), *ct_avals, *masks]
+    return rewrite(run, avals, "transposition"), tuple(nonzero_in), tuple(live_in)
 
 
 def _backward(
@@ -63,7 +99,7 @@ def _backward(
 
     def accumulate(atom: Atom, ct: Any) -> None:
         if ct is not None and atom in linear_vars and not isinstance(ct, Zero):
-            cts[atom] = cts[atom] + ct if atom in cts else ct
+            cts[atom] = summed(cts[atom], ct) if atom in cts else ct
 
     for atom, ct in zip(jaxpr.outvars, cts_out, strict=True):
         accumulate(atom, ct)
@@ -81,7 +117,10 @@ def _backward(
 
 def _transpose_equation(eqn: Equation, out_cts: list[Any], operands: list[Any]) -> Sequence[Any]:
     primitive = eqn.primitive
-    rule = primitive.rule("transpose")
+    rule = primitive.rules.get("strong_transpose")
+    if rule is None:
+        rule = primitive.rule("transpose")
+        out_cts = [settled(ct) for ct in out_cts]
     in_cts = rule(out_cts if primitive.multiple_results else out_cts[0], *operands, **eqn.params)
     if not isinstance(in_cts, (list, tuple)) or len(in_cts) != len(operands):
         raise RuleError(
@@ -92,7 +131,8 @@ def _transpose_equation(eqn: Equation, out_cts: list[Any], operands: list[Any]) 
     for operand, ct in zip(operands, in_cts):
         if ct is None or isinstance(ct, Zero) or not isinstance(operand, Linear):
             continue
-        aval, want = aval_of(ct), operand.aval
+        aval = aval_of(ct.ct if type(ct) is StrongZeros else ct)
+        want = operand.aval
         if aval is not want and (aval.shape != want.shape or aval.dtype != want.dtype):
             raise RuleError(
                 f"the transpose rule of primitive {primitive.name!r} returned a cotangent of"

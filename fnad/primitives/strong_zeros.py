@@ -1,0 +1,223 @@
+"""Strong zeros: where a cotangent is zero because a select did not take the lane.
+
+The transpose of ``select(p, x, y)`` gives ``x`` no cotangent where ``p`` is false. Multiplied by an
+infinite or undefined derivative, an ordinary zero would become NaN there, and users would have to
+keep the operands of what they do not choose away from such points (the "double where trick",
+https://github.com/jax-ml/jax/issues/1052). So a cotangent that comes from a select keeps the lanes
+in which it is not zero for sure, a `Live`: what residuals make of the others is not selected. The
+select itself waits until behind the products, so that it is one as before. A zero that merely
+happens to be one is not strong: a taken lane shows its NaN.
+
+The lanes follow elementwise equations, sums, and those that move elements. Where they cannot be
+followed (products of matrices, convolutions, running sums, bounds of loops and branches), or where
+a lane gets a cotangent by another way, zeros are ordinary again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+
+from fnad.core.primitive import Linear, Primitive, Zero
+from fnad.core.tracer import Tracer
+from fnad.core.types import ShapedArray, aval_of, kind_of
+
+
+class Live:
+    """The lanes in which a cotangent may differ from zero, computed when they are asked for.
+
+    Parameters
+    ----------
+    make : callable
+        Computes the mask: booleans of the shape of the cotangent, or of rank 0 for all of it.
+    side : tuple (pred, taken, outer), optional
+        If they are the lanes that a select took (or did not): its predicate, which, and the
+        lanes of the select's own cotangent; None means all of them.
+    """
+
+    __slots__ = ("_make", "_mask", "side")
+
+    def __init__(
+        self, make: Callable[[], Any], side: tuple[Any, bool, Live | None] | None = None
+    ) -> None:
+        self._make = make
+        self._mask: Any = None
+        self.side = side
+
+    def mask(self) -> Any:
+        """The mask, computed once."""
+        if self._mask is None:
+            self._mask = self._make()
+        return self._mask
+
+    def choose(self, ct: Any) -> Any:
+        """The cotangent in these lanes, zero elsewhere."""
+        if self.side is not None and self.side[2] is None:
+            return _select_side(self.side[0], self.side[1], ct)
+        return _select_side(self.mask(), True, ct)
+
+
+class StrongZeros:
+    """A cotangent that is zero for sure outside of the lanes ``live``.
+
+    ``ct`` is it in these lanes only, unless ``choose`` is None; ``choose(ct)`` is it everywhere.
+    """
+
+    __slots__ = ("_settled", "choose", "ct", "live")
+
+    def __init__(self, ct: Any, live: Live, choose: Callable[[Any], Any] | None = None) -> None:
+        self.ct = ct
+        self.live = live
+        self.choose = choose
+        self._settled: Any = None
+
+    def settled(self) -> Any:
+        """The cotangent with its zeros."""
+        if self._settled is None:
+            self._settled = self.ct if self.choose is None else self.choose(self.ct)
+        return self._settled
+
+
+def given_zeros(ct: Any, mask: Any) -> StrongZeros:
+    """A cotangent that is zero outside of a mask that exists already."""
+    return StrongZeros(ct, Live(lambda: mask))
+
+
+def settled(ct: Any) -> Any:
+    """A cotangent with its zeros, and without what is known of them."""
+    return ct.settled() if type(ct) is StrongZeros else ct
+
+
+def summed(a: Any, b: Any) -> Any:
+    """The sum of two cotangents; the two sides of one select make it whole."""
+    if type(a) is not StrongZeros or type(b) is not StrongZeros:
+        return settled(a) + settled(b)
+    from fnad.primitives.logic import bitwise_or, select_p  # logic uses this module
+
+    if a.live.side is not None and b.live.side is not None and a.live.side[0] is b.live.side[0]:
+        (pred, a_taken, outer), (_, b_taken, b_outer) = a.live.side, b.live.side
+        if outer is b_outer and a_taken is b_taken:
+            choose = None if a.choose is b.choose is None else a.live.choose
+            return StrongZeros(a.ct + b.ct, a.live, choose)
+        if outer is b_outer:
+            whole = select_p.bind(pred, *((a.ct, b.ct) if a_taken else (b.ct, a.ct)))
+            return whole if outer is None else StrongZeros(whole, outer, outer.choose)
+    live = Live(lambda: bitwise_or(a.live.mask(), b.live.mask()))
+    return StrongZeros(a.settled() + b.settled(), live)
+
+
+def _select_side(pred: Any, taken: bool, ct: Any) -> Any:
+    from fnad.primitives.logic import select_p  # logic uses this module
+
+    zero = aval_of(ct).dtype.type(0)
+    return select_p.bind(pred, *((ct, zero) if taken else (zero, ct)))
+
+
+def side_of_select(ct: Any, pred: Any, taken: bool, operand: Any) -> Any:
+    """The cotangent of a case of a select whose own is ``ct``."""
+    outer = ct.live if type(ct) is StrongZeros else None
+    ct = settled(ct)
+
+    def make() -> Any:
+        from fnad.primitives.logic import bitwise_and, bitwise_not  # logic uses this module
+
+        chosen = pred if taken else bitwise_not(pred)
+        return chosen if outer is None else bitwise_and(chosen, outer.mask())
+
+    live = Live(make, (pred, taken, outer))
+    strong = StrongZeros(ct, live, partial(_select_side, pred, taken))
+    return unbroadcast_strong(strong, operand)
+
+
+def transposed_elementwise(
+    primitive: Primitive, ct: Any, operands: Sequence[Any], params: dict[str, Any]
+) -> Sequence[Any]:
+    """Transpose an elementwise equation in the live lanes alone."""
+    transpose = primitive.rule("transpose")
+    if type(ct) is not StrongZeros:
+        return cast("Sequence[Any]", transpose(ct, *operands, **params))
+    live = ct.live
+    given, choose = (
+        (ct.settled(), None) if all(map(_is_harmless, operands)) else (ct.ct, live.choose)
+    )
+    # Sums to the shape of a scalar operand have to wait for the zeros.
+    whole = [_widened(x, aval_of(given).shape) for x in operands]
+    return [
+        c if c is None or type(c) is Zero else unbroadcast_strong(StrongZeros(c, live, choose), x)
+        for c, x in zip(transpose(given, *whole, **params), operands, strict=True)
+    ]
+
+
+def _widened(operand: Any, shape: tuple[int, ...]) -> Any:
+    if not isinstance(operand, Linear):
+        return operand
+    return Linear(ShapedArray(shape, operand.aval.dtype))
+
+
+def _is_harmless(operand: Any) -> bool:
+    """Whether zero times (or by) the operand is zero for sure."""
+    if isinstance(operand, Linear) or kind_of(aval_of(operand).dtype) not in "fc":
+        return True
+    return not isinstance(operand, Tracer) and bool(np.all(np.isfinite(operand) & (operand != 0)))
+
+
+def unbroadcast_strong(ct: StrongZeros, operand: Any) -> Any:
+    """Sum a cotangent to rank 0 if the operand that it belongs to is a scalar."""
+    if not isinstance(operand, Linear):
+        return None
+    shape = aval_of(ct.ct).shape
+    if operand.aval.shape == shape:
+        return ct
+    from fnad.primitives.reductions import reduce_sum  # reductions use this module
+
+    axes = tuple(range(len(shape)))
+    return StrongZeros(reduce_sum(ct.settled(), axes), Live(lambda: any_of(ct.live.mask(), axes)))
+
+
+def any_of(mask: Any, axes: tuple[int, ...]) -> Any:
+    """Where a mask holds anywhere along the axes; one of rank 0 is the same for all."""
+    from fnad.primitives.reductions import reduce_or  # reductions use this module
+
+    return reduce_or(mask, axes) if aval_of(mask).shape else mask
+
+
+def moves_elements(primitive: Primitive, *followed: int) -> None:
+    """Say of a primitive that its transpose only moves elements (or drops them, or adds zeros).
+
+    Then applied to masks it tells where the elements went; ``followed`` are the operands whose
+    cotangents are such (all if none is named).
+    """
+
+    @primitive.strong_transpose
+    def _(ct: Any, *operands: Any, **params: Any) -> Sequence[Any]:
+        transpose = primitive.rule("transpose")
+        cts: Sequence[Any] = transpose(settled(ct), *operands, **params)
+        if type(ct) is not StrongZeros:
+            return cts
+        positions = followed or range(len(operands))
+        stand_ins = [_stand_in(x, i in positions) for i, x in enumerate(operands)]
+        moved: list[Any] = []
+
+        def mask_of(position: int) -> Any:
+            mask = ct.live.mask()
+            if not aval_of(mask).shape:
+                return mask
+            if not moved:
+                moved.extend(transpose(mask, *stand_ins, **params))
+            return moved[position]
+
+        return [
+            StrongZeros(c, Live(partial(mask_of, i))) if isinstance(x, Linear) else c
+            for i, (c, x) in enumerate(zip(cts, stand_ins, strict=True))
+        ]
+
+
+def _stand_in(operand: Any, followed: bool) -> Any:
+    """An operand of the same equation on masks; indices stay what they are."""
+    aval = aval_of(operand)
+    if isinstance(operand, Linear) and followed:
+        return Linear(ShapedArray(aval.shape, np.dtype(np.bool_)))
+    return np.zeros(aval.shape, np.bool_)[()] if kind_of(aval.dtype) in "fc" else operand
