@@ -3,7 +3,51 @@
 Tracing, `fnad.grad`, `fnad.vmap` and `fnad.jit` work through all of them.
 """
 
+from ml_dtypes import bfloat16, finfo
+from numpy import (
+    bool_,
+    broadcast_shapes,
+    can_cast,
+    complex64,
+    complex128,
+    diag_indices,
+    dtype,
+    e,
+    euler_gamma,
+    float16,
+    float32,
+    float64,
+    floating,
+    iinfo,
+    index_exp,
+    inexact,
+    inf,
+    int8,
+    int16,
+    int32,
+    int64,
+    integer,
+    iterable,
+    mgrid,
+    nan,
+    ndarray,
+    newaxis,
+    number,
+    ogrid,
+    pi,
+    s_,
+    signedinteger,
+    tril_indices,
+    triu_indices,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+    unsignedinteger,
+)
+
 from fnad.core.tracer import install_array_methods
+from fnad.numpy import linalg
 from fnad.numpy.contraction import (
     cross,
     dot,
@@ -347,50 +391,6 @@ from fnad.numpy.ufuncs import (
     tanh,
     true_divide,
     trunc,
-)
-from ml_dtypes import bfloat16, finfo
-
-from fnad.numpy import linalg
-from numpy import (
-    bool_,
-    broadcast_shapes,
-    can_cast,
-    complex64,
-    complex128,
-    diag_indices,
-    dtype,
-    e,
-    euler_gamma,
-    float16,
-    float32,
-    float64,
-    floating,
-    iinfo,
-    index_exp,
-    inexact,
-    inf,
-    int8,
-    int16,
-    int32,
-    int64,
-    integer,
-    iterable,
-    mgrid,
-    nan,
-    ndarray,
-    newaxis,
-    number,
-    ogrid,
-    pi,
-    s_,
-    signedinteger,
-    tril_indices,
-    triu_indices,
-    uint8,
-    uint16,
-    uint32,
-    uint64,
-    unsignedinteger,
 )
 
 install_array_methods({**array_methods(), **PROTOCOLS})
