@@ -193,6 +193,11 @@ from fnad.primitives.transposed_convolution import (
 from fnad.primitives.windows import (
     reduce_window,
 )
+from fnad.scipy.special import betainc, zeta
+from fnad.scipy.special import gammainc as igamma
+from fnad.scipy.special import gammaincc as igammac
+from fnad.scipy.special import i0e as bessel_i0e
+from fnad.scipy.special import i1e as bessel_i1e
 
 __all__ = [
     "abs",
@@ -211,6 +216,9 @@ __all__ = [
     "atanh",
     "axis_index",
     "batch_matmul",
+    "bessel_i0e",
+    "bessel_i1e",
+    "betainc",
     "bitcast_convert_type",
     "bitwise_and",
     "bitwise_not",
@@ -271,6 +279,8 @@ __all__ = [
     "gather",
     "ge",
     "gt",
+    "igamma",
+    "igammac",
     "index_in_dim",
     "index_take",
     "integer_pow",
@@ -348,4 +358,5 @@ __all__ = [
     "trunc",
     "unstack",
     "while_loop",
+    "zeta",
 ]

@@ -189,3 +189,11 @@ def test_softmax(axis):
 def test_shapes_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match=r"gammainc.*\(2,\).*\(3,\)"):
         special.gammainc(np.ones(2), np.ones(3))
+
+
+def test_lax_has_them_under_jaxs_names():
+    pairs = {"igamma": "gammainc", "igammac": "gammaincc", "bessel_i0e": "i0e", "bessel_i1e": "i1e"}
+    for name in ("betainc", "zeta"):
+        pairs[name] = name
+    for lax_name, name in pairs.items():
+        assert getattr(fnad.lax, lax_name) is getattr(special, name)
