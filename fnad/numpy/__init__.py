@@ -177,6 +177,11 @@ from fnad.numpy.manipulation import (
     transpose,
     vsplit,
 )
+from fnad.numpy.mapping import (
+    apply_along_axis,
+    apply_over_axes,
+    vectorize,
+)
 from fnad.numpy.nan_reductions import (
     nanargmax,
     nanargmin,
@@ -437,5 +442,6 @@ __all__ = [
     "diag_indices", "index_exp", "iterable", "mgrid", "ogrid", "s_", "tril_indices", "triu_indices",
     "array_equiv", "corrcoef", "cov", "cumulative_prod", "cumulative_sum", "frexp", "gcd", "lcm",
     "ldexp", "nextafter", "spacing", "delete", "fill_diagonal", "insert", "piecewise", "place",
-    "put", "put_along_axis", "resize", "trim_zeros",
+    "put", "put_along_axis", "resize", "trim_zeros", "apply_along_axis", "apply_over_axes",
+    "vectorize",
 ]  # fmt: skip
