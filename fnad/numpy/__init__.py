@@ -196,6 +196,13 @@ from fnad.numpy.nan_reductions import (
     nanvar,
 )
 from fnad.numpy.norms import norm
+from fnad.numpy.ordering import (
+    argpartition,
+    block,
+    lexsort,
+    partition,
+    unstack,
+)
 from fnad.numpy.padding import (
     pad,
 )
@@ -443,5 +450,5 @@ __all__ = [
     "array_equiv", "corrcoef", "cov", "cumulative_prod", "cumulative_sum", "frexp", "gcd", "lcm",
     "ldexp", "nextafter", "spacing", "delete", "fill_diagonal", "insert", "piecewise", "place",
     "put", "put_along_axis", "resize", "trim_zeros", "apply_along_axis", "apply_over_axes",
-    "vectorize",
+    "vectorize", "argpartition", "block", "lexsort", "partition", "unstack",
 ]  # fmt: skip
