@@ -71,14 +71,15 @@ def dot(a: Any, b: Any) -> Array:
 
 
 def vdot(a: Any, b: Any) -> Array:
-    """Sum of products of all elements, both operands flattened.
+    """Sum of products of all elements, both operands flattened, the first one conjugated.
 
     Examples
     --------
     >>> vdot(np.ones((2, 2)), np.ones((2, 2)))
     np.float64(4.0)
     """
-    return dot(ravel(a), ravel(b))
+    x = ravel(a)
+    return dot(np.conjugate(x) if x.dtype.kind == "c" else x, ravel(b))
 
 
 def inner(a: Any, b: Any) -> Array:

@@ -106,6 +106,11 @@ PAIRS = [
 ]  # fmt: skip
 
 
+def test_vdot_conjugates_its_first_operand():
+    a, b = np.array([1j, 2 - 1j]), np.array([3 + 1j, 1])
+    assert fnp.vdot(a, b) == np.vdot(a, b)
+
+
 @pytest.mark.parametrize("name, a, b", PAIRS)
 def test_products(name, a, b):
     expected = getattr(np, name)(a, b)
