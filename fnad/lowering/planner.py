@@ -447,12 +447,16 @@ def shared_variables(jaxpr: Jaxpr) -> set[Var]:
 
 
 def plan_jaxpr(
-    jaxpr: Jaxpr, donated: Sequence[int] = (), watch: Callable[[Node], None] | None = None
+    jaxpr: Jaxpr,
+    donated: Sequence[int] = (),
+    watch: Callable[[Node], None] | None = None,
+    group_rows: bool = True,
 ) -> Plan:
     """Plan a program (simplified: without ``lower_as`` primitives and calls).
 
     Outputs may be computed in the memory of the inputs at the positions ``donated``. ``watch`` is
     told of each node at once, long before the plan is complete; later passes may change nodes.
+    Without ``group_rows``, nodes that work through the same rows stay apart.
     """
     p = Planner(watch)
     args = [p.stored(v.aval.shape, v.aval.dtype, "input") for v in jaxpr.invars]
@@ -470,7 +474,7 @@ def plan_jaxpr(
         outputs,
         settle_carries,
     )
-    schedule = tuple(group(body, p.buffers))
+    schedule = tuple(group(body, p.buffers) if group_rows else body)
     buffers, arena = place(p.buffers, schedule)
     return Plan(buffers, inputs, outputs, schedule, arena, constants)  # type: ignore[arg-type]
 

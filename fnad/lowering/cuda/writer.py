@@ -70,7 +70,8 @@ def constant_text(value: Any, dtype: DType) -> str:
         if dtype.itemsize == 4:
             return f"__uint_as_float({bits:#x}u)"
         return f"__longlong_as_double((i64){bits:#x}ull)"
-    return float(scalar).hex() + ("f" if dtype.itemsize == 4 else "")
+    text = float(scalar).hex() + ("f" if dtype.itemsize == 4 else "")
+    return f"({text})" if text.startswith("-") else text
 
 
 def _integer_text(value: int, dtype: DType) -> str:

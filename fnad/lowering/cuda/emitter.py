@@ -1,0 +1,187 @@
+"""Prints a whole plan as CUDA source and the steps that run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from fnad.lowering.access import kernel_exprs, own_access
+from fnad.lowering.cuda.expressions import ExpressionPrinter
+from fnad.lowering.cuda.kernels import blocks_of, count, print_kernel, team_of
+from fnad.lowering.cuda.library import library_text
+from fnad.lowering.cuda.program import (
+    HostRoutine,
+    Launch,
+    Product,
+    Program,
+    Repeat,
+    RepeatWhile,
+    Step,
+    Switch,
+)
+from fnad.lowering.cuda.writer import INT64, PRELUDE, Function, Value, ctype
+from fnad.lowering.expr import Expr
+from fnad.lowering.plan import (
+    Branch,
+    Buffer,
+    Contraction,
+    Copy,
+    For,
+    Kernel,
+    Node,
+    Plan,
+    Routine,
+    While,
+)
+from fnad.lowering.walk import postorder
+
+_COPY_THREADS = 256
+
+
+def emit_plan(plan: Plan) -> Program:
+    """Print a plan."""
+    emitter = Emitter(plan)
+    steps = emitter.steps(plan.body)
+    return Program(
+        emitter.source(),
+        steps,
+        plan.buffers,
+        plan.inputs,
+        plan.outputs,
+        plan.constants,
+        plan.arena_size,
+    )
+
+
+class Emitter:
+    """Kernels printed so far; nodes that do the same to other buffers share one."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.buffers: Mapping[int, Buffer] = {b.number: b for b in plan.buffers}
+        self._names: dict[str, str] = {}  # of the functions, by their texts without names
+        self._functions: list[str] = []
+        self._used: dict[str, None] = {}
+
+    def source(self) -> str:
+        """The source of all kernels."""
+        return "\n".join([PRELUDE, library_text(list(self._used)), *self._functions])
+
+    def steps(self, body: Iterable[Node]) -> tuple[Step, ...]:
+        """What runs the nodes of a schedule."""
+        return tuple([step for node in body for step in _STEPS[type(node)](self, node)])
+
+    def launch(
+        self,
+        stem: str,
+        write: Callable[[Function, ExpressionPrinter], None],
+        buffers: Sequence[int],
+        written: Iterable[int],
+        exprs: Iterable[Expr],
+        blocks: int,
+        threads: int,
+        shared_bytes: int = 0,
+    ) -> Launch:
+        """Print a kernel, if none does the same, and return the launch of it.
+
+        ``write`` appends its body; ``buffers`` are those that it is given, ``exprs`` what names
+        the turns of loops.
+        """
+        turns = sorted({e.attr[0] for e in postorder(exprs) if e.op == "counter"})
+        pointers = {number: f"p{i}" for i, number in enumerate(buffers)}
+        counters = {turn: Value(f"c{i}", INT64) for i, turn in enumerate(turns)}
+        f = Function()
+        write(f, ExpressionPrinter(f, pointers, counters))
+        changed = set(written)
+        parameters = [self._parameter(n, pointers[n], n in changed) for n in buffers]
+        parameters += [f"const i64 {c.ref}" for c in counters.values()]
+        attributes = f"__launch_bounds__({threads}) "
+        name = self._function(stem, f, parameters, attributes)
+        return Launch(name, blocks, threads, tuple(buffers), tuple(turns), shared_bytes)
+
+    def _function(self, stem: str, f: Function, parameters: Sequence[str], attributes: str) -> str:
+        text = f.text("", parameters, attributes)
+        name = self._names.get(text)
+        if name is None:
+            name = self._names[text] = f"{stem}_{len(self._names)}"
+            self._functions.append(f.text(name, parameters, attributes))
+            self._used.update(f.used)
+        return name
+
+    def _parameter(self, number: int, name: str, written: bool) -> str:
+        kind = ctype(self.buffers[number].dtype)
+        return f"{'' if written else 'const '}{kind}* __restrict__ {name}"
+
+
+# -- nodes -------------------------------------------------------------------------------------
+
+
+def _kernel(emitter: Emitter, node: Kernel) -> list[Step]:
+    if count(node.axes) == 0:
+        return []
+    found = own_access(node)
+    return [
+        emitter.launch(
+            node.origin.primitive if node.origin else "kernel",
+            lambda f, printer: print_kernel(f, printer, node),
+            sorted(found.touched),
+            found.writes,
+            kernel_exprs(node),
+            blocks_of(node),
+            team_of(node).threads,
+        )
+    ]
+
+
+def _copy(emitter: Emitter, node: Copy) -> list[Step]:
+    if node.size == 0:
+        return []
+
+    def write(f: Function, printer: ExpressionPrinter) -> None:
+        i = f.named("i64", f"(i64)blockIdx.x * {_COPY_THREADS} + threadIdx.x", INT64).ref
+        source, target = printer.value(node.source_offset), printer.value(node.out_offset)
+        given, taken = printer.pointers[node.source], printer.pointers[node.out]
+        f.line(f"if ({i} < {node.size}) {taken}[{target.ref} + {i}] = {given}[{source.ref} + {i}];")
+
+    found = own_access(node)
+    return [
+        emitter.launch(
+            "copy",
+            write,
+            sorted(found.touched),
+            found.writes,
+            [node.source_offset, node.out_offset],
+            -(-node.size // _COPY_THREADS),
+            _COPY_THREADS,
+        )
+    ]
+
+
+def _contraction(emitter: Emitter, node: Contraction) -> list[Step]:
+    return [Product(node)]
+
+
+def _routine(emitter: Emitter, node: Routine) -> list[Step]:
+    return [HostRoutine(node)] if node.count else []
+
+
+def _for(emitter: Emitter, node: For) -> list[Step]:
+    return [Repeat(node.counter, node.extent, emitter.steps(node.body))]
+
+
+def _while(emitter: Emitter, node: While) -> list[Step]:
+    return [RepeatWhile(emitter.steps(node.condition), node.predicate, emitter.steps(node.body))]
+
+
+def _branch(emitter: Emitter, node: Branch) -> list[Step]:
+    return [Switch(node.index, tuple([emitter.steps(body) for body in node.branches]))]
+
+
+_STEPS: dict[type, Callable[[Emitter, Any], list[Step]]] = {
+    Kernel: _kernel,
+    Copy: _copy,
+    Contraction: _contraction,
+    Routine: _routine,
+    For: _for,
+    While: _while,
+    Branch: _branch,
+}
