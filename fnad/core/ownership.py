@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fnad.core.copying import frozen_copy
 from fnad.core.types import aval_of
 
 _memcmp = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)(
@@ -42,8 +43,7 @@ class Snapshots:
         found = self._taken.get(id(array))
         if found is not None and same_bytes(array, found[1]):
             return found[1]
-        copy = np.array(array, aval_of(array).dtype, order="C")
-        copy.flags.writeable = False
+        copy = frozen_copy(array, aval_of(array).dtype)
         self._taken[id(array)] = (array, copy)
         return copy
 

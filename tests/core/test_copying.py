@@ -1,0 +1,73 @@
+"""Copies that nobody can change, of arrays small and large."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+import fnad
+from fnad.core.copying import _LARGE_BYTES, frozen_copy
+
+LARGE = _LARGE_BYTES // 4 + 12_345  # float32, and not a whole number of pages
+
+
+def numbers(count, dtype):
+    return np.random.default_rng(0).integers(-99, 99, count).astype(dtype)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(6.0).reshape(2, 3).T,
+        numbers(LARGE, np.float32),
+        numbers(2 * LARGE, np.float32).reshape(2, -1)[:, 7 : 7 + LARGE],
+        numbers(LARGE, np.float32)[None].T,
+        numbers(2 * LARGE, np.float32).reshape(2, LARGE).T,
+        numbers(LARGE * 4 + 3, np.int8)[3:],
+        numbers(LARGE, ">f4"),
+    ],
+    ids=["small", "large", "rows", "column", "transposed", "odd address", "bytes swapped"],
+)
+def test_a_frozen_copy_is_equal_apart_and_read_only(array):
+    copy = frozen_copy(array, array.dtype.newbyteorder("="))
+    np.testing.assert_array_equal(copy, array, strict=False)
+    assert copy.dtype == array.dtype.newbyteorder("=")
+    assert copy.shape == array.shape
+    assert copy.flags.c_contiguous
+    assert copy.flags.aligned
+    assert not np.shares_memory(copy, array)
+    holder = copy
+    while holder is not None:
+        assert not holder.flags.writeable
+        holder = holder.base
+
+
+def test_no_thread_is_left_behind():
+    before = threading.active_count()
+    frozen_copy(numbers(LARGE, np.float32), np.dtype(np.float32))
+    assert threading.active_count() == before
+
+
+def test_a_large_buffer_that_is_changed_while_tracing_is_read_as_it_was():
+    buffer = np.zeros(LARGE, np.float32)
+
+    def f(i):
+        picked = []
+        for value in range(3):
+            buffer[:] = value
+            picked.append(fnad.numpy.take(buffer, i))
+        return picked
+
+    last = np.int32(LARGE - 1)
+    compiled = fnad.jit(f).lower(last).compile()
+    buffer[:] = 9
+    assert [float(x) for x in compiled(last)] == [0, 1, 2]
+
+
+def test_what_a_large_snapshot_closes_over_is_not_copied_again():
+    table = numbers(LARGE, np.float32)
+    [snapshot] = fnad.make_jaxpr(lambda x: x * table)(2.0).consts
+    [again] = fnad.make_jaxpr(lambda x: x * snapshot)(2.0).consts
+    assert again is snapshot
