@@ -22,6 +22,7 @@ from fnad.primitives.logic import stop_gradient
 from fnad.transforms.autodiff import grad, jvp, linear_transpose, linearize, value_and_grad, vjp
 from fnad.transforms.jacobians import hessian, jacfwd, jacrev
 from fnad.transforms.jit import jit
+from fnad.transforms.placement import device_get, device_put
 from fnad.transforms.tracing import eval_shape, make_jaxpr
 from fnad.transforms.vmap import vmap
 
@@ -48,6 +49,8 @@ __all__ = [
     "custom_jvp",
     "custom_vjp",
     "stop_gradient",
+    "device_put",
+    "device_get",
     "make_jaxpr",
     "eval_shape",
     "ShapeDtypeStruct",

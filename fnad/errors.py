@@ -1,6 +1,7 @@
 """The errors that fnad raises, by the names that JAX gives them where it has the thing."""
 
 from fnad.core.errors import (
+    BackendError,
     ConcretizationTypeError,
     FnadError,
     InternalError,
@@ -15,6 +16,7 @@ from fnad.core.errors import (
 )
 
 __all__ = [
+    "BackendError",
     "FnadError",
     "InternalError",
     "ConcretizationTypeError",

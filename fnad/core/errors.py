@@ -51,3 +51,7 @@ class RuleError(FnadError, TypeError):
 
 class RecompilationWarning(UserWarning):
     """A function is compiled again and again; the text says what is new in its arguments."""
+
+
+class BackendError(FnadError, RuntimeError):
+    """What a program is to run on is missing or out of order."""

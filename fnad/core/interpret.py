@@ -10,18 +10,29 @@ import numpy as np
 from fnad.core.errors import RuleError
 from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var
 from fnad.core.primitive import Primitive
-from fnad.core.types import native
+from fnad.core.rewrites import get_rewrites
+from fnad.core.types import is_device_array, native
 
 
 def as_value(value: Any) -> Any:
-    """Normalise a value: rank-0 ones are NumPy scalars, the rest arrays of native byte order."""
-    return value if isinstance(value, np.generic) else native(np.asarray(value))[()]
+    """Normalise a value: rank-0 ones are NumPy scalars, the rest arrays of native byte order.
+
+    Arrays on a card stay what they are.
+    """
+    if isinstance(value, np.generic) or is_device_array(value):
+        return value
+    return native(np.asarray(value))[()]
 
 
 def evaluate_primitive(
     primitive: Primitive, args: Sequence[Any], params: dict[str, Any]
 ) -> list[Any]:
-    """Evaluate one primitive with NumPy and return the list of its results."""
+    """Evaluate one primitive with NumPy and return the list of its results.
+
+    If an operand lies on a card, a program of this one primitive runs there.
+    """
+    if any(map(is_device_array, args)):
+        return get_rewrites().evaluate_on_device(primitive, args, params)
     operands = [native(a) if isinstance(a, np.ndarray) else a for a in args]
     with np.errstate(all="ignore"):
         out = primitive.rule("evaluate")(*operands, **params)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fnad.core.ir import Jaxpr
+from fnad.core.primitive import Primitive
 from fnad.core.types import ShapedArray
 
 
@@ -85,6 +86,11 @@ class Rewrites(Protocol):
 
     def compile(self, jaxpr: Jaxpr) -> Callable[[Sequence[Any]], list[Any]]:
         """Compile a program for the CPU; the result takes and returns lists of arrays."""
+
+    def evaluate_on_device(
+        self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]
+    ) -> list[Any]:
+        """Apply a primitive to arrays some of which lie on a card; so do the results."""
 
 
 rewrites: Rewrites

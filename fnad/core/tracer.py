@@ -35,7 +35,7 @@ from fnad.core.ownership import Snapshots, own_results
 from fnad.core.primitive import Primitive, install_evaluation
 from fnad.core.source import SourceLine, user_line
 from fnad.core.stack import stack
-from fnad.core.types import ShapedArray, aval_of
+from fnad.core.types import ShapedArray, aval_of, is_device_array
 
 
 class _Snapshots(threading.local):
@@ -113,7 +113,7 @@ class Trace:
                 raise_leaked(value)
             return self._closed_over(value, value.aval)
         aval = aval_of(value)
-        if aval.shape == ():
+        if aval.shape == () and not is_device_array(value):
             return Literal(value, aval)
         snapshot = _snapshots.of_arrays.take(value)
         return Literal(snapshot, aval) if self.array_literals else self._closed_over(snapshot, aval)

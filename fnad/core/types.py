@@ -189,12 +189,21 @@ _SCALARS[BFLOAT16.type] = ShapedArray((), BFLOAT16)
 float0 = np.dtype([("float0", np.void, 0)])
 
 
+def is_device_array(value: Any) -> bool:
+    """Whether ``value`` is an array of CuPy: its elements lie on a card."""
+    kind = type(value)
+    if kind is np.ndarray or kind in _SCALARS:  # as good as always
+        return False
+    return kind.__module__ == "cupy" and hasattr(kind, "__cuda_array_interface__")
+
+
 def is_array_like(value: Any) -> bool:
     """Whether ``value`` is something fnad treats as an array: an array, a scalar, a tracer."""
     return (
         type(value) in _PYTHON_SCALARS
         or isinstance(value, (np.ndarray, np.generic))
         or (hasattr(value, "aval"))
+        or is_device_array(value)
     )
 
 
@@ -212,7 +221,7 @@ def aval_of(value: Any) -> ShapedArray:
     scalar = _SCALARS.get(type(value))
     if scalar is not None:
         return scalar
-    if isinstance(value, (np.ndarray, np.generic)):
+    if isinstance(value, (np.ndarray, np.generic)) or is_device_array(value):
         if kind_of(value.dtype) not in SUPPORTED_KINDS or (
             value.dtype.itemsize == 16 and (value.dtype.kind == "f")
         ):
@@ -226,8 +235,8 @@ def aval_of(value: Any) -> ShapedArray:
     if isinstance(value, ShapeDtypeStruct):
         return ShapedArray(value.shape, value.dtype, value.weak_type)
     raise TypeError(
-        f"{value!r} of type {type(value).__name__} is not an array: fnad takes NumPy arrays,"
-        " Python and NumPy scalars, and pytrees (dicts, lists, tuples, ...) of them."
+        f"{value!r} of type {type(value).__name__} is not an array: fnad takes NumPy arrays (on a"
+        " card, CuPy's), Python and NumPy scalars, and pytrees (dicts, lists, tuples, ...) of them."
     )
 
 

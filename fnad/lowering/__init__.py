@@ -2,13 +2,14 @@
 
 Reading order: ``simplify``, ``interned``, ``expr``, ``walk``, ``plan``, ``tensors``, ``planner``,
 ``kernels``, ``buffers``; then ``llvm``, ``binary`` for what is kept of a compiled plan, and
-``executable`` and ``native`` for how it is called.
+``executable`` and ``native`` for how it is called. ``cuda`` is the other backend: the same plan
+printed for a card.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fnad.core.ir import Jaxpr, memoize
 from fnad.lowering.binary import finish_binary, kept_name, load, store
@@ -21,7 +22,12 @@ from fnad.lowering.planner import plan_jaxpr
 from fnad.lowering.profiling import NodeTime, profile
 from fnad.lowering.simplify import simplify
 
+if TYPE_CHECKING:
+    from fnad.lowering.cuda.device import Device
+    from fnad.lowering.cuda.executable import CudaExecutable
+
 STAGES = ("jaxpr", "simplified", "plan", "llvm", "asm")
+CUDA_STAGES = ("jaxpr", "simplified", "plan", "cuda")
 
 
 def lower_jaxpr(jaxpr: Jaxpr, donated: tuple[int, ...] = ()) -> Plan:
@@ -35,6 +41,18 @@ def compile_jaxpr(jaxpr: Jaxpr, donated: tuple[int, ...] = ()) -> Executable:
     Inputs at the positions ``donated`` may be given up for outputs.
     """
     return _executable(jaxpr, donated)
+
+
+def current_device() -> Device:
+    """The card on which programs run; see `fnad.lowering.cuda.device.current_device`."""
+    from fnad.lowering.cuda import device  # most processes use no card
+
+    return device.current_device()
+
+
+def compile_for_device(jaxpr: Jaxpr, donated: tuple[int, ...] = ()) -> CudaExecutable:
+    """Compile a program for the current card; the result takes and returns lists of its arrays."""
+    return _cuda_executable(jaxpr, donated, current_device())
 
 
 def profile_jaxpr(
@@ -62,35 +80,61 @@ def _executable(jaxpr: Jaxpr, donated: tuple[int, ...]) -> Executable:
     return Executable(binary)
 
 
-def lowered_text(jaxpr: Jaxpr, stage: str, donated: tuple[int, ...] = ()) -> str:
+@memoize
+def _cuda_plan(jaxpr: Jaxpr, donated: tuple[int, ...]) -> Plan:
+    return plan_jaxpr(simplify(jaxpr), donated, group_rows=False)
+
+
+@memoize
+def _cuda_executable(jaxpr: Jaxpr, donated: tuple[int, ...], device: Device) -> CudaExecutable:
+    from fnad.lowering.cuda.emitter import emit_plan
+    from fnad.lowering.cuda.executable import CudaExecutable
+
+    return CudaExecutable(emit_plan(_cuda_plan(jaxpr, donated)), device)
+
+
+def lowered_text(
+    jaxpr: Jaxpr, stage: str, donated: tuple[int, ...] = (), backend: str = "cpu"
+) -> str:
     """A program as text, at one of the stages ``jaxpr simplified plan llvm asm``.
+
+    For the backend ``cuda``, the stages are ``jaxpr simplified plan cuda``.
 
     Raises
     ------
     ValueError
         If there is no such stage.
     """
+    stages = STAGES if backend == "cpu" else CUDA_STAGES
+    if stage not in stages:
+        raise ValueError(f"there is no stage {stage!r}: choose one of {', '.join(stages)}")
     if stage == "jaxpr":
         return str(jaxpr)
     if stage == "simplified":
         return str(simplify(jaxpr))
+    plan = lower_jaxpr(jaxpr, donated) if backend == "cpu" else _cuda_plan(jaxpr, donated)
     if stage == "plan":
-        return str(lower_jaxpr(jaxpr, donated))
+        return str(plan)
+    if stage == "cuda":
+        from fnad.lowering.cuda import emitter
+
+        return emitter.emit_plan(plan).source
     if stage == "llvm":
-        return emit_plan(lower_jaxpr(jaxpr, donated)).text
-    if stage == "asm":
-        parts: list[str] = []
-        emit_plan(lower_jaxpr(jaxpr, donated), lambda *part: parts.append(assembly(*part)))
-        return "\n".join(parts)
-    raise ValueError(f"there is no stage {stage!r}: choose one of {', '.join(STAGES)}")
+        return emit_plan(plan).text
+    parts: list[str] = []
+    emit_plan(plan, lambda *part: parts.append(assembly(*part)))
+    return "\n".join(parts)
 
 
 __all__ = [
+    "CUDA_STAGES",
     "STAGES",
     "Executable",
     "NodeTime",
     "Plan",
+    "compile_for_device",
     "compile_jaxpr",
+    "current_device",
     "lower_jaxpr",
     "lowered_text",
     "profile_jaxpr",

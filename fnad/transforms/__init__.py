@@ -1,7 +1,8 @@
 """The transforms of programs (Jaxpr to Jaxpr) and the user's wrappers of them.
 
 Reading order: ``forward`` (jvp), ``partial_eval``, ``transpose``, ``batching``, ``dce``; then the
-wrappers ``autodiff``, ``jacobians``, ``vmap``, ``jit``, ``tracing``.
+wrappers ``autodiff``, ``jacobians``, ``vmap``, ``jit``, ``tracing``; and ``placement``, about arrays on a
+card.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from fnad.transforms.batching import batch_jaxpr
 from fnad.transforms.dce import dce_jaxpr
 from fnad.transforms.forward import jvp_jaxpr
 from fnad.transforms.partial_eval import partial_eval_jaxpr
+from fnad.transforms.placement import evaluate_on_device
 from fnad.transforms.transpose import strong_transpose_jaxpr, transpose_jaxpr
 
 
@@ -23,6 +25,7 @@ class _Installed:
     batch = staticmethod(batch_jaxpr)
     dce = staticmethod(dce_jaxpr)
     compile = staticmethod(compile_jaxpr)
+    evaluate_on_device = staticmethod(evaluate_on_device)
 
 
 install_rewrites(_Installed())

@@ -10,7 +10,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, update_wrapper
 from types import MethodType
 from typing import Any
@@ -23,11 +23,20 @@ from fnad.core.flat_function import FlatFunction, function_name
 from fnad.core.garbage import collection_paused
 from fnad.core.ir import Jaxpr
 from fnad.core.tracer import Tracer, current_trace, trace_to_jaxpr
-from fnad.lowering import Executable, NodeTime, compile_jaxpr, lowered_text, profile_jaxpr
+from fnad.core.types import is_device_array
+from fnad.lowering import (
+    Executable,
+    NodeTime,
+    compile_for_device,
+    compile_jaxpr,
+    lowered_text,
+    profile_jaxpr,
+)
 from fnad.lowering.native.calls import NativeCallable
 from fnad.lowering.native.signatures import Signature, Static, Unsupported
 from fnad.primitives.calls import jit_p
 from fnad.transforms import recompiles
+from fnad.transforms.placement import put_arrays
 from fnad.transforms.signatures import Form, Splitter
 
 # Programs that are kept of one function; the one that was used longest ago goes first.
@@ -53,15 +62,23 @@ class _Program:
         return tuple([len(self.consts) + i for i in self.form.donated])
 
     @property
-    def executable(self) -> Executable:
-        return compile_jaxpr(self.jaxpr, self.donated)
+    def backend(self) -> str:
+        return self.form.backend
+
+    @property
+    def executable(self) -> Callable[[Sequence[Any]], list[Any]]:
+        compile_program = compile_jaxpr if self.backend == "cpu" else compile_for_device
+        return compile_program(self.jaxpr, self.donated)
 
     def run(self, leaves: Sequence[Any]) -> Any:
         return tree.unflatten(self.out_tree, self.executable([*self.consts, *leaves]))
 
     def signature(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Signature | None:
         """For calls like one with these arguments (static ones marked), if it can be native."""
-        routine = self.executable.routine(self.consts)
+        executable = self.executable
+        if not isinstance(executable, Executable):
+            return None
+        routine = executable.routine(self.consts)
         try:
             return Signature(routine, args, kwargs, self.form.avals, self.out_tree)
         except Unsupported:
@@ -100,8 +117,14 @@ class Compiled(NativeCallable):
     def profile(self, *args: Any, repeats: int = 20, **kwargs: Any) -> list[NodeTime]:
         """Run the function ``repeats`` times and time the kernels of its program.
 
-        The program is compiled once more, with looks at the clock between its kernels.
+        The program is compiled once more, with looks at the clock between its kernels. Programs
+        on a card are timed by the tools that come with CUDA.
         """
+        if self._program.backend != "cpu":
+            raise ValueError(
+                f"profile of {self._jitted.__name__}: it runs on a card. Nsight Systems and Nsight"
+                " Compute show its kernels under the names that lower(...).as_text() shows."
+            )
         form = self._program.form
         leaves, _ = self._jitted._splitter.flatten(
             args, kwargs, form.static_args, form.static_kwargs, form.num_args
@@ -117,9 +140,15 @@ class Lowered:
         self._jitted = jitted
         self._program = program
 
-    def as_text(self, stage: str = "llvm") -> str:
-        """The program at a stage: ``jaxpr``, ``simplified``, ``plan``, ``llvm`` or ``asm``."""
-        return lowered_text(self._program.jaxpr, stage, self._program.donated)
+    def as_text(self, stage: str | None = None) -> str:
+        """The program at a stage: ``jaxpr``, ``simplified``, ``plan``, ``llvm`` or ``asm``.
+
+        Of a program for a card: ``jaxpr``, ``simplified``, ``plan`` or ``cuda``. By default, the
+        source that is compiled: ``llvm`` or ``cuda``.
+        """
+        program = self._program
+        stage = stage or ("llvm" if program.backend == "cpu" else "cuda")
+        return lowered_text(program.jaxpr, stage, program.donated, program.backend)
 
     def compile(self) -> Compiled:
         """Compile for the signature that was lowered."""
@@ -266,7 +295,20 @@ class JitFunction(NativeCallable):
         flat = FlatFunction(of_dynamic, form.in_tree)
         with collection_paused():
             jaxpr, consts = trace_to_jaxpr(flat, form.avals, f"jit of {self.__name__}")
+        if form.backend == "cpu" and any(map(is_device_array, consts)):
+            form = self._on_device(form)
+        if form.backend == "cuda":
+            consts = put_arrays(consts)
         return _Program(form, jaxpr, consts, flat.out_tree)
+
+    def _on_device(self, form: Form) -> Form:
+        """The form of a call without arrays of a function that closes over some on a card."""
+        if any(aval.shape for aval in form.avals):
+            raise TypeError(
+                f"jit of {self.__name__}: the function closes over arrays of CuPy, but is called"
+                " with NumPy arrays. Move the arguments to the card with fnad.device_put."
+            )
+        return replace(form, backend="cuda")
 
 
 def _make_native(
@@ -294,6 +336,7 @@ def jit(
     static_argnames: str | Sequence[str] | None = None,
     donate_argnums: int | Sequence[int] | None = None,
     donate_argnames: str | Sequence[str] | None = None,
+    backend: str | None = None,
 ) -> Any:
     """Compile a function of arrays to native code.
 
@@ -329,7 +372,10 @@ def jit(
     ValueError
         If a static argument is not hashable.
     TypeError
-        If an argument or a result is not an array.
+        If an argument or a result is not an array, or some arguments are arrays of NumPy and others
+        of CuPy.
+    BackendError
+        If it is to run on a card and CuPy or the card is missing; it says which.
 
     Examples
     --------
@@ -347,9 +393,12 @@ def jit(
             static_argnames=static_argnames,
             donate_argnums=donate_argnums,
             donate_argnames=donate_argnames,
+            backend=backend,
         )
+    if backend not in (None, "cpu", "cuda"):
+        raise ValueError(f"jit has the backends 'cpu' and 'cuda', got backend={backend!r}")
     if not callable(fun):
         raise TypeError(f"jit takes a function, got {fun!r} of type {type(fun).__name__}")
     static = _tuple(static_argnums, int), _tuple(static_argnames, str)
     donated = _tuple(donate_argnums, int), _tuple(donate_argnames, str)
-    return JitFunction(fun, Splitter(fun, *static, *donated))
+    return JitFunction(fun, Splitter(fun, *static, *donated, backend))

@@ -13,7 +13,7 @@ from fnad.core import tree
 from fnad.core.axes import bound_axes
 from fnad.core.dtypes import canonical_dtype
 from fnad.core.flat_function import function_name
-from fnad.core.types import BFLOAT16, HELD, ShapedArray, aval_of
+from fnad.core.types import BFLOAT16, HELD, ShapedArray, aval_of, is_device_array
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,8 @@ class Form:
     """All that a program depends on: types of the leaves, their tree, and static values.
 
     ``static_args`` are pairs of position and value, ``static_kwargs`` of name and value;
-    ``donated`` are positions of leaves.
+    ``donated`` are positions of leaves. ``backend`` says where the program runs: on the ``cpu``, or
+    on a card (``cuda``).
     """
 
     types: tuple[Any, ...]
@@ -30,6 +31,7 @@ class Form:
     static_kwargs: tuple[tuple[str, Any], ...]
     num_args: int
     donated: tuple[int, ...] = ()
+    backend: str = "cpu"
 
     def key(self) -> Any:
         """Equal for calls that one program serves."""
@@ -38,7 +40,15 @@ class Form:
             # 1, 1.0 and True are equal, but a program made for one does not serve the others.
             types = tuple(type(v) for _, v in (*self.static_args, *self.static_kwargs))
             static = (self.static_args, self.static_kwargs, types)
-        return self.in_tree, self.types, static, self.num_args, self.donated, bound_axes()
+        return (
+            self.in_tree,
+            self.types,
+            static,
+            self.num_args,
+            self.donated,
+            self.backend,
+            bound_axes(),
+        )
 
     @property
     def avals(self) -> list[ShapedArray]:
@@ -63,6 +73,8 @@ class Splitter:
         Which of its arguments are static; one that is named is so by position, too.
     donate_argnums, donate_argnames
         Which of them are donated.
+    backend
+        Where programs run, ``cpu`` or ``cuda``; None leaves it to the arguments.
     """
 
     def __init__(
@@ -72,8 +84,10 @@ class Splitter:
         static_argnames: tuple[str, ...],
         donate_argnums: tuple[int, ...] = (),
         donate_argnames: tuple[str, ...] = (),
+        backend: str | None = None,
     ) -> None:
         self._name = function_name(fun)
+        self._backend = backend
         self.argnums, self.argnames = _both(fun, "static", static_argnums, static_argnames)
         self._donated = _both(fun, "donate", donate_argnums, donate_argnames)
         self._donates = any(self._donated)
@@ -114,8 +128,29 @@ class Splitter:
             types = tuple([_type_key(leaf) for leaf in leaves])
         except TypeError as error:
             raise self._not_an_array((dynamic, dynamic_kwargs), error) from None
-        form = Form(types, in_tree, static_args, static_kwargs, num_args)
+        backend = self._backend_of(leaves, (dynamic, dynamic_kwargs))
+        form = Form(types, in_tree, static_args, static_kwargs, num_args, backend=backend)
         return leaves, self._with_donated(form) if self._donates else form
+
+    def _backend_of(self, leaves: list[Any], arguments: Any) -> str:
+        """Where a call with these leaves runs."""
+        if not any(map(is_device_array, leaves)):
+            return self._backend or "cpu"
+        for path, leaf in tree.flatten_with_path(arguments)[0]:
+            where = tree.keystr(path[1:])
+            if isinstance(leaf, np.ndarray):
+                raise TypeError(
+                    f"jit of {self._name}: the argument at {where} is a NumPy array, but other"
+                    " arguments are arrays of CuPy. Move all of them to the card with"
+                    " fnad.device_put, or all to the host with fnad.device_get."
+                )
+            if self._backend == "cpu" and is_device_array(leaf):
+                raise TypeError(
+                    f"jit of {self._name} has backend='cpu', but the argument at {where} is an"
+                    " array of CuPy. Fetch it with fnad.device_get, or leave the backend to the"
+                    " arguments."
+                )
+        return "cuda"
 
     def _with_donated(self, form: Form) -> Form:
         nums, names = self._donated
