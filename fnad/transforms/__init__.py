@@ -1,8 +1,8 @@
 """The transforms of programs (Jaxpr to Jaxpr) and the user's wrappers of them.
 
 Reading order: ``forward`` (jvp), ``partial_eval``, ``transpose``, ``batching``, ``dce``; then the
-wrappers ``autodiff``, ``jacobians``, ``vmap``, ``jit``, ``tracing``; and ``placement``, about arrays on a
-card.
+wrappers ``autodiff``, ``jacobians``, ``vmap``, ``jit``, ``tracing``; ``placement`` moves arrays to
+a card and back.
 """
 
 from __future__ import annotations
