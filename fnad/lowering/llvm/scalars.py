@@ -18,6 +18,7 @@ from fnad.core.types import BFLOAT16, is_half, kind_of
 from fnad.lowering.llvm import maths
 from fnad.lowering.llvm.conversions import convert
 from fnad.lowering.llvm.folding import folded, integer_of
+from fnad.lowering.llvm.maths import avx512, out_of_line
 from fnad.lowering.llvm.writer import (
     BOOL,
     FLOAT32,
@@ -402,6 +403,28 @@ class ScalarBuilder:
         symbol = maths.require(self.f.module, name, dtype, first.lanes)
         operands = ", ".join(a.typed for a in args)
         return self.f.value(f"call {first.type} @{symbol}({operands})", dtype, first.lanes)
+
+    # -- what formulas ask for: `maths.notation.Builder` --------------------------------------
+
+    def constant_like(self, value: float, x: Value) -> Value:
+        return self.splat(self.constant(value, x.dtype), x.lanes)
+
+    def if_any(
+        self, condition: Value, values: Sequence[Value], otherwise: Callable[[], Sequence[Value]]
+    ) -> list[Value]:
+        return out_of_line.if_any(self, condition, values, otherwise)
+
+    def lookup(self, table: str, numbers: Sequence[float], index: Value) -> Value:
+        return out_of_line.lookup(self, table, numbers, index)
+
+    def call_formula(self, name: str, x: Value) -> Value:
+        return out_of_line.call(self, name, x)
+
+    def scale(self, x: Value, n: Value) -> Value | None:
+        return avx512.scale(self, x, n)
+
+    def split(self, x: Value) -> tuple[Value, Value] | None:
+        return avx512.split(self, x)
 
 
 @functools.cache

@@ -37,7 +37,7 @@ from fnad.lowering.llvm.writer import (
     suffix,
 )
 
-_FORMULAS: dict[str, Callable[..., Number]] = {
+FORMULAS: dict[str, Callable[..., Number]] = {
     "exp": exponentials.exp, "exp2": exponentials.exp2, "expm1": exponentials.expm1,
     "sinh": exponentials.sinh, "cosh": exponentials.cosh, "tanh": exponentials.tanh,
     "log": logarithms.log, "log2": logarithms.log2, "log10": logarithms.log10,
@@ -50,7 +50,7 @@ _FORMULAS: dict[str, Callable[..., Number]] = {
     "lgamma": gamma.lgamma, "digamma": gamma.digamma,
 }  # fmt: skip
 
-FLOAT_FUNCTIONS = sorted(_FORMULAS)
+FLOAT_FUNCTIONS = sorted(FORMULAS)
 
 
 def require(module: Module, name: str, dtype: DType, lanes: int = 1) -> str:
@@ -60,7 +60,7 @@ def require(module: Module, name: str, dtype: DType, lanes: int = 1) -> str:
     """
     if name == "integer_power" and dtype.kind in "iu":
         return integers.require_power(module, dtype, lanes)
-    if name not in _FORMULAS or dtype not in (FLOAT32, FLOAT64):
+    if name not in FORMULAS or dtype not in (FLOAT32, FLOAT64):
         raise InternalError(f"the LLVM backend has no function {name} of dtype {dtype}")
     for symbol, text in formula(name, dtype, lanes).items():
         module.declare(symbol, text)
@@ -74,11 +74,11 @@ def _symbol(name: str, dtype: DType, lanes: int) -> str:
 @functools.cache
 def formula(name: str, dtype: DType, lanes: int) -> dict[str, str]:
     """A formula as the texts of a function and of what it needs, by symbol."""
-    scratch, function = Module(), _FORMULAS[name]
+    scratch, function = Module(), FORMULAS[name]
     arity = len(inspect.signature(function).parameters)
     args = [Value(f"%x{i}", dtype, lanes) for i in range(arity)]
     kind, symbol = llvm_type(dtype, lanes), _symbol(name, dtype, lanes)
     f = Function(scratch, symbol, [x.typed for x in args], kind, "alwaysinline nounwind")
-    f.ret(function(*(Number(f, x) for x in args)).value)
+    f.ret(function(*(Number(f.b, x) for x in args)).value)
     scratch.add(f)
     return scratch.parts()

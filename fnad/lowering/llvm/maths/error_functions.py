@@ -14,6 +14,7 @@ from fnad.lowering.llvm.maths.exponentials import (
 )
 from fnad.lowering.llvm.maths.logarithms import log_of_normal
 from fnad.lowering.llvm.maths.notation import (
+    FLOAT32,
     Number,
     absolute,
     by_dtype,
@@ -26,7 +27,6 @@ from fnad.lowering.llvm.maths.notation import (
     whole_part,
 )
 from fnad.lowering.llvm.maths.powers_of_two import scale
-from fnad.lowering.llvm.writer import FLOAT32
 
 # erf(x) = x + x p(x**2) below a middle
 _ERF_MIDDLE = by_dtype(1.125, 1.0)

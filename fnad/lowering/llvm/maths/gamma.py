@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 
-from fnad.lowering.llvm.maths import out_of_line
 from fnad.lowering.llvm.maths.logarithms import log_in_parts, log_of_normal
 from fnad.lowering.llvm.maths.notation import (
     Number,
@@ -59,7 +58,7 @@ _DIGAMMA_LARGE = (
 
 
 def lgamma(x: Number) -> Number:
-    return _lgamma(x.widen()).narrow(x.dtype)
+    return _lgamma(x.widen()).convert(x.dtype)
 
 
 def _lgamma(x: Number) -> Number:
@@ -71,7 +70,7 @@ def _unless_negative(x: Number, name: str, positive: Number) -> Number:
     negative = x < 0.0
 
     def exactly() -> list[Number]:
-        return [where(negative, out_of_line.call(f"{name}_of_negative", x), positive)]
+        return [where(negative, x.call(f"{name}_of_negative"), positive)]
 
     return if_any(negative, [positive], exactly)[0]
 
@@ -113,7 +112,7 @@ def _stirling(x: Number, log: Number, log_low: Number) -> Number:
 
 
 def digamma(x: Number) -> Number:
-    return _digamma(x.widen()).narrow(x.dtype)
+    return _digamma(x.widen()).convert(x.dtype)
 
 
 def _digamma(x: Number) -> Number:

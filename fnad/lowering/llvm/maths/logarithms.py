@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from fnad.lowering.llvm.maths.notation import (
+    FLOAT32,
     Number,
     absolute,
     by_dtype,
@@ -22,7 +23,6 @@ from fnad.lowering.llvm.maths.notation import (
     whole_part,
 )
 from fnad.lowering.llvm.maths.powers_of_two import split, split_any
-from fnad.lowering.llvm.writer import FLOAT32
 
 # log(1 + f) = f + f**2 p(f)
 _LOG32 = (-0.5, 0.3333330750465393, -0.2499997615814209, 0.20002391934394836,

@@ -15,6 +15,7 @@ digamma do not; from n = 16 on it is computed with twice the precision, by refle
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 
 from fnad.lowering.llvm.maths.gamma import DIGAMMA, DIGAMMA_ZERO, LGAMMA, lgamma_large
@@ -30,7 +31,6 @@ from fnad.lowering.llvm.maths.notation import (
     where,
     whole_part,
 )
-from fnad.lowering.llvm.maths.out_of_line import Formula, require_table
 from fnad.lowering.llvm.maths.pairs import Pair, constant, exactly, series
 from fnad.lowering.llvm.maths.powers_of_two import split_any
 from fnad.lowering.llvm.maths.trigonometry import sin_of_reduced
@@ -90,6 +90,8 @@ _DIGAMMA_ZEROS = (
     (-14.727334416018529, -3.6618399963139786e-17), (-15.730988906332882, 1.0551956373365842e-16),
 )  # fmt: skip
 
+_Formula = Callable[[Number], Number]
+
 _LAST_ZERO = len(_LGAMMA_ZEROS) // 2 - 1
 _FACTORS = 32  # so many are multiplied; from here on reflection cancels less than a digit
 _SUMMANDS = len(_DIGAMMA_ZEROS)
@@ -113,7 +115,7 @@ def digamma_of_negative(x: Number) -> Number:
     return where(rint(x).equals(x), math.nan, value)
 
 
-def _by_size(x: Number, small: Number, of_small: Formula, of_large: Formula) -> Number:
+def _by_size(x: Number, small: Number, of_small: _Formula, of_large: _Formula) -> Number:
     """Either formula, evaluated if a lane needs it; other lanes give it some usual number."""
 
     def by_small() -> list[Number]:
@@ -205,11 +207,8 @@ def _index(n: Number) -> Number:
 def _zero(
     name: str, zeros: tuple[tuple[float, float], ...], index: Number
 ) -> tuple[Number, Number]:
-    parts = zip(("high", "low"), zip(*zeros, strict=True), strict=True)
-    module = index.f.module
-    tables = [require_table(module, f"fnad.zeros.{name}.{part}", column) for part, column in parts]
-    model = index.from_bits
-    return model.lookup(tables[0], index), model.lookup(tables[1], index)
+    high, low = zip(*zeros, strict=True)
+    return index.lookup(f"zeros.{name}.high", high), index.lookup(f"zeros.{name}.low", low)
 
 
 def _digamma_of_small(x: Number) -> Number:

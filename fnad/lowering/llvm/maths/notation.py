@@ -1,31 +1,55 @@
-"""Formulas written as formulas: vectors of numbers with operators, printed as strict IR.
+"""Formulas written as formulas: numbers with operators, printed by the builder of a backend.
 
-The arithmetic here is IEEE's, operation by operation (no ``contract``), since error-free
-transformations depend on it; what may be fused is written `fma`.
+Each operation is one of the builder's, rounded on its own: error-free transformations depend on
+it; what may be fused is written `fma`. In LLVM's code a number is a vector of any width.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from fnad.lowering.llvm.writer import (
-    BOOL,
-    FLOAT32,
-    FLOAT64,
-    INT32,
-    INT64,
-    DType,
-    Function,
-    Value,
-    llvm_type,
-    overload,
-)
+DType = np.dtype[Any]
+BOOL, INT32, INT64 = (np.dtype(t) for t in (np.bool_, np.int32, np.int64))
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 Scalar = float | int
 T = TypeVar("T")
+
+
+class Builder(Protocol):
+    """What formulas ask of a builder, besides the plain operations of elementwise rules."""
+
+    def convert(self, x: Any, dtype: Any, /) -> Any: ...
+
+    def bitcast(self, x: Any, dtype: Any, /) -> Any: ...
+
+    def constant_like(self, value: Scalar, x: Any, /) -> Any:
+        """``value`` in x's dtype, and in as many lanes."""
+
+    def fma(self, x: Any, y: Any, z: Any, /) -> Any:
+        """``x * y + z`` rounded once."""
+
+    def is_nan(self, x: Any, /) -> Any: ...
+
+    def if_any(
+        self, condition: Any, values: Sequence[Any], otherwise: Callable[[], Sequence[Any]], /
+    ) -> list[Any]:
+        """``values``, replaced by others if a rare condition holds (in any lane)."""
+
+    def lookup(self, table: str, numbers: Sequence[float], index: Any, /) -> Any:
+        """``numbers[index]``, float64 in a constant array of that name."""
+
+    def call_formula(self, name: str, x: Any, /) -> Any:
+        """The float64 that the formula ``name`` of `runtime` has for ``x``, by a call."""
+
+    def scale(self, x: Any, n: Any, /) -> Any | None:
+        """``x * 2**n`` by one instruction; None where there is none."""
+
+    def split(self, x: Any, /) -> tuple[Any, Any] | None:
+        """`powers_of_two.split_any` by instructions; None where there are none."""
 
 
 def by_dtype(single: T, double: T) -> dict[DType, T]:
@@ -34,24 +58,16 @@ def by_dtype(single: T, double: T) -> dict[DType, T]:
 
 
 class Number:
-    """A value, or a vector of them, under construction in a function."""
+    """A value under construction by a builder."""
 
-    __slots__ = ("f", "value")
+    __slots__ = ("b", "value")
 
-    def __init__(self, f: Function, value: Value) -> None:
-        self.f, self.value = f, value
+    def __init__(self, b: Builder, value: Any) -> None:
+        self.b, self.value = b, value
 
     @property
     def dtype(self) -> DType:
         return self.value.dtype
-
-    @property
-    def lanes(self) -> int:
-        return self.value.lanes
-
-    @property
-    def is_float(self) -> bool:
-        return self.dtype.kind == "f"
 
     # -- the format --------------------------------------------------------------------------
 
@@ -75,174 +91,143 @@ class Number:
 
     # -- helpers ----------------------------------------------------------------------------
 
-    def constant(self, value: Scalar, dtype: DType | None = None) -> Number:
-        """``value`` in all lanes, as a number of this one's dtype."""
-        constant = self.f.b.constant(value, self.dtype if dtype is None else dtype)
-        return Number(self.f, self.f.b.splat(constant, self.lanes))
+    def constant(self, value: Scalar) -> Number:
+        """``value`` as a number of this one's dtype."""
+        return Number(self.b, self.b.constant_like(value, self.value))
 
     def lift(self, value: Number | Scalar) -> Number:
         return value if isinstance(value, Number) else self.constant(value)
 
-    def emit(self, instruction: str, dtype: DType | None = None) -> Number:
-        dtype = self.dtype if dtype is None else dtype
-        return Number(self.f, self.f.value(instruction, dtype, self.lanes))
-
-    def _binary(self, floating: str, integer: str, other: Number | Scalar) -> Number:
-        name = floating if self.is_float else integer
-        return self.emit(f"{name} {self.value.typed}, {self.lift(other).value.ref}")
-
-    def _reversed(self, floating: str, integer: str, other: Scalar) -> Number:
-        return self.constant(other)._binary(floating, integer, self)
-
-    def _compare(self, floating: str, integer: str, other: Number | Scalar) -> Number:
-        name = f"fcmp {floating}" if self.is_float else f"icmp {integer}"
-        return self.emit(f"{name} {self.value.typed}, {self.lift(other).value.ref}", BOOL)
-
-    def intrinsic(self, name: str, *others: Number | Scalar) -> Number:
-        """``llvm.<name>`` of operands of this number's type."""
+    def apply(self, name: str, *others: Number | Scalar) -> Number:
+        """The builder's operation of that name."""
         values = [self.value, *(self.lift(other).value for other in others)]
-        symbol = f"llvm.{name}.{overload(self.dtype, self.lanes)}"
-        types = ", ".join(v.type for v in values)
-        self.f.module.declare(symbol, f"declare {self.value.type} @{symbol}({types})")
-        operands = ", ".join(v.typed for v in values)
-        return self.emit(f"call {self.value.type} @{symbol}({operands})")
+        return Number(self.b, getattr(self.b, name)(*values))
 
     # -- arithmetic -------------------------------------------------------------------------
 
     def __add__(self, other: Number | Scalar) -> Number:
-        return self._binary("fadd", "add", other)
+        return self.apply("add", other)
 
     def __radd__(self, other: Scalar) -> Number:
-        return self._reversed("fadd", "add", other)
+        return self.constant(other) + self
 
     def __sub__(self, other: Number | Scalar) -> Number:
-        return self._binary("fsub", "sub", other)
+        return self.apply("subtract", other)
 
     def __rsub__(self, other: Scalar) -> Number:
-        return self._reversed("fsub", "sub", other)
+        return self.constant(other) - self
 
     def __mul__(self, other: Number | Scalar) -> Number:
-        return self._binary("fmul", "mul", other)
+        return self.apply("multiply", other)
 
     def __rmul__(self, other: Scalar) -> Number:
-        return self._reversed("fmul", "mul", other)
+        return self.constant(other) * self
 
     def __truediv__(self, other: Number | Scalar) -> Number:
-        return self._binary("fdiv", "sdiv", other)
+        return self.apply("divide", other)
 
     def __rtruediv__(self, other: Scalar) -> Number:
-        return self._reversed("fdiv", "sdiv", other)
+        return self.constant(other) / self
 
     def __neg__(self) -> Number:
-        return self.emit(f"fneg {self.value.typed}") if self.is_float else 0 - self
+        return self.apply("negative")
 
     # -- bits -------------------------------------------------------------------------------
 
     def __and__(self, other: Number | Scalar) -> Number:
-        return self._binary("", "and", other)
+        return self.apply("bitwise_and", other)
 
     def __or__(self, other: Number | Scalar) -> Number:
-        return self._binary("", "or", other)
+        return self.apply("bitwise_or", other)
 
     def __xor__(self, other: Number | Scalar) -> Number:
-        return self._binary("", "xor", other)
+        return self.apply("bitwise_xor", other)
 
     def __invert__(self) -> Number:
-        return self ^ (1 if self.dtype == BOOL else -1)
+        return self.apply("bitwise_not")
 
     def __lshift__(self, count: int) -> Number:
-        return self._binary("", "shl", count)
+        return self.apply("left_shift", count)
 
     def __rshift__(self, count: int) -> Number:
         """Arithmetic shift, sign and all."""
-        return self._binary("", "ashr", count)
+        return self.apply("right_shift_arithmetic", count)
 
     # -- comparison -------------------------------------------------------------------------
 
     def __lt__(self, other: Number | Scalar) -> Number:
-        return self._compare("olt", "slt", other)
+        return self.apply("less", other)
 
     def __le__(self, other: Number | Scalar) -> Number:
-        return self._compare("ole", "sle", other)
+        return self.apply("less_equal", other)
 
     def __gt__(self, other: Number | Scalar) -> Number:
-        return self._compare("ogt", "sgt", other)
+        return self.apply("greater", other)
 
     def __ge__(self, other: Number | Scalar) -> Number:
-        return self._compare("oge", "sge", other)
+        return self.apply("greater_equal", other)
 
     def equals(self, other: Number | Scalar) -> Number:
-        return self._compare("oeq", "eq", other)
-
-    def below_or_nan(self, other: Number | Scalar) -> Number:
-        """``self < other`` or either is NaN."""
-        return self._compare("ult", "ult", other)
+        return self.apply("equal", other)
 
     def is_nan(self) -> Number:
-        return self.emit(f"fcmp uno {self.value.typed}, {self.value.ref}", BOOL)
+        return self.apply("is_nan")
 
     # -- conversion -------------------------------------------------------------------------
 
     @property
     def bits(self) -> Number:
         """The same bits as integers."""
-        return self.cast("bitcast", INT32 if self.dtype.itemsize == 4 else INT64)
+        dtype = INT32 if self.dtype.itemsize == 4 else INT64
+        return Number(self.b, self.b.bitcast(self.value, dtype))
 
     @property
     def from_bits(self) -> Number:
         """The same bits as floats."""
-        return self.cast("bitcast", FLOAT32 if self.dtype.itemsize == 4 else FLOAT64)
+        dtype = FLOAT32 if self.dtype.itemsize == 4 else FLOAT64
+        return Number(self.b, self.b.bitcast(self.value, dtype))
 
-    def cast(self, operation: str, dtype: DType) -> Number:
-        kind = llvm_type(dtype, self.lanes)
-        return self.emit(f"{operation} {self.value.typed} to {kind}", dtype)
-
-    def call(self, symbol: str, dtype: DType) -> Number:
-        """A function of one argument that returns as many lanes of ``dtype``."""
-        kind = llvm_type(dtype, self.lanes)
-        return self.emit(f"call {kind} @{symbol}({self.value.typed})", dtype)
-
-    def lookup(self, table: str, index: Number) -> Number:
-        """``table[index]`` of a global array of this dtype."""
-        f, pointer = self.f, f"@{table}"
-        if self.lanes == 1:
-            return Number(f, f.load(f.element(pointer, self.dtype, index.value), self.dtype))
-        return Number(f, f.gather(pointer, self.dtype, index.value))
+    def convert(self, dtype: DType) -> Number:
+        return Number(self.b, self.b.convert(self.value, dtype))
 
     def widen(self) -> Number:
-        return self if self.dtype == FLOAT64 else self.cast("fpext", FLOAT64)
+        return self.convert(FLOAT64)
 
-    def narrow(self, dtype: DType) -> Number:
-        return self if dtype == self.dtype else self.cast("fptrunc", dtype)
+    def lookup(self, table: str, numbers: Sequence[float]) -> Number:
+        """``numbers[self]`` from a constant array of float64."""
+        return Number(self.b, self.b.lookup(table, numbers, self.value))
+
+    def call(self, name: str) -> Number:
+        """The float64 that a formula of `runtime` has for this number."""
+        return Number(self.b, self.b.call_formula(name, self.value))
 
 
 def fma(x: Number | Scalar, y: Number | Scalar, z: Number | Scalar) -> Number:
     """``x * y + z`` rounded once."""
     model = next(v for v in (x, y, z) if isinstance(v, Number))
-    return model.lift(x).intrinsic("fma", model.lift(y), model.lift(z))
+    return model.lift(x).apply("fma", model.lift(y), model.lift(z))
 
 
 def where(condition: Number, x: Number | Scalar, y: Number | Scalar) -> Number:
     """``x`` where the condition holds, else ``y``."""
     model = next(v for v in (x, y) if isinstance(v, Number))
-    chosen, other = model.lift(x).value, model.lift(y).value
-    return model.emit(f"select {condition.value.typed}, {chosen.typed}, {other.typed}")
+    return condition.apply("where", model.lift(x), model.lift(y))
 
 
 def absolute(x: Number) -> Number:
-    return x.intrinsic("fabs")
+    return x.apply("absolute")
 
 
 def sqrt(x: Number) -> Number:
-    return x.intrinsic("sqrt")
+    return x.apply("sqrt")
 
 
 def copysign(x: Number | Scalar, y: Number) -> Number:
-    return y.lift(x).intrinsic("copysign", y)
+    return y.lift(x).apply("copysign", y)
 
 
 def rint(x: Number) -> Number:
-    return x.intrinsic("rint")
+    return x.apply("rint")
 
 
 def sign_bit(x: Number) -> Number:
@@ -291,7 +276,7 @@ def whole_part(x: Number, factor: float, offset: int = 0) -> tuple[Number, Numbe
 def whole_to_float(n: Number) -> Number:
     """An integer of modest size as a float."""
     if n.dtype == INT32:
-        return n.cast("sitofp", FLOAT32)
+        return n.convert(FLOAT32)
     magic = 1.5 * 2.0**52  # few machines convert 64-bit integers; the sum's fraction is n
     return (n + int(np.float64(magic).view(np.int64))).from_bits - magic
 
@@ -304,30 +289,12 @@ def horner(x: Number, coefficients: Sequence[Scalar]) -> Number:
     return result
 
 
-def _any_lane(condition: Number) -> Value:
-    """Whether the condition holds in any lane, as one bit to branch on."""
-    f, lanes = condition.f, condition.lanes
-    ref = f.raw(f"freeze {condition.value.typed}")
-    if lanes == 1:
-        return Value(ref, BOOL)
-    word = f.raw(f"bitcast {condition.value.type} {ref} to i{lanes}")
-    return f.value(f"icmp ne i{lanes} {word}, 0", BOOL)
-
-
 def if_any(
     condition: Number, values: list[Number], otherwise: Callable[[], list[Number]]
 ) -> list[Number]:
     """``values``, replaced by others if a rare condition holds in any lane."""
-    f = condition.f
-    rare, after = f.fresh("rare"), f.fresh("after")
-    any_lane = _any_lane(condition)
-    before = f.block
-    f.branch(any_lane, rare, after)
-    f.label(rare)
-    others, rare_end = otherwise(), f.block
-    f.jump(after)
-    f.label(after)
-    return [
-        x.emit(f"phi {x.value.type} [ {x.value.ref}, %{before} ], [ {y.value.ref}, %{rare_end} ]")
-        for x, y in zip(values, others, strict=True)
-    ]
+    b = condition.b
+    chosen = b.if_any(
+        condition.value, [x.value for x in values], lambda: [x.value for x in otherwise()]
+    )
+    return [Number(b, value) for value in chosen]

@@ -1,6 +1,6 @@
 """Remainders of huge numbers by multiples of pi (Payne and Hanek 1983).
 
-They are too long to be inline; see `out_of_line`.
+They are too long to be inline; see `runtime`.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 import functools
 import math
 
-from fnad.lowering.llvm.maths import out_of_line
 from fnad.lowering.llvm.maths.notation import (
+    FLOAT32,
+    DType,
     Number,
     absolute,
     flip,
@@ -20,7 +21,6 @@ from fnad.lowering.llvm.maths.notation import (
     where,
     whole_part,
 )
-from fnad.lowering.llvm.writer import FLOAT32, DType, Module
 
 _PI_LOW = 1.2246467991473532e-16  # pi - math.pi
 
@@ -30,7 +30,7 @@ def remainder(x: Number, offset: int) -> Number:
 
     A float64, of float32 as well.
     """
-    return out_of_line.call(f"remainder_{offset}", x)
+    return x.call(f"remainder_{offset}")
 
 
 def remainder_of_large(x: Number, offset: int) -> Number:
@@ -45,8 +45,9 @@ def _remainder(x: Number, offset: int, dtype: DType) -> Number:
     size = where(usable, size, 4.0)
     row = size.bits >> 56
     scaled = size * ((2046 << 52) - (row << 56)).from_bits
-    table = _require_table(x.f.module, dtype)
-    pieces = [size.lookup(table, (row - 64) * 4 + i) for i in range(4)]
+    rows = 8 if dtype == FLOAT32 else 64
+    table = f"inverse_pi.{rows}", _inverse_pi()[: 4 * rows]
+    pieces = [((row - 64) * 4 + i).lookup(*table) for i in range(4)]
 
     product = [scaled * piece for piece in pieces]
     rest = [fma(scaled, a, -p) for a, p in zip(pieces[:3], product[:3])]
@@ -70,15 +71,11 @@ def _modulo_2(x: Number) -> Number:
     return fma(rint(x * 0.5), -2.0, x)
 
 
-def _require_table(module: Module, dtype: DType) -> str:
-    """The pieces of 1/pi, four for each sixteen exponents."""
-    rows = 8 if dtype == FLOAT32 else 64
-    return out_of_line.require_table(module, f"fnad.inverse_pi.{rows}", _inverse_pi()[: 4 * rows])
-
-
 @functools.cache
 def _inverse_pi() -> list[float]:
-    """Row j: bits of 1/pi that matter modulo 2 for x >= 2**(16 j + 1), times 2**(16 j + 1).
+    """The pieces of 1/pi, four for each sixteen exponents.
+
+    Row j: bits of 1/pi that matter modulo 2 for x >= 2**(16 j + 1), times 2**(16 j + 1).
 
     The bits above give multiples of 2 with every bit of such an x.
     """

@@ -10,6 +10,7 @@ import math
 
 from fnad.lowering.llvm.maths.exponentials import power_of_two
 from fnad.lowering.llvm.maths.notation import (
+    FLOAT32,
     Number,
     absolute,
     by_dtype,
@@ -24,7 +25,6 @@ from fnad.lowering.llvm.maths.notation import (
     where,
 )
 from fnad.lowering.llvm.maths.powers_of_two import split_any
-from fnad.lowering.llvm.writer import FLOAT32
 
 # log2((1 + s) / (1 - s)) = s (a + z (b + z p(z))), z = s**2; a and b in two parts
 _FIRST = by_dtype(

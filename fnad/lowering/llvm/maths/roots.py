@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from fnad.lowering.llvm.maths.notation import (
+    FLOAT64,
     Number,
     absolute,
     by_dtype,
@@ -15,7 +16,6 @@ from fnad.lowering.llvm.maths.notation import (
     whole_part,
     whole_to_float,
 )
-from fnad.lowering.llvm.writer import FLOAT64
 
 # m**(-1/3) for 1 <= m <= 2, a first approximation
 _INVERSE_CBRT = by_dtype(

@@ -100,7 +100,7 @@ def _unless_large(x: Number, reduced: Number, offset: int) -> Number:
     large = absolute(x) > x.pick(_LARGE)
 
     def exactly() -> list[Number]:
-        return [where(large, remainder(x, offset).narrow(x.dtype), reduced)]
+        return [where(large, remainder(x, offset).convert(x.dtype), reduced)]
 
     return if_any(large, [reduced], exactly)[0]
 
@@ -115,8 +115,8 @@ def _tan_unless_large(x: Number, r: Number, low: Number, odd: Number) -> list[Nu
         exact = flip(
             where(far, -absolute(cosine), absolute(sine)), sign_bit(sine) ^ sign_bit(cosine)
         )
-        high = exact.narrow(x.dtype)
-        rest = (exact - high.widen()).narrow(x.dtype)
+        high = exact.convert(x.dtype)
+        rest = (exact - high.widen()).convert(x.dtype)
         return [where(large, high, r), where(large, rest, low), where(large, far, odd)]
 
     return if_any(large, [r, low, odd], exactly)
