@@ -1,0 +1,56 @@
+// The launch in progress: what the scheduler, the memory and the handlers of faults share.
+#pragma once
+
+#define EMULATOR_RUNTIME
+#include "../include/interface.h"
+
+#include <cstddef>
+#include <cstdint>
+
+struct Range {
+  char *start;
+  uint64_t bytes;
+};
+
+// What Python passes; the layout is that of `_Launch` in device.py.
+struct Launch {
+  void *kernel;
+  const uint64_t *arguments;
+  const Range *shared_variables; // static ones, poisoned before every block
+  uint64_t argument_count, shared_variable_count, shared_bytes;
+  uint64_t seed; // 0: everything in its natural order
+  uint64_t time_limit; // seconds of processor time
+  uint32_t grid[3], block[3];
+};
+
+constexpr size_t MESSAGE_BYTES = 2000;
+constexpr size_t SHARED_LIMIT = 227 << 10;
+constexpr int THREAD_LIMIT = 1024;
+
+namespace report {
+extern char message[MESSAGE_BYTES];
+void begin();
+void add(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void add_place(uint3 block, uint3 thread);
+} // namespace report
+
+namespace scheduler {
+void begin(const Launch &launch);
+// Runs all threads of one block; false if it could not end, which the report explains.
+bool run_block(uint3 block, uint64_t seed);
+// Ends the block from within a thread of the device, which must have written the report.
+[[noreturn]] void abandon();
+} // namespace scheduler
+
+namespace memory {
+// Places the dynamic shared memory of a block so that it ends where inaccessible pages begin.
+void begin_launch(uint64_t shared_bytes);
+void poison_shared(const Launch &launch);
+bool shared_is_intact();
+// False if a guard of an allocation has changed, which the report tells.
+bool buffers_are_intact();
+// Adds to the report where an address lies.
+void describe(uintptr_t address);
+} // namespace memory
+
+uint64_t random_bits(uint64_t &state);
