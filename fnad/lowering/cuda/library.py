@@ -5,38 +5,12 @@ What they need of CUDA are its mathematical functions and reinterpreting casts, 
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from fnad.core.errors import InternalError
-from fnad.lowering.cuda.writer import FLOAT32, DType
-
-# CUDA's functions within 2 ulp (power: 4), and what C calls them. Those of float32 alone that are
-# not are computed by formulas of our own, see "Mathematical Functions" in NVIDIA's guide.
-_C_NAMES = {
-    "cbrt": "cbrt", "exp": "exp", "exp2": "exp2", "expm1": "expm1", "log": "log", "log2": "log2",
-    "log10": "log10", "log1p": "log1p", "sin": "sin", "cos": "cos", "tan": "tan",
-    "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2", "sinh": "sinh",
-    "cosh": "cosh", "tanh": "tanh", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh",
-    "power": "pow", "erf": "erf", "erfc": "erfc", "erfinv": "erfinv", "lgamma": "lgamma",
-}  # fmt: skip
-FLOAT_FUNCTIONS = sorted([*_C_NAMES, "digamma"])
-
-
-def cuda_function(name: str, dtype: DType) -> str | None:
-    """What CUDA calls an elementary function; None if the library has a better one."""
-    known = _C_NAMES.get(name)
-    return known if known is None else known + ("f" if dtype == FLOAT32 else "")
-
-
-class Definition(NamedTuple):
-    """A device function as text, and the functions of the library that it calls."""
-
-    text: str
-    needs: tuple[str, ...] = ()
-
+from fnad.lowering.cuda import formulas
+from fnad.lowering.cuda.formulas import Definition
 
 _INLINE = "__device__ __forceinline__"
 
@@ -109,6 +83,9 @@ _FIXED = {
 
 _INTEGER_NAME = re.compile(r"(divide|remainder|power)_(([iu])(8|16|32|64))")
 
+# Neighbouring elements that are read and written together.
+_WORD_NAME = re.compile(r"([a-z]+\d+)x(\d+)")
+
 # T is the type, W the unsigned one to compute in, which C does not widen to int. Divisors that trap
 # are 0, and -1 with the smallest number.
 _INTEGER_BODIES = {
@@ -140,14 +117,20 @@ def _integer_function(name: str, kind: str, dtype: str, bits: int) -> str:
     return f"{_INLINE} {dtype} {name}_{dtype}({dtype} x, {dtype} y) {{\n{body}\n}}\n"
 
 
-@functools.cache
 def definition(name: str) -> Definition:
     """The function of that name."""
     if name in _FIXED:
         return _FIXED[name]
     if match := _INTEGER_NAME.fullmatch(name):
         return Definition(_integer_function(match[1], match[3], match[2], int(match[4])))
-    raise InternalError(f"the CUDA library has no function {name}")
+    if match := _WORD_NAME.fullmatch(name):
+        element, length = match.groups()
+        nbytes = int(re.sub(r"\D", "", element)) * int(length) // 8
+        return Definition(f"struct alignas({nbytes}) {name} {{ {element} at[{length}]; }};\n")
+    formula = formulas.definition(name)
+    if formula is None:
+        raise InternalError(f"the CUDA library has no function {name}")
+    return formula
 
 
 def library_text(names: Iterable[str]) -> str:

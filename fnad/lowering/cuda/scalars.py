@@ -17,8 +17,8 @@ import numpy as np
 
 from fnad.core.errors import InternalError
 from fnad.core.types import is_half, kind_of
-from fnad.lowering.cuda import library
 from fnad.lowering.cuda.conversions import bitcast, convert
+from fnad.lowering.cuda.elementary import FLOAT_FUNCTIONS, cuda_function
 from fnad.lowering.cuda.writer import BOOL, FLOAT32, DType, Value, constant_text, ctype
 
 if TYPE_CHECKING:
@@ -314,7 +314,7 @@ class ScalarBuilder:
             return self._widened(lambda *wide: self.elementary(name, *wide), *args)
         if dtype.kind != "f":
             raise InternalError(f"the CUDA backend has no function {name} of dtype {dtype}")
-        known = library.cuda_function(name, dtype)
+        known = cuda_function(name, dtype)
         if known is not None:
             return self.call(known, dtype, *args)
         return self.library_call(f"{name}_{ctype(dtype)}", dtype, *args)
@@ -346,6 +346,6 @@ def _elementary(name: str) -> Callable[..., Value]:
     return method
 
 
-for _name in library.FLOAT_FUNCTIONS:
+for _name in FLOAT_FUNCTIONS:
     if not hasattr(ScalarBuilder, _name):
         setattr(ScalarBuilder, _name, _elementary(_name))

@@ -1,0 +1,87 @@
+"""Elementary functions of our own as device functions: the formulas of the CPU, printed as C++."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from fnad.lowering.cuda.scalars import ScalarBuilder
+from fnad.lowering.cuda.writer import FLOAT32, FLOAT64, DType, Function, Value, constant_text, ctype
+from fnad.lowering.llvm.maths import FORMULAS
+from fnad.lowering.llvm.maths.notation import Number
+from fnad.lowering.llvm.maths.runtime import FORMULAS as LONG_FORMULAS
+
+
+class Definition(NamedTuple):
+    """A device function (or table) as text, and what of the library it refers to."""
+
+    text: str
+    needs: tuple[str, ...] = ()
+
+
+# Tables that printed formulas have referred to.
+_TABLES: dict[str, Definition] = {}
+
+
+class FormulaBuilder(ScalarBuilder):
+    """What formulas are printed with: `maths.notation.Builder`, where every rounding counts."""
+
+    def multiply(self, x: Value, y: Value) -> Value:
+        """A product that compilers do not fuse with a sum."""
+        if x.dtype.kind != "f":
+            return super().multiply(x, y)
+        return self.call("__fmul_rn" if x.dtype == FLOAT32 else "__dmul_rn", x.dtype, x, y)
+
+    def constant_like(self, value: float, x: Value) -> Value:
+        return self.constant(value, x.dtype)
+
+    def if_any(
+        self, condition: Value, values: Sequence[Value], otherwise: Callable[[], Sequence[Value]]
+    ) -> list[Value]:
+        results = [self.f.variable(x) for x in values]
+        with self.f.block(f"if ({condition.ref})"):
+            for result, other in zip(results, otherwise(), strict=True):
+                self.f.line(f"{result.ref} = {other.ref};")
+        return results
+
+    def lookup(self, table: str, numbers: Sequence[float], index: Value) -> Value:
+        name = table.replace(".", "_")
+        texts = ", ".join(constant_text(x, FLOAT64) for x in numbers)
+        text = f"__device__ const f64 {name}[{len(numbers)}] = {{{texts}}};\n"
+        _TABLES[name] = Definition(text)
+        return self.f.value(f"{self.f.use(name)}[{index.ref}]", FLOAT64)
+
+    def call_formula(self, name: str, x: Value) -> Value:
+        return self.library_call(f"{name}_{ctype(x.dtype)}", FLOAT64, x)
+
+    def scale(self, x: Value, n: Value) -> None:
+        """There is no such instruction."""
+
+    def split(self, x: Value) -> None:
+        """There is no such instruction."""
+
+
+def definition(name: str) -> Definition | None:
+    """The function of this name, such as ``erfc_f32``, or table; None if no formula has it."""
+    stem, _, kind = name.rpartition("_")
+    dtype = {"f32": FLOAT32, "f64": FLOAT64}.get(kind)
+    if dtype is not None and stem in FORMULAS:
+        return _function(name, FORMULAS[stem], dtype, dtype, "")
+    if dtype is not None and stem in LONG_FORMULAS:
+        return _function(name, LONG_FORMULAS[stem], dtype, FLOAT64, "__noinline__ ")
+    return _TABLES.get(name)
+
+
+@functools.cache
+def _function(
+    name: str, formula: Callable[..., Number], dtype: DType, result: DType, attributes: str
+) -> Definition:
+    f = Function()
+    f.b = FormulaBuilder(f)
+    args = [Value(f"x{i}", dtype) for i in range(len(inspect.signature(formula).parameters))]
+    f.line(f"return {formula(*(Number(f.b, x) for x in args)).value.ref};")
+    parameters = ", ".join(f"{ctype(dtype)} {x.ref}" for x in args)
+    head = f"{attributes}__device__ {ctype(result)} {name}({parameters}) {{"
+    return Definition("\n".join([head, *f.lines, "}", ""]), tuple(f.used))
