@@ -54,6 +54,10 @@ class ExpressionPrinter:
         """The value of a loop variable from here on."""
         self._axes[number] = value
 
+    def axis_value(self, number: int) -> Value:
+        """The value of a loop variable."""
+        return self._axes[number]
+
     def bind_reduced(self, number: int, value: Value) -> None:
         """The result of a reduction of the kernel."""
         self._reduced[number] = value
@@ -105,7 +109,7 @@ class ExpressionPrinter:
         return self.f.b.constant(expr.attr, expr.dtype)
 
     def _axis(self, expr: Expr) -> Value:
-        return self._axes[expr.attr[0]]
+        return self.axis_value(expr.attr[0])
 
     def _counter(self, expr: Expr) -> Value:
         return self.counters[expr.attr[0]]

@@ -22,6 +22,11 @@ def count(axes: Axes) -> int:
     return math.prod(extent for _, extent in axes)
 
 
+def index_kind(most: int) -> str:
+    """The type of indices that are not above ``most``."""
+    return "i32" if most <= _INT32_MAX else "i64"
+
+
 def team_of(kernel: Kernel) -> Team:
     """Which threads work on a point of a kernel."""
     if kernel.sequential:
@@ -38,7 +43,7 @@ def blocks_of(kernel: Kernel) -> int:
 def print_kernel(f: Function, printer: ExpressionPrinter, kernel: Kernel) -> None:
     """Append the body of a kernel, launched with `blocks_of` blocks of `team_of` threads."""
     points, team = count(kernel.axes), team_of(kernel)
-    kind = "i32" if points + team.width <= _INT32_MAX else "i64"
+    kind = index_kind(points + team.width)
     if kernel.sequential:
         point = f.fresh("point")
         with f.block(f"for ({kind} {point} = 0; {point} < {points}; {point}++)"):
@@ -89,7 +94,7 @@ def bind_axes(f: Function, printer: ExpressionPrinter, axes: Axes, point: str, k
             return
         unsigned = kind.replace("i", "u")
         quotient = f.named(kind, f"({kind})(({unsigned}){rest} / {extent}u)", INT64).ref
-        narrow = "i32" if extent <= _INT32_MAX else "i64"
+        narrow = index_kind(extent)
         index = f.named(narrow, f"({narrow})({rest} - {quotient} * {extent})", INT64)
         printer.bind_axis(number, index)
         rest = quotient
@@ -101,7 +106,7 @@ def print_reduction(
     """A reduction by a team: each lane takes every so-manieth term."""
     accumulator = Accumulator(f, reduction)
     terms = count(reduction.axes)
-    kind = "i32" if terms + team.lanes <= _INT32_MAX else "i64"
+    kind = index_kind(terms + team.lanes)
     term = f.fresh("term")
     f.line(f"#pragma unroll {_UNROLL}")
     with (
