@@ -13,11 +13,12 @@
     device.launch(module, "scale", (2, 1, 1), (4, 1, 1), 0, [x.address, 5])
     x.array(np.float32)  # [0, 2, 4, 6, 8]
 
-- ``EmulatedDevice(seed=0, checks=CHECKS, time_limit=60)`` has ``module(source)``, ``empty(nbytes)``,
-  ``array(value)`` and ``launch(module, name, grid, block, shared_bytes, args)``; arguments of kernels
-  are addresses and i64 values.
-- ``Memory`` has ``address``, ``nbytes`` and ``array(dtype, shape)``, a view; it is freed with its last
-  reference. What was not written is NaN (bytes 0xff), shared memory too, in every block.
+- ``EmulatedDevice(seed=0, checks=CHECKS, time_limit=60)`` has ``module(source)``,
+  ``empty(nbytes)``, ``array(value)`` and
+  ``launch(module, name, grid, block, shared_bytes, args)``; arguments of kernels are addresses and
+  i64 values.
+- ``Memory`` has ``address``, ``nbytes`` and ``array(dtype, shape)``, a view; it is freed with its
+  last reference. What was not written is NaN (bytes 0xff), shared memory too, in every block.
 - ``CompileError``, ``LaunchError`` and ``KernelError`` tell what is wrong: deadlocks at barriers,
   shuffles with lanes that do not take part, accesses beyond the end of an allocation or of shared
   memory, misaligned addresses, shifts and conversions that the device does in its own way, kernels
@@ -25,9 +26,9 @@
 - ``available()`` says whether there is a compiler; mark tests with
   ``pytest.mark.skipif(not available(), reason=...)``.
 
-Threads of a block are fibers in one thread of the host. One runs until it must wait, so atomics need
-no atomicity, and a kernel that never waits is a loop. Warps do not run in lockstep: what needs
-``__syncwarp`` and lacks it fails. Volatile spinning on other threads never ends (``time_limit``).
+Threads of a block are fibers in one thread of the host. One runs until it must wait, so atomics
+need no atomicity, and a kernel that never waits is a loop. Warps do not run in lockstep: what needs
+``__syncwarp`` and lacks it fails. Spinning on what other threads write never ends (``time_limit``).
 """
 
 from tests.cuda_emulator.compiler import CHECKS, CompileError, Kernel, Module, compiler_path

@@ -21,14 +21,26 @@ from pathlib import Path
 HERE = Path(__file__).parent
 HEADERS = HERE / "include"
 
-OPTIONS = (
-    "-std=c++17 -O1 -ffp-contract=off -fno-strict-aliasing -fno-math-errno -fPIC -fvisibility=hidden"
-    " -fno-exceptions -fno-rtti -fno-asynchronous-unwind-tables -fno-stack-protector"
-    " -U_FORTIFY_SOURCE -w -pipe"
-).split()
-RUNTIME_OPTIONS = (
-    "-std=c++17 -O2 -fPIC -shared -fno-exceptions -fno-rtti -U_FORTIFY_SOURCE -pipe".split()
+_COMMON = (
+    "-std=c++17",
+    "-fPIC",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-U_FORTIFY_SOURCE",  # its longjmp refuses to leave the stack of a fiber
+    "-pipe",
 )
+OPTIONS = (
+    *_COMMON,
+    "-O1",
+    "-w",
+    "-ffp-contract=off",
+    "-fno-strict-aliasing",
+    "-fno-math-errno",
+    "-fvisibility=hidden",
+    "-fno-asynchronous-unwind-tables",
+    "-fno-stack-protector",
+)
+RUNTIME_OPTIONS = (*_COMMON, "-O2", "-shared")
 
 # Undefined behaviour that the device answers in its own way: reported with the line.
 CHECKS = ("alignment", "bounds", "shift-exponent", "integer-divide-by-zero", "float-cast-overflow")
@@ -121,21 +133,10 @@ def compile_module(source: str, checks: Sequence[str] = CHECKS) -> Module:
     path.write_text(_with_dynamic_shared(source))
     library = path.with_suffix(".so")
     runtime_path, _ = runtime()
-    link = ["-shared", "-nostdlib", runtime_path, "-o", library]
+    language: list[str | Path] = ["-include", _language(tuple(options)), "-x", "c++", path]
+    link = ["-shared", "-nostdlib", "-x", "none", runtime_path, "-o", library]
     try:
-        _run(
-            [
-                *options,
-                "-include",
-                _language(tuple(options)),
-                "-x",
-                "c++",
-                path,
-                "-x",
-                "none",
-                *link,
-            ]
-        )
+        _run([*options, *language, *link])
         loaded = ctypes.CDLL(str(library))
     except OSError as error:  # a function that is declared nowhere else either
         raise CompileError(str(error)) from None

@@ -18,7 +18,7 @@ struct Place {
 
 } // namespace
 
-// All data of checks begin with their place, but that of conversions may not.
+// The data of every check begins with its place.
 extern "C" {
 void __ubsan_handle_type_mismatch_v1_abort(const Place *place, unsigned long long address) {
   fail(place, address ? "misaligned address %#llx" : "null pointer (%llu)", address);
