@@ -1,0 +1,142 @@
+"""An emulated card with arrays like CuPy's: what `fnad.lowering.cuda.device.Device` asks for."""
+
+import ctypes
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from fnad.core.types import is_device_array
+from fnad.lowering.plan import Contraction
+from tests.cuda_emulator.compiler import Module
+from tests.cuda_emulator.device import EmulatedDevice, Memory
+
+
+class DeviceArray:
+    """Behaves as ``cupy.ndarray`` does, as far as fnad uses it: it never turns into a NumPy array."""
+
+    def __init__(self, memory: Memory, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self.memory = memory
+        self.shape = shape
+        self.dtype = dtype
+        self.ndim = len(shape)
+        self.size = int(np.prod(shape, dtype=np.int64))
+        self.nbytes = self.size * dtype.itemsize
+
+    def __repr__(self) -> str:
+        return f"DeviceArray({self.get()!r})"
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        data = (self.memory.address, False)
+        return {"version": 3, "shape": self.shape, "typestr": self.dtype.str, "data": data}
+
+    @property
+    def data(self) -> SimpleNamespace:
+        return SimpleNamespace(ptr=self.memory.address)
+
+    def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray:
+        raise TypeError("Implicit conversion to a NumPy array is not allowed.")
+
+    def get(self) -> np.ndarray:
+        return self.memory.array(self.dtype, self.shape).copy()
+
+    def copy(self) -> "DeviceArray":
+        return _put(self.get())
+
+    def __bool__(self) -> bool:
+        return bool(self.get())
+
+    def __float__(self) -> float:
+        return float(self.get())
+
+    def __int__(self) -> int:
+        return int(self.get())
+
+
+DeviceArray.__module__ = "cupy"  # by which fnad tells arrays of a card
+
+
+def _put(value: np.ndarray) -> DeviceArray:
+    memory = Memory(value.nbytes)
+    memory.array(np.uint8)[:] = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+    return DeviceArray(memory, value.shape, value.dtype)
+
+
+class EmulatedCard:
+    """A `fnad.lowering.cuda.device.Device` whose kernels run on the CPU.
+
+    Parameters
+    ----------
+    seed : int
+        The order in which blocks and threads run; see `EmulatedDevice`.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self._device = EmulatedDevice(seed)
+
+    def is_array(self, value: Any) -> bool:
+        return is_device_array(value)
+
+    def put(self, value: Any, dtype: np.dtype) -> Any:
+        if is_device_array(value):
+            return value if value.dtype == dtype else _put(value.get().astype(dtype))
+        with np.errstate(all="ignore"):
+            return _put(np.asarray(value).astype(dtype))
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> DeviceArray:
+        nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        return DeviceArray(self._device.empty(nbytes), tuple(shape), dtype)
+
+    def address(self, array: Any) -> int:
+        return array.memory.address
+
+    def copy(self, target: int, source: int, nbytes: int) -> None:
+        ctypes.memmove(target, source, nbytes)
+
+    def fetch(self, address: int, count: int, dtype: np.dtype) -> np.ndarray:
+        return _view(address, count, dtype).copy()
+
+    def send(self, address: int, array: np.ndarray) -> None:
+        _view(address, array.size, array.dtype)[:] = array.reshape(-1)
+
+    def module(self, source: str) -> Module:
+        return self._device.module(source)
+
+    def launch(
+        self,
+        module: Module,
+        function: str,
+        blocks: int,
+        threads: int,
+        shared_bytes: int,
+        arguments: Sequence[int],
+    ) -> None:
+        self._device.launch(
+            module, function, (blocks, 1, 1), (threads, 1, 1), shared_bytes, arguments
+        )
+
+    def product(self, node: Contraction, left: int, right: int, out: int) -> None:
+        batch, m, n, k = node.batch, node.m, node.n, node.k
+        x = _matrix(left, (*batch, m, k), node.left.strides, node.dtype)
+        y = _matrix(right, (*batch, k, n), node.right.strides, node.dtype)
+        z = _matrix(out, (*batch, m, n), node.out.strides, node.dtype)
+        wide = np.result_type(node.dtype, np.float32) if node.dtype.itemsize == 2 else node.dtype
+        total = np.matmul(x.astype(wide), y.astype(wide))
+        z[...] = (z + total if node.accumulate else total).astype(node.dtype)
+
+
+def _view(address: int, count: int, dtype: np.dtype) -> np.ndarray:
+    buffer = (ctypes.c_uint8 * (count * dtype.itemsize)).from_address(address)
+    return np.frombuffer(buffer, np.uint8).view(dtype)
+
+
+def _matrix(
+    address: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: np.dtype
+) -> np.ndarray:
+    """Strided elements from an address on."""
+    span = 1 + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+    flat = _view(address, span, dtype)
+    steps = tuple(s * dtype.itemsize for s in strides)
+    return np.lib.stride_tricks.as_strided(flat, shape, steps)
