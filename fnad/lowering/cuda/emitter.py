@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from fnad.lowering.access import kernel_exprs, own_access
+from fnad.lowering.cuda.accumulate import accumulate_steps
 from fnad.lowering.cuda.expressions import ExpressionPrinter
 from fnad.lowering.cuda.kernels import blocks_of, count, print_kernel, team_of
 from fnad.lowering.cuda.library import library_text
@@ -19,9 +21,10 @@ from fnad.lowering.cuda.program import (
     Step,
     Switch,
 )
-from fnad.lowering.cuda.writer import INT64, PRELUDE, Function, Value, ctype
+from fnad.lowering.cuda.writer import INT64, PRELUDE, DType, Function, Value, ctype
 from fnad.lowering.expr import Expr
 from fnad.lowering.plan import (
+    Accumulate,
     Branch,
     Buffer,
     Contraction,
@@ -35,6 +38,7 @@ from fnad.lowering.plan import (
 )
 from fnad.lowering.walk import postorder
 
+_ALIGNMENT = 256  # bytes, of temporaries
 _COPY_THREADS = 256
 
 
@@ -45,11 +49,11 @@ def emit_plan(plan: Plan) -> Program:
     return Program(
         emitter.source(),
         steps,
-        plan.buffers,
+        tuple(emitter.buffers.values()),
         plan.inputs,
         plan.outputs,
         plan.constants,
-        plan.arena_size,
+        emitter.arena_size,
     )
 
 
@@ -57,7 +61,10 @@ class Emitter:
     """Kernels printed so far; nodes that do the same to other buffers share one."""
 
     def __init__(self, plan: Plan) -> None:
-        self.buffers: Mapping[int, Buffer] = {b.number: b for b in plan.buffers}
+        self.buffers: dict[int, Buffer] = {b.number: b for b in plan.buffers}
+        self.arena_size = plan.arena_size
+        self._free = _aligned(plan.arena_size)  # where the next temporary of a node begins
+        self._temporaries: dict[tuple[int, int, DType], int] = {}
         self._names: dict[str, str] = {}  # of the functions, by their texts without names
         self._functions: list[str] = []
         self._used: dict[str, None] = {}
@@ -69,6 +76,21 @@ class Emitter:
     def steps(self, body: Iterable[Node]) -> tuple[Step, ...]:
         """What runs the nodes of a schedule."""
         return tuple([step for node in body for step in _STEPS[type(node)](self, node)])
+
+    @contextmanager
+    def temporaries(self, *wanted: tuple[int, DType]) -> Iterator[list[int]]:
+        """Buffers of so many elements for the steps of one node; what follows reuses the memory."""
+        begin, numbers = self._free, []
+        for size, dtype in wanted:
+            key = self._free, size, dtype
+            if key not in self._temporaries:
+                number = self._temporaries[key] = max(self.buffers) + 1
+                self.buffers[number] = Buffer(number, (size,), dtype, "temp", self._free)
+            numbers.append(self._temporaries[key])
+            self._free = _aligned(self._free + size * dtype.itemsize)
+        self.arena_size = max(self.arena_size, self._free)
+        yield numbers
+        self._free = begin
 
     def launch(
         self,
@@ -110,6 +132,10 @@ class Emitter:
     def _parameter(self, number: int, name: str, written: bool) -> str:
         kind = ctype(self.buffers[number].dtype)
         return f"{'' if written else 'const '}{kind}* __restrict__ {name}"
+
+
+def _aligned(nbytes: int) -> int:
+    return -(-nbytes // _ALIGNMENT) * _ALIGNMENT
 
 
 # -- nodes -------------------------------------------------------------------------------------
@@ -181,6 +207,7 @@ _STEPS: dict[type, Callable[[Emitter, Any], list[Step]]] = {
     Copy: _copy,
     Contraction: _contraction,
     Routine: _routine,
+    Accumulate: accumulate_steps,
     For: _for,
     While: _while,
     Branch: _branch,
