@@ -23,13 +23,14 @@
   shuffles with lanes that do not take part, accesses beyond the end of an allocation or of shared
   memory, misaligned addresses, shifts and conversions that the device does in its own way, kernels
   that do not end. They name the block, the thread and, where known, the line.
-- ``available()`` says whether there is a compiler; mark tests with
-  ``pytest.mark.skipif(not available(), reason=...)``.
+- ``available()`` says whether there is a compiler; ``needs_emulator`` marks tests that need one.
 
 Threads of a block are fibers in one thread of the host. One runs until it must wait, so atomics
 need no atomicity, and a kernel that never waits is a loop. Warps do not run in lockstep: what needs
 ``__syncwarp`` and lacks it fails. Spinning on what other threads write never ends (``time_limit``).
 """
+
+import pytest
 
 from tests.cuda_emulator.compiler import CHECKS, CompileError, Kernel, Module, compiler_path
 from tests.cuda_emulator.device import EmulatedDevice, KernelError, LaunchError, Memory
@@ -44,9 +45,13 @@ __all__ = [
     "Memory",
     "Module",
     "available",
+    "needs_emulator",
 ]
 
 
 def available() -> bool:
     """Whether there is a compiler for the emulated device."""
     return compiler_path() is not None
+
+
+needs_emulator = pytest.mark.skipif(not available(), reason="the emulated CUDA device needs g++")

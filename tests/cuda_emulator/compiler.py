@@ -134,7 +134,7 @@ def compile_module(source: str, checks: Sequence[str] = CHECKS) -> Module:
     library = path.with_suffix(".so")
     runtime_path, _ = runtime()
     language: list[str | Path] = ["-include", _language(tuple(options)), "-x", "c++", path]
-    link = ["-shared", "-nostdlib", "-x", "none", runtime_path, "-o", library]
+    link: list[str | Path] = ["-shared", "-nostdlib", "-x", "none", runtime_path, "-o", library]
     try:
         _run([*options, *language, *link])
         loaded = ctypes.CDLL(str(library))

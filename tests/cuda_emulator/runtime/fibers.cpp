@@ -37,11 +37,9 @@ void map(int stack) {
 
 } // namespace
 
-bool in_guard(uintptr_t address) {
-  uintptr_t start = (uintptr_t)region;
-  if (!region || address < start || address >= start + LIMIT * STACK_BYTES)
-    return false;
-  return (address - start) % STACK_BYTES < GUARD_BYTES;
+bool overflows(uintptr_t address, int stack) {
+  uintptr_t start = (uintptr_t)region + (size_t)stack * STACK_BYTES;
+  return address >= start && address < start + GUARD_BYTES;
 }
 
 #if defined(__x86_64__)

@@ -22,7 +22,7 @@ void go(Context &from, Context &to);
 // A context that calls `entry` on the stack of the given number; `entry` must not return.
 void prepare(Context &context, int stack, void (*entry)());
 
-// Whether an address lies below the end of a stack, where overflow hits.
-bool in_guard(uintptr_t address);
+// Whether an address lies where the overflow of a stack hits.
+bool overflows(uintptr_t address, int stack);
 
 } // namespace fibers

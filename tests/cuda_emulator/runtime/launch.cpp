@@ -70,7 +70,8 @@ void on_fault(int number, siginfo_t *info, void *) {
     report::add("not done after %llu seconds of processor time; in ",
                 (unsigned long long)running->time_limit);
     report::add_place(blockIdx, threadIdx);
-  } else if (number == SIGSEGV && fibers::in_guard((uintptr_t)info->si_addr)) {
+  } else if (number == SIGSEGV &&
+             fibers::overflows((uintptr_t)info->si_addr, scheduler::current_stack())) {
     report::add("stack overflow in ");
     report::add_place(blockIdx, threadIdx);
     report::add(": more than 512 KB of local variables");

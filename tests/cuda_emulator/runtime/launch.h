@@ -38,6 +38,7 @@ namespace scheduler {
 void begin(const Launch &launch);
 // Runs all threads of one block; false if it could not end, which the report explains.
 bool run_block(uint3 block, uint64_t seed);
+int current_stack();
 // Ends the block from within a thread of the device, which must have written the report.
 [[noreturn]] void abandon();
 } // namespace scheduler

@@ -15,7 +15,9 @@ char *emulator_dynamic_shared;
 
 namespace {
 
-constexpr size_t PAGE = 64 << 10, ALIGNMENT = 256;
+constexpr size_t PAGE = 64 << 10; // of any system
+constexpr size_t MARGIN = 16 << 20; // inaccessible, on both sides: costs nothing but addresses
+constexpr size_t ALIGNMENT = 256;
 constexpr uint16_t PATTERN = 0xfff1; // NaN in every format, and unlike those that are computed
 
 struct Allocation {
@@ -23,8 +25,8 @@ struct Allocation {
   size_t mapped, bytes;
   Allocation *previous, *next;
 
-  char *front() const { return mapping + PAGE; }
-  char *end() const { return mapping + mapped - PAGE; }
+  char *front() const { return mapping + MARGIN; }
+  char *end() const { return mapping + mapped - MARGIN; }
 };
 
 Allocation ring = {nullptr, nullptr, 0, 0, &ring, &ring};
@@ -53,7 +55,7 @@ uint64_t shared_bytes;
 bool allocate(Allocation &a, uint64_t bytes, size_t alignment) {
   size_t rounded = (bytes + alignment - 1) / alignment * alignment;
   size_t accessible = (rounded + PAGE - 1) / PAGE * PAGE;
-  a.mapped = accessible + 2 * PAGE;
+  a.mapped = accessible + 2 * MARGIN;
   void *mapping = mmap(nullptr, a.mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
                        -1, 0);
   if (mapping == MAP_FAILED)

@@ -21,7 +21,7 @@ struct Place {
 // The data of every check begins with its place.
 extern "C" {
 void __ubsan_handle_type_mismatch_v1_abort(const Place *place, unsigned long long address) {
-  fail(place, address ? "misaligned address %#llx" : "null pointer (%llu)", address);
+  fail(place, "misaligned address %#llx", address);
 }
 void __ubsan_handle_out_of_bounds_abort(const Place *place, unsigned long long index) {
   fail(place, "index %lld beyond the bounds of an array", index);

@@ -335,6 +335,8 @@ bool run_block(uint3 index, uint64_t seed) {
   return !block.failed;
 }
 
+int current_stack() { return current->stack; }
+
 void abandon() {
   block.failed = true;
   leave();
