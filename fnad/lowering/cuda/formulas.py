@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -84,4 +85,20 @@ def _function(
     f.line(f"return {formula(*(Number(f.b, x) for x in args)).value.ref};")
     parameters = ", ".join(f"{ctype(dtype)} {x.ref}" for x in args)
     head = f"{attributes}__device__ {ctype(result)} {name}({parameters}) {{"
-    return Definition("\n".join([head, *f.lines, "}", ""]), tuple(f.used))
+    return Definition("\n".join([head, *_without_unused(f.lines), "}", ""]), tuple(f.used))
+
+
+_NAME = re.compile(r"\bv\d+\b")
+_CONSTANT = re.compile(r"\s*const \w+ (v\d+) = ")
+
+
+def _without_unused(lines: Sequence[str]) -> list[str]:
+    """What is computed and needed: formulas take the half of some pairs."""
+    kept: list[str] = []
+    used: set[str] = set()
+    for line in reversed(lines):
+        constant = _CONSTANT.match(line)
+        if constant is None or constant[1] in used:
+            used.update(_NAME.findall(line))
+            kept.append(line)
+    return kept[::-1]
