@@ -9,7 +9,8 @@ from typing import Any
 from fnad.lowering.access import kernel_exprs, own_access
 from fnad.lowering.cuda.accumulate import accumulate_steps
 from fnad.lowering.cuda.expressions import ExpressionPrinter
-from fnad.lowering.cuda.kernels import blocks_of, count, print_kernel, team_of
+from fnad.lowering.cuda.forms import form_of
+from fnad.lowering.cuda.kernels import count
 from fnad.lowering.cuda.library import library_text
 from fnad.lowering.cuda.program import (
     HostRoutine,
@@ -36,10 +37,10 @@ from fnad.lowering.plan import (
     Routine,
     While,
 )
+from fnad.lowering.unroll import as_kernel
 from fnad.lowering.walk import postorder
 
 _ALIGNMENT = 256  # bytes, of temporaries
-_COPY_THREADS = 256
 
 
 def emit_plan(plan: Plan) -> Program:
@@ -141,45 +142,27 @@ def _aligned(nbytes: int) -> int:
 # -- nodes -------------------------------------------------------------------------------------
 
 
-def _kernel(emitter: Emitter, node: Kernel) -> list[Step]:
+def _kernel(emitter: Emitter, node: Kernel, stem: str = "kernel") -> list[Step]:
     if count(node.axes) == 0:
         return []
-    found = own_access(node)
+    found, form = own_access(node), form_of(node)
     return [
         emitter.launch(
-            node.origin.primitive if node.origin else "kernel",
-            lambda f, printer: print_kernel(f, printer, node),
+            node.origin.primitive if node.origin else stem,
+            form.write,
             sorted(found.touched),
             found.writes,
             kernel_exprs(node),
-            blocks_of(node),
-            team_of(node).threads,
+            form.blocks,
+            form.threads,
         )
     ]
 
 
 def _copy(emitter: Emitter, node: Copy) -> list[Step]:
-    if node.size == 0:
-        return []
-
-    def write(f: Function, printer: ExpressionPrinter) -> None:
-        i = f.named("i64", f"(i64)blockIdx.x * {_COPY_THREADS} + threadIdx.x", INT64).ref
-        source, target = printer.value(node.source_offset), printer.value(node.out_offset)
-        given, taken = printer.pointers[node.source], printer.pointers[node.out]
-        f.line(f"if ({i} < {node.size}) {taken}[{target.ref} + {i}] = {given}[{source.ref} + {i}];")
-
-    found = own_access(node)
-    return [
-        emitter.launch(
-            "copy",
-            write,
-            sorted(found.touched),
-            found.writes,
-            [node.source_offset, node.out_offset],
-            -(-node.size // _COPY_THREADS),
-            _COPY_THREADS,
-        )
-    ]
+    kernel = as_kernel(node, emitter.buffers)
+    assert kernel is not None
+    return _kernel(emitter, kernel, "copy")
 
 
 def _contraction(emitter: Emitter, node: Contraction) -> list[Step]:
