@@ -12,6 +12,7 @@ from fnad.lowering.cuda.expressions import ExpressionPrinter
 from fnad.lowering.cuda.forms import form_of
 from fnad.lowering.cuda.kernels import count
 from fnad.lowering.cuda.library import library_text
+from fnad.lowering.cuda.products import arrange_products
 from fnad.lowering.cuda.program import (
     HostRoutine,
     Launch,
@@ -43,8 +44,9 @@ from fnad.lowering.walk import postorder
 _ALIGNMENT = 256  # bytes, of temporaries
 
 
-def emit_plan(plan: Plan) -> Program:
-    """Print a plan."""
+def emit_plan(plan: Plan, library: bool = True) -> Program:
+    """Print a plan; without ``library``, for a device that has no library of matrix products."""
+    plan = arrange_products(plan, library)
     emitter = Emitter(plan)
     steps = emitter.steps(plan.body)
     return Program(
