@@ -1,6 +1,7 @@
 """The emulated device: compiled modules, memory, and launches that report misuse."""
 
 import ctypes
+import functools
 import re
 import threading
 import weakref
@@ -88,6 +89,7 @@ _ARGUMENT_SLOTS = 512  # the runtime passes up to so many, whatever the kernel t
 _LAUNCHING = threading.Lock()  # the runtime runs one grid at a time
 
 
+@functools.cache
 def _runtime() -> ctypes.CDLL:
     _, library = compiler.runtime()
     library.emulator_allocate.restype = ctypes.c_void_p
