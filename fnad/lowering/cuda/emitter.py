@@ -23,6 +23,7 @@ from fnad.lowering.cuda.program import (
     Step,
     Switch,
 )
+from fnad.lowering.cuda.sorting import sort_steps
 from fnad.lowering.cuda.writer import INT64, PRELUDE, DType, Function, Value, ctype
 from fnad.lowering.expr import Expr
 from fnad.lowering.plan import (
@@ -36,6 +37,7 @@ from fnad.lowering.plan import (
     Node,
     Plan,
     Routine,
+    Sort,
     While,
 )
 from fnad.lowering.unroll import as_kernel
@@ -193,6 +195,7 @@ _STEPS: dict[type, Callable[[Emitter, Any], list[Step]]] = {
     Contraction: _contraction,
     Routine: _routine,
     Accumulate: accumulate_steps,
+    Sort: sort_steps,
     For: _for,
     While: _while,
     Branch: _branch,
