@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import gc
+import itertools
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -110,6 +111,49 @@ def value_offsets(mapping: dict[Any, Any]) -> list[int]:
     words = (probe.__sizeof__() - dict.__basicsize__) // WORD
     table = list((ctypes.c_int64 * words).from_address(pointer_at(id(probe) + _DICT_TABLE)))
     return [WORD * table.index(id(value)) for value in probe.values()]
+
+
+def copied_table(template: dict[Any, Any]) -> tuple[int, int, int]:
+    """How to copy the table of a dict that nobody else has, and that had no items but those.
+
+    Returns its bytes, where its first key stands and how far it is to the next; three zeros if
+    that is left to CPython.
+    """
+    if not template or not _tables_are_known():
+        return 0, 0, 0
+    first, *others = value_offsets(template)
+    step = others[0] - first if others else 0
+    return template.__sizeof__() - dict.__basicsize__, first - WORD, step
+
+
+@functools.cache
+def _tables_are_known() -> bool:
+    """Whether dicts are their heads and one block of ``PyObject_Malloc``, copied as it is.
+
+    That the block is freed by ``PyObject_Free`` cannot be tried, so that the versions are named in
+    which it is. The table of an empty dict belongs to all such, and counts them.
+    """
+    if sys.implementation.name != "cpython" or sys.version_info[:2] != (3, 11):
+        return False
+    empty: dict[Any, Any] = {}
+    shared = pointer_at(id(empty) + _DICT_TABLE)
+    users = pointer_at(shared)
+    another: dict[Any, Any] = {}
+    counts = pointer_at(id(another) + _DICT_TABLE) == shared and pointer_at(shared) == users + 1
+    return counts and all(_is_in_rows(dict.fromkeys(k)) for k in ("ab", "abcdef", (1, "b", 3)))
+
+
+def _is_in_rows(mapping: dict[Any, Any]) -> bool:
+    """Check that a dict's table is its own, and has keys before values at equal distances."""
+    offsets = value_offsets(mapping)
+    table = pointer_at(id(mapping) + _DICT_TABLE)
+    steps = {b - a for a, b in itertools.pairwise(offsets)}
+    return (
+        len(steps) == 1
+        and pointer_at(table) == 1
+        and pointer_at(id(mapping) + _DICT_TABLE + WORD) == 0  # values stand nowhere else
+        and [pointer_at(table + at - WORD) for at in offsets] == list(map(id, mapping))
+    )
 
 
 @functools.cache

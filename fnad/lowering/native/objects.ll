@@ -44,7 +44,9 @@
 %Out = type { i64, i64 }                                 ; position
 %OutOf = type { i64, i64, ptr }                          ; also a scalar's dtype, or an update's %Place
 %Container = type { i64, ptr, i64 }                      ; type, number of children
-%Mapping = type { i64, ptr, i64, ptr }                   ; template, number of children, its values
+%Mapping = type { i64, ptr, i64, ptr, i64, i64, i64 }
+; template, number of children, its values; the bytes of the template's table (or 0: see `copied_dict`),
+; where its first key stands there, and how far it is to the next
 %Opaque = type { i64, ptr, i64, ptr, ptr }               ; also the function and the static data
 %Static = type { i64, ptr }
 
@@ -81,6 +83,8 @@ declare i64 @PyLong_AsLongLongAndOverflow(ptr, ptr)
 declare ptr @PyTuple_New(i64)
 declare ptr @PyList_New(i64)
 declare ptr @PyDict_Copy(ptr)
+declare ptr @PyDict_New()
+declare ptr @PyObject_Malloc(i64)
 declare i32 @PyDict_Next(ptr, ptr, ptr, ptr)
 declare ptr @PyType_GenericAlloc(ptr, i64)
 declare ptr @PyObject_Vectorcall(ptr, ptr, i64, ptr)

@@ -13,7 +13,7 @@
 ; All functions need the interpreter lock, which is what keeps threads and forks apart.
 
 %Block = type { i64, i64, ptr, ptr, i64, ptr, i64, ptr }
-; capacity, class, next idle, address, bytes mapped or 0, the shape of a dying array, nothing, array
+; capacity, class, next idle, address, bytes mapped or 0, the shape of an array at rest, nothing, array
 ;
 ; The array, right before the data, is null, or the one that owns the block and was known to be made
 ; for it, or one at rest: dead, without data.
@@ -226,7 +226,13 @@ shrink:
   br label %keep
 keep:
   %idle_now = phi i64 [ %total, %entry ], [ %capacity, %shrink ]
-  store i64 %idle_now, ptr @idle_bytes
+  call void @shelve(ptr %block, i64 %idle_now)
+  ret void
+}
+
+; Add a block to the idle ones, which have so many bytes then.
+define internal void @shelve(ptr %block, i64 %idle) alwaysinline nounwind {
+  store i64 %idle, ptr @idle_bytes
   %class_place = getelementptr %Block, ptr %block, i64 0, i32 1
   %class = load i64, ptr %class_place
   %place = getelementptr [192 x ptr], ptr @idle, i64 0, i64 %class
@@ -315,7 +321,7 @@ copy:
 }
 
 ; An array that dies leaves its object to the block: NumPy frees the object as its type says, and the
-; type becomes one that frees by `fnad.pool.rest`. It has no shape meanwhile, which NumPy would free.
+; type becomes one that frees by `fnad.pool.rest`. It has no shape from now on, which NumPy would free.
 define void @fnad.pool.free(ptr %context, ptr %data, i64 %size) nounwind {
   %nothing = icmp eq ptr %data, null
   br i1 %nothing, label %done, label %some
@@ -330,7 +336,8 @@ known:
   %its_data = load ptr, ptr %its_data_place
   %owner = icmp eq ptr %its_data, %data
   br i1 %owner, label %check, label %give
-check: ; it may live on without this data, or be needed by weak references, or have no rank
+check: ; it may live on without this data, or be needed by weak references, or have no rank; and what
+  ; NumPy does yet may neither need the block, which can be taken from now on, nor run other code
   %references = load i64, ptr %array
   %dead = icmp eq i64 %references, 0
   %weak_place = getelementptr %Array, ptr %array, i64 0, i32 9
@@ -339,18 +346,30 @@ check: ; it may live on without this data, or be needed by weak references, or h
   %shape_place = getelementptr %Array, ptr %array, i64 0, i32 4
   %shape = load ptr, ptr %shape_place
   %ranked = icmp ne ptr %shape, null
+  %dtype_place = getelementptr %Array, ptr %array, i64 0, i32 7
+  %dtype = load ptr, ptr %dtype_place
+  %dtype_references = load i64, ptr %dtype
+  %dtype_lives = icmp ne i64 %dtype_references, 1
+  %capacity = load i64, ptr %block
+  %idle = load i64, ptr @idle_bytes
+  %total = add i64 %idle, %capacity
+  %limit_place = load ptr, ptr @limit_place
+  %limit = load atomic i64, ptr %limit_place monotonic, align 8
+  %fits = icmp ule i64 %total, %limit
   %dead_alone = and i1 %dead, %not_weak
-  %may_rest = and i1 %dead_alone, %ranked
+  %dead_ranked = and i1 %dead_alone, %ranked
+  %dead_safely = and i1 %dead_ranked, %dtype_lives
+  %may_rest = and i1 %dead_safely, %fits
   br i1 %may_rest, label %rest, label %forget
 rest:
   %kept_shape_place = getelementptr %Block, ptr %block, i64 0, i32 5
   store ptr %shape, ptr %kept_shape_place
   store ptr null, ptr %shape_place
-  %strides_place = getelementptr %Array, ptr %array, i64 0, i32 5
-  store ptr %block, ptr %strides_place ; by which `fnad.pool.rest` finds the block
+  store ptr null, ptr %its_data_place
   %type_place = getelementptr %Array, ptr %array, i64 0, i32 1
   %resting_type = load ptr, ptr @resting_type
   store ptr %resting_type, ptr %type_place
+  call void @shelve(ptr %block, i64 %total)
   ret void
 forget:
   store ptr null, ptr %array_place
@@ -402,18 +421,8 @@ done:
   ret void
 }
 
-; The tp_free of an array that is dying: let it rest.
+; The tp_free of an array that rests already.
 define void @fnad.pool.rest(ptr %array) nounwind {
-  %strides_place = getelementptr %Array, ptr %array, i64 0, i32 5
-  %block = load ptr, ptr %strides_place
-  %kept_shape_place = getelementptr %Block, ptr %block, i64 0, i32 5
-  %shape = load ptr, ptr %kept_shape_place
-  %shape_place = getelementptr %Array, ptr %array, i64 0, i32 4
-  store ptr %shape, ptr %shape_place
-  %data_place = getelementptr %Array, ptr %array, i64 0, i32 2
-  store ptr null, ptr %data_place
-  %data = getelementptr i8, ptr %block, i64 64
-  tail call void @fnad.pool.give(ptr %data)
   ret void
 }
 
@@ -426,6 +435,10 @@ define internal void @dismiss(ptr %block) nounwind noinline {
 free: ; an array that owns nothing but its shape
   store ptr null, ptr %array_place
   store i64 1, ptr %array
+  %kept_shape_place = getelementptr %Block, ptr %block, i64 0, i32 5
+  %shape = load ptr, ptr %kept_shape_place
+  %shape_place = getelementptr %Array, ptr %array, i64 0, i32 4
+  store ptr %shape, ptr %shape_place
   %type_place = getelementptr %Array, ptr %array, i64 0, i32 1
   %array_type = load ptr, ptr @array_type
   store ptr %array_type, ptr %type_place
@@ -464,6 +477,10 @@ swap:
   %there = load ptr, ptr %other_place
   store ptr %array, ptr %other_place
   store ptr %there, ptr %array_place
+  %other_shape_place = getelementptr %Block, ptr %other, i64 0, i32 5
+  %shape = load ptr, ptr %other_shape_place
+  %shape_place = getelementptr %Block, ptr %block, i64 0, i32 5
+  store ptr %shape, ptr %shape_place
   br label %done
 done:
   ret void

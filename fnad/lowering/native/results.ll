@@ -193,8 +193,10 @@ entry:
   store ptr %array_type, ptr %type_place
   %data_place = getelementptr %Array, ptr %array, i64 0, i32 2
   store ptr %data, ptr %data_place
+  %kept_shape_place = getelementptr ptr, ptr %data, i64 -3 ; of the block's header, see `pool.ll`
+  %shape = load ptr, ptr %kept_shape_place
   %shape_place = getelementptr %Array, ptr %array, i64 0, i32 4
-  %shape = load ptr, ptr %shape_place
+  store ptr %shape, ptr %shape_place
   %strides = getelementptr i64, ptr %shape, i64 %ndim
   %strides_place = getelementptr %Array, ptr %array, i64 0, i32 5
   store ptr %strides, ptr %strides_place

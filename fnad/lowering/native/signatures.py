@@ -233,7 +233,8 @@ class _Results:
         value: Any = object() if plain else []
         template = dict.fromkeys(keys, value)
         self._kept += [template, value]
-        words = [_DICT, id(template), len(template), id(value)]
+        table = capi.copied_table(template) if plain else (0, 0, 0)
+        words = [_DICT, id(template), len(template), id(value), *table]
         for offset, child in zip(capi.value_offsets(template), children, strict=True):
             words += [offset, *self.of(child)]
         return words

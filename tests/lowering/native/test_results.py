@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+import warnings
 import weakref
 from collections import OrderedDict
 
@@ -13,11 +14,15 @@ import numpy as np
 import pytest
 
 import fnad
+from fnad.lowering.native import capi
 from fnad.lowering.native.capi import pointer_at
 from fnad.lowering.native.pool import get_pool
 from tests.lowering.native.calling import native
 
 recycling = pytest.mark.skipif(not get_pool().recycles, reason="this NumPy keeps dead arrays")
+
+
+X = np.arange(4.0)
 
 
 def copier(*arrays):
@@ -293,8 +298,11 @@ def test_memory_does_not_grow():
     assert resident() - before < 2 << 20
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["table copied", "by CPython"])
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 6, 10, 11, 21, 22, 43, 150])
-def test_dicts(count):
+def test_dicts(count, known, monkeypatch):
+    if not known:
+        monkeypatch.setattr(capi, "_tables_are_known", lambda: False)
     keys = [f"k{i}" for i in range(count)]
     f = fnad.jit(lambda x: {k: x + i for i, k in enumerate(keys)})
     x = np.zeros(2)
@@ -312,6 +320,64 @@ def test_dicts(count):
         out.clear()
         assert out == {}
     assert [id(k) for k in f(x)] == [id(k) for k in f(x)]
+
+
+@pytest.mark.parametrize("keys", ["ab", "abcdefg", (400, 600, 500), (10**9, 10**10)], ids=str)
+def test_dicts_own_their_items_and_nothing_else(keys):
+    keys = [k + "!" if isinstance(k, str) else k for k in keys]  # not one of CPython's own
+    f = fnad.jit(lambda x: {k: x * i for i, k in enumerate(keys)})
+    native(f, np.ones(2))
+    empty = pointer_at(pointer_at(id({}) + 32))
+    references = [sys.getrefcount(k) for k in f(np.ones(2))]
+    [signature] = f._signatures.values()
+    templates = [x for x in signature._kept if type(x) in (dict, object)]
+    counts = [sys.getrefcount(x) for x in templates]
+    made = [f(np.ones(2)) for _ in range(100)]
+    assert sys.getsizeof(made[0]) == sys.getsizeof(dict.fromkeys(keys).copy())
+    assert [sys.getrefcount(k) for k in made[0]] == [n + 99 for n in references]
+    assert all(sys.getrefcount(x) == 3 for x in made[0].values())  # with x and the argument
+    made[0][keys[1]] = 3
+    assert (made[1][keys[1]] == 1).all()
+    del made
+    assert [sys.getrefcount(k) for k in f(np.ones(2))] == references
+    assert abs(pointer_at(pointer_at(id({}) + 32)) - empty) < 50
+    assert [sys.getrefcount(x) for x in templates] == counts
+
+
+def test_cpython_finds_no_fault_with_the_memory_of_containers():
+    program = """
+import numpy as np, fnad
+f = fnad.jit(lambda x: [{"a": x, "b": x + i, "c": {i: x}} for i in range(9)])
+for i in range(50):
+    kept = f(np.ones(i // 10 + 1))
+    kept[0].clear(), kept[1].update(d=1), kept[2]["c"].pop(2)
+print(len(kept))
+"""
+    environment = os.environ | {"PYTHONMALLOC": "debug"}
+    command = [sys.executable, "-c", program]
+    assert subprocess.run(command, env=environment, capture_output=True).stdout == b"9\n"
+
+
+@recycling
+def test_code_that_runs_while_an_array_dies():
+    f = fnad.jit(lambda x: x + 1)
+    native(f, X)
+    others = []
+
+    class Note:
+        def __del__(self):
+            others.append(f(X))
+
+    for _ in range(9):
+        out = f(X)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            out.dtype = np.dtype(np.float64, metadata={"note": Note()})
+        del out
+    assert len(others) == 9
+    for x in others:
+        np.testing.assert_array_equal(x, X + 1)
+    assert len({x.ctypes.data for x in others}) == 9
 
 
 def test_keys_of_dicts_have_any_plain_type():
