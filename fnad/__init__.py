@@ -16,6 +16,7 @@ array([0., 0.])
 from fnad import config, errors, extend, lax, nn, numpy, optim, random, tree
 from fnad.core.ir import ClosedJaxpr, Jaxpr
 from fnad.core.types import ShapeDtypeStruct, float0
+from fnad.diagnosis import doctor
 from fnad.primitives.checkpoint import checkpoint, checkpoint_name, checkpoint_policies
 from fnad.primitives.custom import custom_jvp, custom_vjp
 from fnad.primitives.logic import stop_gradient
@@ -51,6 +52,7 @@ __all__ = [
     "stop_gradient",
     "device_put",
     "device_get",
+    "doctor",
     "make_jaxpr",
     "eval_shape",
     "ShapeDtypeStruct",

@@ -28,6 +28,8 @@ RANKS = {
     "train": 5,
     "data": 5,
     "testing": 6,
+    "diagnosis": 7,
+    "__main__": 7,
     "": 7,  # fnad/__init__.py
 }
 PUBLIC_ONLY = ("nn", "optim", "train", "data")

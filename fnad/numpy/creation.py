@@ -9,6 +9,7 @@ import numpy as np
 
 from fnad.core.dtypes import canonical_dtype, result_type
 from fnad.core.tracer import Tracer
+from fnad.core.types import is_device_array
 from fnad.numpy import ufuncs
 from fnad.numpy.operands import (
     Array,
@@ -21,6 +22,7 @@ from fnad.numpy.operands import (
 )
 from fnad.primitives import shape as lax
 from fnad.primitives import slicing
+from fnad.transforms.placement import device_put
 
 Shape = int | Sequence[int]
 
@@ -47,6 +49,8 @@ def asarray(a: Any, dtype: Any = None) -> Array:
         if dtype is None:
             return strong(x) if x.aval.weak_type else x
         return convert(x, canonical_dtype(dtype))
+    if is_device_array(x):
+        return x if dtype is None else convert(x, canonical_dtype(dtype))
     return np.asarray(x, dtype)
 
 
@@ -59,7 +63,9 @@ def array(object: Any, dtype: Any = None, copy: bool = True, ndmin: int = 0) -> 
     array([[1, 2]])
     """
     x = as_operand(object)
-    if not isinstance(x, Tracer):
+    if is_device_array(x):
+        x = x.copy() if copy else x
+    elif not isinstance(x, Tracer):
         return np.array(x, dtype, copy=copy, ndmin=ndmin)
     x = asarray(x, dtype)
     return lax.reshape(x, (1,) * (ndmin - x.ndim) + x.shape) if ndmin > x.ndim else x
@@ -127,7 +133,8 @@ def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> 
     dtype = dtype_of(x) if dtype is None else dtype
     if not isinstance(value, Tracer) and np.ndim(value) == 0:
         value = np.asarray(value).astype(canonical_dtype(dtype))[()]
-    return full(shape_of(x) if shape is None else shape, value, dtype)
+    made = full(shape_of(x) if shape is None else shape, value, dtype)
+    return device_put(made) if is_device_array(x) else made
 
 
 def zeros_like(a: Any, dtype: Any = None, shape: Any = None) -> Array:
@@ -379,4 +386,4 @@ def copy(a: Any) -> Array:
     array([1, 2])
     """
     x = as_operand(a)
-    return x if isinstance(x, Tracer) else np.array(x)
+    return x if isinstance(x, Tracer) else array(x)

@@ -14,7 +14,14 @@ import numpy as np
 
 from fnad.core.dtypes import promote, promotion_operand
 from fnad.core.tracer import Tracer
-from fnad.core.types import BFLOAT16, aval_of, computing_dtype, kind_of, native
+from fnad.core.types import (
+    BFLOAT16,
+    aval_of,
+    computing_dtype,
+    is_device_array,
+    kind_of,
+    native,
+)
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.shape import broadcast_in_dim, canonicalize_axis
 
@@ -118,7 +125,7 @@ def convert(x: Array, dtype: DType) -> Array:
         return python_scalar(x, dtype)
     if x.dtype is dtype or x.dtype == dtype:
         return x
-    if x.ndim == 0:
+    if x.ndim == 0 and not is_device_array(x):
         with np.errstate(all="ignore"):
             return np.asarray(x).astype(dtype)[()]
     return convert_element_type(x, dtype)

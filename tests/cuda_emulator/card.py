@@ -14,7 +14,7 @@ from tests.cuda_emulator.device import EmulatedDevice, Memory
 
 
 class DeviceArray:
-    """Behaves as ``cupy.ndarray`` does, as far as fnad uses it: it never turns into a NumPy array."""
+    """Behaves as ``cupy.ndarray`` does, as far as fnad uses it; never turns into NumPy's."""
 
     def __init__(self, memory: Memory, shape: tuple[int, ...], dtype: np.dtype) -> None:
         self.memory = memory
@@ -44,6 +44,26 @@ class DeviceArray:
 
     def copy(self) -> "DeviceArray":
         return _put(self.get())
+
+    def astype(self, dtype: Any) -> "DeviceArray":
+        return _put(self.get().astype(dtype))
+
+    def __getitem__(self, index: Any) -> "DeviceArray":
+        return _put(np.asarray(self.get()[index]))
+
+    def ravel(self) -> "DeviceArray":
+        return _put(self.get().ravel())
+
+    def view(self, dtype: Any) -> "DeviceArray":
+        return _put(self.get().view(dtype))
+
+    def __eq__(self, other: Any) -> "DeviceArray":  # type: ignore[override]
+        return _put(self.get() == other.get())
+
+    __hash__ = object.__hash__
+
+    def all(self) -> "DeviceArray":
+        return _put(np.array(self.get().all()))
 
     def __bool__(self) -> bool:
         return bool(self.get())
@@ -119,8 +139,9 @@ class EmulatedCard:
 
     def product(self, node: Contraction, left: int, right: int, out: int) -> None:
         batch, m, n, k = node.batch, node.m, node.n, node.k
-        x = _matrix(left, (*batch, m, k), node.left.strides, node.dtype)
-        y = _matrix(right, (*batch, k, n), node.right.strides, node.dtype)
+        given = node.operands or node.dtype
+        x = _matrix(left, (*batch, m, k), node.left.strides, given)
+        y = _matrix(right, (*batch, k, n), node.right.strides, given)
         z = _matrix(out, (*batch, m, n), node.out.strides, node.dtype)
         wide = np.result_type(node.dtype, np.float32) if node.dtype.itemsize == 2 else node.dtype
         total = np.matmul(x.astype(wide), y.astype(wide))

@@ -14,39 +14,44 @@ _OPTIONS = ("--std=c++17",)
 
 def compiled(source: str, architecture: str) -> bytes:
     """The machine code of ``source`` for an architecture such as ``sm_90``."""
-    nvrtc = _nvrtc()
-    version = f"NVRTC {nvrtc.getVersion()} {architecture} {_OPTIONS}"
+    compiler = nvrtc()
+    version = f"NVRTC {compiler.getVersion()} {architecture} {_OPTIONS}"
     name = cache.digest(b"cuda", source.encode(), version.encode())
     code = cache.load(name)
     if code is None:
-        code = _compile(nvrtc, source, architecture)
+        code = _compile(compiler, source, architecture)
         cache.store(name, code)
     return code
 
 
-def _compile(nvrtc: Any, source: str, architecture: str) -> bytes:
-    program = nvrtc.createProgram(source, "fnad.cu", (), ())
+def _compile(compiler: Any, source: str, architecture: str) -> bytes:
+    program = compiler.createProgram(source, "fnad.cu", (), ())
     try:
-        nvrtc.compileProgram(program, (f"--gpu-architecture={architecture}", *_OPTIONS))
-        return bytes(nvrtc.getCUBIN(program))
-    except nvrtc.NVRTCError as error:
-        raise InternalError(
-            f"NVRTC refused what was printed for {architecture}: {nvrtc.getProgramLog(program)}"
-        ) from error
+        compiler.compileProgram(program, (f"--gpu-architecture={architecture}", *_OPTIONS))
+        return bytes(compiler.getCUBIN(program))
+    except compiler.NVRTCError as error:
+        log = compiler.getProgramLog(program)
+        raise InternalError(f"NVRTC refused what was printed for {architecture}: {log}") from error
     finally:
-        nvrtc.destroyProgram(program)
+        compiler.destroyProgram(program)
 
 
 @functools.cache
-def _nvrtc() -> Any:
-    """CuPy's binding of NVRTC."""
-    try:
-        from cupy_backends.cuda.libs import nvrtc
+def nvrtc() -> Any:
+    """CuPy's binding of NVRTC.
 
-        nvrtc.getVersion()  # loads the library
+    Raises
+    ------
+    BackendError
+        If there is none, or it does not find the library.
+    """
+    try:
+        from cupy_backends.cuda.libs import nvrtc as binding
+
+        binding.getVersion()  # loads the library
     except (ImportError, RuntimeError, OSError) as error:
         raise BackendError(
             f"CUDA's compiler NVRTC is missing ({error}). Install fnad[cuda12] or fnad[cuda13],"
             " which bring it. `python -m fnad doctor` says what else is missing."
         ) from error
-    return nvrtc
+    return binding
