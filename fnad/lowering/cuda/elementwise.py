@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from fnad.lowering.access import kernel_exprs
 from fnad.lowering.costs import operations_of
 from fnad.lowering.cuda.expressions import ExpressionPrinter
-from fnad.lowering.cuda.kernels import bind_axes, count, index_kind, print_stores
-from fnad.lowering.cuda.words import WORD_BYTES, Words, length_of, uniform, varying
+from fnad.lowering.cuda.points import bind_axes, count, index_kind, print_stores
+from fnad.lowering.cuda.words import Words, length_of, most_lanes, uniform, varying
 from fnad.lowering.cuda.writer import INT64, Function, Value
 from fnad.lowering.expr import Expr, affine, affine_parts, axis
 from fnad.lowering.kernels import store_parts
@@ -27,9 +27,8 @@ from fnad.lowering.walk import below, loads, postorder
 THREADS = 256
 # Fewer points are too few for the threads of a card: each gets its own.
 _MIN_POINTS = 1 << 16
-# Bytes that a thread reads before it waits, and of one buffer in one turn.
+# Bytes that a thread reads before it waits.
 _BYTES_IN_FLIGHT = 64
-_BYTES_OF_BUFFER = 32
 _MAX_TURNS = 4
 # Blocks that keep a large card busy; turns do not leave fewer.
 _MANY_BLOCKS = 1 << 10
@@ -68,9 +67,8 @@ def vectors_of(kernel: Kernel) -> Vectors | None:
 
 def _ways(kernel: Kernel) -> Iterator[tuple[int, bool]]:
     """Numbers of lanes that are worth a try, and whether they are flat."""
-    sizes = [e.dtype.itemsize for e in loads(kernel_exprs(kernel))]
-    sizes += [s.value.dtype.itemsize for s in kernel.stores]
-    most = min(WORD_BYTES // min(sizes), _BYTES_OF_BUFFER // max(sizes))
+    elements = [*loads(kernel_exprs(kernel)), *(s.value for s in kernel.stores)]
+    most = most_lanes([e.dtype for e in elements])
     yield 1, False
     yield math.gcd(kernel.axes[-1][1], most), False
     yield most, True

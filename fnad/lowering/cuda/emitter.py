@@ -10,8 +10,8 @@ from fnad.lowering.access import kernel_exprs, own_access
 from fnad.lowering.cuda.accumulate import accumulate_steps
 from fnad.lowering.cuda.expressions import ExpressionPrinter
 from fnad.lowering.cuda.forms import form_of
-from fnad.lowering.cuda.kernels import count
 from fnad.lowering.cuda.library import library_text
+from fnad.lowering.cuda.points import count
 from fnad.lowering.cuda.products import arrange_products
 from fnad.lowering.cuda.program import (
     HostRoutine,

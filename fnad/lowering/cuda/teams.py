@@ -193,7 +193,8 @@ def team_for(points: int, terms: int, neighbours: bool, block: int = 256) -> Tea
         lanes = min(_power_of_two(terms) // 4, block // WARP)
         return Team(WARP, max(lanes, 1), strided=True)
     lanes = min(_power_of_two(terms), WARP)
-    if terms <= 16 * WARP:
+    # A warp need not wait for others; so it takes long rows as well, if there are many.
+    if terms <= 16 * WARP or (terms <= 128 * WARP and points >= _MANY // WARP):
         return Team(block // lanes, lanes)
     return Team(1, min(_power_of_two(terms) // 4, 1024 if points < _MANY // block else block))
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from fnad.core.types import is_half
 from fnad.lowering.cuda.expressions import ExpressionPrinter
-from fnad.lowering.cuda.kernels import bind_axes, print_stores
+from fnad.lowering.cuda.points import bind_axes, print_stores
 from fnad.lowering.cuda.vectors import VectorRead, vector_read
 from fnad.lowering.cuda.writer import INT64, Function, Value, ctype
 from fnad.lowering.expr import Expr, affine_parts, axis

@@ -14,7 +14,15 @@ from fnad.lowering.cuda.writer import DType, Function, Value, ctype
 from fnad.lowering.expr import Expr, affine_parts
 from fnad.lowering.walk import below, postorder
 
-WORD_BYTES = 16
+_WORD_BYTES = 16
+# Bytes of one buffer that a thread reads at once.
+_VECTOR_BYTES = 32
+
+
+def most_lanes(dtypes: Sequence[DType]) -> int:
+    """How many neighbours a thread should take of elements of these types at once."""
+    sizes = [dtype.itemsize for dtype in dtypes] or [_WORD_BYTES]
+    return min(_WORD_BYTES // min(sizes), _VECTOR_BYTES // max(sizes))
 
 
 def length_of(offset: Expr, inner: Expr, itemsize: int, most: int) -> int:
@@ -28,7 +36,7 @@ def length_of(offset: Expr, inner: Expr, itemsize: int, most: int) -> int:
     others = [t for t in terms if t is not inner]
     if any(t.args and inner in below(t) for t in others):
         return 1
-    units = [WORD_BYTES // itemsize, most, constant, *(terms[t] for t in others)]
+    units = [_WORD_BYTES // itemsize, most, constant, *(terms[t] for t in others)]
     return math.gcd(*units)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fnad.numpy as fnp
-from fnad.lowering.cuda import elementwise, expressions, kernels
+from fnad.lowering.cuda import elementwise, expressions, points
 from fnad.lowering.cuda.emitter import emit_plan
 from tests.lowering.cuda.programs import plan_program
 from tests.lowering.cuda.running import compile_for_device, needs_emulator, needs_nvcc, run_plan
@@ -104,7 +104,7 @@ def test_concatenation_and_padding():
 
 @needs_emulator
 def test_indices_of_64_bits(monkeypatch):
-    monkeypatch.setattr(kernels, "_INT32_MAX", 100)
+    monkeypatch.setattr(points, "_INT32_MAX", 100)
     monkeypatch.setattr(expressions, "_INT32_MAX", 100)
     x, bias, scale = normal(37, 20), normal(20), normal(37, 1)
     source = check(lambda x, bias, scale: x * scale + bias, x, bias, scale)
