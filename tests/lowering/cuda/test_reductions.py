@@ -54,7 +54,7 @@ def test_positions_of_extrema(terms):
 def test_float16_and_bool():
     x = normal(3, 2048, dtype=np.float16)
     assert "f16x4" in check(lambda x: x.max(axis=1), x, rtol=1e-3)
-    assert "b8x16" in check(lambda x: x.all(axis=1), normal(3, 2048) < 9)
+    assert "b8x4" in check(lambda x: x.all(axis=1), normal(3, 2048) < 9)
 
 
 @needs_emulator
