@@ -133,7 +133,8 @@ class Contraction:
     """``out[b, i, j] = sum_k left[b, i, k] * right[b, k, j]``: a batch of matrix products.
 
     ``k`` is at least 1. ``b`` runs over the axes of ``batch``, whose strides may be 0. With
-    ``accumulate`` the products are added to what ``out`` holds.
+    ``accumulate`` the products are added to what ``out`` holds. ``dtype`` is that of ``out``, and
+    of the operands unless ``operands`` says another one (only backends for cards make such).
     """
 
     left: Matrix
@@ -146,6 +147,7 @@ class Contraction:
     dtype: np.dtype[Any]
     origin: Origin | None = None
     accumulate: bool = False
+    operands: np.dtype[Any] | None = None
     # What it reads and writes, once somebody has asked (`own_access`).
     access: Access | None = field(default=None, init=False, compare=False, repr=False)
 
@@ -379,8 +381,9 @@ def _matrix_text(m: Matrix) -> str:
 
 def _print_contraction(c: Contraction, indent: str, lines: list[str], comment: str) -> None:
     batch = "x".join(map(str, c.batch)) or "1"
+    given = f" of {short_dtype(c.operands)}" if c.operands else ""
     lines.append(
-        f"{indent}contract {batch} x ({c.m}, {c.n}, {c.k}) {short_dtype(c.dtype)}:"
+        f"{indent}contract {batch} x ({c.m}, {c.n}, {c.k}) {short_dtype(c.dtype)}{given}:"
         f" {_matrix_text(c.out)} {'+' * c.accumulate}= {_matrix_text(c.left)}"
         f" {_matrix_text(c.right)}{comment}"
     )

@@ -22,6 +22,7 @@ import numpy as np
 from fnad.core.types import computing_dtype, kind_of
 from fnad.lowering.access import with_bodies
 from fnad.lowering.buffers import place
+from fnad.lowering.cuda.cublas import suits
 from fnad.lowering.cuda.kernels import blocks_of
 from fnad.lowering.cuda.tiles import matrix_product, tile_of, tiles_of
 from fnad.lowering.expr import B, Expr, axis, integer, load, make
@@ -74,7 +75,7 @@ def pays_in_library(c: Contraction) -> bool:
 
     It depends on shapes and dtype alone, as the bits of results do.
     """
-    if kind_of(c.dtype) != "f" or min(c.m, c.n, c.k) < _LIBRARY_SIDE:
+    if kind_of(c.dtype) != "f" or min(c.m, c.n, c.k) < _LIBRARY_SIDE or not suits(c):
         return False
     return math.prod(c.batch) * c.m * c.n * c.k >= _LIBRARY_OPERATIONS
 
@@ -89,7 +90,7 @@ def product_kernel(c: Contraction) -> Kernel:
     term = len(axes), c.k
     k, wide = axis(*term), computing_dtype(c.dtype)
     left, right = (
-        B.convert(load(m.buffer, _offset(m, (*batch, *index)), c.dtype), wide)
+        B.convert(load(m.buffer, _offset(m, (*batch, *index)), c.operands or c.dtype), wide)
         for m, index in ((c.left, (i, k)), (c.right, (k, j)))
     )
     boolean = c.dtype.kind == "b"

@@ -1,99 +1,31 @@
 """Matrix products on the emulated device, against NumPy."""
 
-import ctypes
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from fnad.core.types import BFLOAT16, computing_dtype, kind_of
+from fnad.core.types import BFLOAT16, computing_dtype
 from fnad.lowering.cuda import products, tiles
 from fnad.lowering.cuda.emitter import emit_plan
 from fnad.lowering.cuda.executable import CudaExecutable
 from fnad.lowering.cuda.program import Launch, Product
-from fnad.lowering.expr import integer
-from fnad.lowering.plan import Contraction, Kernel, Matrix
-from tests.lowering.cuda import running
-from tests.lowering.cuda.running import (
-    compile_for_device,
-    needs_emulator,
-    needs_nvcc,
-    plan_of,
-)
+from fnad.lowering.plan import Kernel
+from tests.cuda_emulator.card import EmulatedCard
+from tests.lowering.cuda.multiplying import Operand, assert_close, numbers, product
+from tests.lowering.cuda.running import compile_for_device, needs_emulator, needs_nvcc, plan_of
 from tests.lowering.plan_interpreter import Machine
 
 DTYPES = ["b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", BFLOAT16, "f4", "f8"]
-FLOATS = {"f2": 1e-3, BFLOAT16: 1e-2, "f4": 1e-5, "f8": 1e-13}
-
-
-class PlanDevice(running.PlanDevice):
-    """One that copies memory as well, for outputs that are inputs."""
-
-    def copy(self, target, source, nbytes):
-        ctypes.memmove(target, source, nbytes)
-
-
-class Operand:
-    """A stack of matrices inside of an array: its shape, and the order of its axes in memory."""
-
-    def __init__(self, shape, order=None, padding=0, start=0):
-        self.shape, self.order = shape, order or tuple(range(len(shape)))
-        extents = [shape[i] for i in self.order]
-        extents[-1] += padding
-        steps = np.cumprod([1, *extents[:0:-1]])[::-1]
-        self.strides = [0] * len(shape)
-        for i, step in zip(self.order, steps):
-            self.strides[i] = int(step) if shape[i] > 0 else 0
-        self.start = start
-        self.size = start + int(np.prod(extents))
-
-    def repeated(self, axis, extent):
-        """The same matrices for all entries of another batch axis."""
-        self.shape = (*self.shape[:axis], extent, *self.shape[axis:])
-        self.strides.insert(axis, 0)
-        return self
-
-    def matrix(self, buffer):
-        return Matrix(buffer, integer(self.start), tuple(self.strides))
-
-    def view(self, array):
-        strides = [s * array.itemsize for s in self.strides]
-        return np.lib.stride_tricks.as_strided(array[self.start :], self.shape, strides)
-
-
-def numbers(size, dtype, seed):
-    rng = np.random.default_rng(seed)
-    dtype = np.dtype(dtype)
-    if dtype.kind == "b":
-        return rng.random(size) < 0.1
-    if dtype.kind in "iu":
-        info = np.iinfo(dtype)
-        return rng.integers(info.min, info.max, size, dtype, endpoint=True)
-    return rng.standard_normal(size).astype(dtype)
-
-
-def product(left, right, out, dtype, accumulate=False):
-    """The node, what it reads, and the result that it should have."""
-    dtype = np.dtype(dtype)
-    (*batch, m, k), n = left.shape, right.shape[-1]
-    a, b = numbers(left.size, dtype, 0), numbers(right.size, dtype, 1)
-    node = Contraction(
-        left.matrix(0), right.matrix(1), out.matrix(2), tuple(batch), m, n, k, dtype,
-        accumulate=accumulate,
-    )  # fmt: skip
-    wide = np.dtype(np.float64) if kind_of(dtype) == "f" else dtype
-    with np.errstate(all="ignore"):
-        expected = np.matmul(left.view(a).astype(wide), right.view(b).astype(wide))
-    return node, a, b, expected
 
 
 def multiplied(node, args, out, library=False, device=None):
     """The result of a node on the device."""
-    device = device or PlanDevice()
+    device = device or EmulatedCard()
     plan = plan_of(node, args, [out])
     program = emit_plan(plan, library)
     [found] = CudaExecutable(program, device)(args)
-    return found.array(out.dtype, out.shape).copy(), program
+    return found.get(), program
 
 
 def check(left, right, out=None, dtype="f4"):
@@ -103,15 +35,6 @@ def check(left, right, out=None, dtype="f4"):
     got, program = multiplied(node, [a, b], np.empty(out.size, dtype))
     assert_close(out.view(got), expected, left.shape[-1])
     return program
-
-
-def assert_close(got, expected, terms):
-    dtype = got.dtype
-    if kind_of(dtype) != "f":
-        np.testing.assert_array_equal(got, expected)
-        return
-    tolerance = FLOATS[dtype if dtype == BFLOAT16 else dtype.str[1:]] * np.sqrt(terms)
-    np.testing.assert_allclose(got.astype(np.float64), expected, rtol=0, atol=4 * tolerance)
 
 
 def use_tile(monkeypatch, tile):
@@ -186,8 +109,8 @@ def test_added_to_what_is_there(dtype):
     with np.errstate(all="ignore"):
         expected = start.reshape(out.shape).astype(wide) + expected
     plan = replace(plan_of(node, [a, b], [start]), inputs=(0, 1, 2))
-    [found] = CudaExecutable(emit_plan(plan), PlanDevice())([a, b, start])
-    assert_close(found.array(start.dtype, out.shape), expected, 9)
+    [found] = CudaExecutable(emit_plan(plan), EmulatedCard())([a, b, start])
+    assert_close(found.get().reshape(out.shape), expected, 9)
 
 
 @needs_emulator
@@ -195,7 +118,7 @@ def test_results_do_not_depend_on_the_order_of_threads():
     left, right, out = Operand((40, 50)), Operand((50, 40)), Operand((40, 40))
     node, a, b, _ = product(left, right, out, "f4")
     results = [
-        multiplied(node, [a, b], np.empty(out.size, "f4"), device=PlanDevice(seed))[0]
+        multiplied(node, [a, b], np.empty(out.size, "f4"), device=EmulatedCard(seed))[0]
         for seed in range(3)
     ]
     assert all(np.array_equal(results[0], other) for other in results[1:])
