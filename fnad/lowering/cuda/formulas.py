@@ -16,18 +16,22 @@ from fnad.lowering.llvm.maths.runtime import FORMULAS as LONG_FORMULAS
 
 
 class Definition(NamedTuple):
-    """A device function (or table) as text, and what of the library it refers to."""
+    """A device function as text, the functions of the library that it calls, and its tables.
+
+    Tables are constant arrays as text, by name; functions may share them.
+    """
 
     text: str
     needs: tuple[str, ...] = ()
-
-
-# Tables that printed formulas have referred to.
-_TABLES: dict[str, Definition] = {}
+    tables: tuple[tuple[str, str], ...] = ()
 
 
 class FormulaBuilder(ScalarBuilder):
     """What formulas are printed with: `maths.notation.Builder`, where every rounding counts."""
+
+    def __init__(self, function: Function) -> None:
+        super().__init__(function)
+        self.tables: dict[str, str] = {}
 
     def multiply(self, x: Value, y: Value) -> Value:
         """A product that compilers do not fuse with a sum."""
@@ -50,9 +54,9 @@ class FormulaBuilder(ScalarBuilder):
     def lookup(self, table: str, numbers: Sequence[float], index: Value) -> Value:
         name = table.replace(".", "_")
         texts = ", ".join(constant_text(x, FLOAT64) for x in numbers)
-        text = f"__device__ const f64 {name}[{len(numbers)}] = {{{texts}}};\n"
-        _TABLES[name] = Definition(text)
-        return self.f.value(f"{self.f.use(name)}[{index.ref}]", FLOAT64)
+        size = len(numbers)
+        self.tables[name] = f"__device__ const f64 {name}[{size}] = {{{texts}}};\n"
+        return self.f.value(f"{name}[{index.ref}]", FLOAT64)
 
     def call_formula(self, name: str, x: Value) -> Value:
         return self.library_call(f"{name}_{ctype(x.dtype)}", FLOAT64, x)
@@ -65,14 +69,14 @@ class FormulaBuilder(ScalarBuilder):
 
 
 def definition(name: str) -> Definition | None:
-    """The function of this name, such as ``erfc_f32``, or table; None if no formula has it."""
+    """The function of this name, such as ``erfc_f32``; None if no formula has it."""
     stem, _, kind = name.rpartition("_")
     dtype = {"f32": FLOAT32, "f64": FLOAT64}.get(kind)
     if dtype is not None and stem in FORMULAS:
         return _function(name, FORMULAS[stem], dtype, dtype, "")
     if dtype is not None and stem in LONG_FORMULAS:
         return _function(name, LONG_FORMULAS[stem], dtype, FLOAT64, "__noinline__ ")
-    return _TABLES.get(name)
+    return None
 
 
 @functools.cache
@@ -80,12 +84,13 @@ def _function(
     name: str, formula: Callable[..., Number], dtype: DType, result: DType, attributes: str
 ) -> Definition:
     f = Function()
-    f.b = FormulaBuilder(f)
+    f.b = b = FormulaBuilder(f)
     args = [Value(f"x{i}", dtype) for i in range(len(inspect.signature(formula).parameters))]
-    f.line(f"return {formula(*(Number(f.b, x) for x in args)).value.ref};")
+    f.line(f"return {formula(*(Number(b, x) for x in args)).value.ref};")
     parameters = ", ".join(f"{ctype(dtype)} {x.ref}" for x in args)
     head = f"{attributes}__device__ {ctype(result)} {name}({parameters}) {{"
-    return Definition("\n".join([head, *_without_unused(f.lines), "}", ""]), tuple(f.used))
+    text = "\n".join([head, *_without_unused(f.lines), "}", ""])
+    return Definition(text, tuple(f.used), tuple(b.tables.items()))
 
 
 _NAME = re.compile(r"\bv\d+\b")

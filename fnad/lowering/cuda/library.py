@@ -139,10 +139,11 @@ def library_text(names: Iterable[str]) -> str:
 
     def add(name: str) -> None:
         if name not in done:
-            text, needs = definition(name)
-            for need in needs:
+            found = definition(name)
+            for need in found.needs:
                 add(need)
-            done[name] = text
+            done.update(found.tables)
+            done[name] = found.text
 
     for name in names:
         add(name)
