@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from fnad.lowering.access import (
     Access,
     access,
@@ -25,6 +27,13 @@ from fnad.lowering.access import (
     with_bodies,
 )
 from fnad.lowering.expr import Expr, affine_parts, axis
+from fnad.lowering.panels import (
+    PRODUCT_ROWS,
+    NewBuffer,
+    price,
+    runs_in_blocks,
+    with_packing,
+)
 from fnad.lowering.plan import (
     Buffer,
     Contraction,
@@ -41,14 +50,8 @@ _WORTHWHILE_BYTES = 1 << 14
 # What a block of rows of kernels, and of products, may touch: parts of the second cache.
 _BLOCK_BYTES = 96 << 10
 _PRODUCT_BLOCK_BYTES = 384 << 10
-# A product in a group may pack its right side anew for each block, of about so many rows; a product
-# of few rows reads it where it lies.
-_RIGHT_BYTES = 96 << 10
-_PRODUCT_ROWS = 96
 # Rows at a time that matrix products are fast for.
 _TILE_ROWS = 8
-_FEW_ROWS = 48
-_UNPACKED_BYTES = 1 << 20
 # Fewer rows than this are not worth grouping: the threads divide them.
 _MIN_ROWS = 8
 _MAX_MEMBERS = 24
@@ -154,7 +157,9 @@ def _matrix_touch(c: Contraction, matrix: Matrix, rows: int, columns: int) -> _T
 class _Candidate:
     """A node that may be grouped, with its number of tasks; or several that are."""
 
-    __slots__ = ("_touches", "access", "extent", "lays_out", "nbytes", "nodes", "tasks", "touched")
+    __slots__ = (
+        "_touches", "access", "extent", "lays_out", "nbytes", "nodes", "price", "tasks", "touched",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -171,6 +176,8 @@ class _Candidate:
         self.nbytes = sum([buffers[n].nbytes for n in touched])
         # Whether this only lays elements out anew: that goes with those who read them.
         self.lays_out = type(node) is Kernel and all(s.value.op == "load" for s in node.stores)
+        # Bytes of buffers that a group has to share to be worth running this by blocks of rows.
+        self.price = price(node) if isinstance(node, Contraction) else 0
         self._touches: dict[int, list[_Touch]] | None = None
 
     @property
@@ -192,6 +199,7 @@ class _Candidate:
         self.access = self.access.joined(new.access)
         self.touched = self.touched | new.touched
         self.nbytes += new.nbytes
+        self.price = 0  # it is paid
         self.lays_out = False
 
 
@@ -201,19 +209,12 @@ def _candidate(node: Node, buffers: Mapping[int, Buffer]) -> _Candidate | None:
             return None
         return _Candidate(node, node.axes[0][1], own_access(node).touched, buffers)
     if isinstance(node, Contraction):
-        if not node.batch and not _right_at_hand(node):
+        if not runs_in_blocks(node):
             return None
         tasks = math.prod(node.batch) if node.batch else node.m
         touched = {node.left.buffer, node.right.buffer, node.out.buffer}
         return _Candidate(node, tasks, touched, buffers)
     return None
-
-
-def _right_at_hand(c: Contraction) -> bool:
-    """Whether the right side of a product costs little to read again for each block of rows."""
-    size = c.k * c.n * c.dtype.itemsize
-    unpacked = c.m <= _FEW_ROWS and c.right.strides[-1] == 1 and size <= _UNPACKED_BYTES
-    return unpacked or size <= _RIGHT_BYTES
 
 
 class _Grouping:
@@ -317,7 +318,8 @@ class _Grouping:
 
     def _join(self, group: _Candidate, new: _Candidate) -> bool:
         both = group.touched & new.touched
-        if len(group.nodes) >= _MAX_MEMBERS or not self._worthwhile(both):
+        least = max(group.price, new.price, _WORTHWHILE_BYTES)
+        if len(group.nodes) >= _MAX_MEMBERS or not self._worthwhile(both, least):
             return False
         ours, theirs = group.access.writes, new.access.writes
         written = ours | theirs
@@ -330,17 +332,17 @@ class _Grouping:
         if extent is None:
             return False
         shared = {n: list(dict.fromkeys(group.touches[n] + new.touches[n])) for n in both}
-        if not self._worthwhile(_by_rows(shared, extent, self.buffers)):
+        if not self._worthwhile(_by_rows(shared, extent, self.buffers), least):
             return False
         group.take(new, group.touches | new.touches | shared, extent)
         return True
 
-    def _worthwhile(self, buffers: Iterable[int]) -> bool:
+    def _worthwhile(self, buffers: Iterable[int], least: int) -> bool:
         """Whether working through buffers row by row spares enough traffic."""
         nbytes = 0
         for number in buffers:
             nbytes += self.buffers[number].nbytes
-            if nbytes >= _WORTHWHILE_BYTES:
+            if nbytes >= least:
                 return True
         return False
 
@@ -355,20 +357,23 @@ class _Grouping:
                 return extent
         return None
 
-    def nodes(self, uses: Mapping[int, int]) -> list[Node]:
+    def nodes(self, uses: Mapping[int, int], new_buffer: NewBuffer) -> list[Node]:
         """The schedule; ``uses`` tells how many nodes of the whole plan use a buffer."""
-        return [
-            self._grouped(entry, uses) if isinstance(entry, _Candidate) else entry
-            for entry in self.ordered()
-        ]
+        found: list[Node] = []
+        for entry in self.ordered():
+            if not isinstance(entry, _Candidate):
+                found.append(entry)
+            elif len(entry.nodes) == 1:
+                found.append(entry.nodes[0])
+            else:
+                found += with_packing(self._grouped(entry, uses), new_buffer)
+        return found
 
     def _small(self, found: Access) -> bool:
         """Whether a node may run early: what it writes is little to keep."""
         return sum([self.buffers[n].nbytes for n in found.writes]) <= _EARLY_BYTES
 
-    def _grouped(self, entry: _Candidate, uses: Mapping[int, int]) -> Node:
-        if len(entry.nodes) == 1:
-            return entry.nodes[0]
+    def _grouped(self, entry: _Candidate, uses: Mapping[int, int]) -> Group:
         members = tuple(
             Member(node, tasks // entry.extent) for node, tasks in zip(entry.nodes, entry.tasks)
         )
@@ -399,7 +404,7 @@ def _block(entry: _Candidate, members: Sequence[Member], row_bytes: int) -> int:
     whole = any(isinstance(node, Contraction) for node in entry.nodes)
     block = (_PRODUCT_BLOCK_BYTES if whole else _BLOCK_BYTES) // row_bytes
     if products:
-        enough = -(-_PRODUCT_ROWS // min(products))
+        enough = -(-PRODUCT_ROWS // min(products))
         block = min(max(block, enough), -(-entry.extent // 2))  # something for two threads
     # Blocks of one size, so that threads have the same to do, and of whole tiles of products.
     block = -(-entry.extent // -(-entry.extent // min(max(block, 1), entry.extent)))
@@ -427,23 +432,32 @@ def _inside_slabs(touches: Sequence[_Touch], extent: int, size: int) -> bool:
     return all(t.inside_slab(extent, size) for t in touches)
 
 
-def group(body: Sequence[Node], buffers: Sequence[Buffer]) -> list[Node]:
+def group(body: Sequence[Node], buffers: Sequence[Buffer], new_buffer: NewBuffer) -> list[Node]:
     """Group the nodes of a schedule and of those inside it by rows."""
     by_number = {b.number: b for b in buffers}
-    return _group_schedule(body, by_number, count_uses(body))
+
+    def added(shape: Sequence[int], dtype: np.dtype[Any]) -> int:
+        number = new_buffer(shape, dtype)
+        by_number[number] = Buffer(number, tuple(shape), dtype, "temp")
+        return number
+
+    return _group_schedule(body, by_number, count_uses(body), added)
 
 
 def _group_schedule(
-    body: Sequence[Node], buffers: dict[int, Buffer], uses: Mapping[int, int]
+    body: Sequence[Node],
+    buffers: dict[int, Buffer],
+    uses: Mapping[int, int],
+    new_buffer: NewBuffer,
 ) -> list[Node]:
     nodes = _Grouping(buffers)
     for node in body:
-        inside = with_bodies(node, lambda inner: _group_schedule(inner, buffers, uses))
+        inside = with_bodies(node, lambda inner: _group_schedule(inner, buffers, uses, new_buffer))
         nodes.add(_candidate(inside, buffers) or inside)
     groups = _Grouping(buffers)  # what laid elements out has found its readers
     for entry in nodes.ordered():
         groups.add(entry)
-    return groups.nodes(uses)
+    return groups.nodes(uses, new_buffer)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -135,6 +135,10 @@ class Contraction:
     ``k`` is at least 1. ``b`` runs over the axes of ``batch``, whose strides may be 0. With
     ``accumulate`` the products are added to what ``out`` holds. ``dtype`` is that of ``out``, and
     of the operands unless ``operands`` says another one (only backends for cards make such).
+
+    With ``panel``, the right side lies in dense panels of ``k`` by ``panel`` elements, one behind
+    the other, and has no batch axes; its strides are those from row to row of a panel, ``panel``,
+    and, over whole panels, from column to column, ``k`` (only groups for the CPU have such).
     """
 
     left: Matrix
@@ -147,6 +151,7 @@ class Contraction:
     dtype: np.dtype[Any]
     origin: Origin | None = None
     accumulate: bool = False
+    panel: int = 0
     operands: np.dtype[Any] | None = None
     # What it reads and writes, once somebody has asked (`own_access`).
     access: Access | None = field(default=None, init=False, compare=False, repr=False)
@@ -385,7 +390,7 @@ def _print_contraction(c: Contraction, indent: str, lines: list[str], comment: s
     lines.append(
         f"{indent}contract {batch} x ({c.m}, {c.n}, {c.k}) {short_dtype(c.dtype)}{given}:"
         f" {_matrix_text(c.out)} {'+' * c.accumulate}= {_matrix_text(c.left)}"
-        f" {_matrix_text(c.right)}{comment}"
+        f" {_matrix_text(c.right)}{f' in panels of {c.panel}' * bool(c.panel)}{comment}"
     )
 
 

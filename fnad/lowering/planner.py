@@ -474,7 +474,7 @@ def plan_jaxpr(
         outputs,
         settle_carries,
     )
-    schedule = tuple(group(body, p.buffers) if group_rows else body)
+    schedule = tuple(group(body, p.buffers, p.new_buffer) if group_rows else body)
     buffers, arena = place(p.buffers, schedule)
     return Plan(buffers, inputs, outputs, schedule, arena, constants)  # type: ignore[arg-type]
 

@@ -140,6 +140,10 @@ class Machine:
     def run_contraction(self, c, begin=0, end=None):
         left = self.matrix(c.left, c.m, c.k, c.batch)
         right = self.matrix(c.right, c.k, c.n, c.batch)
+        if c.panel:
+            offset, column = int(self.value(c.right.offset, {})), np.arange(c.n)
+            place = column // c.panel * (c.panel * c.k) + column % c.panel
+            right = offset + np.arange(c.k)[:, None] * c.panel + place
         place = self.matrix(c.out, c.m, c.n, c.batch)
         if c.batch:
             left, right, place = (

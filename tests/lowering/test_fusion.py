@@ -6,7 +6,7 @@ import pytest
 import fnad
 import fnad.numpy as fnp
 from fnad import lax
-from fnad.lowering import fusion, groups, products, splitting
+from fnad.lowering import fusion, groups, panels, products, splitting
 from fnad.lowering.plan import Contraction, For, Group, Kernel
 from tests.lowering.test_plan import PROGRAMS, check, flattened, kinds
 
@@ -24,7 +24,10 @@ def eager_fusion(monkeypatch):
     monkeypatch.setattr(groups, "_MIN_ROWS", 2)
     monkeypatch.setattr(groups, "_BLOCK_BYTES", 300)
     monkeypatch.setattr(groups, "_PRODUCT_BLOCK_BYTES", 600)
-    monkeypatch.setattr(groups, "_PRODUCT_ROWS", 2)
+    monkeypatch.setattr(groups, "PRODUCT_ROWS", 2)
+    for name in ("_SMALL_BYTES", "_FEW_ROWS", "_MANY_ROWS", "_NEAR_BYTES", "_FAR_BYTES"):
+        monkeypatch.setattr(panels, name, 0)
+    monkeypatch.setattr(panels, "_AGAIN", 1 << 20)
     monkeypatch.setattr(splitting, "_MIN_BYTES", 0)
     monkeypatch.setattr(splitting, "_MIN_TERMS", 2)
     monkeypatch.setattr(splitting, "_MIN_CONTIGUOUS_TERMS", 3)

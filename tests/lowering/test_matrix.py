@@ -2,6 +2,7 @@
 
 import ctypes
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -220,6 +221,36 @@ def test_rows(shape, layout, rng):
         counts = {e - b for b, e in ranges}
         found = run(a, b, laid_out(np.empty((m, n), "f4"), layout), ranges, counts=counts)
         np.testing.assert_array_equal(found, whole)
+
+
+def in_panels(b, width):
+    """What lies in memory if the columns of a matrix are in panels; gaps are NaN."""
+    k, n = b.shape
+    room = np.full((-(-n // width), k, width), np.nan if b.dtype.kind == "f" else 99, b.dtype)
+    for j in range(n):
+        room[j // width, :, j % width] = b[:, j]
+    return room
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "i8"])
+@pytest.mark.parametrize("layout", ["rows", "columns"])
+@pytest.mark.parametrize(
+    "shape", [(37, 70, 30), (20, 600, 9), (21, 64, 2100), (2, 300, 7)], ids=str
+)
+def test_rows_by_a_right_side_in_panels(shape, layout, dtype, rng):
+    m, n, k = shape
+    width = 128 // np.dtype(dtype).itemsize
+    a, b = laid_out(filled(rng, (m, k), dtype), layout), filled(rng, (k, n), dtype)
+    panels, out = in_panels(b, width), np.empty((m, n), dtype)
+    node = replace(contraction(a, b, out), panel=width, right=Matrix(1, integer(0), (width, k)))
+    ranges = [(0, 1), (1, m // 2), (m // 2, m)]
+    keep, call = compiled(node, {e - b for b, e in ranges})
+    room = np.empty(schedule_of(node, divided=False).scratch_bytes + 64, np.uint8)
+    scratch = room.ctypes.data + -room.ctypes.data % 64
+    for begin, end in ranges:
+        call(a.ctypes.data, panels.ctypes.data, out.ctypes.data, scratch, begin, end)
+    del keep
+    check(out, a, b)
 
 
 def test_rows_of_a_batch_are_its_entries(rng):

@@ -32,6 +32,7 @@ def schedule_of(node: Contraction, divided: bool = True) -> Schedule:
             node.right.strides,
             node.out.strides,
             node.accumulate,
+            node.panel,
         ),
         divided,
     )

@@ -17,6 +17,7 @@ FIELDS = (
     "depth",  # of a block of k
     "terms",  # of those that are summed before they are added to the result
     "pack.a", "pack.b", "dots", "accumulate",  # flags
+    "panel",  # columns of B in a panel, 1 if it lies in rows
     "height",  # of tiles, but for the last of a column
     "part",  # rows of A that are packed at a time
     "task.rows", "task.columns", "row.blocks", "column.blocks",
@@ -156,7 +157,8 @@ class Driver:
         a_row = choose(packed_a, integer(f, 1), field(f, "a.row"))
         a_step = choose(packed_a, integer(f, panel_rows), field(f, "a.step"))
         b_step = choose(packed_b, integer(f, width), field(f, "b.step"))
-        b_column = choose(packed_b, depth, integer(f, 1))
+        panel = choose(packed_b, integer(f, width), field(f, "panel"))
+        b_column = choose(packed_b, depth, field(f, "b.column"))
         b_from = f.raw(f"select {packed_b.typed}, ptr {room_b}, ptr {b}")
         a_from = f.raw(f"select {packed_a.typed}, ptr %scratch, ptr {a}")
         out_row, out_column = field(f, "out.row"), field(f, "out.column")
@@ -164,11 +166,12 @@ class Driver:
         for few in (2, 1):
             wide = integer(f, self.shape.widths(few)[-1] * lanes)
             stride = choose(rows < few + 1, wide, stride)
-        stride = choose(packed_b, integer(f, width), stride)
+        stride = choose(panel > 1, integer(f, width), stride)
         with f.steps(columns.value, stride.value) as turn:
             j = Int(f, turn.ref)
             count = (columns - j).up_to(stride)
-            b_here = advance(f, b_from, self.variant.compute, j * b_column)
+            within = j % panel
+            b_here = advance(f, b_from, self.variant.compute, (j - within) * b_column + within)
 
             with f.steps(rows.value, most.value) as tile:
                 i = Int(f, tile.ref)

@@ -23,6 +23,7 @@ class Product:
     """``(*batch, m, k) x (*batch, k, n) -> (*batch, m, n)``; strides are in elements.
 
     With ``accumulate`` the product is added to the result, whose memory is otherwise not read.
+    With ``panel``, B lies in panels of so many columns, as it is packed: see `plan.Contraction`.
     """
 
     batch: tuple[int, ...]
@@ -34,6 +35,7 @@ class Product:
     b: tuple[int, ...]
     out: tuple[int, ...]
     accumulate: bool = False
+    panel: int = 0
 
     def transposed(self) -> Product:
         """The product of the transposes, whose result is the transpose."""
@@ -72,9 +74,9 @@ class Schedule:
     def direct(self) -> bool:
         """Whether there are so few tiles that the program may call each of them."""
         p, whole = self.product, self.terms == self.product.k
-        if self.dots or self.pack_a or self.row_blocks * self.column_blocks > 1 or not whole:
+        if self.dots or self.pack_a or p.panel or self.row_blocks * self.column_blocks > 1:
             return False
-        if self.pack_b and p.n > shape_of(self.variant).columns:
+        if not whole or (self.pack_b and p.n > shape_of(self.variant).columns):
             return False
         return len(self.tile_rows()) * len(self.tile_columns(p.m, p.n)) <= _DIRECT
 
@@ -109,7 +111,7 @@ class Schedule:
             "a.row": p.a[-2], "a.step": p.a[-1], "b.step": p.b[-2], "b.column": p.b[-1],
             "out.row": p.out[-2], "out.column": p.out[-1],
             "depth": self.depth, "terms": self.terms, "pack.a": self.pack_a, "pack.b": self.pack_b,
-            "dots": self.dots, "accumulate": p.accumulate,
+            "dots": self.dots, "accumulate": p.accumulate, "panel": max(p.panel, 1),
             "height": self._height(counts or ()), "part": self.part,
             "task.rows": self.task_rows, "task.columns": self.task_columns,
             "row.blocks": self.row_blocks, "column.blocks": self.column_blocks,
@@ -181,7 +183,7 @@ class Schedule:
     def _stride(self, rows: int) -> int:
         """Columns of a tile."""
         shape = shape_of(self.variant)
-        wide = rows <= 2 and not self.pack_b
+        wide = rows <= 2 and not self.pack_b and not self.product.panel
         return shape.widths(rows)[-1] * shape.lanes if wide else shape.columns
 
 
@@ -253,8 +255,8 @@ def schedule(product: Product, divided: bool) -> Schedule:
     # Of a column of A few numbers are used at a time: deeper, they would leave the cache between.
     depth = terms if p.a[-1] != 1 else min(max(_DEPTH // terms, 1) * terms, p.k)
     far = p.m > 6 * shape.rows and p.k * p.n * size > _NEAR
-    pack_b = converted or far or (p.b[-1] != 1 and p.n > 1)
-    reused = pack_b and p.n > 4 * shape.columns and p.m * p.k * size > _NEAR // 4
+    pack_b = not p.panel and (converted or far or (p.b[-1] != 1 and p.n > 1))
+    reused = (pack_b or p.panel > 0) and p.n > 4 * shape.columns and p.m * p.k * size > _NEAR // 4
     pack_a = converted or (reused and p.a[-1] != 1 and p.a[-1] * size % _PITCH == 0)
     part = min(max(_PART_BYTES // (depth * size * shape.rows), 4), 12) * shape.rows
     stripes = pack_b and not pack_a
@@ -264,7 +266,7 @@ def schedule(product: Product, divided: bool) -> Schedule:
     tasks = max(_TASKS // 2, products // _PACKED_PRODUCTS) if pack_b else 4 * _TASKS
     most = (height, columns * shape.columns)
     rows, columns = _task_sizes(p, shape, most, tasks * divided, stripes)
-    if not pack_b:
+    if not pack_b and not p.panel:
         if p.k <= _FEW_TERMS and math.prod(p.batch) * p.m * p.n * size > _FAR:
             part = 1
         if p.k * p.n * size > (_FAR // 2 if p.m <= _FEW_ROWS else 4 * _FAR) and p.m <= _SOME_ROWS:
@@ -292,7 +294,7 @@ def _task_sizes(
             across += 1
         else:
             break
-    return _part(p.m, down, shape.rows), _part(p.n, across, shape.columns)
+    return _part(p.m, down, shape.rows), _part(p.n, across, max(shape.columns, p.panel))
 
 
 def _part(extent: int, count: int, unit: int) -> int:
@@ -303,6 +305,8 @@ def _part(extent: int, count: int, unit: int) -> int:
 
 def _oriented(p: Product) -> tuple[bool, bool, Product]:
     """Whether to take inner products, whether operands are swapped, and the product then."""
+    if p.panel:
+        return False, False, p
     turned, few, terms = p.transposed(), min(p.m, p.n), p.k // _TERMS_FOR_ROW
     if p.a[-1] == p.b[-2] == 1 and p.k >= _DOTS_DEPTH and few <= max(min(_DOTS, terms), 1):
         return (True, False, p) if p.m == few else (True, True, turned)
