@@ -1,7 +1,8 @@
 """An emulated card with arrays like CuPy's: what `fnad.lowering.cuda.device.Device` asks for."""
 
 import ctypes
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -95,6 +96,9 @@ class EmulatedCard:
 
     def __init__(self, seed: int = 0) -> None:
         self._device = EmulatedDevice(seed)
+        self._recorded: list[Callable[[], None]] | None = None
+        self._free: dict[int, list[Memory]] = {}  # memory of dead results by size, as in a pool
+        self.replays = 0
 
     def is_array(self, value: Any) -> bool:
         return is_device_array(value)
@@ -107,13 +111,39 @@ class EmulatedCard:
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> DeviceArray:
         nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-        return DeviceArray(self._device.empty(nbytes), tuple(shape), dtype)
+        free = self._free.setdefault(nbytes, [])
+        memory = free.pop() if free else self._device.empty(nbytes)
+        memory.array(np.uint8)[:] = 0xFF
+        array = DeviceArray(memory, tuple(shape), dtype)
+        weakref.finalize(array, free.append, memory)
+        return array
 
     def address(self, array: Any) -> int:
         return array.memory.address
 
+    def _do(self, work: Callable[[], None]) -> None:
+        """Do something, or note it while a recording is being made."""
+        if self._recorded is None:
+            work()
+        else:
+            self._recorded.append(work)
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        self._recorded = recorded = []
+        try:
+            work()
+        finally:
+            self._recorded = None
+
+        def replay() -> None:
+            self.replays += 1
+            for step in recorded:
+                step()
+
+        return replay
+
     def copy(self, target: int, source: int, nbytes: int) -> None:
-        ctypes.memmove(target, source, nbytes)
+        self._do(lambda: ctypes.memmove(target, source, nbytes))
 
     def fetch(self, address: int, count: int, dtype: np.dtype) -> np.ndarray:
         return _view(address, count, dtype).copy()
@@ -133,19 +163,25 @@ class EmulatedCard:
         shared_bytes: int,
         arguments: Sequence[int],
     ) -> None:
-        self._device.launch(
-            module, function, (blocks, 1, 1), (threads, 1, 1), shared_bytes, arguments
+        self._do(
+            lambda: self._device.launch(
+                module, function, (blocks, 1, 1), (threads, 1, 1), shared_bytes, arguments
+            )
         )
 
     def product(self, node: Contraction, left: int, right: int, out: int) -> None:
-        batch, m, n, k = node.batch, node.m, node.n, node.k
-        given = node.operands or node.dtype
-        x = _matrix(left, (*batch, m, k), node.left.strides, given)
-        y = _matrix(right, (*batch, k, n), node.right.strides, given)
-        z = _matrix(out, (*batch, m, n), node.out.strides, node.dtype)
-        wide = np.result_type(node.dtype, np.float32) if node.dtype.itemsize == 2 else node.dtype
-        total = np.matmul(x.astype(wide), y.astype(wide))
-        z[...] = (z + total if node.accumulate else total).astype(node.dtype)
+        self._do(lambda: _multiply(node, left, right, out))
+
+
+def _multiply(node: Contraction, left: int, right: int, out: int) -> None:
+    batch, m, n, k = node.batch, node.m, node.n, node.k
+    given = node.operands or node.dtype
+    x = _matrix(left, (*batch, m, k), node.left.strides, given)
+    y = _matrix(right, (*batch, k, n), node.right.strides, given)
+    z = _matrix(out, (*batch, m, n), node.out.strides, node.dtype)
+    wide = np.result_type(node.dtype, np.float32) if node.dtype.itemsize == 2 else node.dtype
+    total = np.matmul(x.astype(wide), y.astype(wide))
+    z[...] = (z + total if node.accumulate else total).astype(node.dtype)
 
 
 def _view(address: int, count: int, dtype: np.dtype) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -121,6 +121,16 @@ class CupyDevice:
     ) -> None:
         kernel = module.find(function, shared_bytes)
         kernel((blocks, 1, 1), (threads, 1, 1), tuple(arguments), shared_mem=shared_bytes)
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        """A CUDA graph, which is captured on a stream of its own and runs on the current one."""
+        with self._cupy.cuda.Stream(non_blocking=True) as stream:
+            stream.begin_capture()
+            try:
+                work()
+            finally:
+                graph = stream.end_capture()
+        return lambda: graph.launch(self._cupy.cuda.get_current_stream())
 
     def product(self, node: Contraction, left: int, right: int, out: int) -> None:
         from fnad.lowering.cuda import cublas

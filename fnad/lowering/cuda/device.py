@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -60,6 +60,13 @@ class Device(Protocol):
         arguments: Sequence[int],
     ) -> None:
         """Run a function of a module; all of its arguments are addresses and 64-bit integers."""
+        ...
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Note what ``work`` asks for instead of doing it; what is returned does all of it.
+
+        ``work`` asks for copies on the device, launches and products.
+        """
         ...
 
     def product(self, node: Contraction, left: int, right: int, out: int) -> None:

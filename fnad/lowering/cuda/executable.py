@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,18 +27,27 @@ from fnad.lowering.expr import Expr, affine_parts
 
 _UINT8 = np.dtype(np.uint8)
 
+# Recordings that an executable keeps; the one that was used longest ago goes first.
+_MOST_RECORDINGS = 16
+# More than so many launches are not worth a graph: the host is ahead of the card by then.
+_MOST_LAUNCHES = 20_000
+
 
 class CudaExecutable:
     """A program compiled for a device: takes and returns lists of arrays on it.
 
     Launches are asynchronous, in order, on the device's current stream; the host waits only where
-    it must know the condition of a loop or a branch.
+    it must know the condition of a loop or a branch. A program that never waits is recorded when it
+    is called with arrays at the same addresses again, and replayed from then on as one launch.
     """
 
     def __init__(self, program: Program, device: Device) -> None:
         self._program = program
         self._device = device
         self._module = device.module(program.source)
+        self._recordings: OrderedDict[tuple[int, ...], Callable[[], None]] = OrderedDict()
+        self._met: OrderedDict[tuple[int, ...], None] = OrderedDict()
+        self._recordable = 1 < _launches(program.steps) <= _MOST_LAUNCHES
         self._buffers = {b.number: b for b in program.buffers}
         constants = program.inputs[len(program.inputs) - len(program.constants) :]
         self._num_args = len(program.inputs) - len(constants)
@@ -46,37 +58,81 @@ class CudaExecutable:
 
     def __call__(self, args: Sequence[Any]) -> list[Any]:
         """Run the program."""
-        program, device = self._program, self._device
+        program, device, buffers = self._program, self._device, self._buffers
         if len(args) != self._num_args:
             raise InternalError(
                 f"a compiled program of {self._num_args} inputs was called with {len(args)}"
             )
-        given = [
-            device.put(value, self._buffers[n].dtype) for n, value in zip(program.inputs, args)
-        ]
-        arrays = dict(zip(program.inputs, [*given, *self._constants]))
-        outs = []
-        for number in program.outputs:
-            buffer = self._buffers[number]
-            out = device.empty(buffer.shape, buffer.dtype)
-            if number in arrays:  # updated in place
-                device.copy(device.address(out), device.address(arrays[number]), buffer.nbytes)
-            outs.append(out)
-        arrays.update(zip(program.outputs, outs))
-        arena = device.empty((max(program.arena_size, 1),), _UINT8)
-        _Run(self, arrays, device.address(arena)).steps(program.steps)
+        given = [device.put(value, buffers[n].dtype) for n, value in zip(program.inputs, args)]
+        outs = [device.empty(buffers[n].shape, buffers[n].dtype) for n in program.outputs]
+        places = tuple([device.address(array) for array in (*given, *outs)])
+        replay = self._recordings.get(places)
+        if replay is not None:
+            self._recordings.move_to_end(places)
+            replay()
+        elif places in self._met and self._recordable:
+            self._record(places)()
+        else:
+            self._met[places] = None
+            _forget_oldest(self._met)
+            arena = device.empty((max(program.arena_size, 1),), _UINT8)
+            self._run(places, device.address(arena))
         return outs
+
+    def _record(self, places: tuple[int, ...]) -> Callable[[], None]:
+        """Keep what a call with arrays at these addresses does, in memory of its own.
+
+        Arrays of a training step soon lie where those of an earlier one lay, for the pool gives out
+        again what was returned last.
+        """
+        arena = self._device.empty((max(self._program.arena_size, 1),), _UINT8)
+        replay = self._device.record(partial(self._run, places, self._device.address(arena)))
+        kept = self._recordings[places] = partial(_replay, replay, arena)
+        _forget_oldest(self._recordings)
+        return kept
+
+    def _run(self, places: tuple[int, ...], arena: int) -> None:
+        """Ask the device for all that the program does, its arrays being at these addresses."""
+        program, device = self._program, self._device
+        constants = [device.address(array) for array in self._constants]
+        found = dict(zip(program.inputs, [*places[: self._num_args], *constants]))
+        for number, place in zip(program.outputs, places[self._num_args :]):
+            if number in found:  # updated in place
+                device.copy(place, found[number], self._buffers[number].nbytes)
+            found[number] = place
+        _Run(self, found, arena).steps(program.steps)
+
+
+def _forget_oldest(kept: OrderedDict[tuple[int, ...], Any]) -> None:
+    while len(kept) > _MOST_RECORDINGS:
+        kept.popitem(last=False)
+
+
+def _replay(replay: Callable[[], None], arena: Any) -> None:
+    """Replay a recording; ``arena`` is the memory that it works in, alive as long as it is."""
+    replay()
+
+
+def _launches(steps: Sequence[Step]) -> float:
+    """How many launches steps make; infinity if that depends on values."""
+    total: float = 0
+    for step in steps:
+        if isinstance(step, Repeat):
+            total += step.extent * _launches(step.body)
+        else:
+            total += 1 if isinstance(step, (Launch, Product)) else math.inf
+    return total
 
 
 class _Run:
     """One call of a program: where its buffers lie, and the turns of the loops it is in."""
 
-    def __init__(self, executable: CudaExecutable, arrays: dict[int, Any], arena: int) -> None:
+    def __init__(self, executable: CudaExecutable, places: dict[int, int], arena: int) -> None:
         self.device = executable._device
         self.module = executable._module
         self.buffers = executable._buffers
         self.turns: dict[int, int] = {}
-        self.places = {n: self.device.address(array) for n, array in arrays.items()}
+        self.places = places
         for number, buffer in self.buffers.items():
             if buffer.offset is not None:
                 self.places[number] = arena + buffer.offset
