@@ -71,6 +71,8 @@ class Module:
     """A compiled source."""
 
     source: str
+    path: Path  # of the source as it was compiled
+    options: tuple[str, ...]
     library: ctypes.CDLL
     kernels: dict[str, Kernel]
 
@@ -78,6 +80,19 @@ class Module:
         """The text of a line of the source."""
         lines = self.source.splitlines()
         return lines[number - 1].strip() if 0 < number <= len(lines) else ""
+
+    def line_of(self, offset: int) -> int | None:
+        """The number of the line whose machine code lies at an offset into the library."""
+        library = self.path.with_suffix(".debug.so")
+        if not library.exists():  # debugging information does not change the code
+            _build(self.path, library, self.options, ["-g1"])
+        command = ["addr2line", "-i", "-e", str(library), hex(offset)]
+        rows = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+        for row in rows:  # from the innermost inlined function to the outermost
+            name, _, number = row.split(" (")[0].rpartition(":")
+            if name == str(self.path) and number.isdigit():
+                return int(number)
+        return None
 
 
 def compiler_path() -> str | None:
@@ -123,24 +138,31 @@ def _language(options: tuple[str, ...]) -> Path:
     return header
 
 
-def compile_module(source: str, checks: Sequence[str] = CHECKS) -> Module:
-    """Compile a source with the given checks of ``-fsanitize``."""
-    options = list(OPTIONS)
-    if checks:
-        options += [f"-fsanitize={','.join(checks)}", "-fno-sanitize-recover=all"]
+def compile_module(source: str, checks: Sequence[str] = CHECKS, races: bool = False) -> Module:
+    """Compile a source with the given checks of ``-fsanitize``, and one for races if asked for."""
+    options: tuple[str, ...] = OPTIONS
+    if checks or races:
+        sanitizers = [*checks, "thread"] if races else checks
+        options += (f"-fsanitize={','.join(sanitizers)}", "-fno-sanitize-recover=all")
+    if races:
+        options += ("-DEMULATOR_RACES", "--param", "tsan-distinguish-volatile=1")
     digest = hashlib.sha256(repr((source, options)).encode()).hexdigest()[:32]
     path = session_folder() / f"{digest}.cu"
     path.write_text(_with_dynamic_shared(source))
     library = path.with_suffix(".so")
-    runtime_path, _ = runtime()
-    language: list[str | Path] = ["-include", _language(tuple(options)), "-x", "c++", path]
-    link: list[str | Path] = ["-shared", "-nostdlib", "-x", "none", runtime_path, "-o", library]
+    _build(path, library, options)
     try:
-        _run([*options, *language, *link])
         loaded = ctypes.CDLL(str(library))
     except OSError as error:  # a function that is declared nowhere else either
         raise CompileError(str(error)) from None
-    return Module(source, loaded, _kernels(source, library, loaded))
+    return Module(source, path, options, loaded, _kernels(source, library, loaded))
+
+
+def _build(path: Path, library: Path, options: tuple[str, ...], extra: Sequence[str] = ()) -> None:
+    runtime_path, _ = runtime()
+    language: list[str | Path] = ["-include", _language(options), "-x", "c++", path]
+    link: list[str | Path] = ["-shared", "-nostdlib", "-x", "none", runtime_path, "-o", library]
+    _run([*options, *extra, *language, *link])
 
 
 _DYNAMIC_SHARED = re.compile(

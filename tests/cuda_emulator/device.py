@@ -196,6 +196,12 @@ _MODULES: dict[tuple[str, tuple[str, ...]], Module] = {}
 
 def _with_lines(message: str, module: Module) -> str:
     """The message, and below it the lines of the source that it names."""
+
+    def line(match: re.Match[str]) -> str:
+        number = module.line_of(int(match[1], 16))
+        return match[0] if number is None else f"line {number}"
+
+    message = re.sub(r"code\+(0x[0-9a-f]+)", line, message)
     numbers = dict.fromkeys(int(number) for number in re.findall(r"\bline (\d+)", message))
     return message + "".join(f"\n  line {n}: {module.line(n)}" for n in numbers)
 

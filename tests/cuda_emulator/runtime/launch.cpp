@@ -8,9 +8,19 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <dlfcn.h>
 #include <numeric>
 #include <pthread.h>
 #include <sys/time.h>
+#include <ucontext.h>
+
+namespace {
+
+sigjmp_buf escape;
+pthread_t launching;
+const Launch *running;
+
+} // namespace
 
 namespace report {
 
@@ -31,6 +41,13 @@ void add_place(uint3 block, uint3 thread) {
       thread.z);
 }
 
+void add_code(const char *before, const void *code) {
+  Dl_info kernel, found;
+  if (dladdr(running->kernel, &kernel) && dladdr(code, &found) &&
+      kernel.dli_fbase == found.dli_fbase)
+    add("%scode+0x%zx", before, (size_t)((const char *)code - (const char *)found.dli_fbase));
+}
+
 } // namespace report
 
 // SplitMix64 (Steele, Lea and Flood, 2014)
@@ -43,10 +60,6 @@ uint64_t random_bits(uint64_t &state) {
 
 namespace {
 
-sigjmp_buf escape;
-pthread_t launching;
-const Launch *running;
-
 const char *describe_signal(int number) {
   switch (number) {
   case SIGFPE: return "integer division by zero";
@@ -56,7 +69,17 @@ const char *describe_signal(int number) {
   }
 }
 
-void on_fault(int number, siginfo_t *info, void *) {
+const void *interrupted_code(const void *context) {
+#if defined(__x86_64__)
+  return (const void *)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+#elif defined(__aarch64__)
+  return (const void *)((const ucontext_t *)context)->uc_mcontext.pc;
+#else
+  return nullptr;
+#endif
+}
+
+void on_fault(int number, siginfo_t *info, void *context) {
   if (!pthread_equal(pthread_self(), launching)) {
     if (number == SIGPROF) {
       pthread_kill(launching, SIGPROF);
@@ -83,6 +106,7 @@ void on_fault(int number, siginfo_t *info, void *) {
       memory::describe((uintptr_t)info->si_addr);
     }
   }
+  report::add_code(", at ", interrupted_code(context));
   siglongjmp(escape, 1);
 }
 

@@ -32,6 +32,8 @@ extern char message[MESSAGE_BYTES];
 void begin();
 void add(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void add_place(uint3 block, uint3 thread);
+// Adds "<before>code+0x12ab", which Python turns into a line, if the kernel's module has this code.
+void add_code(const char *before, const void *code);
 } // namespace report
 
 namespace scheduler {
