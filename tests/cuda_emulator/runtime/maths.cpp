@@ -18,7 +18,7 @@ double scaled_erfc(double x) {
 
 // The inverse of erfc on (0, 1]: Newton on the logarithm, which is nearly a parabola.
 double inverse_erfc(double y) {
-  double x = y > 0.5 ? (1 - y) * 0.886226925452758 : std::sqrt(-std::log(y * std::sqrt(PI) * 1.5));
+  double x = y > 0.25 ? (1 - y) * 0.886226925452758 : std::sqrt(-std::log(y * std::sqrt(PI) * 1.5));
   for (int step = 0; step < 60; ++step) {
     // log erfc(x) = log scaled_erfc(x) - x^2, with derivative -2 / (sqrt(pi) scaled_erfc(x))
     double scaled = scaled_erfc(x);
