@@ -14,13 +14,14 @@ _CUDA = {
     "arctan": "atan", "cosh": "cosh", "tanh": "tanh", "power": "pow", "erf": "erf",
 }  # fmt: skip
 _CUDA_OF_FLOAT64 = {"tan": "tan", "arctan2": "atan2", "sinh": "sinh", "arctanh": "atanh"}
+_CUDA_OF_FLOAT32 = {"erfinv": "erfinv"}
 _NAMES = {
-    FLOAT32: {name: f"{theirs}f" for name, theirs in _CUDA.items()},
+    FLOAT32: {name: f"{theirs}f" for name, theirs in (_CUDA | _CUDA_OF_FLOAT32).items()},
     FLOAT64: _CUDA | _CUDA_OF_FLOAT64,
 }
-_FORMULAS = ["arcsinh", "arccosh", "digamma", "erfc", "erfinv", "lgamma", "log10"]
+_FORMULAS = ["arcsinh", "arccosh", "digamma", "erfc", "lgamma", "log10"]
 
-FLOAT_FUNCTIONS = sorted([*_CUDA, *_CUDA_OF_FLOAT64, *_FORMULAS])
+FLOAT_FUNCTIONS = sorted([*_CUDA, *_CUDA_OF_FLOAT32, *_CUDA_OF_FLOAT64, *_FORMULAS])
 
 
 def cuda_function(name: str, dtype: DType) -> str | None:
