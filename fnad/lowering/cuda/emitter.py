@@ -23,6 +23,7 @@ from fnad.lowering.cuda.program import (
     Step,
     Switch,
 )
+from fnad.lowering.cuda.scatter import scatter_of, scatter_steps
 from fnad.lowering.cuda.sorting import sort_steps
 from fnad.lowering.cuda.writer import INT64, PRELUDE, DType, Function, Value, ctype
 from fnad.lowering.expr import Expr
@@ -149,6 +150,10 @@ def _aligned(nbytes: int) -> int:
 def _kernel(emitter: Emitter, node: Kernel, stem: str = "kernel") -> list[Step]:
     if count(node.axes) == 0:
         return []
+    if node.sequential:
+        scatter = scatter_of(node, emitter.buffers[node.stores[0].buffer].size)
+        if scatter is not None:  # else one thread runs all points, in order
+            return scatter_steps(emitter, scatter)
     found, form = own_access(node), form_of(node)
     return [
         emitter.launch(
