@@ -13,7 +13,7 @@
     device.launch(module, "scale", (2, 1, 1), (4, 1, 1), 0, [x.address, 5])
     x.array(np.float32)  # [0, 2, 4, 6, 8]
 
-- ``EmulatedDevice(seed=0, checks=CHECKS, time_limit=60)`` has ``module(source)``,
+- ``EmulatedDevice(seed=0, checks=CHECKS, time_limit=60, races=False)`` has ``module(source)``,
   ``empty(nbytes)``, ``array(value)`` and
   ``launch(module, name, grid, block, shared_bytes, args)``; arguments of kernels are addresses and
   i64 values.
@@ -23,6 +23,8 @@
   shuffles with lanes that do not take part, accesses beyond the end of an allocation or of shared
   memory, misaligned addresses, shifts and conversions that the device does in its own way, kernels
   that do not end. They name the block, the thread and, where known, the line.
+- ``EmulatedDevice(races=True)`` finds races, in shared memory and among blocks, whether or not they
+  change the result in the order at hand; other devices let them show by their ``seed``.
 - ``available()`` says whether there is a compiler; ``needs_emulator`` marks tests that need one.
 
 Threads of a block are fibers in one thread of the host. One runs until it must wait, so atomics

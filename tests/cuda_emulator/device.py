@@ -80,6 +80,7 @@ class _Launch(ctypes.Structure):
         ("shared_bytes", ctypes.c_uint64),
         ("seed", ctypes.c_uint64),
         ("time_limit", ctypes.c_uint64),
+        ("races", ctypes.c_uint64),
         ("grid", ctypes.c_uint32 * 3),
         ("block", ctypes.c_uint32 * 3),
     )
@@ -114,12 +115,22 @@ class EmulatedDevice:
         Names of g++'s ``-fsanitize`` whose failure is reported as an error of the kernel.
     time_limit : int
         Seconds of processor time after which a launch is given up.
+    races : bool
+        Whether to look for races: accesses of two threads to the same bytes, of which one writes,
+        and which nothing orders. Each access to memory then takes some 50 ns.
     """
 
-    def __init__(self, seed: int = 0, checks: Sequence[str] = CHECKS, time_limit: int = 60) -> None:
+    def __init__(
+        self,
+        seed: int = 0,
+        checks: Sequence[str] = CHECKS,
+        time_limit: int = 60,
+        races: bool = False,
+    ) -> None:
         self.seed = seed
         self.checks = tuple(checks)
         self.time_limit = time_limit
+        self.races = races
         self.launches = 0
 
     def module(self, source: str) -> Module:
@@ -130,9 +141,9 @@ class EmulatedDevice:
         CompileError
             With the compiler's messages.
         """
-        key = source, self.checks
+        key = source, self.checks, self.races
         if key not in _MODULES:
-            _MODULES[key] = compiler.compile_module(source, self.checks)
+            _MODULES[key] = compiler.compile_module(*key)
         return _MODULES[key]
 
     def empty(self, nbytes: int) -> Memory:
@@ -180,6 +191,7 @@ class EmulatedDevice:
             shared_bytes=shared_bytes,
             seed=self.seed and hash((self.seed, self.launches)) % 2**64,
             time_limit=self.time_limit,
+            races=self.races,
             grid=grid,
             block=block,
         )
@@ -191,7 +203,7 @@ class EmulatedDevice:
             raise KernelError(f"kernel {name!r}: {_with_lines(message, module)}")
 
 
-_MODULES: dict[tuple[str, tuple[str, ...]], Module] = {}
+_MODULES: dict[tuple[str, tuple[str, ...], bool], Module] = {}
 
 
 def _with_lines(message: str, module: Module) -> str:

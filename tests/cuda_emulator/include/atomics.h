@@ -2,8 +2,20 @@
 // The overloads are those of CUDA and no more: what compiles here should compile there.
 #pragma once
 
+#ifdef EMULATOR_RACES // each is a function of its own, which tells of the access and its caller
+#define EMULATOR_ATOMIC_FUNCTION __attribute__((noinline, no_sanitize("thread"))) inline
+#define EMULATOR_TELL(address)                                                                     \
+  emulator_atomic(address, sizeof *address, __builtin_return_address(0))
+#define EMULATOR_FENCE emulator_fence()
+#else
+#define EMULATOR_ATOMIC_FUNCTION inline
+#define EMULATOR_TELL(address)
+#define EMULATOR_FENCE asm volatile("" ::: "memory")
+#endif
+
 #define EMULATOR_ATOMIC(name, T, expression)                                                       \
-  inline T name(T *address, T value) {                                                             \
+  EMULATOR_ATOMIC_FUNCTION T name(T *address, T value) {                                           \
+    EMULATOR_TELL(address);                                                                        \
     T old = *address;                                                                              \
     *address = (expression);                                                                       \
     return old;                                                                                    \
@@ -17,7 +29,8 @@
   EMULATOR_ATOMIC(atomicXor, T, old ^ value)                                                       \
   EMULATOR_ATOMIC_CAS(T)
 #define EMULATOR_ATOMIC_CAS(T)                                                                     \
-  inline T atomicCAS(T *address, T compare, T value) {                                             \
+  EMULATOR_ATOMIC_FUNCTION T atomicCAS(T *address, T compare, T value) {                           \
+    EMULATOR_TELL(address);                                                                        \
     T old = *address;                                                                              \
     if (old == compare)                                                                            \
       *address = value;                                                                            \
@@ -42,6 +55,6 @@ EMULATOR_ATOMIC(atomicSub, unsigned, old - value)
 EMULATOR_ATOMIC(atomicInc, unsigned, old >= value ? 0 : old + 1)
 EMULATOR_ATOMIC(atomicDec, unsigned, old == 0 || old > value ? value : old - 1)
 
-inline void __threadfence() { asm volatile("" ::: "memory"); }
+inline void __threadfence() { EMULATOR_FENCE; }
 inline void __threadfence_block() { asm volatile("" ::: "memory"); }
-inline void __threadfence_system() { asm volatile("" ::: "memory"); }
+inline void __threadfence_system() { EMULATOR_FENCE; }

@@ -38,6 +38,10 @@ int emulator_barrier(int line, int predicate, int *threads);
 // Waits for the lanes that `mask` names; `source` is the lane that a shuffle reads.
 unsigned long long emulator_warp(int line, int operation, unsigned mask, unsigned long long value,
                                  int source);
+// For the detector of races.
+void emulator_fence();
+void emulator_atomic(const void *address, __SIZE_TYPE__ bytes, const void *code);
+
 [[noreturn]] void emulator_trap(int line);
 }
 

@@ -41,14 +41,25 @@ void add_place(uint3 block, uint3 thread) {
       thread.z);
 }
 
-void add_code(const char *before, const void *code) {
-  Dl_info kernel, found;
-  if (dladdr(running->kernel, &kernel) && dladdr(code, &found) &&
-      kernel.dli_fbase == found.dli_fbase)
-    add("%scode+0x%zx", before, (size_t)((const char *)code - (const char *)found.dli_fbase));
+void add_code(const char *before, uint32_t offset) {
+  if (offset)
+    add("%scode+0x%x", before, offset);
 }
 
 } // namespace report
+
+uint32_t code_offset(const void *code) {
+  Dl_info kernel, found;
+  if (!dladdr(running->kernel, &kernel) || !dladdr(code, &found) ||
+      kernel.dli_fbase != found.dli_fbase)
+    return 0;
+  return (uint32_t)((const char *)code - (const char *)kernel.dli_fbase);
+}
+
+uint3 block_index(uint64_t number) {
+  return {(unsigned)(number % gridDim.x), (unsigned)(number / gridDim.x % gridDim.y),
+          (unsigned)(number / gridDim.x / gridDim.y)};
+}
 
 // SplitMix64 (Steele, Lea and Flood, 2014)
 uint64_t random_bits(uint64_t &state) {
@@ -106,7 +117,7 @@ void on_fault(int number, siginfo_t *info, void *context) {
       memory::describe((uintptr_t)info->si_addr);
     }
   }
-  report::add_code(", at ", interrupted_code(context));
+  report::add_code(", at ", code_offset(interrupted_code(context)));
   siglongjmp(escape, 1);
 }
 
@@ -150,9 +161,9 @@ private:
 char Guard::handler_stack[64 << 10];
 
 bool run_one(const Launch &launch, uint64_t number, uint64_t seed) {
-  uint3 index = {(unsigned)(number % gridDim.x), (unsigned)(number / gridDim.x % gridDim.y),
-                 (unsigned)(number / gridDim.x / gridDim.y)};
+  uint3 index = block_index(number);
   memory::poison_shared(launch);
+  races::begin_block(number, (int)(blockDim.x * blockDim.y * blockDim.z));
   if (!scheduler::run_block(index, seed))
     return false;
   if (memory::shared_is_intact())
@@ -190,6 +201,7 @@ extern "C" int emulator_launch(const Launch *launch) {
   blockDim = {launch->block[0], launch->block[1], launch->block[2]};
   memory::begin_launch(launch->shared_bytes);
   scheduler::begin(*launch);
+  races::begin_launch(*launch);
   Guard guard(*launch);
   if (sigsetjmp(escape, 1))
     return 1;

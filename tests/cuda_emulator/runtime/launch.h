@@ -20,6 +20,7 @@ struct Launch {
   uint64_t argument_count, shared_variable_count, shared_bytes;
   uint64_t seed; // 0: everything in its natural order
   uint64_t time_limit; // seconds of processor time
+  uint64_t races;      // whether to look for them
   uint32_t grid[3], block[3];
 };
 
@@ -33,7 +34,7 @@ void begin();
 void add(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void add_place(uint3 block, uint3 thread);
 // Adds "<before>code+0x12ab", which Python turns into a line, if the kernel's module has this code.
-void add_code(const char *before, const void *code);
+void add_code(const char *before, uint32_t offset);
 } // namespace report
 
 namespace scheduler {
@@ -41,6 +42,8 @@ void begin(const Launch &launch);
 // Runs all threads of one block; false if it could not end, which the report explains.
 bool run_block(uint3 block, uint64_t seed);
 int current_stack();
+int current_thread();
+uint3 thread_index(int number);
 // Ends the block from within a thread of the device, which must have written the report.
 [[noreturn]] void abandon();
 } // namespace scheduler
@@ -54,6 +57,20 @@ bool shared_is_intact();
 bool buffers_are_intact();
 // Adds to the report where an address lies.
 void describe(uintptr_t address);
+// Calls `visit` with every allocation and what `races` keeps for it.
+void for_each(void (*visit)(uintptr_t start, size_t bytes, void *&cells));
 } // namespace memory
+
+namespace races {
+constexpr size_t CELL_BYTES = 24; // what is kept for a byte
+void begin_launch(const Launch &launch);
+void begin_block(uint64_t number, int threads);
+void at_barrier();
+void at_meeting(int warp, unsigned lanes);
+} // namespace races
+
+// Where code lies in the library of the kernel; 0 if it does not.
+uint32_t code_offset(const void *code);
+uint3 block_index(uint64_t number);
 
 uint64_t random_bits(uint64_t &state);

@@ -24,12 +24,13 @@ struct Allocation {
   char *mapping, *start;
   size_t mapped, bytes;
   Allocation *previous, *next;
+  void *cells; // of `races`
 
   char *front() const { return mapping + MARGIN; }
   char *end() const { return mapping + mapped - MARGIN; }
 };
 
-Allocation ring = {nullptr, nullptr, 0, 0, &ring, &ring};
+Allocation ring = {nullptr, nullptr, 0, 0, &ring, &ring, nullptr};
 std::mutex ring_mutex;
 
 void fill_guard(char *from, char *to) {
@@ -107,6 +108,12 @@ void describe(uintptr_t address) {
                   (long long)(at - a->start), a->bytes);
 }
 
+void for_each(void (*visit)(uintptr_t start, size_t bytes, void *&cells)) {
+  std::lock_guard<std::mutex> lock(ring_mutex);
+  for (Allocation *a = ring.next; a != &ring; a = a->next)
+    visit((uintptr_t)a->start, a->bytes, a->cells);
+}
+
 bool buffers_are_intact() {
   std::lock_guard<std::mutex> lock(ring_mutex);
   for (Allocation *a = ring.next; a != &ring; a = a->next) {
@@ -131,7 +138,7 @@ bool buffers_are_intact() {
 extern "C" {
 
 void *emulator_allocate(uint64_t bytes) {
-  Allocation *a = new Allocation;
+  Allocation *a = new Allocation();
   if (!allocate(*a, bytes, ALIGNMENT)) {
     delete a;
     return nullptr;
@@ -155,6 +162,8 @@ void emulator_free(void *allocation) {
     a->next->previous = a->previous;
   }
   munmap(a->mapping, a->mapped);
+  if (a->cells)
+    munmap(a->cells, a->bytes * races::CELL_BYTES);
   delete a;
 }
 }

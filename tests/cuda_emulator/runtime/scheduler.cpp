@@ -147,6 +147,7 @@ void release_barrier() {
     make_ready(&thread);
   }
   block.waiting = block.barrier_trues = 0;
+  races::at_barrier();
 }
 
 uint64_t combine(int operation, uint64_t a, uint64_t b) {
@@ -217,6 +218,7 @@ bool meet(int warp, unsigned mask) {
   for (int lane = 0; lane < 32; ++lane)
     if (lanes >> lane & 1)
       threads[lane].result = result_for(threads[lane], lanes);
+  races::at_meeting(warp, lanes);
   block.meeting[warp] &= ~lanes;
   for (int lane = 0; lane < 32; ++lane)
     if (lanes >> lane & 1)
@@ -336,6 +338,8 @@ bool run_block(uint3 index, uint64_t seed) {
 }
 
 int current_stack() { return current->stack; }
+int current_thread() { return current->number; }
+uint3 thread_index(int number) { return block.threads[number].index; }
 
 void abandon() {
   block.failed = true;
