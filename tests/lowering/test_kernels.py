@@ -11,6 +11,7 @@ import fnad.numpy as fnp
 from fnad import lax
 from fnad.core.types import BFLOAT16
 from fnad.lowering.access import kernel_exprs
+from fnad.lowering.llvm import work
 from fnad.lowering.llvm.domains import boxes
 from fnad.lowering.llvm.expressions import ExpressionPrinter
 from fnad.lowering.llvm.kernels import emit_kernel
@@ -288,6 +289,15 @@ def test_permutations(axes):
         lambda x: np.transpose(x, axes) * np.float32(2),
         x,
     )
+
+
+@pytest.mark.parametrize("shape", [(100, 100, 100), (1000, 1000), (40, 500, 60)])
+def test_threads_take_whole_tiles(shape):
+    """Of tiles along the tasks, that is: a part of a tile takes as long as all of it."""
+    plan, _, _ = plan_of(lambda x: x.T * 2, data(shape, np.dtype("f4")))
+    (kernel,) = kernels_in(plan.body)
+    buffers = {b.number: b for b in plan.buffers}
+    assert work.chunk(kernel, buffers) % 16 == 0
 
 
 def test_several_transposed_operands():

@@ -55,6 +55,11 @@ def across(kernel: Kernel) -> tuple[int, int] | None:
     return votes.most_common(1)[0][0] if votes else None
 
 
+def tasks_of_tile(kernel: Kernel) -> int:
+    """How many tasks a tile takes in: as few elements would be read of each of its vectors."""
+    return _MOST_LANES if across(kernel) == kernel.axes[0] else 1
+
+
 def _read_across(kernel: Kernel, e: Expr) -> tuple[int, int] | None:
     """The axis along which a load has unit stride, if that is another than the innermost."""
     if e.op != "load":

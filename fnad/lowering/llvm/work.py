@@ -15,6 +15,7 @@ from fnad.lowering.costs import cost, cost_of
 from fnad.lowering.llvm import accumulate, sorting
 from fnad.lowering.llvm.kernels import count_tasks
 from fnad.lowering.llvm.matrix.contractions import schedule_of
+from fnad.lowering.llvm.transposes import tasks_of_tile
 from fnad.lowering.plan import Accumulate, Buffer, Contraction, Copy, Group, Kernel, Routine, Sort
 
 Buffers = Mapping[int, Buffer]
@@ -55,10 +56,12 @@ def chunk(node: Any, buffers: Buffers) -> int:
     chunks = min(count, _MOST_CHUNKS, max(2, int(time / _CHUNK)))
     size = -(-count // chunks)
     if isinstance(node, Group):
-        size = -(-size // node.block) * node.block
+        together = node.block
     elif count >= 64 * chunks:  # whole vectors and cache lines
-        size = -(-size // 64) * 64
-    return size
+        together = 64
+    else:
+        together = tasks_of_tile(node) if isinstance(node, Kernel) else 1
+    return -(-size // together) * together
 
 
 def nanoseconds(node: Any, buffers: Buffers) -> float:
