@@ -1,4 +1,4 @@
-"""The price of a call: a scalar function, and each further leaf of arguments and results."""
+"""The price of a call: of a scalar, of each further leaf, and of arrays that are not in C order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from benchmarks.formatting import seconds_text, table
 from benchmarks.measure import FULL, QUICK, measure
 from benchmarks.options import Options, Report
 from benchmarks.peers import PEERS, Run
-from benchmarks.workload import Program, Vocabulary, Workload
+from benchmarks.workload import (
+    Program,
+    Vocabulary,
+    Workload,
+    fnad_vocabulary,
+    jax_vocabulary,
+)
 
 _CALL_LIMIT = 1e-6
 _LEAF_LIMIT = 50e-9
@@ -49,6 +55,56 @@ def _results(pack: Pack, count: int, v: Vocabulary) -> Program:
     return Program(function, (np.zeros(4, np.float32),))
 
 
+def _in_other_orders(v: Vocabulary) -> dict[str, Program]:
+    """Functions of NumPy arrays that are transposed views, as they come to a call."""
+    rng = np.random.default_rng(0)
+
+    def normal(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape, np.float32)
+
+    def transformed(x: Any) -> Any:
+        return x * 2 + 1
+
+    def product(x: Any, y: Any) -> Any:
+        return x @ y
+
+    images = normal(8, 128, 128, 8).transpose(0, 3, 1, 2)
+    return {
+        "x * 2 + 1, x = (1000, 1000).T": Program(transformed, (normal(1000, 1000).T,)),
+        "x * 2 + 1, x = images NHWC as NCHW": Program(transformed, (images,)),
+        "softmax, x = (1000, 1000).T": Program(v.nn.softmax, (normal(1000, 1000).T,)),
+        "X.T @ v, X = (8192, 1024)": Program(product, (normal(8192, 1024).T, normal(8192))),
+        "x @ W.T, W = (50000, 128)": Program(product, (normal(32, 128), normal(50000, 128).T)),
+    }
+
+
+def _called_with_numpy(name: str, program: Program) -> Run:
+    """Calls of a compiled function with NumPy arrays, which JAX has to take over."""
+    if name == "fnad":
+        import fnad
+
+        function = fnad.jit(program.function)
+        return lambda: function(*program.arguments)
+    import jax
+
+    function = jax.jit(program.function)
+    return lambda: jax.block_until_ready(function(*program.arguments))
+
+
+def _orders(peers: list[str], options: Options) -> dict[str, dict[str, float]]:
+    """Seconds of each of these calls."""
+    vocabularies = {"fnad": fnad_vocabulary, "jax": jax_vocabulary}
+    programs = {peer: _in_other_orders(vocabularies[peer]()) for peer in peers}
+    seconds: dict[str, dict[str, float]] = {}
+    for name in programs[peers[0]] if peers else ():
+        runs = {peer: _called_with_numpy(peer, programs[peer][name]) for peer in peers}
+        for run in runs.values():
+            run()
+        timings = measure(runs, QUICK if options.quick else FULL)
+        seconds[name] = {peer: t.typical(options.best) for peer, t in timings.items()}
+    return seconds
+
+
 def run(options: Options) -> Report:
     """Measure fnad and the peers; PyTorch has no compiled functions of trees to compare with."""
     effort = QUICK if options.quick else FULL
@@ -65,8 +121,9 @@ def run(options: Options) -> Report:
     for kind, build in (("argument", _arguments), ("result", _results)):
         for name, pack in _PACKS.items():
             slopes[f"{kind} leaf, {name}"] = _slopes(compared, partial(build, pack), options)
-    data = {"call_seconds": calls, "leaf_seconds": slopes}
-    return Report(_text(calls, slopes, compared), data)
+    orders = _orders(compared, options)
+    data = {"call_seconds": calls, "leaf_seconds": slopes, "order_seconds": orders}
+    return Report(_text(calls, slopes, orders, compared), data)
 
 
 def _slopes(
@@ -89,7 +146,12 @@ def _slopes(
     }
 
 
-def _text(calls: dict[str, float], slopes: dict[str, dict[str, float]], peers: list[str]) -> str:
+def _text(
+    calls: dict[str, float],
+    slopes: dict[str, dict[str, float]],
+    orders: dict[str, dict[str, float]],
+    peers: list[str],
+) -> str:
     def verdict(seconds: float, limit: float) -> str:
         return "yes" if seconds <= limit else "no"
 
@@ -102,4 +164,6 @@ def _text(calls: dict[str, float], slopes: dict[str, dict[str, float]], peers: l
         [name, *(seconds_text(many[p]) for p in peers), verdict(many["fnad"], _LEAF_LIMIT)]
         for name, many in slopes.items()
     ]
-    return f"{first}\n\n{table(['each further', *peers, 'at most 50 ns'], rows)}"
+    second = table(["each further", *peers, "at most 50 ns"], rows)
+    rows = [[name, *(seconds_text(times[p]) for p in peers)] for name, times in orders.items()]
+    return f"{first}\n\n{second}\n\n{table(['call with NumPy arrays', *peers], rows)}"

@@ -117,6 +117,8 @@ class Primitive:
         self.rules: dict[str, Rule] = {}
         # Whether all of it is fnad's own: then its name says what it does (`fingerprint`).
         self.is_own = defined_in_package()
+        # Whether each element of a result is computed from those in its place.
+        self.is_elementwise = False
         # The parameters that lowering depends on, where those are not all.
         self.lowering_params: tuple[str, ...] | None = None
         # What a type rule that is remembered has answered, by types and parameters.

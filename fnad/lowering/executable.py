@@ -52,7 +52,8 @@ class Executable(NativeCallable):
     Notes
     -----
     Results are fresh arrays, those of rank 0 NumPy scalars. Inputs are read in place if they
-    are C-contiguous, and copied if they are not.
+    are C-contiguous, and copied if they are not. (`jit` has programs for other orders of axes;
+    they take arrays that are.)
     """
 
     def __init__(self, binary: Binary, stamps: np.ndarray | None = None) -> None:

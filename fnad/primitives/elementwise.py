@@ -90,6 +90,7 @@ def elementwise(
     array([1., 8.])
     """
     primitive = Primitive(name, doc, multiple_results=num_results > 1)
+    primitive.is_elementwise = True
     _check_arity(name, scalar, derivatives, "derivatives", 2)
     _check_arity(name, scalar, transpose, "transpose rules", 1)
 

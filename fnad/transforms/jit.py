@@ -10,7 +10,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial, update_wrapper
 from types import MethodType
 from typing import Any
@@ -36,11 +36,15 @@ from fnad.lowering.native.calls import NativeCallable
 from fnad.lowering.native.signatures import Signature, Static, Unsupported
 from fnad.primitives.calls import jit_p
 from fnad.transforms import recompiles
+from fnad.transforms.layouts import Layouts, bases, can_have_order, with_layouts
 from fnad.transforms.placement import put_arrays
 from fnad.transforms.signatures import Form, Splitter
 
 # Programs that are kept of one function; the one that was used longest ago goes first.
 MAX_PROGRAMS = 512
+
+# Layouts of its arguments for which one of them is compiled; arrays in others are copied.
+MAX_LAYOUTS = 8
 
 # The compilation of one function at which the user is told why there are so many.
 _WARN_AT = 3
@@ -48,13 +52,17 @@ _WARN_AT = 3
 
 @dataclass(slots=True)
 class _Program:
-    """A function traced for one form of its arguments; ``calls`` counts those through Python."""
+    """A function traced for one form of its arguments.
+
+    It is compiled for each of the layouts that they come in; ``calls`` counts the calls through
+    Python by these.
+    """
 
     form: Form
     jaxpr: Jaxpr
     consts: list[Any]
     out_tree: Any
-    calls: int = 0
+    calls: dict[Layouts, int] = field(default_factory=dict)
 
     @property
     def donated(self) -> tuple[int, ...]:
@@ -65,35 +73,57 @@ class _Program:
     def backend(self) -> str:
         return self.form.backend
 
-    @property
-    def executable(self) -> Callable[[Sequence[Any]], list[Any]]:
+    def for_layouts(self, layouts: Layouts) -> Jaxpr:
+        """The program that takes the leaves as they lie in memory."""
+        return with_layouts(self.jaxpr, layouts)
+
+    def executable(self, layouts: Layouts) -> Callable[[Sequence[Any]], list[Any]]:
         compile_program = compile_jaxpr if self.backend == "cpu" else compile_for_device
-        return compile_program(self.jaxpr, self.donated)
+        return compile_program(self.for_layouts(layouts), self.donated)
 
-    def run(self, leaves: Sequence[Any]) -> Any:
-        return tree.unflatten(self.out_tree, self.executable([*self.consts, *leaves]))
+    def inputs(self, leaves: Sequence[Any], layouts: Layouts) -> list[Any]:
+        return [*self.consts, *bases(leaves, layouts)]
 
-    def signature(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Signature | None:
+    def run(self, leaves: Sequence[Any], layouts: Layouts) -> Any:
+        outs = self.executable(layouts)(self.inputs(leaves, layouts))
+        return tree.unflatten(self.out_tree, outs)
+
+    def served(self, layouts: Layouts) -> Layouts:
+        """The layouts with which such a call is run: C order if there are programs enough."""
+        room = layouts in self.calls or len(self.calls) < MAX_LAYOUTS
+        return layouts if room else ()
+
+    def signature(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], layouts: Layouts, strict: bool
+    ) -> Signature | None:
         """For calls like one with these arguments (static ones marked), if it can be native."""
-        executable = self.executable
+        executable = self.executable(layouts)
         if not isinstance(executable, Executable):
             return None
+        avals = self.form.avals
+        others = can_have_order(avals, self.form.donated) if strict else ()
         routine = executable.routine(self.consts)
         try:
-            return Signature(routine, args, kwargs, self.form.avals, self.out_tree)
+            return Signature(
+                routine, args, kwargs, avals, self.out_tree, layouts=layouts, refused=others
+            )
         except Unsupported:
             return None
 
 
 class Compiled(NativeCallable):
-    """A function compiled for one signature; callable with arguments of that signature."""
+    """A function compiled for one signature; callable with arguments of that signature.
 
-    def __init__(self, jitted: JitFunction, program: _Program) -> None:
+    Arrays in other layouts than those that it was lowered for are copied.
+    """
+
+    def __init__(self, jitted: JitFunction, program: _Program, layouts: Layouts) -> None:
         super().__init__()
         self._jitted = jitted
         self._program = program
+        self._layouts = layouts
         self._calls = 0
-        _ = program.executable  # compiled now
+        program.executable(layouts)  # compiled now
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         form = self._program.form
@@ -109,10 +139,12 @@ class Compiled(NativeCallable):
         self._calls += 1
         # Calls may come this way again for other reasons than their types, so each next attempt
         # waits twice as long.
-        if _is_power_of_two(self._calls) and _make_native(self, self._program, args, kwargs):
+        if _is_power_of_two(self._calls) and _make_native(
+            self, self._program, args, kwargs, self._layouts, strict=bool(self._layouts)
+        ):
             del leaves  # a call can only take over donated arrays that nobody else has
             return self(*args, **kwargs)
-        return self._program.run(leaves)
+        return self._program.run(leaves, self._layouts)
 
     def profile(self, *args: Any, repeats: int = 20, **kwargs: Any) -> list[NodeTime]:
         """Run the function ``repeats`` times and time the kernels of its program.
@@ -120,25 +152,27 @@ class Compiled(NativeCallable):
         The program is compiled once more, with looks at the clock between its kernels. Programs
         on a card are timed by the tools that come with CUDA.
         """
-        if self._program.backend != "cpu":
+        program, layouts = self._program, self._layouts
+        if program.backend != "cpu":
             raise ValueError(
                 f"profile of {self._jitted.__name__}: it runs on a card. Nsight Systems and Nsight"
                 " Compute show its kernels under the names that lower(...).as_text() shows."
             )
-        form = self._program.form
+        form = program.form
         leaves, _ = self._jitted._splitter.flatten(
             args, kwargs, form.static_args, form.static_kwargs, form.num_args
         )
-        program = self._program
-        return profile_jaxpr(program.jaxpr, [*program.consts, *leaves], repeats, program.donated)
+        jaxpr = program.for_layouts(layouts)
+        return profile_jaxpr(jaxpr, program.inputs(leaves, layouts), repeats, program.donated)
 
 
 class Lowered:
     """A function traced for one signature, to be looked at or compiled."""
 
-    def __init__(self, jitted: JitFunction, program: _Program) -> None:
+    def __init__(self, jitted: JitFunction, program: _Program, layouts: Layouts) -> None:
         self._jitted = jitted
         self._program = program
+        self._layouts = layouts
 
     def as_text(self, stage: str | None = None) -> str:
         """The program at a stage: ``jaxpr``, ``simplified``, ``plan``, ``llvm`` or ``asm``.
@@ -148,11 +182,12 @@ class Lowered:
         """
         program = self._program
         stage = stage or ("llvm" if program.backend == "cpu" else "cuda")
-        return lowered_text(program.jaxpr, stage, program.donated, program.backend)
+        jaxpr = program.for_layouts(self._layouts)
+        return lowered_text(jaxpr, stage, program.donated, program.backend)
 
     def compile(self) -> Compiled:
         """Compile for the signature that was lowered."""
-        return Compiled(self._jitted, self._program)
+        return Compiled(self._jitted, self._program, self._layouts)
 
 
 class _Programs:
@@ -221,17 +256,22 @@ class JitFunction(NativeCallable):
             operands = [*program.consts, *leaves]
             outs = jit_p.bind(*operands, jaxpr=program.jaxpr, name=self.__name__)
             return tree.unflatten(program.out_tree, outs)
-        program.calls += 1
+        layouts = self._served(program, form)
+        program.calls[layouts] = calls = program.calls[layouts] + 1
         # A second call suggests that there will be more.
-        likely = program.calls > 1 and _is_power_of_two(program.calls) and not bound_axes()
-        if likely and _make_native(self, program, *self._marked(args, kwargs)):
+        likely = calls > 1 and _is_power_of_two(calls) and not bound_axes()
+        if likely and _make_native(
+            self, program, *self._marked(args, kwargs), layouts, strict=True
+        ):
             del leaves
             return self(*args, **kwargs)
-        return program.run(leaves)
+        return program.run(leaves, layouts)
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         """Trace for the types of the arguments (arrays or `ShapeDtypeStruct`), not run."""
-        return Lowered(self, self._traced(self._splitter.split(args, kwargs)[1]))
+        form = self._splitter.split(args, kwargs)[1]
+        program = self._traced(form)
+        return Lowered(self, program, self._served(program, form))
 
     def clear_cache(self) -> None:
         """Forget all traced and compiled programs."""
@@ -258,6 +298,15 @@ class JitFunction(NativeCallable):
                 self._programs.add(key, program)
                 self._explain(form)
         return program
+
+    def _served(self, program: _Program, form: Form) -> Layouts:
+        """The layouts with which a call is run, for which the program will be compiled."""
+        layouts = program.served(form.layouts)
+        if layouts not in program.calls:
+            if program.calls:  # else its tracing is explained
+                self._explain(replace(form, layouts=layouts))
+            program.calls[layouts] = 0
+        return layouts
 
     def _explain(self, form: Form) -> None:
         """Tell those who asked, and at the third compilation the user, what is new."""
@@ -312,10 +361,18 @@ class JitFunction(NativeCallable):
 
 
 def _make_native(
-    function: NativeCallable, program: _Program, args: tuple[Any, ...], kwargs: dict[str, Any]
+    function: NativeCallable,
+    program: _Program,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    layouts: Layouts,
+    strict: bool,
 ) -> bool:
-    """Let calls like this one be native from now on, if they can be."""
-    signature = program.signature(args, kwargs)
+    """Let calls like this one be native from now on, if they can be.
+
+    ``strict`` leaves arrays in other layouts to the general path, which may compile for them.
+    """
+    signature = program.signature(args, kwargs, layouts, strict)
     return signature is not None and function.add_signature(signature)
 
 
@@ -344,6 +401,10 @@ def jit(
     structure, shapes, dtypes, and values of static arguments. The compiled program is kept;
     arrays that the function closes over are copied then, so later changes are not seen; only
     arrays that are read-only, and no views of others that are not, need no copy.
+
+    Arguments are read where they lie if they are in C order. So are large ones in another order
+    of axes, such as ``x.T``, for each of which the program is compiled once; what else is not in C
+    order is copied at every call.
 
     Parameters
     ----------

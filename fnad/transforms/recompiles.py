@@ -1,4 +1,4 @@
-"""Why a function was compiled again: which shape, dtype, structure or static value is new."""
+"""Why a function was compiled again: which shape, dtype, layout, structure or value is new."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fnad.core import tree
+from fnad.transforms.layouts import Layouts, Order
 from fnad.transforms.signatures import Form
 
 # Called with the name of each function that is traced for a new form, and the explanation.
@@ -30,10 +31,29 @@ def _changes(old: Form, new: Form, names: list[str]) -> list[str]:
     if old.in_tree != new.in_tree:
         return [*found, f"the structure was {old.in_tree}, is {new.in_tree}"]
     paths = _paths(new, names)
-    for path, was, now in zip(paths, old.avals, new.avals, strict=True):
+    layouts = zip(_orders(old), _orders(new), strict=True)
+    for path, was, now, (lay, lies) in zip(paths, old.avals, new.avals, layouts, strict=True):
         if was != now:
             found.append(f"{path} was {was}, is {now}")
+        elif lay != lies:
+            found.append(
+                f"the memory layout of {path} was {_layout(lay)}, is {_layout(lies)};"
+                " np.ascontiguousarray gives arrays of one shape one layout"
+            )
     return found
+
+
+def _orders(form: Form) -> Layouts:
+    return form.layouts or (None,) * len(form.types)
+
+
+def _layout(order: Order) -> str:
+    """How the user knows an order of axes."""
+    if order is None:
+        return "in C order"
+    if order == tuple(reversed(range(len(order)))):
+        return "in Fortran order (transposed)"
+    return f"with its axes in the order {order}"
 
 
 def _static_changes(old: Form, new: Form, names: list[str]) -> list[str]:

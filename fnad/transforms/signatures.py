@@ -14,6 +14,7 @@ from fnad.core.axes import bound_axes
 from fnad.core.dtypes import canonical_dtype
 from fnad.core.flat_function import function_name
 from fnad.core.types import BFLOAT16, HELD, ShapedArray, aval_of, is_device_array
+from fnad.transforms.layouts import Layouts, layouts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Form:
 
     ``static_args`` are pairs of position and value, ``static_kwargs`` of name and value;
     ``donated`` are positions of leaves. ``backend`` says where the program runs: on the ``cpu``, or
-    on a card (``cuda``).
+    on a card (``cuda``). ``layouts`` says how the leaves lie in memory.
     """
 
     types: tuple[Any, ...]
@@ -32,9 +33,10 @@ class Form:
     num_args: int
     donated: tuple[int, ...] = ()
     backend: str = "cpu"
+    layouts: Layouts = ()
 
     def key(self) -> Any:
-        """Equal for calls that one program serves."""
+        """Equal for calls of which the function is traced once, whatever their layouts."""
         static: Any = None
         if self.static_args or self.static_kwargs:
             # 1, 1.0 and True are equal, but a program made for one does not serve the others.
@@ -130,7 +132,9 @@ class Splitter:
             raise self._not_an_array((dynamic, dynamic_kwargs), error) from None
         backend = self._backend_of(leaves, (dynamic, dynamic_kwargs))
         form = Form(types, in_tree, static_args, static_kwargs, num_args, backend=backend)
-        return leaves, self._with_donated(form) if self._donates else form
+        form = self._with_donated(form) if self._donates else form
+        layouts = layouts_of(leaves, form.donated) if backend == "cpu" else ()
+        return leaves, replace(form, layouts=layouts) if layouts else form
 
     def _backend_of(self, leaves: list[Any], arguments: Any) -> str:
         """Where a call with these leaves runs."""

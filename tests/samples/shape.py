@@ -96,6 +96,7 @@ SAMPLES = {
             (np.float64(1.0), ()),
         ]
     ],
+    "lay_out": [Sample((x,), reference=lambda a: a) for x in (X, M, INTS, np.float64(1.0))],
     "rev": [
         Sample((x,), {"dimensions": d}, reference=lambda a, d=d: np.flip(a, d))
         for x, d in [(X, (0, 2)), (X, ()), (M, (1,)), (INTS, (0,))]

@@ -2,5 +2,5 @@
 
 Reading order: ``capi`` (CPython and NumPy seen from machine code), ``pool``, ``routine``,
 ``signatures``, ``calls``. The code itself is LLVM IR: ``pool.ll``, and ``objects.ll``,
-``arguments.ll``, ``results.ll``, ``trees.ll``, ``calls.ll``.
+``leaves.ll``, ``arguments.ll``, ``results.ll``, ``trees.ll``, ``calls.ll``.
 """

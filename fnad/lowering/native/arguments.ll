@@ -1,7 +1,7 @@
 ; Reading arguments as their words say.
 ;
 ; Functions that read arguments take the words that describe them and return where the next words
-; are, or null if the argument is not what they describe.
+; are, or null if the argument is not what they describe. Those of leaves are in `leaves.ll`.
 
 define internal ptr @read(ptr %object, ptr %words, ptr %state) {
 entry:
@@ -14,6 +14,7 @@ entry:
     i64 4, label %none
     i64 5, label %opaque
     i64 6, label %static
+    i64 9, label %permuted
   ]
 leaf:
   %after_leaf = call ptr @read_leaf(ptr %object, ptr %words, ptr %state)
@@ -39,140 +40,9 @@ opaque:
 static:
   %after_static = call ptr @read_static(ptr %object, ptr %words)
   ret ptr %after_static
-differs:
-  ret ptr null
-}
-
-define internal ptr @read_leaf(ptr %object, ptr %words, ptr %state) alwaysinline {
-entry:
-  %overflow = alloca i32
-  %type = call ptr @type_of(ptr %object)
-  %position_place = getelementptr %Leaf, ptr %words, i64 0, i32 1
-  %position = load i64, ptr %position_place
-  %ndim_place = getelementptr %Leaf, ptr %words, i64 0, i32 3
-  %ndim = load i64, ptr %ndim_place
-  %shape = getelementptr %Leaf, ptr %words, i64 0, i32 6
-  %after = getelementptr i64, ptr %shape, i64 %ndim
-  %array_type = call ptr @setting(i64 0)
-  %is_array = icmp eq ptr %type, %array_type
-  br i1 %is_array, label %array, label %other
-
-array:
-  %dtype_place = getelementptr %Leaf, ptr %words, i64 0, i32 2
-  %dtype = load ptr, ptr %dtype_place
-  %its_dtype_place = getelementptr %Array, ptr %object, i64 0, i32 7
-  %its_dtype = load ptr, ptr %its_dtype_place
-  %same_dtype = icmp eq ptr %dtype, %its_dtype
-  br i1 %same_dtype, label %dimensions, label %differs
-dimensions:
-  %its_ndim_place = getelementptr %Array, ptr %object, i64 0, i32 3
-  %its_ndim_32 = load i32, ptr %its_ndim_place
-  %its_ndim = sext i32 %its_ndim_32 to i64
-  %same_ndim = icmp eq i64 %ndim, %its_ndim
-  br i1 %same_ndim, label %extents, label %differs
-extents:
-  %its_shape_place = getelementptr %Array, ptr %object, i64 0, i32 4
-  %its_shape = load ptr, ptr %its_shape_place
-  br label %axes
-axes:
-  %axis = phi i64 [ 0, %extents ], [ %axis_next, %axis_ok ]
-  %all_axes = icmp eq i64 %axis, %ndim
-  br i1 %all_axes, label %layout, label %extent
-extent:
-  %extent_place = getelementptr i64, ptr %shape, i64 %axis
-  %wanted = load i64, ptr %extent_place
-  %its_extent_place = getelementptr i64, ptr %its_shape, i64 %axis
-  %its_extent = load i64, ptr %its_extent_place
-  %same_extent = icmp eq i64 %wanted, %its_extent
-  br i1 %same_extent, label %axis_ok, label %differs
-axis_ok:
-  %axis_next = add i64 %axis, 1
-  br label %axes
-layout:
-  %flags_place = getelementptr %Array, ptr %object, i64 0, i32 8
-  %flags = load i32, ptr %flags_place
-  %needed = and i32 %flags, 257 ; C_CONTIGUOUS and ALIGNED
-  %dense = icmp eq i32 %needed, 257
-  br i1 %dense, label %in_place, label %copied
-in_place:
-  %data_place = getelementptr %Array, ptr %object, i64 0, i32 2
-  %data = load ptr, ptr %data_place
-  %keeps_place = getelementptr %State, ptr %state, i64 0, i32 4
-  %keeps = load i64, ptr %keeps_place
-  %kept = icmp ne i64 %keeps, 0
-  br i1 %kept, label %hold, label %found
-hold:
-  call void @Py_IncRef(ptr %object)
-  call void @keep(ptr %state, ptr %object)
-  call void @remember(ptr %state, i64 %position, ptr %object)
-  br label %found
-copied:
-  %copy = call ptr @fnad.numpy.NewCopy(ptr %object, i32 0) ; in C order
-  %no_copy = icmp eq ptr %copy, null
-  br i1 %no_copy, label %failed, label %have_copy
-have_copy:
-  call void @keep(ptr %state, ptr %copy)
-  call void @remember(ptr %state, i64 %position, ptr null)
-  %copy_place = getelementptr %Array, ptr %copy, i64 0, i32 2
-  %copy_data = load ptr, ptr %copy_place
-  br label %found
-failed:
-  call void @PyErr_Clear()
-  ret ptr null
-
-other:
-  %scalar_place = getelementptr %Leaf, ptr %words, i64 0, i32 4
-  %scalar = load ptr, ptr %scalar_place
-  %is_scalar = icmp eq ptr %type, %scalar
-  br i1 %is_scalar, label %value, label %python
-value: ; of a NumPy scalar or a float stands behind the head of the object
-  %value_place = getelementptr %Object, ptr %object, i64 1
-  br label %found
-python:
-  %python_place = getelementptr %Leaf, ptr %words, i64 0, i32 5
-  %python_type = load i64, ptr %python_place
-  switch i64 %python_type, label %differs [
-    i64 1, label %float
-    i64 2, label %int
-    i64 3, label %bool
-  ]
-float:
-  %float_type = call ptr @setting(i64 1)
-  %is_float = icmp eq ptr %type, %float_type
-  br i1 %is_float, label %value, label %differs
-int:
-  %int_type = call ptr @setting(i64 2)
-  %is_int = icmp eq ptr %type, %int_type
-  br i1 %is_int, label %convert, label %differs
-convert:
-  %integer = call i64 @PyLong_AsLongLongAndOverflow(ptr %object, ptr %overflow)
-  %over = load i32, ptr %overflow
-  %fits = icmp eq i32 %over, 0
-  br i1 %fits, label %store_integer, label %differs
-store_integer:
-  %words_place = getelementptr %State, ptr %state, i64 0, i32 1
-  %room = load ptr, ptr %words_place
-  %integer_place = getelementptr i64, ptr %room, i64 %position
-  store i64 %integer, ptr %integer_place
-  br label %found
-bool:
-  %True = call ptr @setting(i64 3)
-  %False = call ptr @setting(i64 4)
-  %is_true = icmp eq ptr %object, %True
-  %is_false = icmp eq ptr %object, %False
-  %is_bool = or i1 %is_true, %is_false
-  %truth = zext i1 %is_true to i64
-  %bool_place = getelementptr i8, ptr @bytes, i64 %truth
-  br i1 %is_bool, label %found, label %differs
-
-found:
-  %pointer = phi ptr [ %data, %in_place ], [ %data, %hold ], [ %copy_data, %have_copy ], [ %value_place, %value ],
-                     [ %integer_place, %store_integer ], [ %bool_place, %bool ]
-  %table_place = getelementptr %State, ptr %state, i64 0, i32 0
-  %table = load ptr, ptr %table_place
-  %entry_place = getelementptr ptr, ptr %table, i64 %position
-  store ptr %pointer, ptr %entry_place
-  ret ptr %after
+permuted:
+  %after_permuted = call ptr @read_permuted(ptr %object, ptr %words, ptr %state)
+  ret ptr %after_permuted
 differs:
   ret ptr null
 }

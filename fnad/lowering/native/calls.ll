@@ -6,7 +6,7 @@
 ; the first call of a function waits for nothing.
 ;
 ; Whatever is not exactly what was compiled for goes to the general path, a method in Python.
-; `objects.ll`, `arguments.ll`, `results.ll` and `trees.ll` belong to the same module.
+; `objects.ll`, `leaves.ll`, `arguments.ll`, `results.ll` and `trees.ll` belong to the same module.
 
 ; Run a program in its arena, elsewhere if the interpreter can be free for others meanwhile.
 define internal i1 @run(ptr %signature, ptr %table) noinline {

@@ -120,7 +120,7 @@ def available() -> bool:
 
 
 def _source() -> str:
-    names = ("objects", "arguments", "results", "trees", "calls")
+    names = ("objects", "leaves", "arguments", "results", "trees", "calls")
     return "\n".join(Path(__file__).with_name(f"{name}.ll").read_text() for name in names)
 
 

@@ -40,7 +40,10 @@
 %Place = type { i64, i64, i64, ptr, i64, i64, [0 x i64] }
 
 ; Words of arguments and results. All start with what they are.
-%Leaf = type { i64, i64, ptr, i64, ptr, i64, [0 x i64] } ; position, dtype, ndim, scalar type, Python type, shape
+%Leaf = type { i64, i64, ptr, i64, ptr, i64, i64, [0 x i64] }
+; position, dtype, ndim, scalar type, Python type, 0 or the size of an element if arrays that are dense
+; in another order of axes are refused, shape
+%Permuted = type { i64, i64, ptr, i64, [0 x i64] }       ; position, dtype, ndim, shape and strides
 %Out = type { i64, i64 }                                 ; position
 %OutOf = type { i64, i64, ptr }                          ; also a scalar's dtype, or an update's %Place
 %Container = type { i64, ptr, i64 }                      ; type, number of children

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
 from typing import Any
@@ -19,7 +19,7 @@ from fnad.lowering.native import capi
 from fnad.lowering.native.routine import Routine
 
 # What words start with.
-_LEAF, _TUPLE, _LIST, _DICT, _NONE, _OPAQUE, _STATIC, _SCALAR, _UPDATE = range(9)
+_LEAF, _TUPLE, _LIST, _DICT, _NONE, _OPAQUE, _STATIC, _SCALAR, _UPDATE, _PERMUTED = range(10)
 
 # Types of keys whose comparison runs no code of the user.
 _PLAIN_KEYS = (str, int)
@@ -61,6 +61,12 @@ class Signature:
         Structure of the results.
     any_scalar : bool
         Whether Python's scalars may stand for arrays of rank 0 of their dtypes.
+    layouts : sequence of (tuple of int or None)
+        For each leaf, the axes in which it lies in memory if the program takes it transposed to
+        these; empty for none. Such arrays are read in place, and there are no others.
+    refused : collection of int
+        Leaves of which arrays that are dense in another order than C's do not have this
+        signature; arrays of the other leaves are copied.
 
     Raises
     ------
@@ -76,10 +82,13 @@ class Signature:
         avals: Sequence[ShapedArray],
         out_tree: PyTreeDef,
         any_scalar: bool = False,
+        layouts: Sequence[tuple[int, ...] | None] = (),
+        refused: Collection[int] = (),
     ) -> None:
         self._kept: list[Any] = [routine]
         num_bound = len(routine.bound)
-        given = [(a.shape, a.dtype) for a in avals]
+        layouts = layouts or (None,) * len(avals)
+        given = [(_permuted(a.shape, order), a.dtype) for a, order in zip(avals, layouts)]
         if given != list(routine.inputs[num_bound:]):
             raise Unsupported
         constants = num_bound + len(avals)
@@ -92,7 +101,11 @@ class Signature:
             table[i] = array.ctypes.data
         for i, array in enumerate(routine.constants):
             table[constants + i] = array.ctypes.data
-        arguments = _Arguments(self._kept, avals, num_bound, any_scalar)
+        leaves = [
+            _Argument(num_bound + i, aval, order, i in refused)
+            for i, (aval, order) in enumerate(zip(avals, layouts))
+        ]
+        arguments = _Arguments(self._kept, leaves, any_scalar)
         words = arguments.all(args, kwargs)
         outputs = list(zip(routine.outputs, routine.updates))
         described = [
@@ -129,16 +142,23 @@ class Signature:
         return int(array.ctypes.data)
 
 
+@dataclass(frozen=True, slots=True)
+class _Argument:
+    """A leaf: its place in the table, its type, its order in memory, whether others are refused."""
+
+    position: int
+    aval: ShapedArray
+    order: tuple[int, ...] | None
+    strict: bool
+
+
 class _Arguments:
     """Writes the words of arguments."""
 
-    def __init__(
-        self, kept: list[Any], avals: Sequence[ShapedArray], position: int, any_scalar: bool
-    ) -> None:
+    def __init__(self, kept: list[Any], leaves: Sequence[_Argument], any_scalar: bool) -> None:
         self._kept = kept
         self._any_scalar = any_scalar
-        self._avals = iter(avals)
-        self._position = position
+        self._leaves = iter(leaves)
         self.num_opaque = 0
 
     def all(self, args: Sequence[Any], kwargs: dict[str, Any]) -> list[int]:
@@ -188,19 +208,23 @@ class _Arguments:
         return [*head, *_joined(map(self._of, children))]
 
     def _leaf(self) -> list[int]:
-        aval = next(self._avals)
-        position, self._position = self._position, self._position + 1
+        leaf = next(self._leaves)
+        aval, position = leaf.aval, leaf.position
         if aval.weak_type:
             if aval.dtype not in _PYTHON_KIND:
                 raise Unsupported
-            return [_LEAF, position, 0, 0, 0, _PYTHON_KIND[aval.dtype]]
+            return [_LEAF, position, 0, 0, 0, _PYTHON_KIND[aval.dtype], 0]
         dtype = _shared(aval.dtype)
+        if leaf.order is not None:
+            strides = _permuted_strides(aval.shape, dtype.itemsize, leaf.order)
+            return [_PERMUTED, position, id(dtype), len(aval.shape), *aval.shape, *strides]
         scalar = python = 0
         if aval.shape == ():
             scalar = id(dtype.type)
             if dtype == np.bool_ or self._any_scalar:
                 python = _PYTHON_KIND.get(dtype, 0)
-        return [_LEAF, position, id(dtype), len(aval.shape), scalar, python, *aval.shape]
+        step = dtype.itemsize if leaf.strict else 0
+        return [_LEAF, position, id(dtype), len(aval.shape), scalar, python, step, *aval.shape]
 
 
 class _Results:
@@ -282,6 +306,18 @@ def _strides(shape: tuple[int, ...], itemsize: int) -> list[int]:
     """NumPy's strides of a result: without elements they are as if axes of 0 were of 1."""
     strides = accumulate((max(n, 1) for n in reversed(shape[1:])), operator.mul, initial=itemsize)
     return list(strides)[::-1] if shape else []
+
+
+def _permuted(shape: tuple[int, ...], order: tuple[int, ...] | None) -> tuple[int, ...]:
+    return shape if order is None else tuple(shape[axis] for axis in order)
+
+
+def _permuted_strides(
+    shape: tuple[int, ...], itemsize: int, order: tuple[int, ...]
+) -> tuple[int, ...]:
+    """The strides of a dense array whose axes lie in memory in this order, outermost first."""
+    strides = dict(zip(order, _strides(_permuted(shape, order), itemsize)))
+    return tuple(strides[axis] for axis in range(len(shape)))
 
 
 def _shared(dtype: np.dtype[Any]) -> np.dtype[Any]:
