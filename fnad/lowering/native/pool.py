@@ -16,7 +16,7 @@ import numpy as np
 
 from fnad import config
 from fnad.lowering.llvm.once import once
-from fnad.lowering.llvm.target import VECTOR_CODE, compile_module
+from fnad.lowering.llvm.target import VECTOR_CODE, CompiledModule, known_code
 from fnad.lowering.native import capi
 
 # Room before a mapped block for its alignment to a huge page and its header, and behind it for
@@ -57,13 +57,7 @@ class Pool:
     """
 
     def __init__(self) -> None:
-        source = Path(__file__).with_name("pool.ll").read_text()
-        constants = {
-            "slack": _SLACK,
-            "map_flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS,
-            "huge_pages": getattr(mmap, "MADV_HUGEPAGE", 0),
-        }
-        self._module = compile_module(Template(source).substitute(constants), VECTOR_CODE)
+        self._module = CompiledModule(known_code("fnad.pool", _source, VECTOR_CODE))
         functions = {n: self.address_of(n) for n in ("malloc", "calloc", "realloc")}
         self._handler = _Handler(name=b"fnad", version=1, free=self.address_of("free"), **functions)
         self.handler = capi.new_capsule(ctypes.addressof(self._handler), _CAPSULE_NAME)
@@ -125,6 +119,15 @@ class Pool:
             return False
         self._give(data)
         return True
+
+
+def _source() -> str:
+    constants = {
+        "slack": _SLACK,
+        "map_flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS,
+        "huge_pages": getattr(mmap, "MADV_HUGEPAGE", 0),
+    }
+    return Template(Path(__file__).with_name("pool.ll").read_text()).substitute(constants)
 
 
 @once
