@@ -287,7 +287,7 @@ fill: ; the count of references to a table comes first, and is 1
 keys:
   %i = phi i64 [ 0, %fill ], [ %next, %keys ]
   %at = phi i64 [ %first, %fill ], [ %beyond, %keys ]
-  %key_place = getelementptr i8, ptr %table, i64 %at
+  %key_place = getelementptr i8, ptr %its_table, i64 %at ; what was just written in larger pieces waits
   %key = load ptr, ptr %key_place
   call void @refer(ptr %key)
   %beyond = add i64 %at, %step
