@@ -10,8 +10,18 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from tests.cuda_emulator.cards import has_card
+
 settings.register_profile("fnad", derandomize=True, deadline=None, database=None, max_examples=25)
 settings.load_profile("fnad")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs a card where there is none."""
+    on_card = [item for item in items if item.get_closest_marker("gpu")]
+    if on_card and not has_card():
+        items[:] = [item for item in items if item not in set(on_card)]
+        config.hook.pytest_deselected(items=on_card)
 
 
 @pytest.fixture

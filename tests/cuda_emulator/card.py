@@ -43,6 +43,9 @@ class DeviceArray:
     def get(self) -> np.ndarray:
         return self.memory.array(self.dtype, self.shape).copy()
 
+    def set(self, value: np.ndarray) -> None:
+        self.memory.array(self.dtype, self.shape)[...] = value
+
     def copy(self) -> "DeviceArray":
         return _put(self.get())
 
@@ -92,6 +95,13 @@ class EmulatedCard:
     ----------
     seed : int
         The order in which blocks and threads run; see `EmulatedDevice`.
+
+    Attributes
+    ----------
+    sources : list of str
+        What has been compiled.
+    replays : int
+        How often recordings have been replayed.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -99,6 +109,7 @@ class EmulatedCard:
         self._recorded: list[Callable[[], None]] | None = None
         self._free: dict[int, list[Memory]] = {}  # memory of dead results by size, as in a pool
         self.replays = 0
+        self.sources: list[str] = []
 
     def is_array(self, value: Any) -> bool:
         return is_device_array(value)
@@ -152,6 +163,7 @@ class EmulatedCard:
         _view(address, array.size, array.dtype)[:] = array.reshape(-1)
 
     def module(self, source: str) -> Module:
+        self.sources.append(source)
         return self._device.module(source)
 
     def launch(

@@ -23,6 +23,9 @@ from tests.cuda_emulator.compiler import CompileError
 
 ARCHITECTURES = ("sm_70", "sm_75", "sm_80", "sm_90", "sm_100")
 
+# Printed code has names that nobody asks for.
+_OPTIONS = ("--std=c++17", "--diag-suppress=177,550")
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -125,7 +128,7 @@ class Nvcc:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "source.cu"
             path.write_text(source)
-            options: list[str] = ["-std=c++17", "-cubin", f"-arch={architecture}", "-Xptxas", "-v"]
+            options = ["-cubin", f"-arch={architecture}", "-Xptxas", "-v", *_OPTIONS]
             command = [self._path, *options, str(path), "-o", str(path.with_suffix(".cubin"))]
             done = subprocess.run(command, capture_output=True, text=True)
         return done.returncode == 0, done.stdout + done.stderr
@@ -158,7 +161,7 @@ class Nvrtc:
         )
         try:
             options = self._strings(
-                ["--std=c++17", f"--gpu-architecture={architecture}", "--ptxas-options=-v"]
+                [f"--gpu-architecture={architecture}", "--ptxas-options=-v", *_OPTIONS]
             )
             status = self._library.nvrtcCompileProgram(program, len(options), options)
             return status == 0, self._log(program)
