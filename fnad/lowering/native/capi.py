@@ -17,7 +17,7 @@ from fnad.core.types import BFLOAT16
 _API_TABLE = ("numpy._core._multiarray_umath", "_ARRAY_API")
 
 # Positions in NumPy's table of functions, fixed by its ABI (``__multiarray_api.h``).
-_NUMPY = {"Scalar": 60, "NewCopy": 85, "NewFromDescr": 94}
+_NUMPY = {"CopyInto": 50, "Scalar": 60, "NewFromDescr": 94}
 
 WORD = 8
 

@@ -12,7 +12,7 @@ entry:
   %position = load i64, ptr %position_place
   %ndim_place = getelementptr %Leaf, ptr %words, i64 0, i32 3
   %ndim = load i64, ptr %ndim_place
-  %shape = getelementptr %Leaf, ptr %words, i64 0, i32 7
+  %shape = getelementptr %Leaf, ptr %words, i64 0, i32 8
   %after = getelementptr i64, ptr %shape, i64 %ndim
   %array_type = call ptr @setting(i64 0)
   %is_array = icmp eq ptr %type, %array_type
@@ -33,7 +33,7 @@ in_place:
   %data = call ptr @held_data(ptr %object, i64 %position, ptr %state)
   br label %found
 other_layout:
-  %itemsize_place = getelementptr %Leaf, ptr %words, i64 0, i32 6
+  %itemsize_place = getelementptr %Leaf, ptr %words, i64 0, i32 7
   %itemsize = load i64, ptr %itemsize_place
   %strict = icmp ne i64 %itemsize, 0
   %aligned = icmp eq i32 %needed, 256
@@ -43,7 +43,7 @@ check:
   %permuted = call i1 @is_permuted(ptr %object, i64 %ndim, ptr %shape, i64 %itemsize)
   br i1 %permuted, label %differs, label %copied
 copied:
-  %copy = call ptr @fnad.numpy.NewCopy(ptr %object, i32 0) ; in C order
+  %copy = call ptr @copy_of(ptr %object, ptr %words)
   %no_copy = icmp eq ptr %copy, null
   br i1 %no_copy, label %failed, label %have_copy
 have_copy:
@@ -166,6 +166,43 @@ hold:
   br label %done
 done:
   ret ptr %data
+}
+
+; A copy in C order, in memory of the pool: the system would have to clear other memory first, which
+; takes as long as the copy.
+define internal ptr @copy_of(ptr %array, ptr %words) noinline {
+entry:
+  %dtype_place = getelementptr %Leaf, ptr %words, i64 0, i32 2
+  %dtype = load ptr, ptr %dtype_place
+  %ndim_place = getelementptr %Leaf, ptr %words, i64 0, i32 3
+  %ndim = load i64, ptr %ndim_place
+  %bytes_place = getelementptr %Leaf, ptr %words, i64 0, i32 6
+  %bytes = load i64, ptr %bytes_place
+  %shape = getelementptr %Leaf, ptr %words, i64 0, i32 8
+  %data = call ptr @fnad.pool.take(i64 %bytes)
+  %no_data = icmp eq ptr %data, null
+  br i1 %no_data, label %failed, label %make
+make:
+  %copy = call ptr @array_of(ptr %dtype, i64 %ndim, ptr %shape, ptr %data)
+  %no_array = icmp eq ptr %copy, null
+  br i1 %no_array, label %give, label %fill
+fill:
+  %handler = call ptr @setting(i64 7)
+  call void @Py_IncRef(ptr %handler)
+  call void @fnad.pool.own(ptr %copy, ptr %handler)
+  %status = call i32 @fnad.numpy.CopyInto(ptr %copy, ptr %array)
+  %filled = icmp eq i32 %status, 0
+  br i1 %filled, label %done, label %drop
+done:
+  ret ptr %copy
+give:
+  call void @fnad.pool.give(ptr %data)
+  br label %failed
+drop:
+  call void @Py_DecRef(ptr %copy)
+  br label %failed
+failed:
+  ret ptr null
 }
 
 ; Whether an array that is not in C order is dense but for that: whether, in some order, the stride of

@@ -40,9 +40,9 @@
 %Place = type { i64, i64, i64, ptr, i64, i64, [0 x i64] }
 
 ; Words of arguments and results. All start with what they are.
-%Leaf = type { i64, i64, ptr, i64, ptr, i64, i64, [0 x i64] }
-; position, dtype, ndim, scalar type, Python type, 0 or the size of an element if arrays that are dense
-; in another order of axes are refused, shape
+%Leaf = type { i64, i64, ptr, i64, ptr, i64, i64, i64, [0 x i64] }
+; position, dtype, ndim, scalar type, Python type, bytes, 0 or the size of an element if arrays that
+; are dense in another order of axes are refused, shape
 %Permuted = type { i64, i64, ptr, i64, [0 x i64] }       ; position, dtype, ndim, shape and strides
 %Out = type { i64, i64 }                                 ; position
 %OutOf = type { i64, i64, ptr }                          ; also a scalar's dtype, or an update's %Place
@@ -95,7 +95,7 @@ declare ptr @PyObject_VectorcallMethod(ptr, ptr, i64, ptr)
 declare i32 @PyObject_RichCompareBool(ptr, ptr, i32)
 declare ptr @PySequence_Tuple(ptr)
 declare ptr @fnad.numpy.NewFromDescr(ptr, ptr, i32, ptr, ptr, ptr, i32, ptr)
-declare ptr @fnad.numpy.NewCopy(ptr, i32)
+declare i32 @fnad.numpy.CopyInto(ptr, ptr)
 declare ptr @fnad.numpy.Scalar(ptr, ptr, ptr)
 declare ptr @fnad.pool.take(i64)
 declare void @fnad.pool.give(ptr)

@@ -239,12 +239,8 @@ entry:
   %dtype = load ptr, ptr %dtype_place
   %ndim_place = getelementptr %Place, ptr %result, i64 0, i32 4
   %ndim = load i64, ptr %ndim_place
-  %ndim_32 = trunc i64 %ndim to i32
   %shape = getelementptr %Place, ptr %result, i64 0, i32 6
-  call void @Py_IncRef(ptr %dtype) ; which NumPy takes over, also if it fails
-  %array_type = call ptr @setting(i64 0)
-  %new = call ptr @fnad.numpy.NewFromDescr(ptr %array_type, ptr %dtype, i32 %ndim_32, ptr %shape,
-                                           ptr null, ptr %data, i32 1281, ptr null) ; CARRAY
+  %new = call ptr @array_of(ptr %dtype, i64 %ndim, ptr %shape, ptr %data)
   %failed = icmp eq ptr %new, null
   br i1 %failed, label %done, label %own
 own: ; from now on the array frees the memory, by its handler
@@ -268,6 +264,16 @@ owned:
   call void @fnad.pool.own(ptr %new, ptr %handler)
   br label %done
 done:
+  ret ptr %new
+}
+
+; A new array object for data in C order, which it does not own.
+define internal ptr @array_of(ptr %dtype, i64 %ndim, ptr %shape, ptr %data) {
+  %ndim_32 = trunc i64 %ndim to i32
+  call void @Py_IncRef(ptr %dtype) ; which NumPy takes over, also if it fails
+  %array_type = call ptr @setting(i64 0)
+  %new = call ptr @fnad.numpy.NewFromDescr(ptr %array_type, ptr %dtype, i32 %ndim_32, ptr %shape,
+                                           ptr null, ptr %data, i32 1281, ptr null) ; CARRAY
   ret ptr %new
 }
 

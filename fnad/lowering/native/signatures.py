@@ -213,7 +213,7 @@ class _Arguments:
         if aval.weak_type:
             if aval.dtype not in _PYTHON_KIND:
                 raise Unsupported
-            return [_LEAF, position, 0, 0, 0, _PYTHON_KIND[aval.dtype], 0]
+            return [_LEAF, position, 0, 0, 0, _PYTHON_KIND[aval.dtype], 0, 0]
         dtype = _shared(aval.dtype)
         if leaf.order is not None:
             strides = _permuted_strides(aval.shape, dtype.itemsize, leaf.order)
@@ -223,8 +223,9 @@ class _Arguments:
             scalar = id(dtype.type)
             if dtype == np.bool_ or self._any_scalar:
                 python = _PYTHON_KIND.get(dtype, 0)
-        step = dtype.itemsize if leaf.strict else 0
-        return [_LEAF, position, id(dtype), len(aval.shape), scalar, python, step, *aval.shape]
+        size = dtype.itemsize
+        head = [_LEAF, position, id(dtype), len(aval.shape), scalar, python]
+        return [*head, aval.size * size, size if leaf.strict else 0, *aval.shape]
 
 
 class _Results:

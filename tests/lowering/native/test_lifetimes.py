@@ -12,6 +12,7 @@ import fnad
 from fnad.core.tree_registry import register_pytree_node
 from fnad.lowering.native import calls
 from fnad.lowering.native.capi import pointer_at
+from fnad.lowering.native.pool import get_pool
 from tests.lowering.native.calling import Checked, Line, Point, Ray, made, native, trees
 
 
@@ -90,6 +91,17 @@ def test_memory_does_not_grow():
     for _ in range(20_000):
         f(args)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 4_000
+
+
+def test_copies_of_arguments_are_made_in_the_pool():
+    x = np.arange(400_000.0).reshape(1000, 400)[::2]
+    f = fnad.jit(lambda x: x.sum(0))
+    native(f, x)
+    idle = get_pool().idle_bytes
+    assert idle >= x.nbytes
+    for _ in range(20):
+        np.testing.assert_array_equal(f(x), x.sum(0))
+        assert get_pool().idle_bytes == idle
 
 
 def test_errors_of_constructors_pass_and_leak_nothing():
