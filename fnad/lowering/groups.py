@@ -27,6 +27,7 @@ from fnad.lowering.access import (
     with_bodies,
 )
 from fnad.lowering.expr import Expr, affine_parts, axis
+from fnad.lowering.lines import by_lines
 from fnad.lowering.panels import (
     PRODUCT_ROWS,
     NewBuffer,
@@ -158,7 +159,8 @@ class _Candidate:
     """A node that may be grouped, with its number of tasks; or several that are."""
 
     __slots__ = (
-        "_touches", "access", "extent", "lays_out", "nbytes", "nodes", "price", "tasks", "touched",
+        "_touches", "access", "alone", "extent", "lays_out", "nbytes", "nodes", "price", "tasks",
+        "touched",
     )  # fmt: skip
 
     def __init__(
@@ -168,14 +170,18 @@ class _Candidate:
         touched: AbstractSet[int],
         buffers: Mapping[int, Buffer],
     ) -> None:
+        self.alone = node  # what runs if no other node joins
+        # Whether this only lays elements out anew: that goes with those who read them.
+        self.lays_out = isinstance(node, Kernel) and all(s.value.op == "load" for s in node.stores)
+        if isinstance(node, Kernel) and self.lays_out:
+            node = by_lines(node)
+            tasks = node.axes[0][1]
         self.nodes = [node]
         self.tasks = [tasks]
         self.extent = tasks
         self.access = own_access(node)
         self.touched = touched
         self.nbytes = sum([buffers[n].nbytes for n in touched])
-        # Whether this only lays elements out anew: that goes with those who read them.
-        self.lays_out = type(node) is Kernel and all(s.value.op == "load" for s in node.stores)
         # Bytes of buffers that a group has to share to be worth running this by blocks of rows.
         self.price = price(node) if isinstance(node, Contraction) else 0
         self._touches: dict[int, list[_Touch]] | None = None
@@ -364,7 +370,7 @@ class _Grouping:
             if not isinstance(entry, _Candidate):
                 found.append(entry)
             elif len(entry.nodes) == 1:
-                found.append(entry.nodes[0])
+                found.append(entry.alone)
             else:
                 found += with_packing(self._grouped(entry, uses), new_buffer)
         return found

@@ -6,7 +6,7 @@ import pytest
 import fnad
 import fnad.numpy as fnp
 from fnad import lax
-from fnad.lowering import fusion, groups, panels, products, splitting
+from fnad.lowering import fusion, groups, lines, panels, products, splitting
 from fnad.lowering.plan import Contraction, For, Group, Kernel
 from tests.lowering.test_plan import PROGRAMS, check, flattened, kinds
 
@@ -28,6 +28,7 @@ def eager_fusion(monkeypatch):
     for name in ("_SMALL_BYTES", "_FEW_ROWS", "_MANY_ROWS", "_NEAR_BYTES", "_FAR_BYTES"):
         monkeypatch.setattr(panels, name, 0)
     monkeypatch.setattr(panels, "_AGAIN", 1 << 20)
+    monkeypatch.setattr(lines, "_LARGE_BYTES", 100)
     monkeypatch.setattr(splitting, "_MIN_BYTES", 0)
     monkeypatch.setattr(splitting, "_MIN_TERMS", 2)
     monkeypatch.setattr(splitting, "_MIN_CONTIGUOUS_TERMS", 3)

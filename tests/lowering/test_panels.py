@@ -137,6 +137,25 @@ def test_convolutions_lay_out_windows_by_blocks(eager, rng):
     np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("strides", [(1, 1), (2, 1), (1, 2)], ids=str)
+def test_convolutions_of_few_images_lay_out_lines(strides, rng):
+    x, w = rng.normal(size=(3, 30, 23, 5)), rng.normal(size=(3, 2, 5, 8))
+    down, right = strides
+
+    def program(x, w):
+        numbers = ("NHWC", "HWIO", "NHWC")
+        y = lax.conv_general_dilated(x, w, strides, "VALID", dimension_numbers=numbers)
+        return fnp.maximum(y, 0) + 1
+
+    plan, *_ = plan_of(program, x, w)
+    [group] = plan.body
+    assert group.extent == 3 * len(range(0, 28, down))
+    windows = np.lib.stride_tricks.sliding_window_view(x, (3, 2), (1, 2))[:, ::down, ::right]
+    expected = np.maximum(np.einsum("bhwcij,ijcd->bhwd", windows, w), 0) + 1
+    found = in_threads(fnad.jit(program), x, w)
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+
+
 def test_weights_of_a_loop(eager, rng):
     """What is packed depends on the turn."""
     x, ws = rng.normal(size=(400, 40)) / 40, rng.normal(size=(3, 40, 40)) / 7
