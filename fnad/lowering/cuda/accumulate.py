@@ -284,8 +284,7 @@ class _Scan:
             self._tile(carry)
             f.line("__syncthreads();")
             if self.writes:
-                self._move(loads=False)
-                f.line("__syncthreads();")
+                self._move(loads=False)  # by the threads that will load the next tile to there
         if not self.writes:
             with f.block(f"if (member == 0 && first + place < {self.count})"):
                 f.line(f"{self.totals}[first + place] = {carry.ref};")

@@ -336,9 +336,7 @@ def _is_beyond(f: Function, combine: str, x: Value, y: Value) -> str:
         f.b.copysign(f.b.constant(1.0, y.dtype), y),
     )
     tied = f.b.greater(*signed) if combine == "max" else f.b.less(*signed)
-    x_is_nan, y_is_nan = f.b.is_nan(x).ref, f.b.is_nan(y).ref
-    numbers = f"{ahead.ref} || {f.b.equal(x, y).ref} && {tied.ref}"
-    return f"!{y_is_nan} && ({x_is_nan} || {numbers})"
+    return f"{f.b.is_nan(x).ref} || {ahead.ref} || {f.b.equal(x, y).ref} && {tied.ref}"
 
 
 # -- in order ----------------------------------------------------------------------------------
