@@ -65,6 +65,7 @@ namespace races {
 constexpr size_t CELL_BYTES = 24; // what is kept for a byte
 void begin_launch(const Launch &launch);
 void begin_block(uint64_t number, int threads);
+void before_waiting(); // for others, or for good
 void at_barrier();
 void at_meeting(int warp, unsigned lanes);
 } // namespace races

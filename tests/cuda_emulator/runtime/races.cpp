@@ -7,12 +7,14 @@
 // has learnt of another (Lamport 1978, Mattern 1989). Blocks are ordered only by atomic operations
 // on one address with a __threadfence() before the first of them. For every byte the last writer
 // and two of its readers since are kept, so a race may be missed that a third reader takes part in,
-// but none is reported that is none.
+// but none is reported that is none. Writes that leave what is there are none either: several threads
+// may write the same value.
 #include "launch.h"
 
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstring>
 #include <unordered_map>
 #include <vector>
 
@@ -126,7 +128,25 @@ bool is_ordered(uint32_t before, uint32_t now, bool is_shared) {
   return a.thread / 32 == b.thread / 32 && clocks[b.thread][a.thread % 32] >= a.clock;
 }
 
-[[noreturn]] void fail(uintptr_t address, Access before, bool wrote, Access now, bool writes) {
+struct Conflict {
+  uintptr_t address; // 0: none
+  Access before, now;
+  bool wrote, writes;
+};
+
+// A write that conflicts with what was before, unless it leaves the bytes as they are: which shows
+// when the same thread does the next thing.
+struct Doubt {
+  Conflict conflict;
+  size_t bytes;
+  char contents[16];
+};
+
+Doubt doubt;
+
+[[noreturn]] void fail(const Conflict &conflict) {
+  Access before = conflict.before, now = conflict.now;
+  bool wrote = conflict.wrote, writes = conflict.writes;
   report::begin();
   report::add("race: ");
   report::add_place(blockIdx, threadIdx);
@@ -138,42 +158,67 @@ bool is_ordered(uint32_t before, uint32_t now, bool is_shared) {
   report::add(" %s%s", before.moment & ATOMIC ? "atomically " : "", wrote ? "wrote" : "read");
   report::add_code(" in ", before.code);
   report::add(", and nothing orders the two");
-  memory::describe(address);
+  memory::describe(conflict.address);
+  doubt = {};
   scheduler::abandon();
+}
+
+void settle() {
+  if (!doubt.conflict.address)
+    return;
+  if (memcmp((const void *)doubt.conflict.address, doubt.contents, doubt.bytes))
+    fail(doubt.conflict);
+  doubt = {};
 }
 
 void read(Cell &cell, uintptr_t address, Access now, bool is_shared) {
   if (cell.readers[0].moment == now.moment || cell.readers[1].moment == now.moment)
     return; // there was no write since
   if (!is_ordered(cell.writer.moment, now.moment, is_shared))
-    fail(address, cell.writer, true, now, false);
+    fail({address, cell.writer, now, true, false});
   Access &kept = cell.readers[0];
   cell.readers[is_ordered(kept.moment, now.moment, is_shared) ? 0 : 1] = now;
 }
 
-void write(Cell &cell, uintptr_t address, Access now, bool is_shared) {
+Conflict write(Cell &cell, uintptr_t address, Access now, bool is_shared) {
+  Conflict conflict = {};
   if (!is_ordered(cell.writer.moment, now.moment, is_shared))
-    fail(address, cell.writer, true, now, true);
+    conflict = {address, cell.writer, now, true, true};
   for (const Access &reader : cell.readers)
     if (!is_ordered(reader.moment, now.moment, is_shared))
-      fail(address, reader, false, now, true);
+      conflict = {address, reader, now, false, true};
   cell = {now, {{0, 0}, {0, 0}}};
+  return conflict;
+}
+
+void write_all(const Region &region, uintptr_t start, uintptr_t end, Access now) {
+  Conflict first = {};
+  for (uintptr_t address = start; address < end; ++address) {
+    Conflict found = write(region.cells[address - region.start], address, now, region.is_shared);
+    if (found.address && !first.address)
+      first = found;
+  }
+  if (!first.address)
+    return;
+  doubt.conflict = first;
+  doubt.bytes = std::min<size_t>(end - first.address, sizeof doubt.contents);
+  if (now.moment & ATOMIC)
+    fail(first);
+  memcpy(doubt.contents, (const void *)first.address, doubt.bytes);
 }
 
 void access(const void *pointer, size_t bytes, bool writes, uint32_t flag, const void *code) {
+  settle();
   uintptr_t address = (uintptr_t)pointer;
   const Region *region = enabled ? find(address) : nullptr;
   if (!region)
     return;
   Access now = {current_moment() | flag, (uint32_t)((const char *)code - library)};
   uintptr_t end = std::min(address + bytes, region->end);
-  for (; address < end; ++address) {
-    Cell &cell = region->cells[address - region->start];
-    if (writes)
-      write(cell, address, now, region->is_shared);
-    else
-      read(cell, address, now, region->is_shared);
-  }
+  if (writes)
+    return write_all(*region, address, end, now);
+  for (; address < end; ++address)
+    read(region->cells[address - region->start], address, now, region->is_shared);
 }
 
 } // namespace
@@ -188,6 +233,7 @@ void begin_launch(const Launch &launch) {
   first_moment += (uint32_t)moments.size();
   moments.clear();
   published.clear();
+  doubt = {};
   list_regions(launch);
 }
 
@@ -205,6 +251,8 @@ void begin_block(uint64_t number, int threads) {
     clocks[thread][thread % 32] = 1;
   }
 }
+
+void before_waiting() { settle(); }
 
 void at_barrier() {
   ++epoch;

@@ -227,6 +227,7 @@ bool meet(int warp, unsigned mask) {
 }
 
 void exit_current() {
+  races::before_waiting();
   Thread *thread = current;
   int warp = thread->warp();
   thread->state = EXITED;
@@ -350,6 +351,7 @@ void abandon() {
 
 extern "C" int emulator_barrier(int line, int predicate, int *threads) {
   Thread *thread = current;
+  races::before_waiting();
   if (block.waiting && line != block.barrier_line) {
     report::begin();
     report::add("divergent barriers in ");
@@ -371,6 +373,7 @@ extern "C" int emulator_barrier(int line, int predicate, int *threads) {
 extern "C" unsigned long long emulator_warp(int line, int operation, unsigned mask,
                                             unsigned long long value, int source) {
   Thread *thread = current;
+  races::before_waiting();
   thread->line = line;
   thread->operation = operation;
   thread->mask = mask;
