@@ -97,7 +97,7 @@ SAFE = {
         if (i == 1 || i == 2) {{ __syncwarp(6u); if (i == 2) x[global] = tile[0]; }}
         """,
     "atomics": "atomicAdd(x, i); atomicMax(x + 1, i); atomicCAS(done, 0u, 1u);",
-    "the same value from all": f"{TILE} tile[i / 32] = 5; __syncthreads(); x[global] = tile[i % 2];",
+    "one value from all": f"{TILE} tile[i / 32] = 5; __syncthreads(); x[global] = tile[i % 2];",
     "all read": "x[512 + global] = x[5];",
     "neighbouring bytes": "((char *)x)[global] = 1;",
     "partial results": """
