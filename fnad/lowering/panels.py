@@ -53,7 +53,7 @@ _NEAR_BYTES = 256 << 10
 
 # Blocks that read all of a right side lose as much time as is gained by a buffer of so many times
 # less that need not go through memory. What is smaller than this is in a cache anyway.
-_AGAIN = 8
+_AGAIN = 6
 _FAR_BYTES = 4 << 20
 
 # Of a row of a panel: a multiple of what the register tiles of all machines are wide.

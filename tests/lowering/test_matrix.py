@@ -15,6 +15,7 @@ from fnad.lowering.llvm.matrix.contractions import (
     emit_contraction_rows,
     schedule_of,
 )
+from fnad.lowering.llvm.matrix.schedule import Product, schedule
 from fnad.lowering.llvm.target import compile_module
 from fnad.lowering.llvm.writer import INT64, Function, Module, Value
 from fnad.lowering.plan import Contraction, Matrix
@@ -251,6 +252,16 @@ def test_rows_by_a_right_side_in_panels(shape, layout, dtype, rng):
         call(a.ctypes.data, panels.ctypes.data, out.ctypes.data, scratch, begin, end)
     del keep
     check(out, a, b)
+
+
+@pytest.mark.parametrize(
+    "shape", [(4096, 3072, 768), (1500, 1500, 1500), (64, 1000, 2500)], ids=str
+)
+def test_large_products_have_tasks_for_two_and_four_threads(shape):
+    m, n, k = shape
+    product = Product((), m, n, k, np.dtype("f4"), (k, 1), (n, 1), (n, 1))
+    assert schedule(product, divided=True).tasks % 4 == 0
+    assert schedule(product, divided=False).tasks <= schedule(product, divided=True).tasks
 
 
 def test_rows_of_a_batch_are_its_entries(rng):

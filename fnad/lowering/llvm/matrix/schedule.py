@@ -224,6 +224,10 @@ _TASK_PRODUCTS = 10**6
 # Where each task packs for itself there are fewer, but one more for so many multiplications.
 _PACKED_PRODUCTS = 2**31
 
+# Long tasks, if there are few, are a multiple of this many: two or four threads end together.
+_MANY_TASKS = 16
+_THREADS = 4
+
 # Of a task that packs B, at most: bytes of B, and rows that it is multiplied by.
 _STRIPE_BYTES = 2**21
 _STRIPE_ROWS = 4096
@@ -294,6 +298,9 @@ def _task_sizes(
             across += 1
         else:
             break
+    if tasks and stripes and not p.batch and _THREADS < down * across < _MANY_TASKS:
+        unit = _THREADS // math.gcd(_THREADS, down)
+        across = max(across, min(-(-across // unit) * unit, p.n // (2 * shape.columns)))
     return _part(p.m, down, shape.rows), _part(p.n, across, max(shape.columns, p.panel))
 
 
