@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 from fnad.lowering.cuda.scalars import ScalarBuilder
 from fnad.lowering.cuda.writer import FLOAT32, FLOAT64, DType, Function, Value, constant_text, ctype
-from fnad.lowering.llvm.maths import FORMULAS
-from fnad.lowering.llvm.maths.notation import Number
-from fnad.lowering.llvm.maths.runtime import FORMULAS as LONG_FORMULAS
+from fnad.lowering.maths import FORMULAS, LONG_FORMULAS
+from fnad.lowering.maths.notation import Number
 
 
 class Definition(NamedTuple):

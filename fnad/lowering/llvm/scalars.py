@@ -15,10 +15,9 @@ import numpy as np
 
 from fnad.core.errors import InternalError
 from fnad.core.types import BFLOAT16, is_half, kind_of
-from fnad.lowering.llvm import maths
+from fnad.lowering.llvm import avx512, formulas, out_of_line
 from fnad.lowering.llvm.conversions import convert
 from fnad.lowering.llvm.folding import folded, integer_of
-from fnad.lowering.llvm.maths import avx512, out_of_line
 from fnad.lowering.llvm.writer import (
     BOOL,
     FLOAT32,
@@ -28,6 +27,7 @@ from fnad.lowering.llvm.writer import (
     llvm_type,
     overload,
 )
+from fnad.lowering.maths import FORMULAS
 
 if TYPE_CHECKING:
     from fnad.lowering.llvm.writer import Function
@@ -400,7 +400,7 @@ class ScalarBuilder:
             return self._widened(lambda *wide: self.elementary(name, *wide), *args)
         args = tuple(self.spread(*args))
         first = args[0]
-        symbol = maths.require(self.f.module, name, dtype, first.lanes)
+        symbol = formulas.require(self.f.module, name, dtype, first.lanes)
         operands = ", ".join(a.typed for a in args)
         return self.f.value(f"call {first.type} @{symbol}({operands})", dtype, first.lanes)
 
@@ -441,6 +441,6 @@ def _elementary(name: str) -> Callable[..., Value]:
     return method
 
 
-for _name in maths.FLOAT_FUNCTIONS:
+for _name in FORMULAS:
     if not hasattr(ScalarBuilder, _name):
         setattr(ScalarBuilder, _name, _elementary(_name))

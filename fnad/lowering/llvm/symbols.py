@@ -56,9 +56,9 @@ def _maths(name: str) -> int:
 
 def _maths_text(symbol: str) -> str:
     # The formulas take longer to import than the function to load.
-    from fnad.lowering.llvm.maths import runtime
+    from fnad.lowering.llvm import out_of_line
 
-    return runtime.text_of(symbol)
+    return out_of_line.text_of(symbol)
 
 
 _KEPT: list[CompiledModule] = []
