@@ -39,9 +39,13 @@ void fill_guard(char *from, char *to) {
 }
 
 char *first_change(char *from, char *to) {
-  for (char *byte = from; byte < to; ++byte)
-    if (*byte != (char)(PATTERN >> ((uintptr_t)byte % 2 * 8)))
+  constexpr uint64_t WORD = PATTERN * 0x0001000100010001u;
+  for (char *byte = from; byte < to; ++byte) {
+    for (; (uintptr_t)byte % 8 == 0 && to - byte >= 8 && *(uint64_t *)byte == WORD; byte += 8)
+      ;
+    if (byte < to && *byte != (char)(PATTERN >> ((uintptr_t)byte % 2 * 8)))
       return byte;
+  }
   return nullptr;
 }
 
