@@ -82,7 +82,9 @@ def _executable(jaxpr: Jaxpr, donated: tuple[int, ...]) -> Executable:
 
 @memoize
 def _cuda_plan(jaxpr: Jaxpr, donated: tuple[int, ...]) -> Plan:
-    return plan_jaxpr(simplify(jaxpr), donated, group_rows=False)
+    from fnad.lowering.cuda.target import CARD
+
+    return plan_jaxpr(simplify(jaxpr), donated, target=CARD)
 
 
 @memoize

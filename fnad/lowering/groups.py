@@ -44,10 +44,9 @@ from fnad.lowering.plan import (
     Member,
     Node,
 )
+from fnad.lowering.target import CPU, Target
 from fnad.lowering.walk import below
 
-# Buffers that fit the first cache together gain nothing from being worked through in blocks.
-_WORTHWHILE_BYTES = 1 << 14
 # What a block of rows of kernels, and of products, may touch: parts of the second cache.
 _BLOCK_BYTES = 96 << 10
 _PRODUCT_BLOCK_BYTES = 384 << 10
@@ -231,8 +230,9 @@ class _Grouping:
     (``pinned``); else it may still head a group at its place.
     """
 
-    def __init__(self, buffers: dict[int, Buffer]) -> None:
+    def __init__(self, buffers: dict[int, Buffer], target: Target) -> None:
         self.buffers = buffers
+        self.target = target
         self.entries: list[_Candidate | Node] = []
         self.last_write: dict[int, int] = {}
         self.last_touch: dict[int, int] = {}
@@ -289,8 +289,8 @@ class _Grouping:
 
     def _place(self, entry: _Candidate | Node, found: Access) -> int:
         """The position of the entry that this one has joined, or one behind the last."""
-        end = len(self.entries)
-        if not isinstance(entry, _Candidate) or entry.lays_out or entry.nbytes < _WORTHWHILE_BYTES:
+        end, least = len(self.entries), self.target.group_bytes
+        if not isinstance(entry, _Candidate) or entry.lays_out or entry.nbytes < least:
             return end
         barrier = max(
             [self.last_write.get(n, -1) for n in found.reads]
@@ -301,7 +301,7 @@ class _Grouping:
             other = self.entries[position]
             if (
                 isinstance(other, _Candidate)
-                and other.nbytes >= _WORTHWHILE_BYTES
+                and other.nbytes >= least
                 and position not in self.pinned
                 and self._join(other, entry)
             ):
@@ -324,7 +324,7 @@ class _Grouping:
 
     def _join(self, group: _Candidate, new: _Candidate) -> bool:
         both = group.touched & new.touched
-        least = max(group.price, new.price, _WORTHWHILE_BYTES)
+        least = max(group.price, new.price, self.target.group_bytes)
         if len(group.nodes) >= _MAX_MEMBERS or not self._worthwhile(both, least):
             return False
         ours, theirs = group.access.writes, new.access.writes
@@ -335,7 +335,7 @@ class _Grouping:
             if n not in ours or any(t.base for t in touches.get(n, ())):
                 touches[n] = group.touches[n] + touches.get(n, [])
         extent = self._extent(math.gcd(group.extent, new.extent), touches)
-        if extent is None:
+        if extent is None or not self.target.runs_together([*group.nodes, *new.nodes], extent):
             return False
         shared = {n: list(dict.fromkeys(group.touches[n] + new.touches[n])) for n in both}
         if not self._worthwhile(_by_rows(shared, extent, self.buffers), least):
@@ -438,7 +438,12 @@ def _inside_slabs(touches: Sequence[_Touch], extent: int, size: int) -> bool:
     return all(t.inside_slab(extent, size) for t in touches)
 
 
-def group(body: Sequence[Node], buffers: Sequence[Buffer], new_buffer: NewBuffer) -> list[Node]:
+def group(
+    body: Sequence[Node],
+    buffers: Sequence[Buffer],
+    new_buffer: NewBuffer,
+    target: Target = CPU,
+) -> list[Node]:
     """Group the nodes of a schedule and of those inside it by rows."""
     by_number = {b.number: b for b in buffers}
 
@@ -447,7 +452,7 @@ def group(body: Sequence[Node], buffers: Sequence[Buffer], new_buffer: NewBuffer
         by_number[number] = Buffer(number, tuple(shape), dtype, "temp")
         return number
 
-    return _group_schedule(body, by_number, count_uses(body), added)
+    return _group_schedule(body, by_number, count_uses(body), added, target)
 
 
 def _group_schedule(
@@ -455,12 +460,15 @@ def _group_schedule(
     buffers: dict[int, Buffer],
     uses: Mapping[int, int],
     new_buffer: NewBuffer,
+    target: Target,
 ) -> list[Node]:
-    nodes = _Grouping(buffers)
+    nodes = _Grouping(buffers, target)
     for node in body:
-        inside = with_bodies(node, lambda inner: _group_schedule(inner, buffers, uses, new_buffer))
+        inside = with_bodies(
+            node, lambda inner: _group_schedule(inner, buffers, uses, new_buffer, target)
+        )
         nodes.add(_candidate(inside, buffers) or inside)
-    groups = _Grouping(buffers)  # what laid elements out has found its readers
+    groups = _Grouping(buffers, target)  # what laid elements out has found its readers
     for entry in nodes.ordered():
         groups.add(entry)
     return groups.nodes(uses, new_buffer)

@@ -37,6 +37,7 @@ from fnad.lowering.kernels import build_kernel
 from fnad.lowering.plan import Buffer, Node, Origin, Plan, Store, Workspace
 from fnad.lowering.products import arrange_products
 from fnad.lowering.splitting import split_reductions
+from fnad.lowering.target import CPU, Target
 from fnad.lowering.tensors import (
     Expansion,
     Index,
@@ -450,13 +451,13 @@ def plan_jaxpr(
     jaxpr: Jaxpr,
     donated: Sequence[int] = (),
     watch: Callable[[Node], None] | None = None,
-    group_rows: bool = True,
+    target: Target = CPU,
 ) -> Plan:
     """Plan a program (simplified: without ``lower_as`` primitives and calls).
 
     Outputs may be computed in the memory of the inputs at the positions ``donated``. ``watch`` is
     told of each node at once, long before the plan is complete; later passes may change nodes.
-    Without ``group_rows``, nodes that work through the same rows stay apart.
+    ``target`` is what the plan is for.
     """
     p = Planner(watch)
     args = [p.stored(v.aval.shape, v.aval.dtype, "input") for v in jaxpr.invars]
@@ -474,7 +475,7 @@ def plan_jaxpr(
         outputs,
         settle_carries,
     )
-    schedule = tuple(group(body, p.buffers, p.new_buffer) if group_rows else body)
+    schedule = tuple(group(body, p.buffers, p.new_buffer, target))
     buffers, arena = place(p.buffers, schedule)
     return Plan(buffers, inputs, outputs, schedule, arena, constants)  # type: ignore[arg-type]
 

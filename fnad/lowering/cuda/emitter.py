@@ -8,6 +8,7 @@ from typing import Any
 
 from fnad.lowering.access import kernel_exprs, own_access
 from fnad.lowering.cuda.accumulate import accumulate_steps
+from fnad.lowering.cuda.crews import group_steps
 from fnad.lowering.cuda.expressions import ExpressionPrinter
 from fnad.lowering.cuda.forms import form_of
 from fnad.lowering.cuda.library import library_text
@@ -34,6 +35,7 @@ from fnad.lowering.plan import (
     Contraction,
     Copy,
     For,
+    Group,
     Kernel,
     Node,
     Plan,
@@ -201,6 +203,7 @@ _STEPS: dict[type, Callable[[Emitter, Any], list[Step]]] = {
     Routine: _routine,
     Accumulate: accumulate_steps,
     Sort: sort_steps,
+    Group: group_steps,
     For: _for,
     While: _while,
     Branch: _branch,

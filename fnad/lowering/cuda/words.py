@@ -25,19 +25,24 @@ def most_lanes(dtypes: Sequence[DType]) -> int:
     return min(_WORD_BYTES // min(sizes), _VECTOR_BYTES // max(sizes))
 
 
+def neighbours(offset: Expr, inner: Expr) -> bool:
+    """Whether an offset names neighbouring elements as ``inner`` runs."""
+    terms, _ = affine_parts(offset)
+    if terms.get(inner) != 1:
+        return False
+    return not any(t.args and t is not inner and inner in below(t) for t in terms)
+
+
 def length_of(offset: Expr, inner: Expr, itemsize: int, most: int) -> int:
     """How many elements a word has, if ``most`` neighbours along ``inner`` are accessed.
 
     ``inner`` is a multiple of ``most``, both are powers of two. 1 if they are no neighbours.
     """
+    if not neighbours(offset, inner):
+        return 1
     terms, constant = affine_parts(offset)
-    if terms.get(inner) != 1:
-        return 1
-    others = [t for t in terms if t is not inner]
-    if any(t.args and inner in below(t) for t in others):
-        return 1
-    units = [_WORD_BYTES // itemsize, most, constant, *(terms[t] for t in others)]
-    return math.gcd(*units)
+    others = [c for t, c in terms.items() if t is not inner]
+    return math.gcd(_WORD_BYTES // itemsize, most, constant, *others)
 
 
 def varying(roots: Iterable[Expr], axes: Collection[Expr]) -> set[Expr]:

@@ -1,0 +1,34 @@
+"""What a plan is made for: the numbers by which passes choose, for each kind of machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fnad.lowering.plan import Contraction, Kernel
+
+RunsTogether = Callable[[Sequence[Kernel | Contraction], int], bool]
+
+
+def _always(nodes: Sequence[Kernel | Contraction], extent: int) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A kind of machine.
+
+    Parameters
+    ----------
+    group_bytes : int
+        Nodes that share fewer bytes gain nothing from running together, row by row.
+    runs_together : callable
+        Whether nodes may run together over so many rows.
+    """
+
+    group_bytes: int
+    runs_together: RunsTogether = _always
+
+
+# What fits the first cache gains nothing from being worked through in blocks.
+CPU = Target(group_bytes=1 << 14)
