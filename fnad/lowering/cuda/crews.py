@@ -32,7 +32,8 @@ def group_steps(emitter: Emitter, node: Group) -> list[Step]:
     given = sorted(n for n in found.touched if n not in local)
     # Local buffers that shared memory has no room for.
     spilled = [n for n in node.locals if n in rows.memory and n not in rows.shared]
-    wanted = [(emitter.buffers[n].size, emitter.buffers[n].dtype) for n in spilled]
+    places_of_rows = rows.blocks * rows.width
+    wanted = [(rows.memory[n] * places_of_rows, emitter.buffers[n].dtype) for n in spilled]
     kernels = [m.node for m in node.members if isinstance(m.node, Kernel)]
     comments = [str(k.origin.primitive) if k.origin else "" for k in kernels]
     with emitter.temporaries(*wanted) as places:
@@ -99,9 +100,11 @@ class _Crew:
         f, rows = self.f, self.rows
         kind = index_kind(rows.extent + rows.width)
         if rows.width == 1:
-            row = f.named(kind, f"({kind})blockIdx.x", INT64)
+            row = slot = f.named(kind, f"({kind})blockIdx.x", INT64)
         else:
-            row = f.named(kind, f"({kind})blockIdx.x * {rows.width} + {self.team.place}", INT64)
+            row = slot = f.named(
+                kind, f"({kind})blockIdx.x * {rows.width} + {self.team.place}", INT64
+            )
             if rows.extent % rows.width and rows.crew == WARP:
                 f.line(f"if ({row.ref} >= {rows.extent}) return;")
             elif rows.extent % rows.width:  # its warp needs the thread
@@ -111,7 +114,7 @@ class _Crew:
         self.printer.bind_axis(ROW, row)
         for number, part in rows.memory.items():
             if number not in rows.shared:
-                self.pointers[number] = f"({self.pointers[number]} + (i64){row.ref} * {part})"
+                self.pointers[number] = f"({self.pointers[number]} + (i64){slot.ref} * {part})"
                 continue
             dtype = self.buffers[number].dtype
             size, name = padded(part, dtype.itemsize), f.fresh("local")

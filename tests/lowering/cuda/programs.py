@@ -12,8 +12,8 @@ def plan_program(fn, *args):
     return plan_jaxpr(simplify(make_jaxpr(fn)(*args).jaxpr), target=CARD)
 
 
-def run_program(fn, *args, seed=0):
+def run_program(fn, *args, seed=0, races=False):
     """The results of a function on the emulated device, and what was launched."""
     closed = make_jaxpr(fn)(*args)
     plan = plan_jaxpr(simplify(closed.jaxpr), target=CARD)
-    return run_plan(plan, [*closed.consts, *args], seed)
+    return run_plan(plan, [*closed.consts, *args], seed, races)

@@ -30,7 +30,7 @@ def layer_norm(x, scale, bias):
 
 def check(fn, *args, kernels=1, tolerance=2e-5, seed=0):
     """Compare what the device gives with what the CPU gives; the source."""
-    found, launches = run_program(fn, *args, seed=seed)
+    found, launches = run_program(fn, *args, seed=seed, races=True)
     wanted = fnad.jit(lambda *args: fn(*args))(*args)
     for one, other in zip(found, wanted if isinstance(wanted, tuple) else (wanted,), strict=True):
         np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
