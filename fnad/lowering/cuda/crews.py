@@ -105,12 +105,8 @@ class _Crew:
             row = slot = f.named(
                 kind, f"({kind})blockIdx.x * {rows.width} + {self.team.place}", INT64
             )
-            if rows.extent % rows.width and rows.crew == WARP:
-                f.line(f"if ({row.ref} >= {rows.extent}) return;")
-            elif rows.extent % rows.width:  # its warp needs the thread
-                self.inside = f"{row.ref} < {rows.extent}"
-                last = f"{self.inside} ? {row.ref} : {rows.extent - 1}"
-                row = f.named(kind, last, INT64)
+            if rows.extent % rows.width:
+                row = self._existing(row, kind)
         self.printer.bind_axis(ROW, row)
         for number, part in rows.memory.items():
             if number not in rows.shared:
@@ -121,6 +117,17 @@ class _Crew:
             f.line(f"alignas(16) __shared__ {ctype(dtype)} {name}[{rows.width * size}];")
             whole = rows.width == 1
             self.pointers[number] = name if whole else f"({name} + {self.team.place} * {size})"
+
+    def _existing(self, row: Value, kind: str) -> Value:
+        """Send threads home that have no row; those whose warp needs them repeat the last one."""
+        f, rows = self.f, self.rows
+        together = WARP // rows.crew if rows.crew > 1 else 1
+        first = row.ref if together == 1 else f"{row.ref} / {together} * {together}"
+        f.line(f"if ({first} >= {rows.extent}) return;")
+        if rows.extent % together == 0:
+            return row
+        self.inside = f"{row.ref} < {rows.extent}"
+        return f.named(kind, f"{self.inside} ? {row.ref} : {rows.extent - 1}", INT64)
 
     # -- stages -----------------------------------------------------------------------------
 
