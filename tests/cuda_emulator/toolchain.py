@@ -69,8 +69,8 @@ def check(source: str, architecture: str) -> dict[str, Usage]:
     Raises
     ------
     CompileError
-        For errors and for warnings, with the compiler's log and the lines of the source that it
-        names.
+        For errors and for warnings (but those of unused names), with the compiler's log and the
+        lines of the source that it names.
     """
     found = toolchain()
     if found is None:
