@@ -292,9 +292,9 @@ class _Scan:
     def _move(self, loads: bool) -> None:
         """Bring the tiles of all teams of a block to shared memory, or from there."""
         f, d = self.f, self.division
-        size, threads = d.width * d.tile, d.width * d.lanes
         f.line("#pragma unroll")
-        with f.block(f"for (i32 e = threadIdx.x; e < {size}; e += {threads})"):
+        with f.block(f"for (i32 j = 0; j < {d.items}; j++)"):
+            f.line(f"const i32 e = j * {d.width * d.lanes} + (i32)threadIdx.x;")
             # Neighbouring threads take neighbouring elements.
             if self.node.extents[2] == 1:
                 f.line(f"const i32 row = e / {d.tile}, k = e % {d.tile};")

@@ -153,10 +153,10 @@ def _count(emitter: Emitter, columns: Columns, counts: int, shift: int) -> Launc
             f.line("total[d] = 0;")
         f.line("__syncthreads();")
         f.line("#pragma unroll")
-        with f.block(f"for (i32 k = threadIdx.x; k < {sizes.tile}; k += {sizes.threads})"):
-            f.line(
-                f"if (begin + k < {n}) atomicAdd(&total[{_digit(f'{keys}[row + k]', shift)}], 1u);"
-            )
+        with f.block(f"for (i32 j = 0; j < {sizes.items}; j++)"):
+            f.line(f"const i32 k = j * {sizes.threads} + (i32)threadIdx.x;")
+            digit = _digit(f"{keys}[row + k]", shift)
+            f.line(f"if (begin + k < {n}) atomicAdd(&total[{digit}], 1u);")
         f.line("__syncthreads();")
         with f.block(f"for (i32 d = threadIdx.x; d < {_DIGITS}; d += {sizes.threads})"):
             f.line(f"{found}[{_count_place(columns)}] = total[d];")

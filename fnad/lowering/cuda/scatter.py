@@ -315,7 +315,7 @@ def _print_atomic(f: Function, combine: str, element: str, value: Value) -> None
         value = f.b.where(f.b.is_nan(value), f.b.constant(np.nan, value.dtype), value)
     memory, found, old = f.fresh("memory"), f.fresh("found"), f.fresh("old")
     f.line(f"{word}* const {memory} = ({word}*)&{element};")
-    f.line(f"{word} {found} = *{memory}, {old};")
+    f.line(f"{word} {found} = *(volatile {word}*){memory}, {old};")
     with f.block("do"):
         f.line(f"{old} = {found};")
         total = f.b.bitcast(Value(old, unsigned), value.dtype)

@@ -56,7 +56,7 @@ def plan_for(kind, x, reverse=False):
 
 
 def running(kind, x, reverse=False, seed=0):
-    [out], launches = run_plan(plan_for(kind, x, reverse), [x], seed)
+    [out], launches = run_plan(plan_for(kind, x, reverse), [x], seed, races=seed == 0)
     return out, launches
 
 

@@ -53,7 +53,8 @@ def plan_for(x, updates, indices, kind, mode="fill"):
 
 
 def run(x, updates, indices, kind, seed=0, mode="fill"):
-    return run_plan(plan_for(x, updates, indices, kind, mode), [x, updates, *indices], seed)
+    args, plan = [x, updates, *indices], plan_for(x, updates, indices, kind, mode)
+    return run_plan(plan, args, seed, races=seed == 0)
 
 
 @pytest.fixture
