@@ -466,7 +466,7 @@ def plan_jaxpr(
     inputs = tuple(t.buffer for t in (*args, *(t for t, _ in p.constants.values())))
     constants = tuple(array for _, array in p.constants.values())
     body = arrange_products(p.body, p.buffers, p.new_buffer)
-    body = split_reductions(body, p.new_buffer)
+    body = split_reductions(body, p.new_buffer, target)
     given = [inputs[i] for i in donated]
     body, outputs = update_in_place(
         fuse(body, p.buffers),

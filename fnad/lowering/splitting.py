@@ -17,13 +17,11 @@ from fnad.lowering.access import kernel_exprs, with_bodies
 from fnad.lowering.expr import B, Expr, axis, integer, load, make
 from fnad.lowering.kernels import COMBINE, mapped, remade
 from fnad.lowering.plan import Kernel, Node, Reduction, Store
+from fnad.lowering.target import CPU, Target
 from fnad.lowering.walk import rebuild
 
 # Smaller reductions run as they are.
 _MIN_BYTES = 1 << 18
-# So many points keep all threads busy without blocks, where each reduces contiguous memory.
-_ENOUGH_POINTS = 32
-_MAX_BLOCKS = 64
 # Terms of a block, so that what the blocks gave is little beside what they read.
 _MIN_TERMS = 16
 _MIN_CONTIGUOUS_TERMS = 4096
@@ -31,21 +29,26 @@ _MIN_CONTIGUOUS_TERMS = 4096
 NewBuffer = Callable[[Sequence[int], np.dtype[Any]], int]
 
 
-def split_reductions(body: Sequence[Node], new_buffer: NewBuffer) -> list[Node]:
+def split_reductions(
+    body: Sequence[Node], new_buffer: NewBuffer, target: Target = CPU
+) -> list[Node]:
     """Split the large reductions of a schedule and of those inside it."""
     result: list[Node] = []
     for node in body:
         if isinstance(node, Kernel):
-            result += _split(node, new_buffer)
+            result += _split(node, new_buffer, target)
         else:
-            result.append(with_bodies(node, lambda inner: split_reductions(inner, new_buffer)))
+            result.append(
+                with_bodies(node, lambda inner: split_reductions(inner, new_buffer, target))
+            )
     return result
 
 
-def _split(kernel: Kernel, new_buffer: NewBuffer) -> list[Node]:
-    blocks = _blocks(kernel)
-    if blocks is None:
+def _split(kernel: Kernel, new_buffer: NewBuffer, target: Target) -> list[Node]:
+    found = _blocks(kernel, target)
+    if found is None:
         return [kernel]
+    blocks, terms = found
     points = math.prod(extent for _, extent in kernel.axes)
     place = _point(kernel)
     first = 1 + max(n for n, _ in (*kernel.axes, *(a for r in kernel.reductions for a in r.axes)))
@@ -56,7 +59,6 @@ def _split(kernel: Kernel, new_buffer: NewBuffer) -> list[Node]:
     totals: list[Expr] = []
     for r in kernel.reductions:
         number, extent = r.axes[0]
-        terms = extent // blocks
         inner = axis(number, terms)
         value = _substituted(r.value, r.axes[0], block * terms + inner)
         partial.append(
@@ -108,8 +110,8 @@ def _point(kernel: Kernel) -> Expr:
     return place
 
 
-def _blocks(kernel: Kernel) -> int | None:
-    """Into how many blocks to split the reductions of a kernel, if at all."""
+def _blocks(kernel: Kernel, target: Target) -> tuple[int, int] | None:
+    """Into how many blocks of how many terms to split the reductions of a kernel, if at all."""
     reductions = kernel.reductions
     if kernel.sequential or not reductions or not all(r.axes for r in reductions):
         return None
@@ -123,16 +125,21 @@ def _blocks(kernel: Kernel) -> int | None:
         return None
     if kernel.parallel_inner:
         least = max(_MIN_TERMS // math.prod(extents[1:]), 1)
-    elif points < _ENOUGH_POINTS:
+    elif points < target.reduction_points:
         least = max(_MIN_CONTIGUOUS_TERMS // math.prod(extents[1:]), 1)
     else:
         return None
-    return _divisor(extents[0], min(_MAX_BLOCKS, extents[0] // max(least, 2)))
-
-
-def _divisor(extent: int, limit: int) -> int | None:
-    """A number of blocks up to ``limit``: without a rest if there is a good one."""
+    limit = min(target.reduction_blocks, extents[0] // max(least, 2))
     if limit < 2:
         return None
+    length = extents[0] // limit // target.reduction_unit * target.reduction_unit
+    if len(extents) == 1 and not kernel.parallel_inner and target.reduction_unit > 1 and length:
+        return extents[0] // length, length
+    blocks = _divisor(extents[0], limit)
+    return blocks, extents[0] // blocks
+
+
+def _divisor(extent: int, limit: int) -> int:
+    """A number of blocks up to ``limit``: without a rest if there is a good one."""
     exact = max(d for d in range(1, limit + 1) if extent % d == 0)
     return exact if exact * 4 > limit else limit

@@ -24,10 +24,19 @@ class Target:
         Nodes that share fewer bytes gain nothing from running together, row by row.
     runs_together : callable
         Whether nodes may run together over so many rows.
+    reduction_blocks : int
+        Into so many blocks large reductions are split at most.
+    reduction_points : int
+        So many reductions of contiguous memory keep all threads busy without being split.
+    reduction_unit : int
+        Blocks of contiguous terms are multiples of so many, where that leaves a rest.
     """
 
     group_bytes: int
     runs_together: RunsTogether = _always
+    reduction_blocks: int = 64
+    reduction_points: int = 32
+    reduction_unit: int = 1
 
 
 # What fits the first cache gains nothing from being worked through in blocks.

@@ -3,5 +3,10 @@
 from fnad.lowering.cuda.rows import run_together
 from fnad.lowering.target import Target
 
-# Each kernel costs a launch, however little it does.
-CARD = Target(group_bytes=1, runs_together=run_together)
+CARD = Target(
+    group_bytes=1,  # each kernel costs a launch, however little it does
+    runs_together=run_together,
+    reduction_blocks=1024,  # a few for each of more than 100 multiprocessors
+    reduction_points=256,
+    reduction_unit=32,  # so that words are aligned
+)

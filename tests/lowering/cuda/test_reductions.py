@@ -79,3 +79,17 @@ def test_indices_of_64_bits(monkeypatch):
 @pytest.mark.parametrize("fn", [lambda x: fnp.sum(x), lambda x: fnp.argmax(x, axis=1)])
 def test_the_source_compiles(fn, tmp_path):
     compile_for_device(plan_program(fn, normal(3, 1003)), tmp_path)
+
+
+@needs_emulator
+def test_large_reductions_keep_a_large_card_busy():
+    def blocks(size):
+        plan = plan_program(lambda x: x.sum(), np.empty(size, np.float32))
+        return plan.body[0].axes[0][1]
+
+    assert blocks(1 << 26) == 1024
+    assert blocks(1 << 20) == 256
+    source = check(lambda x: x.sum(), normal(1 << 18), rtol=1e-4)
+    assert "f32x4" in source
+    check(lambda x: x.sum(), normal((1 << 17) + 77), rtol=1e-4)
+    check(lambda x: x.max(), normal((1 << 17) + 31))
