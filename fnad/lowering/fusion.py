@@ -35,7 +35,7 @@ def fuse(body: Sequence[Node], buffers: Sequence[Buffer]) -> list[Node]:
     """Fuse the kernels of a schedule and of those inside it, and drop dead stores."""
     sizes = [b.size for b in buffers]
     fused = _fuse_schedule(body, sizes)
-    return _without_dead_stores(fused, buffers)
+    return without_dead_stores(fused, buffers)
 
 
 class _Schedule:
@@ -257,7 +257,8 @@ def _all_reads(nodes: Iterable[Node]) -> set[int]:
     return found
 
 
-def _without_dead_stores(body: Sequence[Node], buffers: Sequence[Buffer]) -> list[Node]:
+def without_dead_stores(body: Sequence[Node], buffers: Sequence[Buffer]) -> list[Node]:
+    """A schedule without stores of temporaries that nothing reads."""
     temps = {b.number for b in buffers if b.role == "temp"}
     nodes = list(body)
     while True:

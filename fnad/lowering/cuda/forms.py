@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fnad.lowering.cuda import elementwise, kernels
 from fnad.lowering.cuda.expressions import ExpressionPrinter
+from fnad.lowering.cuda.tiles import matrix_product, print_product, tile_of, tiles_of
 from fnad.lowering.cuda.writer import Function
 from fnad.lowering.plan import Kernel
 
@@ -22,6 +23,14 @@ class Form:
 
 def form_of(kernel: Kernel) -> Form:
     """The form of a kernel that has points."""
+    product = matrix_product(kernel)
+    if product is not None:
+        tile = tile_of(product)
+        return Form(
+            tiles_of(product, tile),
+            tile.threads,
+            lambda f, printer: print_product(f, printer, product, tile),
+        )
     way = elementwise.vectors_of(kernel)
     if way is not None:
         return Form(

@@ -1,73 +1,53 @@
 """Matrix products of a plan for a card: which ones its library computes, and kernels for the rest.
 
-A product that is not left to the library becomes a kernel of the plan, one that sums products of
-its operands' elements, so that everything that is known of kernels holds for it:
+A product that is not left to the library becomes a kernel of the plan that sums products of its
+operands' elements (`product_kernels`), so that everything that is known of kernels holds for it.
 
-* what makes an operand's elements, if it is a mere load or conversion (`operands`), and kernels
-  that map the result elementwise (`epilogues`) become a part of it;
-* a small result with a long sum becomes partial sums and their sum (`in_parts`);
+* What made an operand by mere moving or converting, such as the kernel that lays out the windows of
+  a convolution, becomes a part of it (`makers`); so does a kernel that maps its result elementwise
+  (`epilogues`).
+* A small result with a long sum becomes partial sums and their sum.
 * `fnad.lowering.cuda.tiles` prints it through shared memory if it is large enough for that, and
   `fnad.lowering.cuda.kernels` prints the rest, such as products of matrices and vectors.
+
+The library gets numbers of 16 bits as they are, where a plan has them converted to float32 first.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from fnad.core.types import computing_dtype, kind_of
-from fnad.lowering.access import with_bodies
+from fnad.core.types import kind_of
+from fnad.lowering.access import access, count_uses, own_access, with_bodies
 from fnad.lowering.buffers import place
 from fnad.lowering.cuda.cublas import suits
-from fnad.lowering.cuda.kernels import blocks_of
-from fnad.lowering.cuda.tiles import matrix_product, tile_of, tiles_of
-from fnad.lowering.expr import B, Expr, axis, integer, load, make
-from fnad.lowering.kernels import remade
-from fnad.lowering.plan import Buffer, Contraction, Kernel, Matrix, Node, Plan, Reduction, Store
-from fnad.lowering.tensors import linear
-from fnad.lowering.walk import rebuild
+from fnad.lowering.cuda.epilogues import reader_of, with_epilogue
+from fnad.lowering.cuda.makers import Makers
+from fnad.lowering.cuda.narrowing import (
+    moved_result,
+    narrow_product,
+    narrow_result,
+    unconverted,
+)
+from fnad.lowering.cuda.product_kernels import in_parts, operands, product_kernel
+from fnad.lowering.expr import Expr
+from fnad.lowering.fusion import without_dead_stores
+from fnad.lowering.plan import Buffer, Contraction, Kernel, Matrix, Node, Plan
 
-NewBuffer = Callable[[Sequence[int], np.dtype[Any]], int]
-
+# How far behind a product the reader of its result may stand.
+_NEAR = 16
 # Products of fewer operations than these take less time than a call of the library.
 _LIBRARY_OPERATIONS = 1 << 21
 _LIBRARY_SIDE = 32
-# Sums are divided until so many blocks of threads have something to do, into parts of so many
-# terms at least.
-_WANTED_BLOCKS = 132
-_TERMS_OF_A_PART = 128
-_MOST_PARTS = 64
-
-
-def arrange_products(plan: Plan, library: bool = True) -> Plan:
-    """A plan in which the only products left are those for the device's library, if it has one."""
-    buffers = list(plan.buffers)
-
-    def new_buffer(shape: Sequence[int], dtype: np.dtype[Any]) -> int:
-        number = 1 + max(b.number for b in buffers)
-        buffers.append(Buffer(number, tuple(shape), dtype, "temp"))
-        return number
-
-    def arranged(body: Sequence[Node]) -> list[Node]:
-        result: list[Node] = []
-        for node in body:
-            if not isinstance(node, Contraction):
-                result.append(with_bodies(node, arranged))
-            elif library and pays_in_library(node):
-                result.append(node)
-            else:
-                result += in_parts(product_kernel(node), new_buffer)
-        return result
-
-    body = tuple(arranged(plan.body))
-    if body == plan.body:
-        return plan
-    placed, arena = place(buffers, body)
-    return replace(plan, buffers=placed, body=body, arena_size=arena)
+# Larger operands are not laid out in memory for the library.
+_LARGEST_LAID_OUT = 1 << 30
 
 
 def pays_in_library(c: Contraction) -> bool:
@@ -80,90 +60,116 @@ def pays_in_library(c: Contraction) -> bool:
     return math.prod(c.batch) * c.m * c.n * c.k >= _LIBRARY_OPERATIONS
 
 
-# -- products as kernels -----------------------------------------------------------------------
+def arrange_products(plan: Plan, library: bool = True) -> Plan:
+    """A plan in which the only products left are those for the device's library, if it has one."""
+    arrangement = _Arrangement(plan, library)
+    body = arrangement.arranged(plan.body)
+    if tuple(body) == plan.body:
+        return plan
+    body = without_dead_stores(body, arrangement.buffers)
+    placed, arena = place(arrangement.buffers, body)
+    return replace(plan, buffers=placed, body=tuple(body), arena_size=arena)
 
 
-def product_kernel(c: Contraction) -> Kernel:
-    """A product as a kernel: for each batch, row and column the sum over one more axis."""
-    axes = tuple(enumerate((*c.batch, c.m, c.n)))
-    *batch, i, j = (axis(*a) for a in axes)
-    term = len(axes), c.k
-    k, wide = axis(*term), computing_dtype(c.dtype)
-    left, right = (
-        B.convert(load(m.buffer, _offset(m, (*batch, *index)), c.operands or c.dtype), wide)
-        for m, index in ((c.left, (i, k)), (c.right, (k, j)))
-    )
-    boolean = c.dtype.kind == "b"
-    value = make("bitwise_and" if boolean else "multiply", (left, right), wide)
-    total = make("reduced", (), wide, 0)
-    place = _offset(c.out, (*batch, i, j))
-    if c.accumulate:
-        old = B.convert(load(c.out.buffer, place, c.dtype), wide)
-        total = B.bitwise_or(old, total) if boolean else B.add(old, total)
-    store = Store(c.out.buffer, place, B.convert(total, c.dtype))
-    reduction = Reduction("or" if boolean else "add", (term,), value, wide, wide)
-    return Kernel(axes, (reduction,), (store,), origin=c.origin)
+class _Arrangement:
+    """The schedule that is being made."""
+
+    def __init__(self, plan: Plan, library: bool) -> None:
+        self.buffers = list(plan.buffers)
+        self.library = library
+        self.makers = Makers()
+        self.uses = count_uses(plan.body)
+        self._next = 1 + max((b.number for b in plan.buffers), default=0)
+
+    def new_buffer(self, shape: Sequence[int], dtype: np.dtype[Any]) -> int:
+        """Add a temporary."""
+        self.buffers.append(Buffer(self._next, tuple(shape), dtype, "temp"))
+        self._next += 1
+        return self._next - 1
+
+    def arranged(self, body: Sequence[Node]) -> list[Node]:
+        """A schedule, or one inside of it, with its products arranged."""
+        rest, result = deque(body), []
+        while rest:
+            node = rest.popleft()
+            made = (
+                self._product(node, rest) if isinstance(node, Contraction) else [self._inside(node)]
+            )
+            for new in made:
+                self.makers.note(new)
+            result += made
+        return result
+
+    def _inside(self, node: Node) -> Node:
+        def inner(body: Sequence[Node]) -> list[Node]:
+            self.makers.note(node)  # other branches and earlier turns have written, perhaps
+            return self.arranged(body)
+
+        return with_bodies(node, inner)
+
+    def _product(self, c: Contraction, rest: deque[Node]) -> list[Node]:
+        """What stands for a product; takes what becomes a part of it from the nodes behind."""
+        left, right = (self.makers.source(e) for e in operands(c))
+        if self.library and pays_in_library(c):
+            called = self._for_library(c, left, right)
+            if called is not None:
+                return [*called[0], self._with_result(called[1], rest)]
+        kernel = product_kernel(c, left, right)
+        behind = list(islice(rest, _NEAR))
+        found = reader_of(c, own_access(kernel).reads, behind)
+        if found is not None:
+            at, reader = found
+            joined = with_epilogue(c, kernel, reader)
+            if joined is not None:
+                kernel = joined
+                del rest[at]
+        return in_parts(kernel, self.new_buffer)
+
+    def _for_library(
+        self, c: Contraction, left: Expr, right: Expr
+    ) -> tuple[list[Node], Contraction] | None:
+        """The product as the library is to compute it, behind what lays out its operands.
+
+        None if it had better not: if an operand holds elements of an array several times over, as
+        the windows of a convolution do, to lay them out in memory takes longer than the library
+        gains, save for numbers of 16 bits, which it multiplies on other units.
+        """
+        repeated = self._repeats(c.left, left) or self._repeats(c.right, right)
+        narrow = narrow_product(c, left, right, self.new_buffer)
+        if narrow is None:
+            return None if repeated else ([], c)
+        sizes = [b.nbytes for b in self.buffers if b.number in _made(narrow[0])]
+        return narrow if sum(sizes) <= _LARGEST_LAID_OUT else None
+
+    def _repeats(self, matrix: Matrix, element: Expr) -> bool:
+        sizes = {b.number: b.size for b in self.buffers}
+        return sizes[matrix.buffer] > 2 * sizes[unconverted(element).attr]
+
+    def _with_result(self, c: Contraction, rest: deque[Node]) -> Contraction:
+        """A product for the library that writes its result rounded and where it is wanted."""
+        number = c.out.buffer
+        [out] = [b for b in self.buffers if b.number == number]
+        readers = [
+            i for i, node in enumerate(islice(rest, _NEAR)) if number in access(node).touched
+        ]
+        if c.operands is None or out.role != "temp" or self.uses[number] != 2 or not readers:
+            return c
+        [at] = readers
+        reader = rest[at]
+        if not isinstance(reader, Kernel):
+            return c
+        narrow = narrow_result(c, reader, self.new_buffer(out.shape, c.operands))
+        if narrow is None:
+            return c
+        c, rest[at] = narrow
+        behind = list(islice(rest, at + 1))
+        if reader_of(c, own_access(c).reads, behind) is not None:
+            moved = moved_result(c, narrow[1])
+            if moved is not None:
+                del rest[at]
+                return moved
+        return c
 
 
-def _offset(m: Matrix, index: Sequence[Expr]) -> Expr:
-    offset = m.offset
-    for i, stride in zip(index, m.strides, strict=True):
-        offset = offset + i * stride
-    return offset
-
-
-# -- long sums in parts ------------------------------------------------------------------------
-
-
-def in_parts(kernel: Kernel, new_buffer: NewBuffer) -> list[Node]:
-    """A product of few tiles and many terms as partial products, and their sum in fixed order."""
-    parts = _parts(kernel)
-    if parts == 1:
-        return [_finished(kernel)]
-    [reduction] = kernel.reductions
-    [term] = reduction.axes
-    first = term[0] + 1
-    each = -(-term[1] // parts)
-    part, inner = axis(first, parts), axis(first + 1, each)
-    value = _value_of_part(reduction.value, term, part * each + inner)
-    shape = [extent for _, extent in kernel.axes]
-    points = linear(tuple([axis(*a) for a in kernel.axes]), tuple(shape))
-    place = points + part * math.prod(shape)
-    partial = new_buffer((parts, *shape), reduction.dtype)
-    total = make("reduced", (), reduction.dtype, 0)
-    partials = replace(
-        kernel,
-        axes=(part.attr, *kernel.axes),
-        reductions=(replace(reduction, axes=(inner.attr,), value=value),),
-        stores=(Store(partial, place, total),),
-    )
-    given = load(partial, place, reduction.dtype)
-    summed = replace(kernel, reductions=(replace(reduction, axes=(part.attr,), value=given),))
-    return [_finished(partials), remade(summed)]
-
-
-def _value_of_part(value: Expr, term: tuple[int, int], whole: Expr) -> Expr:
-    """A product of factors at another term, which may lie beyond the last one: then it is zero."""
-    variable, last = axis(*term), B.minimum(whole, integer(term[1] - 1))
-    factors = rebuild(value.args, lambda e: last if e is variable else None)
-    inside = B.less(whole, integer(term[1]))
-    zero = B.constant(0, value.dtype)
-    left, right = (B.where(inside, factor, zero) for factor in factors)
-    return make(value.op, (left, right), value.dtype)
-
-
-def _parts(kernel: Kernel) -> int:
-    """Into how many parts the terms of a product are divided: better evenly, if that is many."""
-    [(_, terms)] = kernel.reductions[0].axes
-    found = matrix_product(kernel)
-    blocks = tiles_of(found, tile_of(found)) if found else blocks_of(remade(kernel))
-    wanted = min(_MOST_PARTS, _WANTED_BLOCKS // blocks, terms // _TERMS_OF_A_PART)
-    if wanted < 2:
-        return 1
-    even = max(d for d in range(1, wanted + 1) if terms % d == 0)
-    return even if 2 * even > wanted else wanted
-
-
-def _finished(kernel: Kernel) -> Kernel:
-    """A product as it stays: with its loops merged where it has no tiles."""
-    return kernel if matrix_product(kernel) else remade(kernel)
+def _made(nodes: Sequence[Node]) -> set[int]:
+    return {number for node in nodes for number in access(node).writes}

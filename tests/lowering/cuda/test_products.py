@@ -9,6 +9,7 @@ from fnad.core.types import BFLOAT16, computing_dtype
 from fnad.lowering.cuda import products, tiles
 from fnad.lowering.cuda.emitter import emit_plan
 from fnad.lowering.cuda.executable import CudaExecutable
+from fnad.lowering.cuda.product_kernels import operands, product_kernel
 from fnad.lowering.cuda.program import Launch, Product
 from fnad.lowering.plan import Kernel
 from tests.cuda_emulator.card import EmulatedCard
@@ -17,6 +18,10 @@ from tests.lowering.cuda.running import compile_for_device, needs_emulator, need
 from tests.lowering.plan_interpreter import Machine
 
 DTYPES = ["b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", BFLOAT16, "f4", "f8"]
+
+
+def product_kernel_of(node):
+    return product_kernel(node, *operands(node))
 
 
 def multiplied(node, args, out, library=False, device=None):
@@ -126,7 +131,7 @@ def test_results_do_not_depend_on_the_order_of_threads():
 
 def test_many_tiles_fill_the_card():
     def tile(m, n, k=512):
-        kernel = products.product_kernel(
+        kernel = product_kernel_of(
             product(Operand((m, k)), Operand((k, n)), Operand((m, n)), "f4")[0]
         )
         return tiles.tile_of(tiles.matrix_product(kernel))
@@ -209,7 +214,7 @@ def test_arranged_plans_hold_kernels_alone():
 
 
 def test_sums_are_in_the_accumulator_s_dtype():
-    kernel = products.product_kernel(
+    kernel = product_kernel_of(
         product(Operand((17, 9)), Operand((9, 18)), Operand((17, 18)), "f2")[0]
     )
     found = tiles.matrix_product(kernel)
@@ -218,7 +223,7 @@ def test_sums_are_in_the_accumulator_s_dtype():
 
 
 def test_what_is_no_product():
-    kernel = products.product_kernel(
+    kernel = product_kernel_of(
         product(Operand((17, 9)), Operand((9, 18)), Operand((17, 18)), "f4")[0]
     )
     assert tiles.matrix_product(kernel) is not None
