@@ -140,6 +140,8 @@ class Splitter:
         """Where a call with these leaves runs."""
         if not any(map(is_device_array, leaves)):
             return self._backend or "cpu"
+        if self._backend != "cpu" and not any(isinstance(leaf, np.ndarray) for leaf in leaves):
+            return "cuda"
         for path, leaf in tree.flatten_with_path(arguments)[0]:
             where = tree.keystr(path[1:])
             if isinstance(leaf, np.ndarray):
@@ -154,7 +156,7 @@ class Splitter:
                     " array of CuPy. Fetch it with fnad.device_get, or leave the backend to the"
                     " arguments."
                 )
-        return "cuda"
+        raise AssertionError("one of the leaves has been found to be in the wrong place")
 
     def _with_donated(self, form: Form) -> Form:
         nums, names = self._donated
