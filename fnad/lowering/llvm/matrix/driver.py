@@ -17,7 +17,7 @@ FIELDS = (
     "depth",  # of a block of k
     "terms",  # of those that are summed before they are added to the result
     "pack.a", "pack.b", "dots", "accumulate",  # flags
-    "panel",  # columns of B in a panel, 1 if it lies in rows
+    "panel",  # columns of B in a panel, a power of two; 1 if it lies in rows
     "height",  # of tiles, but for the last of a column
     "part",  # rows of A that are packed at a time
     "task.rows", "task.columns", "row.blocks", "column.blocks",
@@ -170,7 +170,7 @@ class Driver:
         with f.steps(columns.value, stride.value) as turn:
             j = Int(f, turn.ref)
             count = (columns - j).up_to(stride)
-            within = j % panel
+            within = j & (panel - 1)
             b_here = advance(f, b_from, self.variant.compute, (j - within) * b_column + within)
 
             with f.steps(rows.value, most.value) as tile:

@@ -44,6 +44,9 @@ class Int:
         """The remainder of two numbers that are not negative."""
         return self._binary("urem", other)
 
+    def __and__(self, other: Int | int) -> Int:
+        return self._binary("and", other)
+
     def _compare(self, condition: str, other: Int | int) -> Value:
         return self.f.value(f"icmp {condition} i64 {self.ref}, {_ref(other)}", BOOL)
 
