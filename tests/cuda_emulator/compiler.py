@@ -9,10 +9,10 @@ library of its own; a small kernel then takes some 30 ms.
 import ctypes
 import functools
 import hashlib
-import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -96,8 +96,8 @@ class Module:
 
 
 def compiler_path() -> str | None:
-    """The path of g++, or None where there is none."""
-    return shutil.which(os.environ.get("CXX", "g++"))
+    """The path of g++, or None where there is none (that of macOS is another compiler)."""
+    return shutil.which("g++") if sys.platform == "linux" else None
 
 
 @functools.cache
@@ -114,7 +114,7 @@ _KEPT: list[tempfile.TemporaryDirectory[str]] = []  # removed when the process e
 def _run(options: Sequence[str | Path]) -> None:
     command = compiler_path()
     if command is None:
-        raise RuntimeError("the emulated CUDA device needs g++: install it or set CXX")
+        raise RuntimeError("the emulated CUDA device needs Linux and g++")
     done = subprocess.run([command, *map(str, options)], capture_output=True, text=True)
     if done.returncode:
         raise CompileError(done.stderr)
