@@ -1,13 +1,18 @@
 """Fused, split and grouped plans against evaluation, with every threshold lowered."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 
 import fnad
 import fnad.numpy as fnp
-from fnad import lax
+from fnad import lax, lowering
 from fnad.lowering import fusion, groups, lines, panels, products, splitting
 from fnad.lowering.plan import Contraction, For, Group, Kernel
+from fnad.lowering.planner import plan_jaxpr
+from fnad.lowering.target import CPU
 from tests.lowering.test_plan import PROGRAMS, check, flattened, kinds
 
 RNG = np.random.default_rng(0)
@@ -17,10 +22,16 @@ BATCH = RNG.standard_normal((4, 6, 5))
 IMAGES, FILTERS = RNG.standard_normal((8, 6, 6, 2)), RNG.standard_normal((3, 3, 2, 4))
 
 
+def group_all(monkeypatch):
+    """Group nodes however few bytes they share."""
+    target = replace(CPU, group_bytes=0)
+    monkeypatch.setattr(lowering, "plan_jaxpr", partial(plan_jaxpr, target=target))
+
+
 @pytest.fixture
 def eager_fusion(monkeypatch):
     """Fuse, split and group programs of any size."""
-    monkeypatch.setattr(groups, "_WORTHWHILE_BYTES", 0)
+    group_all(monkeypatch)
     monkeypatch.setattr(groups, "_MIN_ROWS", 2)
     monkeypatch.setattr(groups, "_BLOCK_BYTES", 300)
     monkeypatch.setattr(groups, "_PRODUCT_BLOCK_BYTES", 600)
@@ -112,7 +123,7 @@ def test_programs_of_plans(name, eager_fusion):
 
 
 def test_softmax_is_one_group(monkeypatch):
-    monkeypatch.setattr(groups, "_WORTHWHILE_BYTES", 0)
+    group_all(monkeypatch)
     monkeypatch.setattr(groups, "_EARLY_BYTES", 0)
     plan = check(softmax, X)
     assert kinds(plan) == [Group]
@@ -120,7 +131,7 @@ def test_softmax_is_one_group(monkeypatch):
 
 
 def test_attention_is_one_group(monkeypatch):
-    monkeypatch.setattr(groups, "_WORTHWHILE_BYTES", 0)
+    group_all(monkeypatch)
     monkeypatch.setattr(groups, "_MIN_ROWS", 2)
     monkeypatch.setattr(groups, "_EARLY_BYTES", 0)
     plan = check(attention, BATCH)
@@ -168,7 +179,7 @@ def test_weights_are_transposed_before_a_loop():
 
 def test_a_recurrent_step_is_one_group(monkeypatch):
     """Also where the group begins with a small product, and writes the slice of its turn."""
-    monkeypatch.setattr(groups, "_WORTHWHILE_BYTES", 0)
+    group_all(monkeypatch)
     w = RNG.standard_normal((6, 6))
 
     def program(xs):
