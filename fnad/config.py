@@ -1,4 +1,4 @@
-"""Settings of the process: ``fnad.config.num_threads``, ``cache_dir``, ``cache_bytes``.
+"""Settings of the process: ``fnad.config.num_threads``, ``cache_dir``, ``matmul_precision`` ...
 
 Settings are attributes of this module, to be read and assigned at any time; a value that makes no
 sense is refused. Their first values come from the environment.
@@ -50,7 +50,16 @@ At first ``FNAD_POOL_BYTES``, or a quarter of the machine's memory. Lowering it 
 the next result dies.
 """
 
-_SETTINGS = ("num_threads", "cache_dir", "cache_bytes", "pool_bytes")
+matmul_precision: str
+"""How cuBLAS multiplies float32 matrices on a card: ``float32``, ``tensorfloat32``, ``bfloat16``.
+
+The latter two round the operands (to 11 and 8 bits) and add up in float32, on tensor cores. At
+first ``FNAD_MATMUL_PRECISION``, or ``float32``: as exact as on the CPU, where the setting has no
+effect.
+"""
+
+_SETTINGS = ("num_threads", "cache_dir", "cache_bytes", "pool_bytes", "matmul_precision")
+_PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
 
 
 class _Config(ModuleType):
@@ -92,6 +101,15 @@ class _Config(ModuleType):
     def pool_bytes(self, value: int) -> None:
         _pool_bytes.value = _natural(value, 0, "fnad.config.pool_bytes")
 
+    @property
+    def matmul_precision(self) -> str:
+        return _matmul_precision
+
+    @matmul_precision.setter
+    def matmul_precision(self, value: str) -> None:
+        global _matmul_precision
+        _matmul_precision = _precision(value, "fnad.config.matmul_precision")
+
     def __setattr__(self, name: str, value: object) -> None:
         if name not in _SETTINGS and not name.startswith("_"):
             raise AttributeError(
@@ -103,6 +121,12 @@ class _Config(ModuleType):
 def _natural(value: object, least: int, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{name} is a number of at least {least}, not {value!r}")
+    return value
+
+
+def _precision(value: object, name: str) -> str:
+    if not isinstance(value, str) or value not in _PRECISIONS:
+        raise ValueError(f"{name} is one of {', '.join(_PRECISIONS)}, not {value!r}")
     return value
 
 
@@ -209,4 +233,7 @@ _physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 _pool_bytes = ctypes.c_int64(_from_environment("FNAD_POOL_BYTES", 0, _physical // 4))
 _cache_dir = _first_cache_dir()
 _cache_bytes = _from_environment("FNAD_CACHE_BYTES", 0, 512 << 20)
+_matmul_precision = _precision(
+    os.environ.get("FNAD_MATMUL_PRECISION") or "float32", "FNAD_MATMUL_PRECISION"
+)
 sys.modules[__name__].__class__ = _Config

@@ -27,6 +27,17 @@ def test_num_threads_can_be_changed(threads):
     assert fnad.config.num_threads == 5
 
 
+def test_matmul_precision():
+    assert fnad.config.matmul_precision == "float32"
+    try:
+        fnad.config.matmul_precision = "tensorfloat32"
+        assert fnad.config.matmul_precision == "tensorfloat32"
+        with pytest.raises(ValueError, match="one of float32, tensorfloat32, bfloat16, not 'tf32'"):
+            fnad.config.matmul_precision = "tf32"
+    finally:
+        fnad.config.matmul_precision = "float32"
+
+
 def test_misspelt_settings_are_refused():
     with pytest.raises(AttributeError, match=r"no setting 'nthreads'.*num_threads"):
         fnad.config.nthreads = 2

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from fnad import config
 from fnad.core.ir import Jaxpr, memoize
 from fnad.lowering.binary import finish_binary, kept_name, load, store
 from fnad.lowering.executable import Executable
@@ -52,7 +53,7 @@ def current_device() -> Device:
 
 def compile_for_device(jaxpr: Jaxpr, donated: tuple[int, ...] = ()) -> CudaExecutable:
     """Compile a program for the current card; the result takes and returns lists of its arrays."""
-    return _cuda_executable(jaxpr, donated, current_device())
+    return _cuda_executable(jaxpr, donated, current_device(), config.matmul_precision)
 
 
 def profile_jaxpr(
@@ -88,11 +89,13 @@ def _cuda_plan(jaxpr: Jaxpr, donated: tuple[int, ...]) -> Plan:
 
 
 @memoize
-def _cuda_executable(jaxpr: Jaxpr, donated: tuple[int, ...], device: Device) -> CudaExecutable:
+def _cuda_executable(
+    jaxpr: Jaxpr, donated: tuple[int, ...], device: Device, precision: str
+) -> CudaExecutable:
     from fnad.lowering.cuda.emitter import emit_plan
     from fnad.lowering.cuda.executable import CudaExecutable
 
-    return CudaExecutable(emit_plan(_cuda_plan(jaxpr, donated)), device)
+    return CudaExecutable(emit_plan(_cuda_plan(jaxpr, donated)), device, precision)
 
 
 def lowered_text(

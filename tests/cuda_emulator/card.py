@@ -181,17 +181,30 @@ class EmulatedCard:
             )
         )
 
-    def product(self, node: Contraction, left: int, right: int, out: int) -> None:
-        self._do(lambda: _multiply(node, left, right, out))
+    def product(self, node: Contraction, left: int, right: int, out: int, precision: str) -> None:
+        self._do(lambda: _multiply(node, left, right, out, precision))
 
 
-def _multiply(node: Contraction, left: int, right: int, out: int) -> None:
+# How many bits of float32 the library drops.
+_DROPPED_BITS = {"float32": 0, "tensorfloat32": 13, "bfloat16": 16}
+
+
+def _rounded(x: np.ndarray, bits: int) -> np.ndarray:
+    """float32 without its last bits."""
+    if x.dtype != np.float32 or not bits:
+        return x
+    half = np.uint32(1 << (bits - 1))
+    return ((x.view(np.uint32) + half) >> bits << bits).view(np.float32)
+
+
+def _multiply(node: Contraction, left: int, right: int, out: int, precision: str) -> None:
     batch, m, n, k = node.batch, node.m, node.n, node.k
     given = node.operands or node.dtype
     x = _matrix(left, (*batch, m, k), node.left.strides, given)
     y = _matrix(right, (*batch, k, n), node.right.strides, given)
     z = _matrix(out, (*batch, m, n), node.out.strides, node.dtype)
     wide = np.result_type(node.dtype, np.float32) if node.dtype.itemsize == 2 else node.dtype
+    x, y = (_rounded(np.ascontiguousarray(a), _DROPPED_BITS[precision]) for a in (x, y))
     total = np.matmul(x.astype(wide), y.astype(wide))
     z[...] = (z + total if node.accumulate else total).astype(node.dtype)
 

@@ -187,6 +187,27 @@ def test_replays_see_new_values(card):
     assert getattr(card, "replays", 1), "memory of results was never used again"
 
 
+def test_precision_of_products():
+    rng = np.random.default_rng(0)
+    x, y = (rng.uniform(1, 2, (512, 512)).astype(np.float32) for _ in range(2))
+    f = fnad.jit(lambda x, y: x @ y, backend="cuda")
+    exact = x.astype(np.float64) @ y
+
+    def error():
+        return np.abs(fnad.device_get(f(x, y)) / exact - 1).max()
+
+    assert error() < 1e-6
+    try:
+        fnad.config.matmul_precision = "tensorfloat32"
+        rounded = error()
+        assert 2e-6 < rounded < 1e-3
+        fnad.config.matmul_precision = "bfloat16"
+        assert rounded < error() < 1e-2
+    finally:
+        fnad.config.matmul_precision = "float32"
+    assert error() < 1e-6
+
+
 def test_text():
     lowered = fnad.jit(lambda x: np.exp(x).sum(), backend="cuda").lower(X)
     assert "__global__" in lowered.as_text() and "expf(" in lowered.as_text("cuda")

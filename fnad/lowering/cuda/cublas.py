@@ -61,10 +61,10 @@ def suits(node: Contraction) -> bool:
     """Whether cuBLAS can read and write the matrices where they lie."""
     extents = (node.m, node.k), (node.k, node.n), (node.m, node.n)
     matrices = (node.left, node.right, node.out)
-    return all(_leading(m, *sizes) is not None for m, sizes in zip(matrices, extents))
+    return all(leading(m, *sizes) is not None for m, sizes in zip(matrices, extents))
 
 
-def _leading(matrix: Matrix, rows: int, columns: int) -> tuple[bool, int] | None:
+def leading(matrix: Matrix, rows: int, columns: int) -> tuple[bool, int] | None:
     """Whether a matrix has dense rows (else dense columns), and how far they are apart."""
     row, column = matrix.strides[-2:]
     for by_row, inner, outer, (length, number) in (
@@ -72,9 +72,9 @@ def _leading(matrix: Matrix, rows: int, columns: int) -> tuple[bool, int] | None
         (False, row, column, (rows, columns)),
     ):
         if inner == 1 or length == 1:
-            leading = outer if number > 1 else length
-            if length <= leading <= _INT32_MAX:
-                return by_row, leading
+            distance = outer if number > 1 else length
+            if length <= distance <= _INT32_MAX:
+                return by_row, distance
     return None
 
 
@@ -101,12 +101,12 @@ def _offset(matrix: Matrix, entry: Sequence[int], longest: int | None) -> int:
 
 
 def _call(node: Contraction, offsets: Sequence[int], steps: Sequence[int], count: int) -> Call:
-    left = _leading(node.left, node.m, node.k)
-    right = _leading(node.right, node.k, node.n)
-    out = _leading(node.out, node.m, node.n)
+    left = leading(node.left, node.m, node.k)
+    right = leading(node.right, node.k, node.n)
+    out = leading(node.out, node.m, node.n)
     if left is None or right is None or out is None:
         raise InternalError(f"cuBLAS cannot compute {node}")
-    by_row, leading = out
+    by_row, distance = out
     # The result with dense rows is the transposed one: so are its factors, in the other order.
     first, second = (
         Factor(side, place[0] != by_row, place[1], offset, step)
@@ -115,13 +115,29 @@ def _call(node: Contraction, offsets: Sequence[int], steps: Sequence[int], count
     m, n = node.m, node.n
     if by_row:
         m, n, first, second = n, m, second, first
-    return Call(m, n, node.k, first, second, offsets[2], leading, steps[2], count)
+    return Call(m, n, node.k, first, second, offsets[2], distance, steps[2], count)
 
 
 # -- calling ------------------------------------------------------------------------------------
 
 
-def product(cupy: Any, node: Contraction, left: int, right: int, out: int) -> None:
+# The names of cublasComputeType_t by `fnad.config.matmul_precision`.
+_COMPUTE_TYPES = {
+    "float32": "CUBLAS_COMPUTE_32F",
+    "tensorfloat32": "CUBLAS_COMPUTE_32F_FAST_TF32",
+    "bfloat16": "CUBLAS_COMPUTE_32F_FAST_16BF",
+}
+
+
+def _compute_type(library: Any, given: np.dtype[Any], precision: str) -> int:
+    """What cuBLAS computes products of operands of a dtype in."""
+    if given == np.float64:
+        return int(library.CUBLAS_COMPUTE_64F)
+    name = _COMPUTE_TYPES[precision if given == np.float32 else "float32"]
+    return int(getattr(library, name))
+
+
+def product(cupy: Any, node: Contraction, left: int, right: int, out: int, precision: str) -> None:
     """Multiply matrices that begin at the given addresses, on CuPy's current stream."""
     library = _library(cupy)
     handle = cupy.cuda.get_cublas_handle()
@@ -129,7 +145,7 @@ def product(cupy: Any, node: Contraction, left: int, right: int, out: int) -> No
     double = result == np.float64
     one = np.ones((), np.float64 if double else np.float32)
     beta = one if node.accumulate else np.zeros_like(one)
-    compute = library.CUBLAS_COMPUTE_64F if double else library.CUBLAS_COMPUTE_32F
+    compute = _compute_type(library, given, precision)
     kinds = [_data_type(cupy, dtype) for dtype in (given, result)]
     bases = {"left": left, "right": right}
     mode = library.getMathMode(handle)

@@ -132,10 +132,10 @@ class CupyDevice:
                 graph = stream.end_capture()
         return lambda: graph.launch(self._cupy.cuda.get_current_stream())
 
-    def product(self, node: Contraction, left: int, right: int, out: int) -> None:
+    def product(self, node: Contraction, left: int, right: int, out: int, precision: str) -> None:
         from fnad.lowering.cuda import cublas
 
-        cublas.product(self._cupy, node, left, right, out)
+        cublas.product(self._cupy, node, left, right, out, precision)
 
 
 class _Functions:

@@ -69,8 +69,11 @@ class Device(Protocol):
         """
         ...
 
-    def product(self, node: Contraction, left: int, right: int, out: int) -> None:
-        """Multiply matrices that begin at the given addresses."""
+    def product(self, node: Contraction, left: int, right: int, out: int, precision: str) -> None:
+        """Multiply matrices that begin at the given addresses.
+
+        ``precision`` is one of those of `fnad.config.matmul_precision`; it concerns float32.
+        """
         ...
 
 

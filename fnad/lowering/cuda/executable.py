@@ -39,11 +39,19 @@ class CudaExecutable:
     Launches are asynchronous, in order, on the device's current stream; the host waits only where
     it must know the condition of a loop or a branch. A program that never waits is recorded when it
     is called with arrays at the same addresses again, and replayed from then on as one launch.
+
+    Parameters
+    ----------
+    program : Program
+    device : Device
+    precision : str
+        How the device's library multiplies float32 matrices: `fnad.config.matmul_precision`.
     """
 
-    def __init__(self, program: Program, device: Device) -> None:
+    def __init__(self, program: Program, device: Device, precision: str = "float32") -> None:
         self._program = program
         self._device = device
+        self._precision = precision
         self._module = device.module(program.source)
         self._recordings: OrderedDict[tuple[int, ...], Callable[[], None]] = OrderedDict()
         self._met: OrderedDict[tuple[int, ...], None] = OrderedDict()
@@ -130,6 +138,7 @@ class _Run:
     def __init__(self, executable: CudaExecutable, places: dict[int, int], arena: int) -> None:
         self.device = executable._device
         self.module = executable._module
+        self.precision = executable._precision
         self.buffers = executable._buffers
         self.turns: dict[int, int] = {}
         self.places = places
@@ -154,7 +163,7 @@ class _Run:
             self.places[m.buffer] + self._index(m.offset) * self.buffers[m.buffer].dtype.itemsize
             for m in (node.left, node.right, node.out)
         )
-        self.device.product(node, left, right, out)
+        self.device.product(node, left, right, out, self.precision)
 
     def _index(self, offset: Expr) -> int:
         """The value of an index that depends on the turns of loops alone."""

@@ -14,13 +14,14 @@ from fnad.lowering.plan import Matrix
 from tests.lowering.cuda.multiplying import Operand, assert_close, numbers, product
 
 TYPES = {2: np.dtype("f2"), 14: np.dtype(BFLOAT16), 0: np.dtype("f4"), 1: np.dtype("f8")}
-COMPUTE = {68: np.dtype("f4"), 70: np.dtype("f8")}
+COMPUTE = {68: np.dtype("f4"), 70: np.dtype("f8"), 75: np.dtype("f4"), 77: np.dtype("f4")}
 
 
 class Library:
     """cuBLAS on the host."""
 
     CUBLAS_COMPUTE_32F, CUBLAS_COMPUTE_64F = 68, 70
+    CUBLAS_COMPUTE_32F_FAST_16BF, CUBLAS_COMPUTE_32F_FAST_TF32 = 75, 77
     CUBLAS_GEMM_DEFAULT, CUBLAS_POINTER_MODE_HOST = -1, 0
 
     def __init__(self):
@@ -50,6 +51,7 @@ class Library:
     ):  # fmt: skip
         assert handle == 7 and self.mode == 16 and algo == self.CUBLAS_GEMM_DEFAULT
         self.calls += 1
+        self.compute = compute
         wide = COMPUTE[compute]
         alpha, beta = (columns(p, wide, 1, 1, 1)[0, 0] for p in (alpha, beta))
         for i in range(count):
@@ -82,13 +84,13 @@ def fake_cupy():
     return SimpleNamespace(cuda=cuda)
 
 
-def multiplied(node, a, b, out):
+def multiplied(node, a, b, out, precision="float32", cupy=None):
     """The number of calls that compute a product into an array."""
-    cupy = fake_cupy()
+    cupy = cupy or fake_cupy()
     places = []
     for array, matrix in ((a, node.left), (b, node.right), (out, node.out)):
         places.append(array.ctypes.data + int(matrix.offset.attr) * array.itemsize)
-    cublas.product(cupy, node, *places)
+    cublas.product(cupy, node, *places, precision)
     assert cupy.cuda.cublas.mode == 3  # as it was
     return cupy.cuda.cublas.calls
 
@@ -160,6 +162,20 @@ def test_what_cublas_cannot_read_where_it_lies():
             cublas.calls_of(odd)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "precision", "compute"),
+    [
+        ("f4", "float32", 68), ("f4", "tensorfloat32", 77), ("f4", "bfloat16", 75),
+        ("f2", "tensorfloat32", 68), ("f8", "bfloat16", 70),
+    ],
+)  # fmt: skip
+def test_precision_is_about_float32(dtype, precision, compute):
+    node, a, b, _ = product(Operand((5, 9)), Operand((9, 6)), Operand((5, 6)), dtype)
+    cupy = fake_cupy()
+    multiplied(node, a, b, np.empty(30, dtype), precision, cupy)
+    assert cupy.cuda.cublas.compute == compute
+
+
 def test_no_library():
     class Cuda:
         def get_cublas_handle(self):
@@ -171,4 +187,4 @@ def test_no_library():
 
     node = product(Operand((5, 9)), Operand((9, 6)), Operand((5, 6)), "f4")[0]
     with pytest.raises(BackendError, match="cuBLAS"):
-        cublas.product(SimpleNamespace(cuda=Cuda()), node, 0, 0, 0)
+        cublas.product(SimpleNamespace(cuda=Cuda()), node, 0, 0, 0, "float32")
