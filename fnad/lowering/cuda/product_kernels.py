@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -45,11 +45,13 @@ def places(c: Contraction) -> tuple[Expr, Expr, Expr]:
     )
 
 
-def operands(c: Contraction) -> tuple[Expr, Expr]:
-    """The elements of left and right, where they lie."""
+def operands(c: Contraction, dtypes: Mapping[int, np.dtype[Any]]) -> tuple[Expr, Expr]:
+    """The elements of left and right, in buffers of these dtypes."""
     left, right, _ = places(c)
-    given = c.operands or c.dtype
-    return load(c.left.buffer, left, given), load(c.right.buffer, right, given)
+    return (
+        load(c.left.buffer, left, dtypes[c.left.buffer]),
+        load(c.right.buffer, right, dtypes[c.right.buffer]),
+    )
 
 
 def product_kernel(c: Contraction, left: Expr, right: Expr) -> Kernel:

@@ -24,22 +24,17 @@ from typing import Any
 
 import numpy as np
 
-from fnad.core.types import kind_of
+from fnad.core.types import is_half, kind_of
 from fnad.lowering.access import access, count_uses, own_access, with_bodies
 from fnad.lowering.buffers import place
 from fnad.lowering.cuda.cublas import suits
 from fnad.lowering.cuda.epilogues import reader_of, with_epilogue
 from fnad.lowering.cuda.makers import Makers
-from fnad.lowering.cuda.narrowing import (
-    moved_result,
-    narrow_product,
-    narrow_result,
-    unconverted,
-)
+from fnad.lowering.cuda.narrowing import library_product, moved_result, narrowed, unconverted
 from fnad.lowering.cuda.product_kernels import in_parts, operands, product_kernel
-from fnad.lowering.expr import Expr
+from fnad.lowering.expr import B, Expr
 from fnad.lowering.fusion import without_dead_stores
-from fnad.lowering.plan import Buffer, Contraction, Kernel, Matrix, Node, Plan
+from fnad.lowering.plan import Buffer, Contraction, Matrix, Node, Plan
 
 # How far behind a product the reader of its result may stand.
 _NEAR = 16
@@ -62,8 +57,9 @@ def pays_in_library(c: Contraction) -> bool:
 
 def arrange_products(plan: Plan, library: bool = True) -> Plan:
     """A plan in which the only products left are those for the device's library, if it has one."""
-    arrangement = _Arrangement(plan, library)
-    body = arrangement.arranged(plan.body)
+    narrow = narrowed(plan)
+    arrangement = _Arrangement(narrow, library)
+    body = arrangement.arranged(narrow.body)
     if tuple(body) == plan.body:
         return plan
     body = without_dead_stores(body, arrangement.buffers)
@@ -79,6 +75,8 @@ class _Arrangement:
         self.library = library
         self.makers = Makers()
         self.uses = count_uses(plan.body)
+        self.roles = {b.number: b.role for b in plan.buffers}
+        self.dtypes = {b.number: b.dtype for b in plan.buffers}
         self._next = 1 + max((b.number for b in plan.buffers), default=0)
 
     def new_buffer(self, shape: Sequence[int], dtype: np.dtype[Any]) -> int:
@@ -109,7 +107,7 @@ class _Arrangement:
 
     def _product(self, c: Contraction, rest: deque[Node]) -> list[Node]:
         """What stands for a product; takes what becomes a part of it from the nodes behind."""
-        left, right = (self.makers.source(e) for e in operands(c))
+        left, right = (B.convert(self.makers.source(e), c.dtype) for e in operands(c, self.dtypes))
         if self.library and pays_in_library(c):
             called = self._for_library(c, left, right)
             if called is not None:
@@ -134,42 +132,27 @@ class _Arrangement:
         the windows of a convolution do, to lay them out in memory takes longer than the library
         gains, save for numbers of 16 bits, which it multiplies on other units.
         """
-        repeated = self._repeats(c.left, left) or self._repeats(c.right, right)
-        narrow = narrow_product(c, left, right, self.new_buffer)
-        if narrow is None:
-            return None if repeated else ([], c)
-        sizes = [b.nbytes for b in self.buffers if b.number in _made(narrow[0])]
-        return narrow if sum(sizes) <= _LARGEST_LAID_OUT else None
+        if is_half(unconverted(left).dtype) and is_half(unconverted(right).dtype):
+            nodes, product = library_product(c, left, right, self.new_buffer)
+            made = {number for node in nodes for number in access(node).writes}
+            size = sum(b.nbytes for b in self.buffers if b.number in made)
+            return (nodes, product) if size <= _LARGEST_LAID_OUT else None
+        if self._repeats(c.left, left) or self._repeats(c.right, right):
+            return None
+        left, right = (B.convert(e, c.dtype) for e in operands(c, self.dtypes))
+        return library_product(c, left, right, self.new_buffer)
 
     def _repeats(self, matrix: Matrix, element: Expr) -> bool:
         sizes = {b.number: b.size for b in self.buffers}
         return sizes[matrix.buffer] > 2 * sizes[unconverted(element).attr]
 
     def _with_result(self, c: Contraction, rest: deque[Node]) -> Contraction:
-        """A product for the library that writes its result rounded and where it is wanted."""
+        """A product for the library that writes its result to where it is wanted."""
         number = c.out.buffer
-        [out] = [b for b in self.buffers if b.number == number]
-        readers = [
-            i for i, node in enumerate(islice(rest, _NEAR)) if number in access(node).touched
-        ]
-        if c.operands is None or out.role != "temp" or self.uses[number] != 2 or not readers:
-            return c
-        [at] = readers
-        reader = rest[at]
-        if not isinstance(reader, Kernel):
-            return c
-        narrow = narrow_result(c, reader, self.new_buffer(out.shape, c.operands))
-        if narrow is None:
-            return c
-        c, rest[at] = narrow
-        behind = list(islice(rest, at + 1))
-        if reader_of(c, own_access(c).reads, behind) is not None:
-            moved = moved_result(c, narrow[1])
-            if moved is not None:
-                del rest[at]
+        if self.uses[number] == 2 and not c.accumulate and self.roles[number] == "temp":
+            found = reader_of(c, own_access(c).reads, list(islice(rest, _NEAR)))
+            moved = None if found is None else moved_result(c, found[1])
+            if found is not None and moved is not None:
+                del rest[found[0]]
                 return moved
         return c
-
-
-def _made(nodes: Sequence[Node]) -> set[int]:
-    return {number for node in nodes for number in access(node).writes}

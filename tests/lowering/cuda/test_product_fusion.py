@@ -3,14 +3,17 @@
 import numpy as np
 import pytest
 
-from fnad import grad, jit, lax
+from fnad import grad, jit, lax, make_jaxpr
 from fnad import numpy as fnp
 from fnad.lowering.cuda import products
 from fnad.lowering.cuda.emitter import emit_plan
 from fnad.lowering.cuda.executable import CudaExecutable
 from fnad.lowering.cuda.products import arrange_products
+from fnad.lowering.cuda.target import CARD
 from fnad.lowering.cuda.tiles import matrix_product
 from fnad.lowering.plan import Contraction, Kernel
+from fnad.lowering.planner import plan_jaxpr
+from fnad.lowering.simplify import simplify
 from tests.cuda_emulator.card import EmulatedCard
 from tests.lowering.cuda.programs import plan_program
 from tests.lowering.cuda.running import needs_emulator
@@ -126,13 +129,9 @@ def test_an_input_that_is_updated_in_place_is_read_before():
     def step(w, x):
         return w - 0.1 * (w @ x)
 
-    from fnad import make_jaxpr
-    from fnad.lowering.planner import plan_jaxpr
-    from fnad.lowering.simplify import simplify
-
     w, x = numbers(20, 20), numbers(20, 20)
     jaxpr = simplify(make_jaxpr(step)(w, x).jaxpr)
-    plan = plan_jaxpr(jaxpr, donated=(0,), group_rows=False)
+    plan = plan_jaxpr(jaxpr, donated=(0,), target=CARD)
     [out] = Machine(arrange_products(plan, library=False), [w, x]).run()
     np.testing.assert_allclose(out, step(w, x))
 
@@ -236,6 +235,23 @@ def test_kernels_behind_read_the_rounded_result(all_in_library):
     assert {b.dtype for b in arranged.buffers} == {np.dtype(np.float16)}
 
 
+def test_what_kernels_make_of_16_bits_stays_so(all_in_library):
+    arranged = check(
+        lambda x, w: fnp.maximum(fnp.maximum(x @ w, 0) @ w, 0), H, K, library=True, tolerance=3e-2
+    )
+    assert names(arranged) == ["library", "kernel", "library", "kernel"]
+    assert {b.dtype for b in arranged.buffers} == {np.dtype(np.float16)}
+
+
+def test_operands_of_16_and_32_bits(all_in_library):
+    def product(x, w):
+        return x.astype(np.float32) @ w + x.astype(np.float32).sum()
+
+    w = numbers(20, 20, dtype=np.float32)
+    arranged = check(product, H, w, library=True, tolerance=1e-4)
+    assert "library" in names(arranged)
+
+
 def test_attention_is_two_products(all_in_library):
     def attention(q, k, v):
         scores = fnp.einsum("bqhd,bkhd->bhqk", q, k)
@@ -245,6 +261,18 @@ def test_attention_is_two_products(all_in_library):
     arranged = check(attention, *args, library=True, tolerance=3e-2)
     assert names(arranged) == ["library", "library"]
     assert {b.dtype for b in arranged.buffers} == {np.dtype(np.float16)}
+
+
+def test_groups_between_products_hold_16_bits(all_in_library):
+    def attention(q, k, v):
+        scores = fnp.einsum("bqhd,bkhd->bhqk", q, k)
+        scores = fnp.exp(scores - scores.max(-1, keepdims=True))
+        return fnp.einsum("bhqk,bkhd->bqhd", scores / scores.sum(-1, keepdims=True), v)
+
+    args = [numbers(1, 5, 3, 4, dtype=np.float16) for _ in range(3)]
+    arranged = check(attention, *args, library=True, tolerance=3e-2)
+    assert names(arranged) == ["library", "group", "library"]
+    assert {b.dtype for b in arranged.buffers if b.role != "local"} == {np.dtype(np.float16)}
 
 
 def test_windows_of_16_bits_are_laid_out_as_such(all_in_library):
