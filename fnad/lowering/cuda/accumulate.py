@@ -119,11 +119,12 @@ def accumulate_steps(emitter: Emitter, node: Accumulate) -> list[Step]:
     if division.pieces == 1:
         return [_launch(emitter, node, division, None, True)]
     extents, wide = (outer, division.pieces, inner), node.accumulator
-    with emitter.temporaries((outer * division.pieces * inner, wide)) as [totals]:
+    column = outer * division.pieces * inner, wide
+    with emitter.temporaries(column, column) as [totals, sums]:
         first = _launch(emitter, node, division, totals, False)
-        running = Accumulate(totals, totals, extents, node.kind, False, wide, wide)
+        running = Accumulate(totals, sums, extents, node.kind, False, wide, wide)
         between = accumulate_steps(emitter, running)
-        return [first, *between, _launch(emitter, node, division, totals, True)]
+        return [first, *between, _launch(emitter, node, division, sums, True)]
 
 
 def _launch(
@@ -296,7 +297,9 @@ class _Scan:
         with f.block(f"for (i32 j = 0; j < {d.items}; j++)"):
             f.line(f"const i32 e = j * {d.width * d.lanes} + (i32)threadIdx.x;")
             # Neighbouring threads take neighbouring elements.
-            if self.node.extents[2] == 1:
+            if d.width == 1:
+                f.line("const i32 row = 0, k = e;")
+            elif self.node.extents[2] == 1:
                 f.line(f"const i32 row = e / {d.tile}, k = e % {d.tile};")
             else:
                 f.line(f"const i32 row = e % {d.width}, k = e / {d.width};")
@@ -307,24 +310,28 @@ class _Scan:
             conditions = [f"piece < {self.count}", f"done + k < {d.length}"]
             if d.pieces > 1:
                 conditions.append(f"position < {self.node.extents[1]}")
-            if loads:
-                f.line(f"{slot} = {self.neutral.ref};")
-            with f.block(f"if ({' && '.join(conditions)})"):
-                self._define("offset", self._offset("position"))
-                if loads:
-                    f.line(f"{slot} = {self._load('offset').ref};")
-                else:
+            f.line(f"const bool inside = {' && '.join(conditions)};")
+            if loads:  # of another element rather than none, so that all are on their way together
+                self._define("offset", f"inside ? {self._offset('position')} : 0")
+                value = self._load("offset")
+                f.line(f"{slot} = inside ? {value.ref} : {self.neutral.ref};")
+            else:
+                with f.block("if (inside)"):
+                    self._define("offset", self._offset("position"))
                     self._store(f.value(slot, self.dtype), "offset")
 
     def _tile(self, carry: Value) -> None:
         """Take a tile into the carry, and replace it by its running totals if they are wanted."""
         f, d = self.f, self.division
         total = f.variable(Value("own[0]", self.dtype))
+        if self.writes:
+            f.line(f"{ctype(self.dtype)} running[{d.items}];")
+            f.line(f"running[0] = {total.ref};")
         f.line("#pragma unroll")
         with f.block(f"for (i32 j = 1; j < {d.items}; j++)"):
             self._join(total, f.value("own[j]", self.dtype))
             if self.writes:
-                f.line(f"own[j] = {total.ref};")
+                f.line(f"running[j] = {total.ref};")
         sums = self._across_lanes(total)
         preceding, whole = self._across_warps(sums)
         if self.writes:
@@ -333,7 +340,8 @@ class _Scan:
                 before = before if part is None else self.combine(before, part)
             f.line("#pragma unroll")
             with f.block(f"for (i32 j = 0; j < {d.items}; j++)"):
-                f.line(f"own[j] = {self.combine(before, f.value('own[j]', self.dtype)).ref};")
+                value = self.combine(before, f.value("running[j]", self.dtype))
+                f.line(f"own[j] = {value.ref};")
         self._join(carry, whole)
 
     @property

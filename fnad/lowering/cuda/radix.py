@@ -9,6 +9,8 @@ do the same by sums of bits). With each key goes the place in its row where it c
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -128,35 +130,33 @@ def radix_steps(emitter: Emitter, columns: Columns, bits: int) -> tuple[list[Ste
     It lies in what is first in the columns that are returned.
     """
     tiles = -(-columns.n // SIZES.tile)
-    size = columns.rows * _DIGITS * tiles
+    extents = (columns.rows, _DIGITS * tiles, 1)
+    table = columns.rows * _DIGITS * tiles, UINT32
     steps: list[Step] = []
-    with emitter.temporaries((size, UINT32)) as [counts]:
-        extents = (columns.rows, _DIGITS * tiles, 1)
-        running = Accumulate(counts, counts, extents, "add", False, UINT32, UINT32)
+    with emitter.temporaries(table, table) as [counts, ends]:
+        running = Accumulate(counts, ends, extents, "add", False, UINT32, UINT32)
         for shift in range(0, bits, _DIGIT):
             steps.append(_count(emitter, columns, counts, shift))
             steps += accumulate_steps(emitter, running)
-            steps.append(_move(emitter, columns, counts, shift))
+            steps.append(_move(emitter, columns, ends, shift))
             columns = columns.swapped()
     return steps, columns
 
 
 def _count(emitter: Emitter, columns: Columns, counts: int, shift: int) -> Launch:
     """How many keys of each tile have each digit."""
-    n, tiles, sizes = columns.n, -(-columns.n // SIZES.tile), SIZES
+    tiles, sizes = -(-columns.n // SIZES.tile), SIZES
 
     def write(f: Function, printer: ExpressionPrinter) -> None:
         keys, found = printer.pointers[columns.keys[0]], printer.pointers[counts]
         f.line(f"__shared__ u32 total[{_DIGITS}];")
         _print_tile(f, columns)
+        _print_loads(f, columns, {"keys": keys})
         with f.block(f"for (i32 d = threadIdx.x; d < {_DIGITS}; d += {sizes.threads})"):
             f.line("total[d] = 0;")
         f.line("__syncthreads();")
-        f.line("#pragma unroll")
-        with f.block(f"for (i32 j = 0; j < {sizes.items}; j++)"):
-            f.line(f"const i32 k = j * {sizes.threads} + (i32)threadIdx.x;")
-            digit = _digit(f"{keys}[row + k]", shift)
-            f.line(f"if (begin + k < {n}) atomicAdd(&total[{digit}], 1u);")
+        with _each_item(f, columns):
+            f.line(f"if (inside) atomicAdd(&total[{_digit('keys[j]', shift)}], 1u);")
         f.line("__syncthreads();")
         with f.block(f"for (i32 d = threadIdx.x; d < {_DIGITS}; d += {sizes.threads})"):
             f.line(f"{found}[{_count_place(columns)}] = total[d];")
@@ -166,7 +166,7 @@ def _count(emitter: Emitter, columns: Columns, counts: int, shift: int) -> Launc
     return emitter.launch("count_digits", write, buffers, [counts], [], blocks, sizes.threads)
 
 
-def _move(emitter: Emitter, columns: Columns, counts: int, shift: int) -> Launch:
+def _move(emitter: Emitter, columns: Columns, ends: int, shift: int) -> Launch:
     """Bring keys, and where they came from, in the order of a digit."""
     tiles, sizes = -(-columns.n // SIZES.tile), SIZES
     warps = sizes.threads // _WARP
@@ -176,29 +176,28 @@ def _move(emitter: Emitter, columns: Columns, counts: int, shift: int) -> Launch
         f.line(f"__shared__ u32 heads[{warps * _DIGITS}];")
         f.line(f"u32* const own = heads + threadIdx.x / {_WARP} * {_DIGITS};")
         _print_tile(f, columns)
+        keys, places = (printer.pointers[c[0]] for c in (columns.keys, columns.places))
+        _print_loads(f, columns, {"keys": keys, "places": places})
         with f.block(f"for (i32 k = threadIdx.x; k < {warps * _DIGITS}; k += {sizes.threads})"):
             f.line("heads[k] = 0;")
         f.line("__syncthreads();")
-        _print_ranks(f, columns, printer.pointers[columns.keys[0]], shift)
+        _print_ranks(f, columns, shift)
         f.line("__syncthreads();")
         with f.block(f"for (i32 d = threadIdx.x; d < {_DIGITS}; d += {sizes.threads})"):
-            found, place = printer.pointers[counts], _count_place(columns)
-            f.line(f"u32 head = {place} % {_DIGITS * tiles} ? {found}[{place} - 1] : 0;")
+            end, place = printer.pointers[ends], _count_place(columns)
+            f.line(f"u32 head = {place} % {_DIGITS * tiles} ? {end}[{place} - 1] : 0;")
             with f.block(f"for (i32 w = 0; w < {warps}; w++)"):
                 f.line(f"const u32 size = heads[w * {_DIGITS} + d];")
                 f.line(f"heads[w * {_DIGITS} + d] = head;")
                 f.line("head += size;")
         f.line("__syncthreads();")
-        f.line("#pragma unroll")
-        with f.block(f"for (i32 j = 0; j < {sizes.items}; j++)"):
-            f.line(f"const i32 k = first + j * {_WARP};")
-            with f.block(f"if (begin + k < {columns.n})"):
-                f.line(f"const u32 to = own[{_digit('keys[j]', shift)}] + ranks[j];")
-                old, new = (printer.pointers[p] for p in columns.places)
-                f.line(f"{printer.pointers[columns.keys[1]]}[row - begin + to] = keys[j];")
-                f.line(f"{new}[row - begin + to] = {old}[row + k];")
+        keys, places = (printer.pointers[c[1]] for c in (columns.keys, columns.places))
+        with _each_item(f, columns), f.block("if (inside)"):
+            f.line(f"const u32 to = own[{_digit('keys[j]', shift)}] + ranks[j];")
+            f.line(f"{keys}[row - begin + to] = keys[j];")
+            f.line(f"{places}[row - begin + to] = places[j];")
 
-    buffers = [*columns.keys, *columns.places, counts]
+    buffers = [*columns.keys, *columns.places, ends]
     written = [columns.keys[1], columns.places[1]]
     blocks = columns.rows * tiles
     return emitter.launch("move_digits", write, buffers, written, [], blocks, sizes.threads)
@@ -221,18 +220,34 @@ def _count_place(columns: Columns) -> str:
     return f"((({kind})(blockIdx.x / {tiles}) * {_DIGITS} + d) * {tiles} + tile)"
 
 
-def _print_ranks(f: Function, columns: Columns, source: str, shift: int) -> None:
-    """Each thread's keys, and how many of its warp before each of them have the same digit."""
-    items = SIZES.items
-    f.line(f"const i32 lane = threadIdx.x % {_WARP};")
-    f.line(f"const i32 first = threadIdx.x / {_WARP} * {_WARP * items} + lane;")
-    f.line(f"{ctype(columns.dtype)} keys[{items}];")
-    f.line(f"u32 ranks[{items}];")
+@contextmanager
+def _each_item(f: Function, columns: Columns) -> Iterator[None]:
+    """A loop over the keys of a thread, with ``k`` the place of key ``j`` in the tile.
+
+    Lanes of a warp have neighbours, and the warp's keys lie side by side.
+    """
     f.line("#pragma unroll")
-    with f.block(f"for (i32 j = 0; j < {items}; j++)"):
-        f.line(f"const i32 k = first + j * {_WARP};")
+    with f.block(f"for (i32 j = 0; j < {SIZES.items}; j++)"):
+        f.line(f"const i32 k = (warp * {SIZES.items} + j) * {_WARP} + lane;")
         f.line(f"const bool inside = begin + k < {columns.n};")
-        f.line(f"keys[j] = inside ? {source}[row + k] : 0;")
+        yield
+
+
+def _print_loads(f: Function, columns: Columns, sources: Mapping[str, str]) -> None:
+    """Define the thread's keys, and what else of it: all are on their way together."""
+    f.line(f"const i32 lane = threadIdx.x % {_WARP}, warp = threadIdx.x / {_WARP};")
+    for name in sources:
+        kind = ctype(columns.dtype if name == "keys" else UINT32)
+        f.line(f"{kind} {name}[{SIZES.items}];")
+    with _each_item(f, columns):
+        for name, source in sources.items():
+            f.line(f"{name}[j] = {source}[inside ? row + k : row];")
+
+
+def _print_ranks(f: Function, columns: Columns, shift: int) -> None:
+    """How many of the warp before each of the thread's keys have the same digit."""
+    f.line(f"u32 ranks[{SIZES.items}];")
+    with _each_item(f, columns):
         f.line(f"const u32 digit = inside ? {_digit('keys[j]', shift)} : {_DIGITS};")
         f.line(f"const u32 peers = __match_any_sync({_EVERY_LANE}, digit);")
         f.line("const u32 before = __popc(peers & ((1u << lane) - 1));")
