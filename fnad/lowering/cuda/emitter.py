@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from fnad.lowering.access import kernel_exprs, own_access
+from fnad.lowering.access import count_uses, kernel_exprs, own_access
 from fnad.lowering.cuda.accumulate import accumulate_steps
 from fnad.lowering.cuda.crews import group_steps
 from fnad.lowering.cuda.expressions import ExpressionPrinter
@@ -25,6 +25,7 @@ from fnad.lowering.cuda.program import (
     Switch,
 )
 from fnad.lowering.cuda.scatter import scatter_of, scatter_steps
+from fnad.lowering.cuda.small_loops import loop_steps
 from fnad.lowering.cuda.sorting import sort_steps
 from fnad.lowering.cuda.writer import INT64, PRELUDE, DType, Function, Value, ctype
 from fnad.lowering.expr import Expr
@@ -73,6 +74,7 @@ class Emitter:
         self.arena_size = plan.arena_size
         self._free = _aligned(plan.arena_size)  # where the next temporary of a node begins
         self._temporaries: dict[tuple[int, int, DType], int] = {}
+        self.uses = count_uses(plan.body)
         self._names: dict[str, str] = {}  # of the functions, by their texts without names
         self._functions: list[str] = []
         self._used: dict[str, None] = {}
@@ -185,14 +187,23 @@ def _routine(emitter: Emitter, node: Routine) -> list[Step]:
 
 
 def _for(emitter: Emitter, node: For) -> list[Step]:
+    small = loop_steps(emitter, node)
+    if small is not None:
+        return small
     return [Repeat(node.counter, node.extent, emitter.steps(node.body))]
 
 
 def _while(emitter: Emitter, node: While) -> list[Step]:
+    small = loop_steps(emitter, node)
+    if small is not None:
+        return small
     return [RepeatWhile(emitter.steps(node.condition), node.predicate, emitter.steps(node.body))]
 
 
 def _branch(emitter: Emitter, node: Branch) -> list[Step]:
+    small = loop_steps(emitter, node)
+    if small is not None:
+        return small
     return [Switch(node.index, tuple([emitter.steps(body) for body in node.branches]))]
 
 
