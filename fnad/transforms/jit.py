@@ -55,7 +55,7 @@ class _Program:
     """A function traced for one form of its arguments.
 
     It is compiled for each of the layouts that they come in; ``calls`` counts the calls through
-    Python by these.
+    Python by these. ``placed`` says whether ``consts`` lie on the card that it runs on.
     """
 
     form: Form
@@ -63,6 +63,7 @@ class _Program:
     consts: list[Any]
     out_tree: Any
     calls: dict[Layouts, int] = field(default_factory=dict)
+    placed: bool = False
 
     @property
     def donated(self) -> tuple[int, ...]:
@@ -85,6 +86,8 @@ class _Program:
         return [*self.consts, *bases(leaves, layouts)]
 
     def run(self, leaves: Sequence[Any], layouts: Layouts) -> Any:
+        if self.backend == "cuda" and not self.placed:
+            self.consts, self.placed = put_arrays(self.consts), True
         outs = self.executable(layouts)(self.inputs(leaves, layouts))
         return tree.unflatten(self.out_tree, outs)
 
@@ -346,8 +349,6 @@ class JitFunction(NativeCallable):
             jaxpr, consts = trace_to_jaxpr(flat, form.avals, f"jit of {self.__name__}")
         if form.backend == "cpu" and any(map(is_device_array, consts)):
             form = self._on_device(form)
-        if form.backend == "cuda":
-            consts = put_arrays(consts)
         return _Program(form, jaxpr, consts, flat.out_tree)
 
     def _on_device(self, form: Form) -> Form:

@@ -217,6 +217,20 @@ def test_text():
         lowered.compile().profile(X)
 
 
+def test_text_needs_no_card():
+    import subprocess
+    import sys
+
+    code = """if True:
+        import fnad, numpy as np
+        table = np.arange(6.0)
+        lowered = fnad.jit(lambda x: np.exp(x) + table, backend="cuda").lower(np.ones(6))
+        print("__global__" in lowered.as_text(), "exp" in lowered.as_text("plan"))
+    """
+    run = [sys.executable, "-c", code]
+    assert subprocess.check_output(run, text=True).split() == ["True", "True"]
+
+
 def test_importing_takes_no_cupy():
     import subprocess
     import sys
