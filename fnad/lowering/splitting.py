@@ -25,6 +25,8 @@ _MIN_BYTES = 1 << 18
 # Terms of a block, so that what the blocks gave is little beside what they read.
 _MIN_TERMS = 16
 _MIN_CONTIGUOUS_TERMS = 4096
+# Fewer points than this form no group of rows anyway.
+_FEW_POINTS = 8
 
 NewBuffer = Callable[[Sequence[int], np.dtype[Any]], int]
 
@@ -126,7 +128,8 @@ def _blocks(kernel: Kernel, target: Target) -> tuple[int, int] | None:
     if kernel.parallel_inner:
         least = max(_MIN_TERMS // math.prod(extents[1:]), 1)
     elif points < target.reduction_points:
-        least = max(_MIN_CONTIGUOUS_TERMS // math.prod(extents[1:]), 1)
+        least = _MIN_CONTIGUOUS_TERMS if points < _FEW_POINTS else target.reduction_terms
+        least = max(least // math.prod(extents[1:]), 1)
     else:
         return None
     limit = min(target.reduction_blocks, extents[0] // max(least, 2))

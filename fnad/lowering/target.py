@@ -28,6 +28,8 @@ class Target:
         Into so many blocks large reductions are split at most.
     reduction_points : int
         So many reductions of contiguous memory keep all threads busy without being split.
+    reduction_terms : int
+        Terms of a block where there are rows enough for a group, which a split one would not join.
     reduction_unit : int
         Blocks of contiguous terms are multiples of so many, where that leaves a rest.
     """
@@ -36,6 +38,7 @@ class Target:
     runs_together: RunsTogether = _always
     reduction_blocks: int = 64
     reduction_points: int = 32
+    reduction_terms: int = 4096
     reduction_unit: int = 1
 
 
