@@ -5,6 +5,7 @@ keeps: ``params = layer.init(key)``, ``y = layer.apply(params, x)``.
 """
 
 from fnad.nn import initializers
+from fnad.nn.attention import dot_product_attention
 from fnad.nn.functions import (
     celu,
     elu,
@@ -85,6 +86,7 @@ __all__ = [
     "logsumexp",
     "one_hot",
     "standardize",
+    "dot_product_attention",
     # losses
     "softmax_cross_entropy",
     "softmax_cross_entropy_with_integer_labels",
