@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from fnad.lowering.cuda import elementwise, kernels
 from fnad.lowering.cuda.expressions import ExpressionPrinter
-from fnad.lowering.cuda.tiles import matrix_product, print_product, tile_of, tiles_of
+from fnad.lowering.cuda.tile_kernels import print_product
+from fnad.lowering.cuda.tiles import matrix_product, tile_of, tiles_of
 from fnad.lowering.cuda.writer import Function
 from fnad.lowering.plan import Kernel
 

@@ -81,12 +81,24 @@ def _only_varying(expr: Expr, inner: Expr, width: int) -> Expr | None:
     [load] = varying
     if width * load.dtype.itemsize > _BYTES:
         return None
-    terms, constant = affine_parts(load.args[0])
-    if terms.pop(inner, 0) != 1 or constant % width or any(c % width for c in terms.values()):
-        return None
-    if any(inner in below(term) for term in terms):
+    if not _runs_with(load.args[0], inner, width):
         return None
     return load if _depends_through(expr, inner, load) else None
+
+
+def _runs_with(offset: Expr, inner: Expr, width: int) -> bool:
+    """Whether an offset is a multiple of ``width`` plus ``inner``."""
+    terms, constant = affine_parts(offset)
+    if terms.pop(inner, 0) != 1 or constant % width or any(c % width for c in terms.values()):
+        return False
+    return not any(inner in below(term) for term in terms)
+
+
+def lies_dense(offset: Expr, along: tuple[int, int], width: int) -> bool:
+    """Whether every ``width`` neighbours along an axis lie side by side, aligned to as many."""
+    if along[1] % width:
+        return False
+    return _runs_with(_split(offset, along, width), axis(_INNER, width), width)
 
 
 def _depends_through(expr: Expr, inner: Expr, load: Expr) -> bool:
