@@ -7,9 +7,7 @@ from tests.cuda_emulator import EmulatedDevice, needs_emulator
 from tests.cuda_emulator.card import EmulatedCard
 from tests.cuda_emulator.toolchain import check, needs_toolchain
 
-__all__ = ["compile_for_device", "needs_emulator", "needs_nvcc", "plan_of", "run_plan"]
-
-needs_nvcc = needs_toolchain
+__all__ = ["compile_for_device", "needs_emulator", "needs_toolchain", "plan_of", "run_plan"]
 
 
 class PlanCard(EmulatedCard):
@@ -43,6 +41,6 @@ def plan_of(node, args, outs):
     )
 
 
-def compile_for_device(plan, _folder=None):
+def compile_for_device(plan):
     """Have CUDA's own compiler make machine code of a plan's source, without a warning."""
     check(emit_plan(plan).source, "sm_80")

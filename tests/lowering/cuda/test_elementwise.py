@@ -9,7 +9,12 @@ import fnad.numpy as fnp
 from fnad.lowering.cuda import elementwise, expressions, points
 from fnad.lowering.cuda.emitter import emit_plan
 from tests.lowering.cuda.programs import plan_program
-from tests.lowering.cuda.running import compile_for_device, needs_emulator, needs_nvcc, run_plan
+from tests.lowering.cuda.running import (
+    compile_for_device,
+    needs_emulator,
+    needs_toolchain,
+    run_plan,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -126,8 +131,8 @@ def test_few_points_get_a_thread_each(monkeypatch):
     assert elementwise.vectors_of(plan.body[0]) is None
 
 
-@needs_nvcc
+@needs_toolchain
 @pytest.mark.parametrize("size", [1000, 1003, 5000])
-def test_the_source_compiles(size, tmp_path):
+def test_the_source_compiles(size):
     x, y = normal(size), RNG.integers(0, 2, size).astype(np.bool_)
-    compile_for_device(plan_program(lambda x, y: fnp.where(y, x, 2), x, y), tmp_path)
+    compile_for_device(plan_program(lambda x, y: fnp.where(y, x, 2), x, y))

@@ -1,8 +1,5 @@
 """Scalar operations as CUDA C++ give what those of the CPU give, bit by bit."""
 
-import shutil
-import subprocess
-
 import ml_dtypes
 import numpy as np
 import pytest
@@ -15,6 +12,7 @@ from fnad.lowering.cuda.writer import FLOAT16, FLOAT32, FLOAT64, INT32, Function
 from fnad.lowering.expr import Builder
 from fnad.lowering.maths import FORMULAS
 from tests.cuda_emulator.compiler import compiler_path
+from tests.cuda_emulator.toolchain import check, needs_toolchain
 from tests.lowering.cuda import operations
 from tests.lowering.cuda.operations import DTYPES, FLOATS, Case
 
@@ -110,15 +108,11 @@ def test_every_number_of_16_bits_is_kept(dtype, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("nvcc") is None, reason="there is no nvcc")
-def test_nvcc_compiles_all_of_it(tmp_path):
+@needs_toolchain
+def test_all_of_it_compiles_for_cards():
     found = [case for dtype in DTYPES for case in operations.cases(dtype)]
     found += [case for dtype in FLOATS for case in operations.elementary(dtype)]
-    path = tmp_path / "scalars.cu"
-    path.write_text(operations.source(found))
-    command = ["nvcc", "-arch=sm_80", "-cubin", "-o", tmp_path / "scalars.cubin", path]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    check(operations.source(found), "sm_80")
 
 
 def test_the_builder_has_every_operation():

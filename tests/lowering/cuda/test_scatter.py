@@ -13,7 +13,7 @@ from fnad.lowering.plan import Kernel, Store
 from tests.lowering.cuda.running import (
     compile_for_device,
     needs_emulator,
-    needs_nvcc,
+    needs_toolchain,
     plan_of,
     run_plan,
 )
@@ -239,10 +239,10 @@ def test_columns_do_not_decide_the_place_otherwise():
     assert told_apart(place * 4 + axis(1, 4), axes, load(1, place, F32)) is None
 
 
-@needs_nvcc
+@needs_toolchain
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", ["?", "u1", "i4", "i8", "u8", "f2", "f4", "f8"])
-def test_compiles_for_the_device(kind, dtype, tmp_path):
+def test_compiles_for_the_device(kind, dtype):
     for points in (100, 10_000):
         args = case((50, 8), 1, (points,), dtype)
-        compile_for_device(plan_for(*args, kind), tmp_path)
+        compile_for_device(plan_for(*args, kind))
