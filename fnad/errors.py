@@ -7,6 +7,7 @@ from fnad.core.errors import (
     InternalError,
     MissingRuleError,
     NonConcreteBooleanIndexError,
+    OutOfMemoryError,
     RecompilationWarning,
     RuleError,
     TracerArrayConversionError,
@@ -26,6 +27,7 @@ __all__ = [
     "NonConcreteBooleanIndexError",
     "UnexpectedTracerError",
     "MissingRuleError",
+    "OutOfMemoryError",
     "RuleError",
     "RecompilationWarning",
 ]

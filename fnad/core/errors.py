@@ -53,5 +53,9 @@ class RecompilationWarning(UserWarning):
     """A function is compiled again and again; the text says what is new in its arguments."""
 
 
+class OutOfMemoryError(FnadError, MemoryError):
+    """A program does not fit into the memory of a card; the text lists what is largest in it."""
+
+
 class BackendError(FnadError, RuntimeError):
     """What a program is to run on is missing or out of order."""

@@ -95,6 +95,8 @@ class EmulatedCard:
     ----------
     seed : int
         The order in which blocks and threads run; see `EmulatedDevice`.
+    memory_limit : int
+        The bytes of the largest array that there is room for.
 
     Attributes
     ----------
@@ -104,7 +106,8 @@ class EmulatedCard:
         How often recordings have been replayed.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, memory_limit: int = 1 << 40) -> None:
+        self._memory_limit = memory_limit
         self._device = EmulatedDevice(seed)
         self._recorded: list[Callable[[], None]] | None = None
         self._free: dict[int, list[Memory]] = {}  # memory of dead results by size, as in a pool
@@ -122,6 +125,8 @@ class EmulatedCard:
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> DeviceArray:
         nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        if nbytes > self._memory_limit:
+            raise MemoryError(f"out of memory allocating {nbytes} bytes")
         free = self._free.setdefault(nbytes, [])
         memory = free.pop() if free else self._device.empty(nbytes)
         memory.array(np.uint8)[:] = 0xFF

@@ -7,6 +7,7 @@ import fnad
 import fnad.numpy as fnp
 from fnad import lax, nn, optim
 from fnad.core.types import is_device_array
+from fnad.lowering.cuda.device import installed
 from tests.cuda_emulator.cards import CARDS, card_of
 
 X = np.linspace(-2, 2, 12, dtype=np.float32).reshape(3, 4)
@@ -215,6 +216,25 @@ def test_text():
         lowered.as_text("llvm")
     with pytest.raises(ValueError, match="Nsight"):
         lowered.compile().profile(X)
+
+
+def test_what_does_not_fit_is_explained():
+    from tests.cuda_emulator.card import EmulatedCard
+
+    def loss(x):
+        table = fnp.outer(x, x)  # 16 MB
+        return fnp.sort(table, axis=1)[:, 0]
+
+    x = np.ones(2000, np.float32)
+    with (
+        installed(EmulatedCard(memory_limit=1 << 20)),
+        pytest.raises(fnad.errors.OutOfMemoryError) as caught,
+    ):
+        fnad.jit(loss)(fnad.device_put(x))
+    assert isinstance(caught.value, MemoryError)
+    said = str(caught.value)
+    assert "15.3 MiB  f32[2000,2000]  temporary" in said and "test_placement.py:" in said, said
+    assert "fnad.checkpoint" in said
 
 
 def test_text_needs_no_card():

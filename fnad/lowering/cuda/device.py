@@ -27,7 +27,13 @@ class Device(Protocol):
         ...
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
-        """A new array on the device, its elements undefined."""
+        """A new array on the device, its elements undefined.
+
+        Raises
+        ------
+        MemoryError
+            If there is no room for it.
+        """
         ...
 
     def address(self, array: Any) -> int:

@@ -12,6 +12,7 @@ from fnad.lowering.cuda.crews import group_steps
 from fnad.lowering.cuda.expressions import ExpressionPrinter
 from fnad.lowering.cuda.forms import form_of
 from fnad.lowering.cuda.library import library_text
+from fnad.lowering.cuda.memory import makers
 from fnad.lowering.cuda.points import count
 from fnad.lowering.cuda.products import arrange_products
 from fnad.lowering.cuda.program import (
@@ -63,6 +64,7 @@ def emit_plan(plan: Plan, library: bool = True) -> Program:
         plan.outputs,
         plan.constants,
         emitter.arena_size,
+        makers(plan.body),
     )
 
 

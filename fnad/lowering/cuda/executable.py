@@ -12,6 +12,7 @@ import numpy as np
 
 from fnad.core.errors import InternalError
 from fnad.lowering.cuda.device import Device
+from fnad.lowering.cuda.memory import out_of_memory
 from fnad.lowering.cuda.program import (
     HostRoutine,
     Launch,
@@ -65,7 +66,24 @@ class CudaExecutable:
         ]
 
     def __call__(self, args: Sequence[Any]) -> list[Any]:
-        """Run the program."""
+        """Run the program.
+
+        Raises
+        ------
+        OutOfMemoryError
+            If it does not fit, even without the memory that recordings keep.
+        """
+        try:
+            return self._call(args)
+        except MemoryError:
+            self._recordings.clear()
+            self._met.clear()
+        try:
+            return self._call(args)
+        except MemoryError as error:
+            raise out_of_memory(self._program, error) from None
+
+    def _call(self, args: Sequence[Any]) -> list[Any]:
         program, device, buffers = self._program, self._device, self._buffers
         if len(args) != self._num_args:
             raise InternalError(

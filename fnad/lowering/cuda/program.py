@@ -6,12 +6,13 @@ steps; their turns are `counters`, their conditions lie in buffers on the device
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from fnad.lowering.plan import Buffer, Contraction, Routine
+from fnad.lowering.plan import Buffer, Contraction, Origin, Routine
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,10 @@ Step = Launch | Product | HostRoutine | Repeat | RepeatWhile | Switch
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What a device needs to run a plan; fields as in `plan.Plan`."""
+    """What a device needs to run a plan; fields as in `plan.Plan`.
+
+    ``makers`` says which equations buffers come from, for messages.
+    """
 
     source: str
     steps: tuple[Step, ...]
@@ -80,3 +84,4 @@ class Program:
     outputs: tuple[int, ...]
     constants: tuple[np.ndarray[Any, Any], ...]
     arena_size: int
+    makers: Mapping[int, Origin] = field(default_factory=dict)
