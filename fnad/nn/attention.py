@@ -72,9 +72,11 @@ def dot_product_attention(
     _check(query, key, value)
     if query.ndim == 3:
         outs = dot_product_attention(
-            *(x[None] for x in (query, key, value)),
-            bias=bias,
-            mask=mask,
+            query[None],
+            key[None],
+            value[None],
+            bias,
+            mask,
             scale=scale,
             is_causal=is_causal,
             query_seq_lengths=query_seq_lengths,
