@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fnad.lowering.cuda import elementwise, kernels
+from fnad.lowering.cuda import elementwise, kernels, transposes
 from fnad.lowering.cuda.expressions import ExpressionPrinter
 from fnad.lowering.cuda.tile_kernels import print_product
 from fnad.lowering.cuda.tiles import matrix_product, tile_of, tiles_of
@@ -31,6 +31,13 @@ def form_of(kernel: Kernel) -> Form:
             tiles_of(product, tile),
             tile.threads,
             lambda f, printer: print_product(f, printer, product, tile),
+        )
+    tiles = transposes.tiles_of(kernel)
+    if tiles is not None:
+        return Form(
+            transposes.blocks_of(kernel, tiles),
+            transposes.THREADS,
+            lambda f, printer: transposes.print_tiles(f, printer, kernel, tiles),
         )
     way = elementwise.vectors_of(kernel)
     if way is not None:
