@@ -111,9 +111,9 @@ def print_tiles(f: Function, printer: ExpressionPrinter, kernel: Kernel, tiles: 
     with _elements(f, side) as (line, place), printer.scope(), ExitStack() as stack:
         conditions = []
         for (number, extent), at in ((rows, line), (columns, place)):
-            index = f.named(kind, f"{starts[number]} + {at}", INT64)
-            printer.bind_axis(number, index)
-            conditions += [f"{index.ref} < {extent}"] if extent % side else []
+            inside = f.named(kind, f"{starts[number]} + {at}", INT64)
+            printer.bind_axis(number, inside)
+            conditions += [f"{inside.ref} < {extent}"] if extent % side else []
         if conditions:
             stack.enter_context(f.block(f"if ({' && '.join(conditions)})"))
             stack.enter_context(printer.scope())
