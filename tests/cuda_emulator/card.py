@@ -144,6 +144,9 @@ class EmulatedCard:
         else:
             self._recorded.append(work)
 
+    def stream(self) -> int:
+        return 0
+
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         self._recorded = recorded = []
         try:

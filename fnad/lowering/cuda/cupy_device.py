@@ -122,6 +122,9 @@ class CupyDevice:
         kernel = module.find(function, shared_bytes)
         kernel((blocks, 1, 1), (threads, 1, 1), tuple(arguments), shared_mem=shared_bytes)
 
+    def stream(self) -> int:
+        return int(self._cupy.cuda.get_current_stream().ptr)
+
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         """A CUDA graph, which is captured on a stream of its own and runs on the current one."""
         with self._cupy.cuda.Stream(non_blocking=True) as stream:

@@ -68,6 +68,10 @@ class Device(Protocol):
         """Run a function of a module; all of its arguments are addresses and 64-bit integers."""
         ...
 
+    def stream(self) -> int:
+        """The stream that work goes to now; that of one stream is done in order."""
+        ...
+
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         """Note what ``work`` asks for instead of doing it; what is returned does all of it.
 

@@ -28,6 +28,9 @@ from fnad.lowering.expr import Expr, affine_parts
 
 _UINT8 = np.dtype(np.uint8)
 
+# A stream, and the addresses of arguments and results.
+_Key = tuple[int, tuple[int, ...]]
+
 # Recordings that an executable keeps; the one that was used longest ago goes first.
 _MOST_RECORDINGS = 16
 # More than so many launches are not worth a graph: the host is ahead of the card by then.
@@ -54,8 +57,9 @@ class CudaExecutable:
         self._device = device
         self._precision = precision
         self._module = device.module(program.source)
-        self._recordings: OrderedDict[tuple[int, ...], Callable[[], None]] = OrderedDict()
-        self._met: OrderedDict[tuple[int, ...], None] = OrderedDict()
+        self._recordings: OrderedDict[_Key, Callable[[], None]] = OrderedDict()
+        self._met: OrderedDict[_Key, None] = OrderedDict()
+        self._arenas: dict[int, Any] = {}  # of the recordings, by stream
         self._recordable = 1 < _launches(program.steps) <= _MOST_LAUNCHES
         self._buffers = {b.number: b for b in program.buffers}
         constants = program.inputs[len(program.inputs) - len(program.constants) :]
@@ -77,6 +81,7 @@ class CudaExecutable:
             return self._call(args)
         except MemoryError:
             self._recordings.clear()
+            self._arenas.clear()
             self._met.clear()
         try:
             return self._call(args)
@@ -92,30 +97,36 @@ class CudaExecutable:
         given = [device.put(value, buffers[n].dtype) for n, value in zip(program.inputs, args)]
         outs = [device.empty(buffers[n].shape, buffers[n].dtype) for n in program.outputs]
         places = tuple([device.address(array) for array in (*given, *outs)])
-        replay = self._recordings.get(places)
+        key = device.stream(), places
+        replay = self._recordings.get(key)
         if replay is not None:
-            self._recordings.move_to_end(places)
+            self._recordings.move_to_end(key)
             replay()
-        elif places in self._met and self._recordable:
-            self._record(places)()
+        elif key in self._met and self._recordable:
+            self._record(key)()
         else:
-            self._met[places] = None
+            self._met[key] = None
             _forget_oldest(self._met)
             arena = device.empty((max(program.arena_size, 1),), _UINT8)
             self._run(places, device.address(arena))
         return outs
 
-    def _record(self, places: tuple[int, ...]) -> Callable[[], None]:
-        """Keep what a call with arrays at these addresses does, in memory of its own.
+    def _record(self, key: _Key) -> Callable[[], None]:
+        """Keep what a call with arrays at these addresses does.
 
         Arrays of a training step soon lie where those of an earlier one lay, for the pool gives out
-        again what was returned last.
+        again what was returned last. Recordings share the memory for temporaries: those of one
+        stream run one after another.
         """
-        arena = self._device.empty((max(self._program.arena_size, 1),), _UINT8)
+        stream, places = key
+        arena = self._arenas.get(stream)
+        if arena is None:
+            arena = self._device.empty((max(self._program.arena_size, 1),), _UINT8)
+            self._arenas[stream] = arena
         replay = self._device.record(partial(self._run, places, self._device.address(arena)))
-        kept = self._recordings[places] = partial(_replay, replay, arena)
+        self._recordings[key] = replay
         _forget_oldest(self._recordings)
-        return kept
+        return replay
 
     def _run(self, places: tuple[int, ...], arena: int) -> None:
         """Ask the device for all that the program does, its arrays being at these addresses."""
@@ -129,14 +140,9 @@ class CudaExecutable:
         _Run(self, found, arena).steps(program.steps)
 
 
-def _forget_oldest(kept: OrderedDict[tuple[int, ...], Any]) -> None:
+def _forget_oldest(kept: OrderedDict[_Key, Any]) -> None:
     while len(kept) > _MOST_RECORDINGS:
         kept.popitem(last=False)
-
-
-def _replay(replay: Callable[[], None], arena: Any) -> None:
-    """Replay a recording; ``arena`` is the memory that it works in, alive as long as it is."""
-    replay()
 
 
 def _launches(steps: Sequence[Step]) -> float:
