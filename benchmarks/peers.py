@@ -33,7 +33,7 @@ class Peer:
     missing: Callable[[], str | None]
 
 
-def _runner(program: Program, function: Callable[..., Any], wait: Callable[[Any], Any]) -> Run:
+def runner(program: Program, function: Callable[..., Any], wait: Callable[[Any], Any]) -> Run:
     """Run ``function`` on the program's arguments, or on what the last run handed on."""
     if not program.carried:
         arguments = program.arguments
@@ -60,7 +60,7 @@ def _prepare_fnad(workload: Workload) -> Run:
     program = Program(
         program.function, (*arguments, *program.arguments[program.carried :]), program.carried
     )
-    return _runner(program, fnad.jit(program.function, donate_argnums=donated), lambda x: x)
+    return runner(program, fnad.jit(program.function, donate_argnums=donated), lambda x: x)
 
 
 def _prepare_jax(workload: Workload) -> Run:
@@ -70,14 +70,14 @@ def _prepare_jax(workload: Workload) -> Run:
     arguments = jax.tree.map(jax.numpy.array, program.arguments)
     program = Program(program.function, arguments, program.carried)
     function = jax.jit(program.function, donate_argnums=range(program.carried))
-    return _runner(program, function, jax.block_until_ready)
+    return runner(program, function, jax.block_until_ready)
 
 
 def _prepare_torch(workload: Workload, compiler: Callable[..., Any]) -> Run | None:
     if workload.torch is None:
         return None
     program = workload.torch(compiler)
-    return _runner(program, program.function, lambda x: x)
+    return runner(program, program.function, lambda x: x)
 
 
 def _eager(workload: Workload) -> Run | None:
@@ -91,25 +91,32 @@ def _compiled(workload: Workload) -> Run | None:
     return _prepare_torch(workload, torch.compile)
 
 
-def _fnad_leaves(results: Any) -> list[np.ndarray]:
+def fnad_leaves(results: Any) -> list[np.ndarray]:
+    """Results as arrays of NumPy, wherever they lie."""
     import fnad
 
-    return [np.asarray(leaf) for leaf in fnad.tree.leaves(results)]
+    return [np.asarray(leaf) for leaf in fnad.tree.leaves(fnad.device_get(results))]
 
 
-def _jax_leaves(results: Any) -> list[np.ndarray]:
+def jax_leaves(results: Any) -> list[np.ndarray]:
+    """Results as arrays of NumPy."""
     import jax
 
     return [np.asarray(leaf) for leaf in jax.tree.leaves(results)]
 
 
-def _torch_leaves(results: Any) -> list[np.ndarray]:
+def torch_leaves(results: Any) -> list[np.ndarray]:
+    """Results as arrays of NumPy, bfloat16 as float32."""
+    import torch
     from torch.utils import _pytree
 
-    return [leaf.detach().numpy() for leaf in _pytree.tree_leaves(results)]
+    leaves = (leaf.detach().cpu() for leaf in _pytree.tree_leaves(results))
+    return [(x.float() if x.dtype == torch.bfloat16 else x).numpy() for x in leaves]
 
 
-def _not_installed(*modules: str) -> Callable[[], str | None]:
+def not_installed(*modules: str) -> Callable[[], str | None]:
+    """A function that says which of the modules are absent."""
+
     def missing() -> str | None:
         absent = [m for m in modules if importlib.util.find_spec(m) is None]
         return f"not installed: {', '.join(absent)}" if absent else None
@@ -119,7 +126,7 @@ def _not_installed(*modules: str) -> Callable[[], str | None]:
 
 def _no_compiler() -> str | None:
     """torch.compile writes C++ and needs a compiler for it."""
-    if reason := _not_installed("torch")():
+    if reason := not_installed("torch")():
         return reason
     if not any(map(shutil.which, ("g++", "clang++", "c++"))):
         return "torch.compile needs a C++ compiler, and there is none here"
@@ -129,9 +136,9 @@ def _no_compiler() -> str | None:
 PEERS = {
     peer.name: peer
     for peer in (
-        Peer("fnad", _prepare_fnad, _fnad_leaves, lambda: None),
-        Peer("jax", _prepare_jax, _jax_leaves, _not_installed("jax", "optax")),
-        Peer("torch", _eager, _torch_leaves, _not_installed("torch")),
-        Peer("torch.compile", _compiled, _torch_leaves, _no_compiler),
+        Peer("fnad", _prepare_fnad, fnad_leaves, lambda: None),
+        Peer("jax", _prepare_jax, jax_leaves, not_installed("jax", "optax")),
+        Peer("torch", _eager, torch_leaves, not_installed("torch")),
+        Peer("torch.compile", _compiled, torch_leaves, _no_compiler),
     )
 }

@@ -10,7 +10,12 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-_COLOURS = {"jax": "tab:blue", "torch": "tab:orange", "torch.compile": "tab:red"}
+_COLOURS = {
+    "jax": "tab:blue",
+    "torch": "tab:orange",
+    "torch.compile": "tab:red",
+    "cupy": "tab:green",
+}
 
 
 def ratios_picture(ratios: Mapping[str, Mapping[str, float]], path: Path) -> None:

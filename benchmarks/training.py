@@ -52,5 +52,5 @@ def load(module: Any, arrays: Iterable[np.ndarray]) -> Any:
     assert len(parameters) == len(arrays), (len(parameters), len(arrays))
     with torch.no_grad():
         for parameter, array in zip(parameters, arrays):
-            parameter.copy_(torch.from_numpy(np.array(array)))
+            parameter.copy_(torch.as_tensor(np.array(array)))
     return module

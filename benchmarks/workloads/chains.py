@@ -47,14 +47,14 @@ def _torch_run(compiler: Callable[..., Any]) -> Program:
     import torch
 
     _eager_only(compiler)
-    return Program(chain(torch.sin), (torch.from_numpy(_argument()),))
+    return Program(chain(torch.sin), (torch.as_tensor(_argument()),))
 
 
 def _torch_gradient(compiler: Callable[..., Any]) -> Program:
     import torch
 
     _eager_only(compiler)
-    x = torch.from_numpy(_argument()).requires_grad_()
+    x = torch.as_tensor(_argument()).requires_grad_()
     apply = chain(torch.sin)
     return Program(lambda: torch.autograd.grad(apply(x).sum(), x))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,12 +34,12 @@ def parameters() -> dict[str, dict[str, np.ndarray]]:
     }
 
 
-def _images() -> np.ndarray:
-    return np.random.default_rng(2).random((_BATCH, 28, 28, 1), np.float32)
+def _images(batch: int = _BATCH) -> np.ndarray:
+    return np.random.default_rng(2).random((batch, 28, 28, 1), np.float32)
 
 
-def _labels() -> np.ndarray:
-    return np.random.default_rng(3).integers(0, 10, _BATCH, np.int32)
+def _labels(batch: int) -> np.ndarray:
+    return np.random.default_rng(3).integers(0, 10, batch, np.int32)
 
 
 def features(v: Vocabulary) -> Callable[..., Any]:
@@ -82,13 +83,14 @@ def _forward(v: Vocabulary) -> Program:
     return Program(forward(v), (parameters(), _images()))
 
 
-def _step(v: Vocabulary) -> Program:
+def step(batch: int, v: Vocabulary) -> Program:
+    """A step of Adam."""
     logits = forward(v)
 
     def loss(params: Any, images: Any, labels: Any) -> Any:
         return v.cross_entropy(logits(params, images), labels).mean()
 
-    return adam_step(v, loss, parameters(), _images(), _labels())
+    return adam_step(v, loss, parameters(), _images(batch), _labels(batch))
 
 
 def _module() -> Any:
@@ -119,10 +121,10 @@ def _module() -> Any:
     return load(module, [a for pair in zip(kernels, biases) for a in pair])
 
 
-def _torch_images() -> Any:
+def _torch_images(batch: int = _BATCH) -> Any:
     import torch
 
-    return torch.from_numpy(np.ascontiguousarray(_images().transpose(0, 3, 1, 2)))
+    return torch.as_tensor(np.ascontiguousarray(_images(batch).transpose(0, 3, 1, 2)))
 
 
 def _torch_forward(compiler: Callable[..., Any]) -> Program:
@@ -137,16 +139,20 @@ def _torch_forward(compiler: Callable[..., Any]) -> Program:
     return Program(logits, (_torch_images(),))
 
 
-def _torch_step(compiler: Callable[..., Any]) -> Program:
+def torch_step(batch: int, compiler: Callable[..., Any]) -> Program:
+    """The same in PyTorch."""
     import torch
 
     module = _module()
     cross_entropy = torch.nn.functional.cross_entropy
     loss = compiler(lambda x, labels: cross_entropy(module(x), labels))
-    return torch_adam_step(module, loss, _torch_images(), torch.from_numpy(_labels()).long())
+    labels = torch.as_tensor(_labels(batch)).long()
+    return torch_adam_step(module, loss, _torch_images(batch), labels)
 
 
 WORKLOADS = [
     Workload("CNN forward", _forward, _torch_forward, 1e-4, _ROUNDING),
-    Workload("CNN step", _step, _torch_step, STEP_TOLERANCE, STEP_REASON),
+    Workload(
+        "CNN step", partial(step, _BATCH), partial(torch_step, _BATCH), STEP_TOLERANCE, STEP_REASON
+    ),
 ]

@@ -26,7 +26,7 @@ def _torch_gelu(compiler: Callable[..., Any]) -> Program:
     import torch
 
     gelu = compiler(partial(torch.nn.functional.gelu, approximate="tanh"))
-    return Program(gelu, (torch.from_numpy(_normal(_LARGE)),))
+    return Program(gelu, (torch.as_tensor(_normal(_LARGE)),))
 
 
 def _gelu_gradient(v: Vocabulary) -> Program:
@@ -36,7 +36,7 @@ def _gelu_gradient(v: Vocabulary) -> Program:
 def _torch_gelu_gradient(compiler: Callable[..., Any]) -> Program:
     import torch
 
-    x = torch.from_numpy(_normal(_LARGE)).requires_grad_()
+    x = torch.as_tensor(_normal(_LARGE)).requires_grad_()
     total = compiler(lambda x: torch.nn.functional.gelu(x, approximate="tanh").sum())
     return Program(lambda: torch.autograd.grad(total(x), x))
 
@@ -54,7 +54,7 @@ def _torch_unary(name: str, compiler: Callable[..., Any]) -> Program:
     import torch
 
     function = getattr(torch, name)
-    return Program(compiler(lambda x: function(x)), (torch.from_numpy(_arguments(name)),))
+    return Program(compiler(lambda x: function(x)), (torch.as_tensor(_arguments(name)),))
 
 
 WORKLOADS = [

@@ -65,7 +65,7 @@ def _torch_heat(compiler: Callable[..., Any]) -> Program:
             u = step(u)
         return u
 
-    return Program(run, (torch.from_numpy(_temperatures()),))
+    return Program(run, (torch.as_tensor(_temperatures()),))
 
 
 _DRIFT = "roundings of ten thousand steps add up"

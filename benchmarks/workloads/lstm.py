@@ -1,40 +1,51 @@
-"""A recurrent network: 64 steps of a batch of 32, 64 features to 128."""
+"""Recurrent networks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from benchmarks.training import STEP_REASON, STEP_TOLERANCE, adam_step, load, torch_adam_step
 from benchmarks.workload import Program, Vocabulary, Workload
 
-_TIME, _BATCH, _FEATURES, _HIDDEN = 64, 32, 64, 128
+
+class Sizes(NamedTuple):
+    """A layer from ``features`` to ``hidden``, and its batch of sequences."""
+
+    time: int
+    batch: int
+    features: int
+    hidden: int
 
 
-def _parameters() -> dict[str, np.ndarray]:
+_SMALL = Sizes(64, 32, 64, 128)
+
+
+def _parameters(sizes: Sizes) -> dict[str, np.ndarray]:
     """The gates i, f, g, o lie side by side."""
     rng = np.random.default_rng(1)
 
     def uniform(*shape: int) -> np.ndarray:
-        return ((2 * rng.random(shape, np.float32) - 1) / _HIDDEN**0.5).astype(np.float32)
+        return ((2 * rng.random(shape, np.float32) - 1) / sizes.hidden**0.5).astype(np.float32)
 
     return {
-        "input": uniform(_FEATURES, 4 * _HIDDEN),
-        "hidden": uniform(_HIDDEN, 4 * _HIDDEN),
-        "bias": uniform(4 * _HIDDEN),
+        "input": uniform(sizes.features, 4 * sizes.hidden),
+        "hidden": uniform(sizes.hidden, 4 * sizes.hidden),
+        "bias": uniform(4 * sizes.hidden),
     }
 
 
-def _sequences() -> tuple[np.ndarray, np.ndarray]:
+def _sequences(sizes: Sizes) -> tuple[np.ndarray, np.ndarray]:
     """Inputs (time, batch, features) and targets (time, batch, hidden)."""
     rng = np.random.default_rng(2)
-    x = rng.standard_normal((_TIME, _BATCH, _FEATURES), np.float32)
-    return x, rng.standard_normal((_TIME, _BATCH, _HIDDEN), np.float32)
+    x = rng.standard_normal((sizes.time, sizes.batch, sizes.features), np.float32)
+    return x, rng.standard_normal((sizes.time, sizes.batch, sizes.hidden), np.float32)
 
 
-def _outputs(v: Vocabulary) -> Callable[..., Any]:
+def _outputs(sizes: Sizes, v: Vocabulary) -> Callable[..., Any]:
     def cell(params: Any, carry: Any, x: Any) -> Any:
         h, c = carry
         gates = x @ params["input"] + h @ params["hidden"] + params["bias"]
@@ -44,57 +55,71 @@ def _outputs(v: Vocabulary) -> Callable[..., Any]:
         return (h, c), h
 
     def outputs(params: Any, xs: Any) -> Any:
-        zeros = v.numpy.zeros((_BATCH, _HIDDEN), np.float32)
+        zeros = v.numpy.zeros((sizes.batch, sizes.hidden), np.float32)
         return v.lax.scan(lambda carry, x: cell(params, carry, x), (zeros, zeros), xs)[1]
 
     return outputs
 
 
-def _forward(v: Vocabulary) -> Program:
-    return Program(_outputs(v), (_parameters(), _sequences()[0]))
+def _forward(sizes: Sizes, v: Vocabulary) -> Program:
+    return Program(_outputs(sizes, v), (_parameters(sizes), _sequences(sizes)[0]))
 
 
-def _step(v: Vocabulary) -> Program:
-    outputs = _outputs(v)
+def step(sizes: Sizes, v: Vocabulary) -> Program:
+    """A step of Adam."""
+    outputs = _outputs(sizes, v)
 
     def loss(params: Any, xs: Any, targets: Any) -> Any:
         return ((outputs(params, xs) - targets) ** 2).mean()
 
-    return adam_step(v, loss, _parameters(), *_sequences())
+    return adam_step(v, loss, _parameters(sizes), *_sequences(sizes))
 
 
-def _module() -> Any:
+def _module(sizes: Sizes) -> Any:
     from torch import nn
 
-    params = _parameters()
-    module = nn.LSTM(_FEATURES, _HIDDEN)
+    params = _parameters(sizes)
+    module = nn.LSTM(sizes.features, sizes.hidden)
     # PyTorch's second bias is redundant: zero, and not trained.
     module.bias_hh_l0.requires_grad_(False)
-    second = np.zeros(4 * _HIDDEN, np.float32)
+    second = np.zeros(4 * sizes.hidden, np.float32)
     return load(module, [params["input"].T, params["hidden"].T, params["bias"], second])
 
 
-def _torch_forward(compiler: Callable[..., Any]) -> Program:
+def _torch_forward(sizes: Sizes, compiler: Callable[..., Any]) -> Program:
     import torch
 
-    module = compiler(_module())
+    module = compiler(_module(sizes))
 
     def outputs(xs: Any) -> Any:
         with torch.no_grad():
             return module(xs)[0]
 
-    return Program(outputs, (torch.from_numpy(_sequences()[0]),))
+    return Program(outputs, (torch.as_tensor(_sequences(sizes)[0]),))
 
 
-def _torch_step(compiler: Callable[..., Any]) -> Program:
+def torch_step(sizes: Sizes, compiler: Callable[..., Any]) -> Program:
+    """The same in PyTorch."""
     import torch
 
-    module = _module()
+    module = _module(sizes)
     loss = compiler(lambda xs, targets: ((module(xs)[0] - targets) ** 2).mean())
-    return torch_adam_step(module, loss, *map(torch.from_numpy, _sequences()))
+    return torch_adam_step(module, loss, *map(torch.as_tensor, _sequences(sizes)))
 
 
 WORKLOADS = [
-    Workload("LSTM forward", _forward, _torch_forward, 1e-5, "sums of products in another order"),
-    Workload("LSTM step", _step, _torch_step, STEP_TOLERANCE, STEP_REASON),
+    Workload(
+        "LSTM forward",
+        partial(_forward, _SMALL),
+        partial(_torch_forward, _SMALL),
+        1e-5,
+        "sums of products in another order",
+    ),
+    Workload(
+        "LSTM step",
+        partial(step, _SMALL),
+        partial(torch_step, _SMALL),
+        STEP_TOLERANCE,
+        STEP_REASON,
+    ),
 ]

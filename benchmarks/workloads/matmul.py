@@ -23,7 +23,7 @@ def _product(size: int, v: Vocabulary) -> Program:
 def _torch_product(size: int, compiler: Callable[..., Any]) -> Program:
     import torch
 
-    return Program(compiler(lambda a, b: a @ b), tuple(map(torch.from_numpy, _factors(size))))
+    return Program(compiler(lambda a, b: a @ b), tuple(map(torch.as_tensor, _factors(size))))
 
 
 WORKLOADS = [

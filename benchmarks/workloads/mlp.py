@@ -49,7 +49,8 @@ def mlp_loss(v: Vocabulary) -> Callable[..., Any]:
     return loss
 
 
-def _step(sizes: tuple[int, ...], batch: int, v: Vocabulary) -> Program:
+def step(sizes: tuple[int, ...], batch: int, v: Vocabulary) -> Program:
+    """A step of Adam."""
     return adam_step(v, mlp_loss(v), parameters(sizes), *batch_of(sizes, batch))
 
 
@@ -66,11 +67,12 @@ def _module(sizes: tuple[int, ...]) -> Any:
 def _torch_batch(sizes: tuple[int, ...], batch: int) -> tuple[Any, Any]:
     import torch
 
-    x, labels = map(torch.from_numpy, batch_of(sizes, batch))
+    x, labels = map(torch.as_tensor, batch_of(sizes, batch))
     return x, labels.long()
 
 
-def _torch_step(sizes: tuple[int, ...], batch: int, compiler: Callable[..., Any]) -> Program:
+def torch_step(sizes: tuple[int, ...], batch: int, compiler: Callable[..., Any]) -> Program:
+    """The same in PyTorch."""
     import torch
 
     module = _module(sizes)
@@ -100,7 +102,7 @@ def _torch_per_example(compiler: Callable[..., Any]) -> Program:
         return torch.nn.functional.cross_entropy(x @ last["kernel"] + last["bias"], label)
 
     params = [
-        {name: torch.from_numpy(a) for name, a in sorted(layer.items())}
+        {name: torch.as_tensor(a) for name, a in sorted(layer.items())}
         for layer in parameters(_PER_EXAMPLE)
     ]
     function = compiler(func.vmap(func.grad(loss), in_dims=(None, 0, 0)))
@@ -110,15 +112,15 @@ def _torch_per_example(compiler: Callable[..., Any]) -> Program:
 WORKLOADS = [
     Workload(
         "MLP 784-512-512-10 step",
-        partial(_step, _LARGE, 128),
-        partial(_torch_step, _LARGE, 128),
+        partial(step, _LARGE, 128),
+        partial(torch_step, _LARGE, 128),
         STEP_TOLERANCE,
         STEP_REASON,
     ),
     Workload(
         "MLP 64-32-10 step",
-        partial(_step, _SMALL, 32),
-        partial(_torch_step, _SMALL, 32),
+        partial(step, _SMALL, 32),
+        partial(torch_step, _SMALL, 32),
         STEP_TOLERANCE,
         STEP_REASON,
     ),

@@ -24,7 +24,7 @@ def _softmax(v: Vocabulary) -> Program:
 def _torch_softmax(compiler: Callable[..., Any]) -> Program:
     import torch
 
-    return Program(compiler(lambda x: torch.softmax(x, -1)), (torch.from_numpy(_square()),))
+    return Program(compiler(lambda x: torch.softmax(x, -1)), (torch.as_tensor(_square()),))
 
 
 def _layer_norm_data() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -34,7 +34,9 @@ def _layer_norm_data() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return x, scale, bias, cotangent
 
 
-def _normalise(v: Vocabulary) -> Callable[..., Any]:
+def normalise(v: Vocabulary) -> Callable[..., Any]:
+    """Layer norm as its users write it."""
+
     def layer_norm(x: Any, scale: Any, bias: Any) -> Any:
         mean = x.mean(axis=-1, keepdims=True)
         variance = ((x - mean) ** 2).mean(axis=-1, keepdims=True)
@@ -44,7 +46,7 @@ def _normalise(v: Vocabulary) -> Callable[..., Any]:
 
 
 def _layer_norm(v: Vocabulary) -> Program:
-    return Program(_normalise(v), _layer_norm_data()[:3])
+    return Program(normalise(v), _layer_norm_data()[:3])
 
 
 def _torch_layer_norm(compiler: Callable[..., Any]) -> Program:
@@ -52,11 +54,11 @@ def _torch_layer_norm(compiler: Callable[..., Any]) -> Program:
 
     layer_norm = torch.nn.functional.layer_norm
     function = compiler(lambda x, scale, bias: layer_norm(x, (768,), scale, bias))
-    return Program(function, tuple(map(torch.from_numpy, _layer_norm_data()[:3])))
+    return Program(function, tuple(map(torch.as_tensor, _layer_norm_data()[:3])))
 
 
 def _layer_norm_gradient(v: Vocabulary) -> Program:
-    layer_norm = _normalise(v)
+    layer_norm = normalise(v)
 
     def loss(x: Any, scale: Any, bias: Any, cotangent: Any) -> Any:
         return (layer_norm(x, scale, bias) * cotangent).sum()
@@ -67,7 +69,7 @@ def _layer_norm_gradient(v: Vocabulary) -> Program:
 def _torch_layer_norm_gradient(compiler: Callable[..., Any]) -> Program:
     import torch
 
-    *primals, cotangent = map(torch.from_numpy, _layer_norm_data())
+    *primals, cotangent = map(torch.as_tensor, _layer_norm_data())
     leaves = [x.requires_grad_() for x in primals]
     layer_norm = torch.nn.functional.layer_norm
     function = compiler(lambda x, scale, bias: layer_norm(x, (768,), scale, bias))
@@ -81,7 +83,7 @@ def _cumsum(v: Vocabulary) -> Program:
 def _torch_cumsum(compiler: Callable[..., Any]) -> Program:
     import torch
 
-    return Program(compiler(lambda x: torch.cumsum(x, 1)), (torch.from_numpy(_square()),))
+    return Program(compiler(lambda x: torch.cumsum(x, 1)), (torch.as_tensor(_square()),))
 
 
 def _argmax(v: Vocabulary) -> Program:
@@ -91,7 +93,7 @@ def _argmax(v: Vocabulary) -> Program:
 def _torch_argmax(compiler: Callable[..., Any]) -> Program:
     import torch
 
-    return Program(compiler(lambda x: torch.argmax(x, 1)), (torch.from_numpy(_square()),))
+    return Program(compiler(lambda x: torch.argmax(x, 1)), (torch.as_tensor(_square()),))
 
 
 def _sort(v: Vocabulary) -> Program:
@@ -101,7 +103,7 @@ def _sort(v: Vocabulary) -> Program:
 def _torch_sort(compiler: Callable[..., Any]) -> Program:
     import torch
 
-    x = torch.from_numpy(_square().ravel()[:1_000_000])
+    x = torch.as_tensor(_square().ravel()[:1_000_000])
     return Program(compiler(lambda x: torch.sort(x).values), (x,))
 
 
@@ -119,7 +121,7 @@ def _embedding(v: Vocabulary) -> Program:
 def _torch_embedding(compiler: Callable[..., Any]) -> Program:
     import torch
 
-    table, indices, _ = map(torch.from_numpy, _embedding_data())
+    table, indices, _ = map(torch.as_tensor, _embedding_data())
     embedding = torch.nn.functional.embedding
     return Program(compiler(lambda i, t: embedding(i, t)), (indices, table))
 
@@ -134,7 +136,7 @@ def _embedding_gradient(v: Vocabulary) -> Program:
 def _torch_embedding_gradient(compiler: Callable[..., Any]) -> Program:
     import torch
 
-    table, indices, cotangent = map(torch.from_numpy, _embedding_data())
+    table, indices, cotangent = map(torch.as_tensor, _embedding_data())
     table.requires_grad_()
     embedding = torch.nn.functional.embedding
     function = compiler(lambda i, t: embedding(i, t))

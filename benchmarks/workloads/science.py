@@ -42,7 +42,7 @@ def _torch_n_body(compiler: Callable[..., Any]) -> Program:
         velocities = velocities + 1e-3 * (offsets * weights[..., None]).sum(1)
         return positions + 1e-3 * velocities, velocities
 
-    return Program(compiler(step), tuple(map(torch.from_numpy, _system())))
+    return Program(compiler(step), tuple(map(torch.as_tensor, _system())))
 
 
 def _network() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -64,7 +64,7 @@ def _torch_hessian(compiler: Callable[..., Any]) -> Program:
     def network(x: Any, w1: Any, w2: Any) -> Any:
         return torch.tanh(torch.tanh(x @ w1) @ w2).sum()
 
-    return Program(compiler(torch.func.hessian(network)), tuple(map(torch.from_numpy, _network())))
+    return Program(compiler(torch.func.hessian(network)), tuple(map(torch.as_tensor, _network())))
 
 
 WORKLOADS = [

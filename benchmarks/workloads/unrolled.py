@@ -36,7 +36,7 @@ def unrolled(steps: int) -> Workload:
         import torch
 
         params, start = _network()
-        kernel, bias = (torch.from_numpy(params[k]).requires_grad_() for k in ("kernel", "bias"))
+        kernel, bias = (torch.as_tensor(params[k]).requires_grad_() for k in ("kernel", "bias"))
 
         def loss(h: Any) -> Any:
             for _ in range(steps):
@@ -44,7 +44,7 @@ def unrolled(steps: int) -> Workload:
             return (h * h).sum()
 
         loss = compiler(loss)
-        h = torch.from_numpy(start)
+        h = torch.as_tensor(start)
         return Program(lambda: torch.autograd.grad(loss(h), (bias, kernel)))
 
     name = f"{steps} unrolled steps gradient"
