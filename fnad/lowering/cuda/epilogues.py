@@ -11,7 +11,7 @@ from fnad.lowering.access import access, kernel_exprs, own_access
 from fnad.lowering.costs import cost_of
 from fnad.lowering.cuda.correspondence import at_points, axes_at, is_dense
 from fnad.lowering.cuda.product_kernels import places
-from fnad.lowering.expr import Expr, load
+from fnad.lowering.expr import Expr
 from fnad.lowering.kernels import store_parts
 from fnad.lowering.plan import Contraction, Kernel, Node, Store
 from fnad.lowering.walk import loads, rebuild
@@ -59,13 +59,14 @@ def with_epilogue(c: Contraction, product: Kernel, reader: Kernel) -> Kernel | N
         return None
     variables = variables_of(c, reader)
     assert variables is not None
-    place = places(c)[2]
-    result = load(c.out.buffer, place, c.dtype)
     [stored] = product.stores
+
+    def result(e: Expr) -> Expr | None:
+        """What the kernel reads of the product: all of it at one place (`variables_of`)."""
+        return stored.value if e.op == "load" and e.attr == c.out.buffer else None
+
     parts = [e for s in reader.stores for e in store_parts(s)]
-    moved = iter(
-        rebuild(at_points(parts, variables), lambda e: stored.value if e is result else None)
-    )
+    moved = iter(rebuild(at_points(parts, variables), result))
     stores = [
         Store(
             s.buffer,
