@@ -79,6 +79,61 @@ _FIXED = {
 #endif
 }}
 """),
+    # A warp multiplies 16 x 16 by 16 x 8 numbers. Lane 4 * g + t has rows g and g + 8 of x: terms
+    # 2 * t and the next one in x[0] and x[1], those 8 behind in x[2] and x[3]; such terms of column
+    # g of y; of the sums columns 2 * t and the next one, of row g in s and t, of g + 8 in u and v.
+    "multiply_f16": Definition(f"""\
+{_INLINE} void multiply_f16(f32& s, f32& t, f32& u, f32& v, const u32* x, const u32* y) {{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {{%0, %1, %2, %3}}, {{%4, %5, %6, %7}},"
+      " {{%8, %9}}, {{%0, %1, %2, %3}};"
+      : "+f"(s), "+f"(t), "+f"(u), "+f"(v)
+      : "r"(x[0]), "r"(x[1]), "r"(x[2]), "r"(x[3]), "r"(y[0]), "r"(y[1]));
+#else
+  const int lane = threadIdx.x & 31, row = lane & ~3, column = (lane & 3) * 8;
+  for (int part = 0; part < 2; part++) {{
+    for (int k = 0; k < 4; k++) {{
+      u32 upper = __shfl_sync(0xffffffffu, x[2 * part], row + k);
+      u32 lower = __shfl_sync(0xffffffffu, x[2 * part + 1], row + k);
+      u32 first = __shfl_sync(0xffffffffu, y[part], column + k);
+      u32 second = __shfl_sync(0xffffffffu, y[part], column + 4 + k);
+      for (int half = 0; half < 2; half++) {{
+        const f32 a = f16_to_f32(f16{{(u16)upper}}), b = f16_to_f32(f16{{(u16)lower}});
+        const f32 c = f16_to_f32(f16{{(u16)first}}), d = f16_to_f32(f16{{(u16)second}});
+        s += a * c, t += a * d, u += b * c, v += b * d;
+        upper >>= 16, lower >>= 16, first >>= 16, second >>= 16;
+      }}
+    }}
+  }}
+#endif
+}}
+""", ("f16_to_f32",)),
+    "multiply_bf16": Definition(f"""\
+{_INLINE} void multiply_bf16(f32& s, f32& t, f32& u, f32& v, const u32* x, const u32* y) {{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {{%0, %1, %2, %3}}, {{%4, %5, %6, %7}},"
+      " {{%8, %9}}, {{%0, %1, %2, %3}};"
+      : "+f"(s), "+f"(t), "+f"(u), "+f"(v)
+      : "r"(x[0]), "r"(x[1]), "r"(x[2]), "r"(x[3]), "r"(y[0]), "r"(y[1]));
+#else
+  const int lane = threadIdx.x & 31, row = lane & ~3, column = (lane & 3) * 8;
+  for (int part = 0; part < 2; part++) {{
+    for (int k = 0; k < 4; k++) {{
+      u32 upper = __shfl_sync(0xffffffffu, x[2 * part], row + k);
+      u32 lower = __shfl_sync(0xffffffffu, x[2 * part + 1], row + k);
+      u32 first = __shfl_sync(0xffffffffu, y[part], column + k);
+      u32 second = __shfl_sync(0xffffffffu, y[part], column + 4 + k);
+      for (int half = 0; half < 2; half++) {{
+        const f32 a = bf16_to_f32(bf16{{(u16)upper}}), b = bf16_to_f32(bf16{{(u16)lower}});
+        const f32 c = bf16_to_f32(bf16{{(u16)first}}), d = bf16_to_f32(bf16{{(u16)second}});
+        s += a * c, t += a * d, u += b * c, v += b * d;
+        upper >>= 16, lower >>= 16, first >>= 16, second >>= 16;
+      }}
+    }}
+  }}
+#endif
+}}
+""", ("bf16_to_f32",)),
 }  # fmt: skip
 
 _INTEGER_NAME = re.compile(r"(divide|remainder|power)_(([iu])(8|16|32|64))")

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from fnad.lowering.cuda.expressions import ExpressionPrinter
 from fnad.lowering.cuda.points import bind_axes
+from fnad.lowering.cuda.tile_cores import TensorCores
 from fnad.lowering.cuda.tile_results import print_results
-from fnad.lowering.cuda.tile_text import Number, line_of, quad_of, unrolled
-from fnad.lowering.cuda.tiles import DEPTH, Axis, MatrixProduct, Tile
+from fnad.lowering.cuda.tile_scalars import Scalars
+from fnad.lowering.cuda.tile_text import Number, unrolled
+from fnad.lowering.cuda.tiles import Axis, MatrixProduct, Tile
 from fnad.lowering.cuda.vectors import VectorRead, vector_read
 from fnad.lowering.cuda.writer import INT64, Function, Value
 from fnad.lowering.expr import Expr, affine_parts, axis
@@ -26,33 +28,37 @@ def print_product(
 ) -> None:
     """Append the body of the kernel, launched with `tiles_of` blocks."""
     row, column = _print_places(f, printer, product, tile)
-    number = Number(product.wide)
-    left = _Operand(product.left, product.row, product.term, tile.rows, row, tile.threads)
+    way: Scalars | TensorCores
+    factors = product.left, product.right
+    if tile.cores:
+        way = TensorCores(factors[0].args[0].dtype, tile)
+        factors = factors[0].args[0], factors[1].args[0]
+    else:
+        way = Scalars(Number(product.wide), tile)
+    left = _Operand(factors[0], product.row, product.term, (tile.rows, tile.threads), row, way)
     right = _Operand(
-        product.right, product.column, product.term, tile.columns, column, tile.threads
+        factors[1], product.column, product.term, (tile.columns, tile.threads), column, way
     )
     for operand, name in ((left, "left"), (right, "right")):
-        f.line(
-            f"__shared__ __align__(16) {number.type}"
-            f" {name}[2][{DEPTH}][{operand.size + 16 // number.size}];"
-        )
-        f.line(f"{number.type} next_{name}[{operand.turns}][{operand.width}];")
-    f.line(f"{number.type} total[{tile.high}][{tile.wide}];")
+        f.line(f"__shared__ __align__(16) {way.element} {name}[2]{way.slab(operand.size)};")
+        f.line(f"{way.element} next_{name}[{operand.turns}][{operand.width}];")
+    f.line(f"{way.number.type} total[{tile.high}][{tile.wide}];")
     with unrolled(f, "a", tile.high), unrolled(f, "b", tile.wide):
         f.line("total[a][b] = 0;")
-    slabs = -(-product.term[1] // DEPTH)
+    slabs = -(-product.term[1] // way.depth)
     # In turn `slab` one slab is read, the one before it is multiplied.
     with f.block(f"for (i32 slab = 0; slab <= {slabs}; slab++)"):
         with f.block(f"if (slab < {slabs})"):
-            left.read(f, printer, number, "next_left")
-            right.read(f, printer, number, "next_right")
+            left.read(f, printer, "next_left")
+            right.read(f, printer, "next_right")
         with f.block("if (slab > 0)"):
-            _print_multiplication(f, tile, number)
+            way.begin(f)
+            way.multiply(f)
         with f.block(f"if (slab < {slabs})"):
             left.keep(f, "next_left", "left")
             right.keep(f, "next_right", "right")
         f.line("__syncthreads();")
-    print_results(f, printer, product, tile, number, (row, column))
+    print_results(f, printer, product, tile, way, (row, column))
 
 
 def _print_places(
@@ -76,18 +82,25 @@ def _print_places(
 class _Operand:
     """One side of a product: how the threads of a block read a slab of it.
 
-    A slab has ``size`` lines, of ``DEPTH`` terms each. It is divided into chunks of ``width``
-    elements that lie side by side in memory, of which each thread reads ``turns``.
+    A slab has ``size`` lines, of so many terms as ``way`` says. It is divided into chunks of
+    ``width`` elements that lie side by side in memory, of which each thread reads ``turns``.
     """
 
     def __init__(
-        self, expr: Expr, line: Axis, term: Axis, size: int, first: str, threads: int
+        self,
+        expr: Expr,
+        line: Axis,
+        term: Axis,
+        sizes: tuple[int, int],
+        first: str,
+        way: Scalars | TensorCores,
     ) -> None:
-        self.line, self.term, self.size, self.first = line, term, size, first
-        self.threads = threads
-        each = size * DEPTH // threads
+        self.line, self.term, self.first, self.way = line, term, first, way
+        self.size, self.threads = sizes
+        each = self.size * way.depth // self.threads
         along_term, along_line = (
-            vector_read(expr, a, min(each, limit)) for a, limit in ((term, DEPTH), (line, size))
+            vector_read(expr, a, min(each, limit))
+            for a, limit in ((term, way.depth), (line, self.size))
         )
         wider = along_line.width - along_term.width
         self.by_line = wider > 0 or (wider == 0 and _runs_along(expr, line, term))
@@ -95,7 +108,7 @@ class _Operand:
         self.width = self.reading.width
         self.turns = each // self.width
 
-    def read(self, f: Function, printer: ExpressionPrinter, number: Number, target: str) -> None:
+    def read(self, f: Function, printer: ExpressionPrinter, target: str) -> None:
         """Read this thread's part of the next slab; beyond the last term there are zeros."""
         (line, lines), (term, terms) = self.line, self.term
         with unrolled(f, "turn", self.turns), printer.scope():
@@ -104,34 +117,29 @@ class _Operand:
             inside = f"{self.first} + {at_line}"
             clamped = f"min({inside}, {last})" if lines % self.size else inside
             i = f.named("i32", clamped, INT64)
-            k = f.named("i32", f"slab * {DEPTH} + {at_term}", INT64)
+            k = f.named("i32", f"slab * {self.way.depth} + {at_term}", INT64)
             printer.bind_axis(line, i)
             printer.bind_axis(term, k)
             start = i if self.by_line else k
-            if terms % DEPTH == 0:
-                self._print_values(f, printer, number, target, start)
+            if terms % self.way.depth == 0:
+                self._print_values(f, printer, target, start)
                 return
             with f.block(f"if ({k.ref} < {terms})"), printer.scope():
-                self._print_values(f, printer, number, target, start)
+                self._print_values(f, printer, target, start)
             with f.block("else"):
                 for v in range(self.width):
                     f.line(f"{target}[turn][{v}] = 0;")
 
     def _print_values(
-        self,
-        f: Function,
-        printer: ExpressionPrinter,
-        number: Number,
-        target: str,
-        start: Value,
+        self, f: Function, printer: ExpressionPrinter, target: str, start: Value
     ) -> None:
         for v, value in enumerate(self.reading.values(f, printer, start)):
-            f.line(f"{target}[turn][{v}] = {number.held(value)};")
+            f.line(f"{target}[turn][{v}] = {self.way.held(value)};")
 
     def _print_place(self, f: Function) -> tuple[str, str]:
         """The line and the term of a chunk's first element, within the slab."""
         f.line(f"const i32 chunk = (i32)threadIdx.x + turn * {self.threads};")
-        count = (self.size if self.by_line else DEPTH) // self.width
+        count = (self.size if self.by_line else self.way.depth) // self.width
         inner, outer = f"chunk % {count} * {self.width}", f"chunk / {count}"
         names = ("line", "term") if self.by_line else ("term", "line")
         f.line(f"const i32 {names[0]} = {inner}, {names[1]} = {outer};")
@@ -143,7 +151,9 @@ class _Operand:
             self._print_place(f)
             for v in range(self.width):
                 more = f" + {v}" if v else ""
-                at = f"[term][line{more}]" if self.by_line else f"[term{more}][line]"
+                at = self.way.at(
+                    *((f"line{more}", "term") if self.by_line else ("line", f"term{more}"))
+                )
                 f.line(f"{target}[slab & 1]{at} = {source}[turn][{v}];")
 
 
@@ -157,29 +167,3 @@ def _runs_along(expr: Expr, line: Axis, term: Axis) -> bool:
         if along_line or along_term:
             return along_line == 1
     return False
-
-
-def _print_multiplication(f: Function, tile: Tile, number: Number) -> None:
-    """Add the products of the slab that is in shared memory."""
-    lanes = tile.columns // tile.wide
-    f.line(f"const i32 across = (i32)threadIdx.x % {lanes}, down = (i32)threadIdx.x / {lanes};")
-    sides = (
-        ("left", "x", tile.rows, tile.high, "down"),
-        ("right", "y", tile.columns, tile.wide, "across"),
-    )
-    for name, _, _, count, _ in sides:
-        quad = quad_of(number.size, count)
-        f.line(f"struct alignas({quad * number.size}) {name}_part {{ {number.type} at[{quad}]; }};")
-    with unrolled(f, "k", DEPTH):
-        for name, variable, size, count, lane in sides:
-            quad = quad_of(number.size, count)
-            f.line(f"{name}_part {variable}[{count // quad}];")
-            with unrolled(f, "part", count // quad):
-                at = line_of(quad, size, count, f"part * {quad}", lane)
-                f.line(f"{variable}[part] = *(const {name}_part*)&{name}[(slab - 1) & 1][k][{at}];")
-        x, y = (
-            f"{v}[{i} / {quad_of(number.size, n)}].at[{i} % {quad_of(number.size, n)}]"
-            for v, i, n in (("x", "a", tile.high), ("y", "b", tile.wide))
-        )
-        with unrolled(f, "a", tile.high), unrolled(f, "b", tile.wide):
-            f.line(number.add_product("total[a][b]", x, y))

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 
 from fnad.lowering.cuda.expressions import ExpressionPrinter
 from fnad.lowering.cuda.points import print_stores
-from fnad.lowering.cuda.tile_text import Number, line_of, quad_of, unrolled
+from fnad.lowering.cuda.tile_cores import TensorCores
+from fnad.lowering.cuda.tile_scalars import Scalars
+from fnad.lowering.cuda.tile_text import unrolled
 from fnad.lowering.cuda.tiles import MatrixProduct, Tile
 from fnad.lowering.cuda.vectors import lies_dense
 from fnad.lowering.cuda.writer import INT64, Function, Value, ctype
@@ -20,14 +22,14 @@ def print_results(
     printer: ExpressionPrinter,
     product: MatrixProduct,
     tile: Tile,
-    number: Number,
+    way: Scalars | TensorCores,
     first: tuple[str, str],
 ) -> None:
     """Store what this thread has of the tile, as far as it lies inside of the result.
 
     ``first`` is where the tile begins. Neighbours in memory are stored together, where there are.
     """
-    _Results(f, printer, product, tile, number, first).print()
+    _Results(f, printer, product, tile, way, first).print()
 
 
 class _Results:
@@ -37,20 +39,19 @@ class _Results:
         printer: ExpressionPrinter,
         product: MatrixProduct,
         tile: Tile,
-        number: Number,
+        way: Scalars | TensorCores,
         first: tuple[str, str],
     ) -> None:
-        self.f, self.printer, self.product, self.number = f, printer, product, number
+        self.f, self.printer, self.product, self.way = f, printer, product, way
         self.axes = product.row, product.column
         self.first, self.sizes = first, (tile.rows, tile.columns)
         self.counts = tile.high, tile.wide
-        self.quads = quad_of(number.size, tile.high), quad_of(number.size, tile.wide)
+        self.quads = way.quads
         self.places: list[Value] = []  # the row and the column that are being stored
-        self.lanes = tile.columns // tile.wide
 
     def print(self) -> None:
-        f, lanes = self.f, self.lanes
-        f.line(f"const i32 across = (i32)threadIdx.x % {lanes}, down = (i32)threadIdx.x / {lanes};")
+        f = self.f
+        self.way.begin(f)
         side = next((side for side in (1, 0) if self._lies_dense(side)), None)
         if side is None:
             with self._at("a", "b"):
@@ -75,7 +76,7 @@ class _Results:
     @contextmanager
     def _at(self, a: str, b: str, counts: tuple[int, int] = (1, 1)) -> Iterator[None]:
         """For every element, or every one of ``counts`` together, if it is inside the result."""
-        f, lanes = self.f, ("down", "across")
+        f = self.f
         with (
             unrolled(f, "a", self.counts[0] // counts[0]),
             unrolled(f, "b", self.counts[1] // counts[1]),
@@ -83,9 +84,7 @@ class _Results:
         ):
             checks, self.places = [], []
             for side, index in enumerate((a, b)):
-                line = line_of(
-                    self.quads[side], self.sizes[side], self.counts[side], index, lanes[side]
-                )
+                line = self.way.line(side, index)
                 place = f.named("i32", f"{self.first[side]} + {line}", INT64)
                 number, extent = self.axes[side]
                 self.printer.bind_axis(number, place)
@@ -96,7 +95,7 @@ class _Results:
                 yield
 
     def _bind_sum(self, text: str) -> None:
-        value = self.f.b.convert(self.number.value(self.f, text), self.product.dtype)
+        value = self.f.b.convert(self.way.number.value(self.f, text), self.product.dtype)
         self.printer.bind_reduced(0, value)
 
     def _print_together(self, side: int) -> None:

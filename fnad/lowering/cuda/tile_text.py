@@ -1,4 +1,4 @@
-"""What the parts of a tile's text have in common: numbers, loops, a thread's places in it."""
+"""What the parts of a tile's text have in common: numbers and loops."""
 
 from __future__ import annotations
 
@@ -43,15 +43,3 @@ def unrolled(f: Function, name: str, extent: int) -> Any:
     """A loop that becomes a sequence, so that arrays it indexes are registers."""
     f.line("#pragma unroll")
     return f.block(f"for (i32 {name} = 0; {name} < {extent}; {name}++)")
-
-
-def quad_of(size: int, count: int) -> int:
-    """How many neighbouring lines of a slab a thread has together: 16 bytes at most."""
-    return min(count, 16 // size)
-
-
-def line_of(quad: int, size: int, count: int, index: str, lane: str) -> str:
-    """The line that is ``index`` of a thread's ``count``, which lie in quads far apart."""
-    if quad == count:
-        return f"{lane} * {quad} + {index}"
-    return f"{index} / {quad} * {size * quad // count} + {lane} * {quad} + {index} % {quad}"

@@ -32,7 +32,8 @@ _PROCESSORS = 132
 class Tile:
     """``rows`` x ``columns`` of a result, by threads that have ``high`` x ``wide`` of it each.
 
-    ``cost`` is the time of one of its elements, relative to that of the largest tile.
+    ``cost`` is the time of one of its elements, relative to that of the largest tile. Those that
+    tensor cores multiply have ``cores``.
     """
 
     rows: int
@@ -40,6 +41,7 @@ class Tile:
     high: int
     wide: int
     cost: float
+    cores: bool = False
 
     @property
     def threads(self) -> int:
@@ -47,8 +49,6 @@ class Tile:
         return self.rows * self.columns // (self.high * self.wide)
 
 
-# The terms of a slab.
-DEPTH = 16
 TILES = (
     Tile(128, 128, 8, 8, 1.0),
     Tile(64, 64, 4, 4, 1.5),
@@ -60,6 +60,8 @@ TILES = (
 )
 # Two slabs of numbers of 8 bytes of the largest tile do not fit in shared memory.
 WIDE_TILES = TILES[1:]
+# For factors that have been converted from one dtype of 16 bits.
+NARROW_TILES = (Tile(128, 128, 8, 8, 0.2, cores=True), Tile(64, 64, 4, 4, 0.3, cores=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +122,19 @@ def matrix_product(kernel: Kernel) -> MatrixProduct | None:
 
 def tile_of(product: MatrixProduct) -> Tile:
     """The tile with which all of a product takes the least time, by a rough estimate."""
-    known = WIDE_TILES if product.wide.itemsize == 8 else TILES
+    known: tuple[Tile, ...] = WIDE_TILES if product.wide.itemsize == 8 else TILES
+    if _is_narrow(product):
+        known = NARROW_TILES
     return min(known, key=lambda tile: _time(product, tile))
+
+
+def _is_narrow(product: MatrixProduct) -> bool:
+    """Whether factors have been converted to float32 from one dtype of 16 bits."""
+    factors = product.left, product.right
+    if product.wide != np.float32 or any(e.op != "convert" for e in factors):
+        return False
+    given, other = (e.args[0].dtype for e in factors)
+    return is_half(given) and given == other
 
 
 def _time(product: MatrixProduct, tile: Tile) -> float:

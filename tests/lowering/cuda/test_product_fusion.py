@@ -172,6 +172,16 @@ def test_convolutions_on_the_card(name):
 
 
 @needs_emulator
+def test_windows_of_16_bits_by_tensor_cores():
+    function, x, w = CONVOLUTIONS["features last"]
+    args = numbers(*x, dtype=np.float16), numbers(*w, dtype=np.float16)
+    check_on_card(function, *args, tolerance=3e-2)
+    source = emit_plan(plan_program(function, *args), library=False).source
+    assert "multiply_f16" in source
+    assert "alignas(16) pack" in source  # eight neighbours together
+
+
+@needs_emulator
 def test_gradients_of_convolutions():
     def loss(x, w):
         return (convolution((2, 2))(x, w) ** 2).sum()

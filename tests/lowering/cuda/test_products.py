@@ -14,7 +14,13 @@ from fnad.lowering.cuda.program import Launch, Product
 from fnad.lowering.plan import Kernel
 from tests.cuda_emulator.card import EmulatedCard
 from tests.lowering.cuda.multiplying import Operand, assert_close, numbers, product
-from tests.lowering.cuda.running import compile_for_device, needs_emulator, needs_toolchain, plan_of
+from tests.lowering.cuda.running import (
+    compile_for_device,
+    needs_emulator,
+    needs_toolchain,
+    plan_of,
+    run_plan,
+)
 
 DTYPES = ["b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", BFLOAT16, "f4", "f8"]
 
@@ -42,7 +48,7 @@ def check(left, right, out=None, dtype="f4"):
 
 
 def use_tile(monkeypatch, tile):
-    for name in ("TILES", "WIDE_TILES"):
+    for name in ("NARROW_TILES",) if tile.cores else ("TILES", "WIDE_TILES"):
         monkeypatch.setattr(tiles, name, (tile,))
 
 
@@ -75,6 +81,32 @@ def test_tiles(tile, shape, monkeypatch):
 
 def products_of_doubles():
     return tiles.TILES[1:]
+
+
+@needs_emulator
+@pytest.mark.parametrize("dtype", ["f2", BFLOAT16], ids=str)
+@pytest.mark.parametrize("tile", tiles.NARROW_TILES, ids=lambda t: f"{t.rows}x{t.columns}")
+def test_tensor_cores(tile, dtype, monkeypatch):
+    use_tile(monkeypatch, tile)
+    check(Operand((129, 40)), Operand((40, 70)), dtype=dtype)
+    check(Operand((64, 64), (1, 0)), Operand((64, 136), (1, 0)), dtype=dtype)
+    check(Operand((2, 20, 17)), Operand((2, 17, 30)), Operand((2, 20, 30), (0, 2, 1)), dtype=dtype)
+
+
+def test_tensor_cores_multiply_what_has_16_bits_on_both_sides():
+    node, *_ = product(Operand((33, 19)), Operand((19, 41)), Operand((33, 41)), "f4")
+    for dtypes, cores in (("f2", "f2"), True), (("f2", "f4"), False), (("f4", "f4"), False):
+        given = {i: np.dtype(dtype) for i, dtype in enumerate(dtypes)}
+        found = tiles.matrix_product(product_kernel(node, *operands(node, given)))
+        assert tiles.tile_of(found).cores is cores
+
+
+@needs_emulator
+@pytest.mark.parametrize("dtype", ["f4", "f2"])
+def test_no_races(dtype):
+    node, a, b, expected = product(Operand((40, 50)), Operand((50, 36)), Operand((40, 36)), dtype)
+    [got], _ = run_plan(plan_of(node, [a, b], [np.empty((40, 36), dtype)]), [a, b], 1, races=True)
+    assert_close(got, expected, 50)
 
 
 @needs_emulator
