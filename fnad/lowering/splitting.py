@@ -133,6 +133,8 @@ def _blocks(kernel: Kernel, target: Target) -> tuple[int, int] | None:
     else:
         return None
     limit = min(target.reduction_blocks, extents[0] // max(least, 2))
+    if kernel.parallel_inner:
+        limit = min(limit, -(-target.reduction_threads // max(points, 1)))
     if limit < 2:
         return None
     length = extents[0] // limit // target.reduction_unit * target.reduction_unit

@@ -26,6 +26,8 @@ class Target:
         Whether nodes may run together over so many rows.
     reduction_blocks : int
         Into so many blocks large reductions are split at most.
+    reduction_threads : int
+        So many points of columns, those of all blocks together, keep all threads busy.
     reduction_points : int
         So many reductions of contiguous memory keep all threads busy without being split.
     reduction_terms : int
@@ -37,6 +39,7 @@ class Target:
     group_bytes: int
     runs_together: RunsTogether = _always
     reduction_blocks: int = 64
+    reduction_threads: int = 1 << 62
     reduction_points: int = 32
     reduction_terms: int = 4096
     reduction_unit: int = 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from fnad.lowering.access import access, kernel_exprs
 from fnad.lowering.cuda.expressions import ExpressionPrinter
 from fnad.lowering.cuda.points import index_kind, print_stores
-from fnad.lowering.cuda.rows import ROW, Rows, Stage, padded, point, rows_of
+from fnad.lowering.cuda.rows import ROW, Rows, Stage, padded, point, rows_of, streams
 from fnad.lowering.cuda.teams import WARP, Accumulator, Team
 from fnad.lowering.cuda.words import Words, length_of, neighbours, uniform
 from fnad.lowering.cuda.writer import INT64, Function, Value, ctype
@@ -229,7 +229,9 @@ class _Crew:
         runs = self._runs(k, stage)
         # Where a loop is unrolled, all is read before the first value is waited for.
         turns = rows.turns(points) if rows.holds(points) else 1
-        early = {e: n for e, n in runs.items() if turns > 1 or (k, e) in rows.kept}
+        variable = point(points)
+        ahead = {e for e in runs if turns > 1 and streams(e, rows.extent, variable)}
+        early = {e: n for e, n in runs.items() if e in ahead or (k, e) in rows.kept}
         held = {e: self._words(e, points, n, turns) for e, n in early.items()}
         if held and turns > 1:
             with self._turns(points) as (vector, turn), printer.scope():

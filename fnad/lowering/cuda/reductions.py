@@ -14,8 +14,9 @@ from fnad.lowering.expr import Expr, axis
 from fnad.lowering.plan import Reduction
 from fnad.lowering.walk import loads
 
-# Turns of a loop over terms that are in flight together.
+# Turns of a loop that are in flight together: over words of terms, and over single terms.
 _UNROLL = 4
+_UNROLL_TERMS = 8
 
 
 def print_reduction(
@@ -31,7 +32,7 @@ def print_reduction(
         for e in uniform([reduction.value], [axis(*a) for a in reduction.axes]):
             printer.value(e)
         vector = f.fresh("term")
-        f.line(f"#pragma unroll {_UNROLL}")
+        f.line(f"#pragma unroll {_UNROLL if lanes > 1 else _UNROLL_TERMS}")
         head = f"{kind} {vector} = {team.lane}; {vector} < {vectors}; {vector} += {team.lanes}"
         with f.block(f"for ({head})"):
             if lanes == 1:

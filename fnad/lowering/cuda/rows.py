@@ -39,7 +39,8 @@ _MANY_THREADS = 1 << 16
 _MOST_HELD = 32
 _HELD_BYTES = 256
 _HELD_BYTES_OF_LARGE_BLOCKS = 112
-_SHARED_BYTES = 48 << 10
+# Bytes of shared memory for local buffers: of 48 KiB, some are left to reductions.
+_SHARED_BYTES = 36 << 10
 
 # A load and the stage at which its value came into a register.
 Version = tuple[int, Expr]
@@ -290,7 +291,7 @@ def _registers(rows: Rows, hold: bool) -> tuple[set[Version], set[Version]]:
             if e in known and known[e][1] == (stage.points if varies else 1):
                 kept.add((known[e][0], e))
                 served.add((k, e))
-            elif varies and hold and rows.holds(stage.points) and neighbours(e.args[0], variable):
+            elif varies and hold and rows.holds(stage.points) and streams(e, rows.extent, variable):
                 known[e] = k, stage.points
         for s in stage.stores:
             known = {e: found for e, found in known.items() if e.attr != s.buffer}
@@ -298,6 +299,14 @@ def _registers(rows: Rows, hold: bool) -> tuple[set[Version], set[Version]]:
             if s.when is None and (stage.points == 1 or (hold and rows.holds(stage.points))):
                 known[load(s.buffer, s.offset, s.value.dtype)] = k, stage.points
     return kept, served
+
+
+def streams(e: Expr, extent: int, variable: Expr) -> bool:
+    """Whether a load reads neighbours as points do, and others in each row.
+
+    What all rows read stays in the cache next to the threads, and need not stay in registers.
+    """
+    return neighbours(e.args[0], variable) and axis(ROW, extent) in below(e)
 
 
 def _held_bytes(rows: Rows) -> int:
@@ -311,7 +320,7 @@ def _held_bytes(rows: Rows) -> int:
         versions = {v for v, end in last.items() if v[0] <= k < end}
         if stage.points > 1 and rows.holds(stage.points):
             variable = point(stage.points)
-            found = [e for e in loads(stage.exprs) if neighbours(e.args[0], variable)]
+            found = [e for e in loads(stage.exprs) if streams(e, rows.extent, variable)]
             versions |= {(k, e) for e in found if (k, e) not in rows.served}
         most = max(most, sum(_held_points(rows, v) * v[1].dtype.itemsize for v in versions))
     return most

@@ -39,7 +39,8 @@ _MAX_THREADS = 1024
 _MAX_OPERATIONS = 3000
 # Elements of a buffer that lives in registers.
 _MAX_REGISTERS = 32
-_SHARED_BYTES = 48 << 10
+# Bytes of shared memory for buffers: of 48 KiB, some are left to reductions.
+_SHARED_BYTES = 36 << 10
 
 _CONTROL = (For, While, Branch)
 

@@ -7,6 +7,7 @@ CARD = Target(
     group_bytes=1,  # each kernel costs a launch, however little it does
     runs_together=run_together,
     reduction_blocks=1024,  # a few for each of more than 100 multiprocessors
+    reduction_threads=1 << 18,
     reduction_points=256,
     reduction_terms=1 << 14,  # half of what a block goes through at once
     reduction_unit=32,  # so that words are aligned

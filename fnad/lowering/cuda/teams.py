@@ -190,7 +190,8 @@ def team_for(points: int, terms: int, neighbours: bool, block: int = 256) -> Tea
     if neighbours:
         if points >= _MANY:
             return Team(block, 1)
-        lanes = min(_power_of_two(terms) // 4, block // WARP)
+        most = 1024 if points < _MANY // WARP else block
+        lanes = min(_power_of_two(terms) // 4, most // WARP)
         return Team(WARP, max(lanes, 1), strided=True)
     lanes = min(_power_of_two(terms), WARP)
     # A warp need not wait for others; so it takes long rows as well, if there are many.
