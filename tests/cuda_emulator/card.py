@@ -108,7 +108,7 @@ class EmulatedCard:
 
     def __init__(self, seed: int = 0, memory_limit: int = 1 << 40) -> None:
         self._memory_limit = memory_limit
-        self._device = EmulatedDevice(seed)
+        self._device = EmulatedDevice(seed, races=True)
         self._recorded: list[Callable[[], None]] | None = None
         self._free: dict[int, list[Memory]] = {}  # memory of dead results by size, as in a pool
         self.replays = 0
