@@ -11,7 +11,7 @@ import numpy as np
 
 from fnad.core.types import computing_dtype
 from fnad.lowering.cuda.kernels import blocks_of
-from fnad.lowering.cuda.tiles import matrix_product, tile_of, tiles_of
+from fnad.lowering.cuda.tiles import best_parts, matrix_product
 from fnad.lowering.expr import B, Expr, axis, integer, load, make
 from fnad.lowering.kernels import remade
 from fnad.lowering.plan import Contraction, Kernel, Matrix, Node, Reduction, Store
@@ -124,8 +124,11 @@ def _parts(kernel: Kernel) -> int:
     """Into how many parts the terms of a product are divided: better evenly, if that is many."""
     [(_, terms)] = kernel.reductions[0].axes
     found = matrix_product(kernel)
-    blocks = tiles_of(found, tile_of(found)) if found else blocks_of(remade(kernel))
-    wanted = min(_MOST_PARTS, _WANTED_BLOCKS // blocks, terms // _TERMS_OF_A_PART)
+    wanted = min(_MOST_PARTS, terms // _TERMS_OF_A_PART)
+    if found is None:
+        wanted = min(wanted, _WANTED_BLOCKS // blocks_of(remade(kernel)))
+    elif wanted > 1:
+        wanted = best_parts(found, wanted)
     if wanted < 2:
         return 1
     even = max(d for d in range(1, wanted + 1) if terms % d == 0)

@@ -26,6 +26,8 @@ _FEW = 16
 _FEW_TERMS = 8
 # Processors of a large card; fewer tiles than these leave some idle.
 _PROCESSORS = 132
+# To write a partial sum to memory and to read it takes as long as so many multiplications.
+_PARTIAL_SUM = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Tile:
 
 TILES = (
     Tile(128, 128, 8, 8, 1.0),
+    Tile(128, 64, 8, 4, 1.2),
+    Tile(64, 128, 4, 8, 1.2),
     Tile(64, 64, 4, 4, 1.5),
     Tile(128, 32, 4, 4, 1.7),
     Tile(32, 128, 4, 4, 1.7),
@@ -61,7 +65,12 @@ TILES = (
 # Two slabs of numbers of 8 bytes of the largest tile do not fit in shared memory.
 WIDE_TILES = TILES[1:]
 # For factors that have been converted from one dtype of 16 bits.
-NARROW_TILES = (Tile(128, 128, 8, 8, 0.2, cores=True), Tile(64, 64, 4, 4, 0.3, cores=True))
+NARROW_TILES = (
+    Tile(128, 128, 8, 8, 0.2, cores=True),
+    Tile(128, 64, 8, 4, 0.25, cores=True),
+    Tile(64, 128, 4, 8, 0.25, cores=True),
+    Tile(64, 64, 4, 4, 0.3, cores=True),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +131,24 @@ def matrix_product(kernel: Kernel) -> MatrixProduct | None:
 
 def tile_of(product: MatrixProduct) -> Tile:
     """The tile with which all of a product takes the least time, by a rough estimate."""
-    known: tuple[Tile, ...] = WIDE_TILES if product.wide.itemsize == 8 else TILES
+    return min(_known(product), key=lambda tile: _time(product, tile, 1))
+
+
+def best_parts(product: MatrixProduct, most: int) -> int:
+    """Into how many parts, up to ``most``, the terms are divided if tiles run through one each."""
+    points = product.entries * product.row[1] * product.column[1]
+
+    def time(parts: int) -> float:
+        shortest = min(_time(product, tile, parts) for tile in _known(product))
+        return shortest + (parts > 1) * parts * points * _PARTIAL_SUM
+
+    return min(range(1, most + 1), key=time)
+
+
+def _known(product: MatrixProduct) -> tuple[Tile, ...]:
     if _is_narrow(product):
-        known = NARROW_TILES
-    return min(known, key=lambda tile: _time(product, tile))
+        return NARROW_TILES
+    return WIDE_TILES if product.wide.itemsize == 8 else TILES
 
 
 def _is_narrow(product: MatrixProduct) -> bool:
@@ -137,9 +160,10 @@ def _is_narrow(product: MatrixProduct) -> bool:
     return is_half(given) and given == other
 
 
-def _time(product: MatrixProduct, tile: Tile) -> float:
-    blocks = max(tiles_of(product, tile), _PROCESSORS)
-    return blocks * tile.rows * tile.columns * tile.cost
+def _time(product: MatrixProduct, tile: Tile, parts: int) -> float:
+    """The time of a product in parts, in that of a multiplication if all processors are busy."""
+    blocks = max(tiles_of(product, tile) * parts, _PROCESSORS)
+    return blocks * tile.rows * tile.columns * tile.cost * product.term[1] / parts
 
 
 def tiles_of(product: MatrixProduct, tile: Tile) -> int:

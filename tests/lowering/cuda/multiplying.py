@@ -48,15 +48,20 @@ def numbers(size, dtype, seed):
     return rng.standard_normal(size).astype(dtype)
 
 
+def contraction(left, right, out, dtype, accumulate=False):
+    """The node that reads buffers 0 and 1, and writes 2."""
+    (*batch, m, k), n = left.shape, right.shape[-1]
+    return Contraction(
+        left.matrix(0), right.matrix(1), out.matrix(2), tuple(batch), m, n, k, np.dtype(dtype),
+        accumulate=accumulate,
+    )  # fmt: skip
+
+
 def product(left, right, out, dtype, accumulate=False):
     """The node, what it reads, and the result that it should have."""
     dtype = np.dtype(dtype)
-    (*batch, m, k), n = left.shape, right.shape[-1]
+    node = contraction(left, right, out, dtype, accumulate)
     a, b = numbers(left.size, dtype, 0), numbers(right.size, dtype, 1)
-    node = Contraction(
-        left.matrix(0), right.matrix(1), out.matrix(2), tuple(batch), m, n, k, dtype,
-        accumulate=accumulate,
-    )  # fmt: skip
     wide = np.dtype(np.float64) if kind_of(dtype) == "f" else dtype
     with np.errstate(all="ignore"):
         expected = np.matmul(left.view(a).astype(wide), right.view(b).astype(wide))

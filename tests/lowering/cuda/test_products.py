@@ -9,11 +9,11 @@ from fnad.core.types import BFLOAT16, computing_dtype
 from fnad.lowering.cuda import products, tiles
 from fnad.lowering.cuda.emitter import emit_plan
 from fnad.lowering.cuda.executable import CudaExecutable
-from fnad.lowering.cuda.product_kernels import operands, product_kernel
+from fnad.lowering.cuda.product_kernels import in_parts, operands, product_kernel
 from fnad.lowering.cuda.program import Launch, Product
 from fnad.lowering.plan import Kernel
 from tests.cuda_emulator.card import EmulatedCard
-from tests.lowering.cuda.multiplying import Operand, assert_close, numbers, product
+from tests.lowering.cuda.multiplying import Operand, assert_close, contraction, numbers, product
 from tests.lowering.cuda.running import (
     compile_for_device,
     needs_emulator,
@@ -94,7 +94,7 @@ def test_tensor_cores(tile, dtype, monkeypatch):
 
 
 def test_tensor_cores_multiply_what_has_16_bits_on_both_sides():
-    node, *_ = product(Operand((33, 19)), Operand((19, 41)), Operand((33, 41)), "f4")
+    node = contraction(Operand((33, 19)), Operand((19, 41)), Operand((33, 41)), "f4")
     for dtypes, cores in (("f2", "f2"), True), (("f2", "f4"), False), (("f4", "f4"), False):
         given = {i: np.dtype(dtype) for i, dtype in enumerate(dtypes)}
         found = tiles.matrix_product(product_kernel(node, *operands(node, given)))
@@ -163,7 +163,7 @@ def test_results_do_not_depend_on_the_order_of_threads():
 def test_many_tiles_fill_the_card():
     def tile(m, n, k=512):
         kernel = product_kernel_of(
-            product(Operand((m, k)), Operand((k, n)), Operand((m, n)), "f4")[0]
+            contraction(Operand((m, k)), Operand((k, n)), Operand((m, n)), "f4")
         )
         return tiles.tile_of(tiles.matrix_product(kernel))
 
@@ -216,12 +216,29 @@ def test_beyond_the_end_there_are_zeros_whatever_the_last_term_is():
     np.testing.assert_allclose(out.view(got), expected, rtol=1e-9, atol=1e-9)
 
 
+def parts(m, n, k, dtype="f4"):
+    node = contraction(Operand((m, k)), Operand((k, n)), Operand((m, n)), dtype)
+    count = []
+    kernels = in_parts(product_kernel_of(node), lambda shape, dtype: count.append(shape[0]) or 9)
+    assert len(kernels) == 1 + len(count)
+    return count[0] if count else 1
+
+
+def test_into_as_many_parts_as_keep_the_card_busy():
+    assert parts(2048, 2048, 2048) == 1
+    assert parts(512, 512, 128) == 1
+    assert parts(128, 576, 65536) >= 16  # the gradient of a convolution's filters
+    assert parts(64, 64, 4096) > 8
+    assert parts(1, 1, 1 << 20) == 64
+
+
 # -- which form --------------------------------------------------------------------------------
 
 
 def form(m, n, k, dtype, batch=()):
-    node = product(Operand((*batch, m, k)), Operand((*batch, k, n)), Operand((*batch, m, n)), dtype)
-    plan = plan_of(node[0], node[1:3], [np.empty((*batch, m, n), dtype)])
+    shapes = (*batch, m, k), (*batch, k, n), (*batch, m, n)
+    arrays = [np.empty(shape, dtype) for shape in shapes]
+    plan = plan_of(contraction(*map(Operand, shapes), dtype), arrays[:2], arrays[2:])
     return {type(step) for step in emit_plan(plan).steps}
 
 
@@ -246,7 +263,7 @@ def test_arranged_plans_hold_kernels_alone():
 
 def test_sums_are_in_the_accumulator_s_dtype():
     kernel = product_kernel_of(
-        product(Operand((17, 9)), Operand((9, 18)), Operand((17, 18)), "f2")[0]
+        contraction(Operand((17, 9)), Operand((9, 18)), Operand((17, 18)), "f2")
     )
     found = tiles.matrix_product(kernel)
     assert found.wide == found.dtype == computing_dtype(np.dtype("f2"))
@@ -255,7 +272,7 @@ def test_sums_are_in_the_accumulator_s_dtype():
 
 def test_what_is_no_product():
     kernel = product_kernel_of(
-        product(Operand((17, 9)), Operand((9, 18)), Operand((17, 18)), "f4")[0]
+        contraction(Operand((17, 9)), Operand((9, 18)), Operand((17, 18)), "f4")
     )
     assert tiles.matrix_product(kernel) is not None
     assert tiles.matrix_product(replace(kernel, sequential=True)) is None
