@@ -89,6 +89,8 @@ def _prepare_fnad(workload: Workload, place: Place) -> Run:
 def _prepare_jax(workload: Workload, place: Place) -> Run:
     import jax
 
+    if place.torch == "cuda" and jax.default_backend() != "gpu":
+        raise LeftOutError("JAX finds no card")
     program = workload.jax()
     arguments = jax.tree.map(jax.numpy.array, program.arguments)
     function = jax.jit(program.function, donate_argnums=range(program.carried))
@@ -179,7 +181,12 @@ def precision(name: str) -> Iterator[None]:
 
     With "bfloat16" they are left as they are: the operands say it.
     """
+    from fnad import config
+
+    before = config.matmul_precision
+    config.matmul_precision = "tensorfloat32" if name == "tf32" else "float32"
     with ExitStack() as stack:
+        stack.callback(setattr, config, "matmul_precision", before)
         if not_installed("jax")() is None:
             import jax
 
