@@ -9,6 +9,7 @@ library of its own; a small kernel then takes some 30 ms.
 import ctypes
 import functools
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -102,10 +103,20 @@ def compiler_path() -> str | None:
 
 @functools.cache
 def session_folder() -> Path:
-    """Where compiled files are kept until the process ends."""
-    folder = tempfile.TemporaryDirectory(prefix="fnad-cuda-emulator-")
+    """Where compiled files are kept until the process ends.
+
+    Processes that are killed, and pytest-xdist's, leave their folders: the next one removes them.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        process = left.name.removeprefix(_PREFIX).partition("-")[0]
+        if process.isdigit() and not Path("/proc", process).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    folder = tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-")
     _KEPT.append(folder)
     return Path(folder.name)
+
+
+_PREFIX = "fnad-cuda-emulator-"  # the number of the process follows
 
 
 _KEPT: list[tempfile.TemporaryDirectory[str]] = []  # removed when the process ends
