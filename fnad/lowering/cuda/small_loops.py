@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _MAX_COST = 1 << 16
 # The same where one thread runs all points in order.
 _MAX_SEQUENTIAL_COST = 1 << 12
+# Nodes of a body, whose code is one function.
+_MAX_NODES = 128
 _MAX_THREADS = 1024
 # Operations of a body that a single thread runs, written out.
 _MAX_OPERATIONS = 3000
@@ -111,7 +113,7 @@ class SmallLoop:
             members = [m.node for m in node.members] if isinstance(node, Group) else [node]
             kernels = [as_kernel(member, self.buffers) for member in members]
             found = [k for k in kernels if k is not None and _is_small(k)]
-            if len(found) < len(members):
+            if len(found) < len(members) or len(self._kernels) >= _MAX_NODES:
                 return False
             self._kernels[id(node)] = found
         return True
@@ -189,11 +191,11 @@ def _is_small(kernel: Kernel) -> bool:
 
 
 def _lanes(kernel: Kernel) -> int:
-    """How many threads share a point: a warp for long reductions of few points."""
+    """How many threads share a point: a warp for long reductions, whose terms lie side by side."""
     terms = max((count(r.axes) for r in kernel.reductions), default=1)
     if kernel.sequential or kernel.parallel_inner or terms < WARP:
         return 1
-    return WARP if count(kernel.axes) * WARP <= _MAX_THREADS else 1
+    return WARP
 
 
 class _OneBlock:
