@@ -49,8 +49,15 @@ def measure_row(row: Row, peers: Sequence[CardPeer], place: Place, effort: Effor
             samplers = {p.name: _sampler(run, p, place) for p, run in ready.items()}
             if not row.flops and row.aims[0].against == "copy":
                 samplers |= _copies(result.nbytes, place)
-            result.times = _timed(samplers, effort)
+            try:
+                result.times = _timed(samplers, effort)
+            except Exception as error:
+                result.reason = _said(error)
     return result
+
+
+def _said(error: Exception) -> str:
+    return traceback.format_exception_only(error)[-1].strip()[:300]
 
 
 def _agreeing(
@@ -69,7 +76,7 @@ def _agreeing(
             result.reasons[peer.name] = str(reason)
             continue
         except Exception as error:
-            result.reasons[peer.name] = traceback.format_exception_only(error)[-1].strip()[:300]
+            result.reasons[peer.name] = _said(error)
             continue
         if prepared is None:
             continue

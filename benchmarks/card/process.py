@@ -75,8 +75,8 @@ def _one_worker(command: list[str], limit: Callable[[], float]) -> Iterator[dict
                 if process.wait():
                     readers[1].join()
                     told = [e for e in errors if e and e.strip()]
-                    why = told[-1].strip()[:300] if told else f"exit status {process.returncode}"
-                    yield {"reason": why}
+                    said = [told[-1].strip()[:300]] if told else []
+                    yield {"reason": ": ".join([f"exit status {process.returncode}", *said])}
                 return
             yield json.loads(line)
     finally:

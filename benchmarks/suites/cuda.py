@@ -28,9 +28,8 @@ from benchmarks.measure import Timing
 
 RESULTS = Path(__file__).parents[1] / "results"
 _QUICK_SECONDS = 450.0
-# What a row, and a first call, may take.
-_ROW_SECONDS = 240.0
-_FIRST_SECONDS = 240.0
+# What a row, and a first call, may take; and in a quick run.
+_ROW_SECONDS, _QUICK_ROW_SECONDS = 240.0, 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,26 +86,27 @@ def _results(
     chosen: list[Row], choice: Choice, left: Callable[[], float]
 ) -> Iterator[dict[str, Any]]:
     names = [row.name for row in chosen if not row.first]
-    yield from process.measured_rows(
-        names, choice.peers, choice.quick, lambda: min(left(), _ROW_SECONDS)
-    )
+
+    def limit() -> float:
+        return min(left(), _QUICK_ROW_SECONDS if choice.quick else _ROW_SECONDS)
+
+    yield from process.measured_rows(names, choice.peers, choice.quick, limit)
     for row in chosen:
         if row.first and left() > 0:
-            yield _first_calls(row, choice, left)
+            yield _first_calls(row, choice, limit)
 
 
-def _first_calls(row: Row, choice: Choice, left: Callable[[], float]) -> dict[str, Any]:
+def _first_calls(row: Row, choice: Choice, limit: Callable[[], float]) -> dict[str, Any]:
     """Each framework in a fresh process; fnad in two."""
     times: dict[str, Timing] = {}
     reasons: dict[str, str] = {}
     for peer in choice.peers:
         if peer == "cupy":
             continue
-        limit = min(left(), _FIRST_SECONDS)
         try:
-            if limit <= 0:
+            if (limited := limit()) <= 0:
                 raise ChildError("the time of the run was over")
-            seconds = first_calls(peer, row.name, process.ENVIRONMENT, limit)
+            seconds = first_calls(peer, row.name, process.ENVIRONMENT, limited)
         except ChildError as error:
             reasons[peer] = str(error)
             continue

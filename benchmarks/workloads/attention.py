@@ -27,27 +27,9 @@ def _data(sizes: Sizes) -> list[np.ndarray]:
     return [rng.standard_normal(sizes, np.float32) for _ in range(4)]
 
 
-def _attention(v: Vocabulary) -> Callable[..., Any]:
-    """The framework's own function; where there is none, what its users write."""
-    own = getattr(v.nn, "dot_product_attention", None)
-    if own is not None:
-        return partial(own, is_causal=True)
-    np_ = v.numpy
-
-    def attend(q: Any, k: Any, value: Any) -> Any:
-        scores = np_.einsum("bqhd,bkhd->bhqk", q, k) / q.shape[-1] ** 0.5
-        place = np_.arange(q.shape[1])
-        visible = place[:, None] >= place[None, :]
-        scores = np_.where(visible, np_.astype(scores, np.float32), -np_.inf)
-        weights = np_.astype(v.nn.softmax(scores, axis=-1), q.dtype)
-        return np_.einsum("bhqk,bkhd->bqhd", weights, value)
-
-    return attend
-
-
 def _program(sizes: Sizes, gradient: bool, v: Vocabulary) -> Program:
     data = tuple(x.astype(ml_dtypes.bfloat16) for x in _data(sizes))
-    attend = _attention(v)
+    attend = partial(v.nn.dot_product_attention, is_causal=True)
     if not gradient:
         return Program(attend, data[:3])
 

@@ -18,7 +18,8 @@ class Sizes:
     """A model, and its batch of ``batch`` sequences of ``time`` tokens.
 
     Parameters are float32; with ``dtype`` "bfloat16" the loss rounds them and computes with that,
-    and only the cross entropy is float32 again.
+    and only the cross entropy is float32 again. ``attention`` says whether it is the framework's
+    function, or written out.
     """
 
     layers: int
@@ -28,6 +29,7 @@ class Sizes:
     batch: int
     vocabulary: int
     dtype: str = "float32"
+    attention: bool = False
 
 
 _SMALL = Sizes(layers=4, width=128, heads=4, time=128, batch=8, vocabulary=65)
@@ -87,6 +89,9 @@ def _logits(sizes: Sizes, v: Vocabulary) -> Callable[..., Any]:
         batch, time, width = x.shape
         qkv = dense(layer["qkv"], x).reshape(batch, time, 3, sizes.heads, width // sizes.heads)
         q, k, value = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
+        if sizes.attention:
+            mixed = v.nn.dot_product_attention(q, k, value, is_causal=True)
+            return dense(layer["out"], mixed.reshape(batch, time, width))
         scores = np_.einsum("bqhd,bkhd->bhqk", q, k) / (width // sizes.heads) ** 0.5
         mask = np_.tril(np_.ones((time, time), bool))
         weights = v.nn.softmax(np_.where(mask, scores, -np_.inf), axis=-1)

@@ -174,7 +174,7 @@ def run_worker(names, limit=lambda: 5.0):
 def test_rows_behind_one_that_fails_are_measured():
     found = run_worker(["a", "fails", "last", "b"])
     assert [f["name"] for f in found] == ["a", "fails", "last", "b"]
-    assert found[1]["reason"] == "a kernel failed"
+    assert found[1]["reason"] == "exit status 1: a kernel failed"
     assert "reason" not in found[2]
 
 
@@ -206,9 +206,22 @@ def test_results_stay_until_they_are_measured_again(tmp_path):
     assert name not in [row.name for row in chosen] and all(row.quick for row in chosen)
 
 
-def test_a_process_with_little_memory_left_is_used_up():
+def test_what_fails_while_it_is_timed_is_said():
+    def prepare(workload, place):
+        calls = iter([1.0, 2.0])
+        return lambda: np.full(3, next(calls))
+
+    late = CardPeer("fnad", prepare, lambda x, _: [x], lambda x, _: None, lambda: None)
+    result = measure_row(ROW, [late], HOST, SHORT)
+    assert not result.times and result.reason.startswith("StopIteration")
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_process_with_little_memory_left_is_used_up(broken):
     class Full(Place):
         def free_bytes(self):
+            if broken:
+                raise RuntimeError("illegal address")
             return 1, 2
 
     chosen = [ROW, ROW, ROW]
