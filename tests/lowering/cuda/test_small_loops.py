@@ -129,6 +129,16 @@ def test_large_bodies_are_left_to_many_blocks():
     assert "blockIdx" in emit_plan(plan).source
 
 
+def test_long_bodies_are_left_to_the_host(monkeypatch):
+    def turns(x):
+        return lax.fori_loop(0, 3, lambda i, x: fnp.cos(x[::-1]) * i, x)
+
+    plan = plan_program(turns, normal(40))
+    assert "for (i32 turn" in emit_plan(plan).source
+    monkeypatch.setattr(small_loops, "_MAX_NODES", 0)
+    assert "for (i32 turn" not in emit_plan(plan).source
+
+
 @needs_toolchain
 @pytest.mark.parametrize("steps", [5])
 def test_the_source_compiles(steps):
