@@ -157,24 +157,31 @@ class _Crew:
         read = {e.attr for e in found if (k, e) not in self.rows.served}
         written = {s.buffer for s in stage.stores if self.in_memory(s.buffer)}
         if not (self._written.isdisjoint(read | written) and self._read.isdisjoint(written)):
-            if self.rows.crew > 1:
-                self.f.line("__syncthreads();" if self.rows.crew > WARP else "__syncwarp();")
+            self._meet()
             self._written, self._read = set(), set()
         self._written |= written
         self._read |= read
+
+    def _meet(self) -> None:
+        """All threads of the crew wait for each other."""
+        if self.rows.crew > 1:
+            self.f.line("__syncthreads();" if self.rows.crew > WARP else "__syncwarp();")
 
     def in_memory(self, number: int) -> bool:
         """Whether a buffer lies in memory, and not in registers alone."""
         return self.buffers[number].role != "local" or number in self.rows.memory
 
     def _row_stores(self, k: int, stage: Stage) -> None:
-        """What there is once a row: all threads compute it, one of them stores it."""
+        """What there is once a row: one thread stores it, all compute what they keep of it."""
         printer = self.printer
-        for s in stage.stores:
-            value = printer.value(s.value)
-            if (k, stored(s)) in self.rows.kept:
-                self.held[stored(s)] = value
+        kept = [s for s in stage.stores if (k, stored(s)) in self.rows.kept]
+        for s in kept:
+            self.held[stored(s)] = printer.value(s.value)
         stores = [s for s in stage.stores if self.in_memory(s.buffer)]
+        if not {e.attr for e in loads([s.value for s in kept])}.isdisjoint(
+            s.buffer for s in stores
+        ):
+            self._meet()  # all have read what one of them writes in place
         if stores:
             with self.guarded(stores, f"{self.rank} == 0" if self.rows.crew > 1 else ""):
                 print_stores(self.f, printer, stores)

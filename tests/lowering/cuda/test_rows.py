@@ -8,6 +8,7 @@ import fnad.numpy as fnp
 from fnad.lowering.cuda import expressions, points, rows
 from fnad.lowering.cuda.emitter import emit_plan
 from fnad.lowering.plan import Group
+from tests.cuda_emulator.cards import card_of
 from tests.lowering.cuda.programs import plan_program, run_program
 from tests.lowering.cuda.running import compile_for_device, needs_emulator, needs_toolchain
 
@@ -171,3 +172,19 @@ def test_the_source_compiles(shape):
     x, c = normal(*shape), normal(*shape)
     grad = plan_program(lambda x, c: fnad.grad(lambda x: (softmax(x) * c).sum())(x), x, c)
     compile_for_device(grad)
+
+
+@needs_emulator
+@pytest.mark.parametrize("shape", [(10, 32), (10, 600)])
+def test_what_all_threads_read_is_written_in_place_after_that(shape):
+    def step(x, mean):
+        mean = 0.9 * mean + 0.1 * x.sum(axis=-1)
+        return mean, x - mean[:, None]
+
+    args = normal(*shape), normal(shape[0])
+    wanted = fnad.jit(step)(*args)
+    with card_of("emulated"):
+        found = fnad.jit(step, donate_argnums=(1,))(*fnad.device_put(args))
+        found = fnad.device_get(found)
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
