@@ -197,24 +197,28 @@ class _Printing:
         block = THREADS * self.way.turns
         first = f.named(kind, f"({kind})blockIdx.x * {block} + (i32)threadIdx.x", INT64).ref
         whole = self.vectors % block == 0
-        if self.way.turns == 1:
-            with self._if("" if whole else f"{first} < {self.vectors}"):
+        with self._if("" if whole else f"{first} < {self.vectors}"):
+            if self.way.turns == 1:
                 self._vector(first, "0", fill=True)
-        else:
-            if self.read:
-                with self._turn(first) as (vector, turn):
-                    last = self.vectors - 1
-                    inside = f"{vector} < {last} ? {vector} : {last}"
-                    clamped = vector if whole else f.named(kind, inside, INT64).ref
-                    with self.printer.scope():
-                        self._bind(clamped)
-                        self._fill(turn)
-            with (
-                self._turn(first) as (vector, turn),
-                self._if("" if whole else f"{vector} < {self.vectors}"),
-            ):
-                self._vector(vector, turn)
+            else:
+                self._all_turns(first, whole)
         self._rest(first)
+
+    def _all_turns(self, first: str, whole: bool) -> None:
+        """Read the words of all turns, then run them; ``whole`` if there is a vector for each."""
+        f = self.f
+        if self.read:
+            with self._turn(first) as (vector, turn), self.printer.scope():
+                if not whole:  # a vector of its own once more: others may be written meanwhile
+                    inside = f"{vector} < {self.vectors} ? {vector} : {first}"
+                    vector = f.named(self.kind, inside, INT64).ref
+                self._bind(vector)
+                self._fill(turn)
+        with (
+            self._turn(first) as (vector, turn),
+            self._if("" if whole else f"{vector} < {self.vectors}"),
+        ):
+            self._vector(vector, turn)
 
     @contextmanager
     def _turn(self, first: str) -> Iterator[tuple[str, str]]:
