@@ -7,10 +7,10 @@ operands' elements (`product_kernels`), so that everything that is known of kern
   a convolution, becomes a part of it (`makers`); so does a kernel that maps its result elementwise
   (`epilogues`).
 * A small result with a long sum becomes partial sums and their sum.
-* `fnad.lowering.cuda.tiles` prints it through shared memory if it is large enough for that, and
-  `fnad.lowering.cuda.kernels` prints the rest, such as products of matrices and vectors.
+* If it is large enough, it is computed in tiles through shared memory (`tiles`), by tensor cores
+  if its operands have 16 bits; else as any other reduction, as products with vectors are.
 
-The library gets numbers of 16 bits as they are, where a plan has them converted to float32 first.
+Numbers of 16 bits, which a plan converts to float32 first, stay as they are (`narrowing`).
 """
 
 from __future__ import annotations
