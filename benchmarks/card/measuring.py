@@ -47,9 +47,9 @@ def measure_row(row: Row, peers: Sequence[CardPeer], place: Place, effort: Effor
         ready = _agreeing(row, peers, place, result)
         if ready:
             samplers = {p.name: _sampler(run, p, place) for p, run in ready.items()}
-            if not row.flops and row.aims[0].against == "copy":
-                samplers |= _copies(result.nbytes, place)
             try:
+                if row.aims[0].against == "copy":
+                    samplers |= _copies(result.nbytes, place, "torch" in samplers)
                 result.times = _timed(samplers, effort)
             except Exception as error:
                 result.reason = _said(error)
@@ -136,15 +136,15 @@ def _sampler(run: Run, peer: CardPeer, place: Place) -> Sampler:
     return sample
 
 
-def _copies(nbytes: int, place: Place) -> dict[str, Sampler]:
+def _copies(nbytes: int, place: Place, with_torch: bool) -> dict[str, Sampler]:
     """Copies that read and write ``nbytes`` in all, as CuPy and as PyTorch make them."""
     source = place.arrays.ones(nbytes // 2, np.uint8)
     target = place.arrays.empty_like(source)
     runs: dict[str, Run] = {"copy (cupy)": lambda: place.arrays.copyto(target, source)}
-    if place.torch == "cuda":
+    if with_torch:
         import torch
 
-        given = torch.ones(nbytes // 2, dtype=torch.uint8, device="cuda")
+        given = torch.ones(nbytes // 2, dtype=torch.uint8, device=place.torch)
         taken = torch.empty_like(given)
         runs["copy (torch)"] = lambda: taken.copy_(given)
 

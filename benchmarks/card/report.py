@@ -40,11 +40,13 @@ def text_of(rows: Sequence[Row], found: Mapping[str, Found], peers: Sequence[str
     header = ["on the card", *columns, "fnad does", "fnad against (aim)", "reached"]
     lines, reasons = [], []
     for row in rows:
-        one = found.get(row.name, {"reason": "not chosen, or the time was over"})
+        one = found.get(row.name, {})
         lines.append(_line(row, one, columns))
         if one.get("reason"):
             reasons.append(f"{row.name}: {UNMEASURED}: {one['reason']}")
         reasons += [f"{row.name}, {p}: {why}" for p, why in one.get("reasons", {}).items()]
+    if any(row.name not in found for row in rows):
+        reasons.append(f"all others without figures: {UNMEASURED}: not chosen, or out of time")
     parts = [table(header, lines), *_averages(rows, found)]
     return "\n\n".join([*parts, "\n".join(reasons)]).rstrip()
 

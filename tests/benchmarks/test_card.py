@@ -52,6 +52,7 @@ def run_row(name):
     assert "fnad" in result.times
     copied = TINY[name].aims[0].against == "copy"
     assert ("copy (cupy)" in result.times) == copied
+    assert ("copy (torch)" in result.times) == (copied and "torch" in result.times)
     for peer in chosen:
         has_version = TINY[name].cupy if peer.name == "cupy" else TINY[name].workload.torch
         if peer.name not in ("fnad", "jax") and has_version:
@@ -255,7 +256,7 @@ def test_a_run_writes_all_it_finds(tmp_path, monkeypatch, capsys):
     assert kept[names[1]]["reasons"] == {"torch": "no such luck"}
     text = (tmp_path / "cuda-card.txt").read_text()
     assert text.strip() in capsys.readouterr().out
-    assert "jax 2.00 (3)" in text and "softmax 16384x4096: not measured: not chosen" in text
+    assert "jax 2.00 (3)" in text and "all others without figures: not measured: not chosen" in text
 
 
 def test_without_a_card_nothing_is_written(tmp_path, monkeypatch, capsys):
