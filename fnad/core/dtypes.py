@@ -25,8 +25,8 @@ _WEAK: dict[str, type] = {"i": int, "f": float, "c": complex}
 
 # Those that are mostly asked for, as dtypes and as types of scalars.
 _CANONICAL: dict[Any, np.dtype[Any]] = {
-    key: dtype
-    for dtype in (*map(np.dtype, reversed(HELD)), BFLOAT16)
+    key: np.dtype(dtype.name)
+    for dtype in (*map(np.dtype, HELD), BFLOAT16)
     for key in (dtype, dtype.type)
 }
 
@@ -56,7 +56,7 @@ def canonical_dtype(dtype: Any) -> np.dtype[Any]:
             f"dtype {canonical} is not supported: use bool, int8 to int64, uint8 to uint64,"
             " bfloat16, float16, float32, float64, complex64 or complex128"
         )
-    return canonical.newbyteorder("=")
+    return _CANONICAL[canonical.newbyteorder("=")]
 
 
 def promotion_operand(aval: ShapedArray) -> Any:

@@ -180,8 +180,11 @@ _PYTHON_SCALARS: dict[type, ShapedArray] = {
 SUPPORTED_KINDS = "biufc"
 # The characters of the dtypes that fnad holds.
 HELD = "?bhilqBHILQefdFD"
+# C has more integer types than sizes: NumPy's dtypes of `long long` and of the `long` of its size
+# are equal, but two objects, which print apart. One of them stands for both.
+_ONE_OF_EQUAL = {char: np.dtype(np.dtype(char).name) for char in HELD}
 _SCALARS = _PYTHON_SCALARS | {
-    np.dtype(char).type: ShapedArray((), np.dtype(np.dtype(char).type)) for char in HELD
+    np.dtype(char).type: ShapedArray((), dtype) for char, dtype in _ONE_OF_EQUAL.items()
 }
 _SCALARS[BFLOAT16.type] = ShapedArray((), BFLOAT16)
 
@@ -230,8 +233,7 @@ def aval_of(value: Any) -> ShapedArray:
                 " floating and complex arrays. Convert it first, or keep it out of the traced"
                 " arguments (static_argnums)."
             )
-        dtype = value.dtype if value.dtype.isnative else value.dtype.newbyteorder("=")
-        return ShapedArray(value.shape, dtype)
+        return ShapedArray(value.shape, _ONE_OF_EQUAL.get(value.dtype.char, value.dtype))
     if isinstance(value, ShapeDtypeStruct):
         return ShapedArray(value.shape, value.dtype, value.weak_type)
     raise TypeError(

@@ -9,8 +9,9 @@ import pytest
 import fnad
 import fnad.numpy as fnp
 from fnad.core import types
+from fnad.core.dtypes import canonical_dtype
 from fnad.core.primitive import Primitive, remember
-from fnad.core.types import ShapedArray
+from fnad.core.types import ShapedArray, aval_of
 
 F32 = np.dtype(np.float32)
 
@@ -123,3 +124,14 @@ def test_static_indices_are_read_by_their_types():
     for _ in range(2):
         with pytest.raises(IndexError, match="out of bounds"):
             fnad.make_jaxpr(lambda a: a[4])(x)
+
+
+def test_equal_dtypes_are_one():
+    # NumPy's long long equals the int64 of most systems, and prints apart from it.
+    wide = np.dtype(np.longlong)
+    for value in (np.zeros(2, wide), np.longlong(3), np.zeros(2, wide.newbyteorder())):
+        assert aval_of(value).dtype is np.dtype(np.int64)
+    for name in ("q", wide, np.longlong):
+        assert canonical_dtype(name) is np.dtype(np.int64)
+    fnp.add(np.zeros(2, wide), np.zeros(2, wide))
+    assert repr(fnp.add(np.zeros(2, np.int64), 1)) == "array([1, 1])"
