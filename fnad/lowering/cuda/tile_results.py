@@ -12,9 +12,8 @@ from fnad.lowering.cuda.tile_scalars import Scalars
 from fnad.lowering.cuda.tile_text import unrolled
 from fnad.lowering.cuda.tiles import MatrixProduct, Tile
 from fnad.lowering.cuda.vectors import lies_dense
-from fnad.lowering.cuda.writer import INT64, Function, Value, ctype
-
-_BYTES = 16
+from fnad.lowering.cuda.words import Words, word_length
+from fnad.lowering.cuda.writer import INT64, Function, Value
 
 
 def print_results(
@@ -69,7 +68,7 @@ class _Results:
         return self.quads[side] > 1 and all(
             s.combine is None
             and s.when is None
-            and lies_dense(s.offset, self.axes[side], self.quads[side])
+            and lies_dense(s.offset, self.axes[side], s.value.dtype.itemsize, self.quads[side])
             for s in self.product.stores
         )
 
@@ -101,13 +100,8 @@ class _Results:
     def _print_together(self, side: int) -> None:
         """The stores of a quad, all values first."""
         f, printer, width = self.f, self.printer, self.quads[side]
-        packs = []
-        for store in self.product.stores:
-            pack, dtype = f.fresh("pack"), store.value.dtype
-            align = min(_BYTES, width * dtype.itemsize)
-            f.line(f"struct alignas({align}) {pack} {{ {ctype(dtype)} at[{width}]; }};")
-            f.line(f"{pack} {pack}_of;")
-            packs.append(pack)
+        kinds = [store.value.dtype for store in self.product.stores]
+        quads = [Words(f, kind, width, word_length(kind.itemsize, width)) for kind in kinds]
         with printer.scope():  # other places of the quad must not take these for theirs
             offsets = [printer.value(s.offset) for s in self.product.stores]
         for v in range(width):
@@ -117,8 +111,8 @@ class _Results:
                 printer.bind_axis(self.axes[side][0], here)
                 index = f"[a][b * {width} + {v}]" if side else f"[a * {width} + {v}][b]"
                 self._bind_sum(f"total{index}")
-                for pack, store in zip(packs, self.product.stores):
-                    f.line(f"{pack}_of.at[{v}] = {printer.value(store.value).ref};")
-        for pack, store, offset in zip(packs, self.product.stores, offsets):
-            target = f"{printer.pointers[store.buffer]}[{offset.ref}]"
-            f.line(f"*({pack}*)&{target} = {pack}_of;")
+                for quad, store in zip(quads, self.product.stores):
+                    value = printer.value(store.value)
+                    f.line(f"{quad.element('0', str(v)).ref} = {value.ref};")
+        for quad, store, offset in zip(quads, self.product.stores, offsets):
+            quad.flush(printer.pointers[store.buffer], offset)

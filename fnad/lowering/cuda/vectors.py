@@ -1,15 +1,15 @@
-"""Neighbouring elements read from memory together, 16 bytes at a time."""
+"""Neighbouring elements of an expression along an axis, read as words (`words`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from fnad.lowering.cuda.expressions import ExpressionPrinter
-from fnad.lowering.cuda.writer import INT64, Function, Value, ctype
-from fnad.lowering.expr import Expr, affine_parts, axis
+from fnad.lowering.cuda.words import Words, length_of, word_length
+from fnad.lowering.cuda.writer import INT64, Function, Value
+from fnad.lowering.expr import Expr, axis
 from fnad.lowering.walk import below, loads, rebuild
 
-_BYTES = 16
 # Numbers of loop variables that no kernel has.
 _OUTER, _INNER = 1 << 20, (1 << 20) + 1
 
@@ -32,16 +32,12 @@ class VectorRead:
             return [printer.value(self.expr)]
         printer.bind_axis(_OUTER, f.named("i32", f"{start.ref} / {self.width}", INT64))
         printer.bind_axis(_INNER, Value("0", INT64))
-        offset = printer.value(self.load.args[0])
-        kind, vector, pack = ctype(self.load.dtype), f.fresh("vector"), f.fresh("pack")
-        size = self.width * self.load.dtype.itemsize
-        f.line(f"struct alignas({size}) {pack} {{ {kind} at[{self.width}]; }};")
-        pointer = printer.pointers[self.load.attr]
-        f.line(f"const {pack} {vector} = *(const {pack}*)&{pointer}[{offset.ref}];")
+        word = Words(f, self.load.dtype, self.width, self.width)
+        word.fill(printer.pointers[self.load.attr], printer.value(self.load.args[0]))
         values = []
         for v in range(self.width):
             with printer.scope():
-                printer.bind(self.load, Value(f"{vector}.at[{v}]", self.load.dtype))
+                printer.bind(self.load, word.element("0", str(v)))
                 values.append(printer.value(self.expr))
         return values
 
@@ -79,26 +75,17 @@ def _only_varying(expr: Expr, inner: Expr, width: int) -> Expr | None:
     if len(varying) != 1:
         return None
     [load] = varying
-    if width * load.dtype.itemsize > _BYTES:
-        return None
-    if not _runs_with(load.args[0], inner, width):
+    if length_of(load.args[0], inner, load.dtype.itemsize, width) != width:
         return None
     return load if _depends_through(expr, inner, load) else None
 
 
-def _runs_with(offset: Expr, inner: Expr, width: int) -> bool:
-    """Whether an offset is a multiple of ``width`` plus ``inner``."""
-    terms, constant = affine_parts(offset)
-    if terms.pop(inner, 0) != 1 or constant % width or any(c % width for c in terms.values()):
-        return False
-    return not any(inner in below(term) for term in terms)
-
-
-def lies_dense(offset: Expr, along: tuple[int, int], width: int) -> bool:
-    """Whether every ``width`` neighbours along an axis lie side by side, aligned to as many."""
+def lies_dense(offset: Expr, along: tuple[int, int], itemsize: int, width: int) -> bool:
+    """Whether every ``width`` neighbours along an axis make a word, or as few as can be."""
     if along[1] % width:
         return False
-    return _runs_with(_split(offset, along, width), axis(_INNER, width), width)
+    split, inner = _split(offset, along, width), axis(_INNER, width)
+    return length_of(split, inner, itemsize, width) == word_length(itemsize, width)
 
 
 def _depends_through(expr: Expr, inner: Expr, load: Expr) -> bool:

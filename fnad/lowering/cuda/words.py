@@ -33,6 +33,11 @@ def neighbours(offset: Expr, inner: Expr) -> bool:
     return not any(t.args and t is not inner and inner in below(t) for t in terms)
 
 
+def word_length(itemsize: int, most: int) -> int:
+    """How many of ``most`` neighbours the longest word has."""
+    return min(_WORD_BYTES // itemsize, most)
+
+
 def length_of(offset: Expr, inner: Expr, itemsize: int, most: int) -> int:
     """How many elements a word has, if ``most`` neighbours along ``inner`` are accessed.
 
