@@ -197,16 +197,17 @@ def test_precision_of_products():
     def error():
         return np.abs(fnad.device_get(f(x, y)) / exact - 1).max()
 
-    assert error() < 1e-6
+    unrounded = error()
+    assert unrounded < 5e-6  # whatever order the library adds in
     try:
         fnad.config.matmul_precision = "tensorfloat32"
         rounded = error()
-        assert 2e-6 < rounded < 1e-3
+        assert 5 * unrounded < rounded < 1e-3
         fnad.config.matmul_precision = "bfloat16"
         assert rounded < error() < 1e-2
     finally:
         fnad.config.matmul_precision = "float32"
-    assert error() < 1e-6
+    assert error() == unrounded
 
 
 def test_text():
