@@ -10,7 +10,7 @@ from contextlib import contextmanager
 _lock = threading.Lock()
 _depth = 0
 _was_enabled = False
-_MANY = 50_000
+_MANY = 3_000
 
 
 @contextmanager
