@@ -20,6 +20,7 @@ from fnad.core.types import is_half, kind_of
 from fnad.lowering.cuda.conversions import bitcast, convert
 from fnad.lowering.cuda.elementary import FLOAT_FUNCTIONS, cuda_function
 from fnad.lowering.cuda.writer import BOOL, FLOAT32, DType, Value, constant_text, ctype
+from fnad.lowering.printers import ScalarPrinter
 
 if TYPE_CHECKING:
     from fnad.lowering.cuda.writer import Function
@@ -33,7 +34,7 @@ def integer_of(x: Value) -> int | None:
     return None if match is None else int(match[1])
 
 
-class ScalarBuilder:
+class ScalarBuilder(ScalarPrinter):
     """Operations on `Value`s, appended to a function."""
 
     def __init__(self, function: Function) -> None:
@@ -52,19 +53,6 @@ class ScalarBuilder:
     def library_call(self, name: str, dtype: DType, *args: Value) -> Value:
         """A function of the library."""
         return self.call(self.f.use(name), dtype, *args)
-
-    def _widened(self, method: Callable[..., Value], *args: Value) -> Value:
-        """Compute an operation on numbers of 16 bits in float32 and round once."""
-        wide = [self.convert(a, FLOAT32) if is_half(a.dtype) else a for a in args]
-        result = method(*wide)
-        return self.convert(result, args[0].dtype) if result.dtype == FLOAT32 else result
-
-    def _same(self, name: str, *args: Value) -> DType:
-        dtype = args[0].dtype
-        if any(a.dtype is not dtype and a.dtype != dtype for a in args):
-            found = ", ".join(str(a.dtype) for a in args)
-            raise InternalError(f"operands of {name} differ in dtype: {found}")
-        return dtype
 
     def _arithmetic(self, name: str, x: Value, y: Value, sign: str, boolean: str) -> Value:
         dtype = self._same(name, x, y)
@@ -174,17 +162,6 @@ class ScalarBuilder:
         if dtype.kind == "f":  # y if it is NaN
             first = f"{first} || {x.ref} != {x.ref}"
         return self.f.value(f"{first} ? {x.ref} : {y.ref}", dtype)
-
-    def accumulate(self, kind: str, total: Value, term: Value) -> Value:
-        """Fold ``term`` into a reduction of `kind` ``add multiply max min and or``."""
-        dtype = self._same(kind, total, term)
-        if is_half(dtype):
-            return self._widened(lambda t, x: self.accumulate(kind, t, x), total, term)
-        if kind in ("add", "multiply"):
-            return self.add(total, term) if kind == "add" else self.multiply(total, term)
-        if kind in ("max", "min"):
-            return self.maximum(term, total) if kind == "max" else self.minimum(term, total)
-        return self.bitwise_and(total, term) if kind == "and" else self.bitwise_or(total, term)
 
     def is_nan(self, x: Value) -> Value:
         return self.not_equal(x, x)

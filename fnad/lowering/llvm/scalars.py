@@ -28,12 +28,13 @@ from fnad.lowering.llvm.writer import (
     overload,
 )
 from fnad.lowering.maths import FORMULAS
+from fnad.lowering.printers import ScalarPrinter
 
 if TYPE_CHECKING:
     from fnad.lowering.llvm.writer import Function
 
 
-class ScalarBuilder:
+class ScalarBuilder(ScalarPrinter):
     """Operations on `Value`s lane by lane, appended to a function."""
 
     def __init__(self, function: Function) -> None:
@@ -109,22 +110,9 @@ class ScalarBuilder:
         operands = ", ".join([a.typed for a in args] + ([extra] if extra else []))
         return self.f.value(f"call {first.type} @{symbol}({operands})", first.dtype, first.lanes)
 
-    def _widened(self, method: Callable[..., Value], *args: Value) -> Value:
-        """Compute an operation on numbers of 16 bits in float32 and round once."""
-        wide = [self.convert(a, FLOAT32) if is_half(a.dtype) else a for a in args]
-        result = method(*wide)
-        return self.convert(result, args[0].dtype) if result.dtype == FLOAT32 else result
-
     def binary(self, instruction: str, x: Value, y: Value) -> Value:
         x, y = self.spread(x, y)
         return self.f.value(f"{instruction} {x.typed}, {y.ref}", x.dtype, x.lanes)
-
-    def _same(self, name: str, *args: Value) -> DType:
-        dtype = args[0].dtype
-        if any(a.dtype is not dtype and a.dtype != dtype for a in args):
-            found = ", ".join(str(a.dtype) for a in args)
-            raise InternalError(f"operands of {name} differ in dtype: {found}")
-        return dtype
 
     def _arithmetic(
         self, name: str, x: Value, y: Value, floating: str, integer: str, boolean: str
@@ -243,17 +231,6 @@ class ScalarBuilder:
             return self._intrinsic(operation, x, y)
         chosen = self.where(compare(x, y), x, y)  # y if either is NaN
         return self.where(self.is_nan(x), x, chosen)
-
-    def accumulate(self, kind: str, total: Value, term: Value) -> Value:
-        """Fold ``term`` into a reduction of `kind` ``add multiply max min and or``."""
-        dtype = self._same(kind, total, term)
-        if is_half(dtype):
-            return self._widened(lambda t, x: self.accumulate(kind, t, x), total, term)
-        if kind in ("add", "multiply"):
-            return self.add(total, term) if kind == "add" else self.multiply(total, term)
-        if kind in ("max", "min"):
-            return self.maximum(term, total) if kind == "max" else self.minimum(term, total)
-        return self.bitwise_and(total, term) if kind == "and" else self.bitwise_or(total, term)
 
     def is_nan(self, x: Value) -> Value:
         if x.dtype == BFLOAT16:
