@@ -58,6 +58,7 @@ from fnad.primitives.collectives import (
     pmin,
     psum,
 )
+from fnad.primitives.complex_numbers import complex, conj, imag, real
 from fnad.primitives.contraction import (
     batch_matmul,
     dot,
@@ -235,8 +236,10 @@ __all__ = [
     "clamp",
     "clz",
     "collapse",
+    "complex",
     "concatenate",
     "cond",
+    "conj",
     "conv",
     "conv_dimension_numbers",
     "conv_general_dilated",
@@ -281,6 +284,7 @@ __all__ = [
     "gt",
     "igamma",
     "igammac",
+    "imag",
     "index_in_dim",
     "index_take",
     "integer_pow",
@@ -312,6 +316,7 @@ __all__ = [
     "population_count",
     "pow",
     "psum",
+    "real",
     "reciprocal",
     "reduce",
     "reduce_and",

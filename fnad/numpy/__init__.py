@@ -48,6 +48,19 @@ from numpy import (
 
 from fnad.core.tracer import install_array_methods
 from fnad.numpy import linalg
+from fnad.numpy.complex_numbers import (
+    angle,
+    conj,
+    conjugate,
+    imag,
+    iscomplex,
+    iscomplexobj,
+    isreal,
+    isrealobj,
+    real,
+    real_if_close,
+    sort_complex,
+)
 from fnad.numpy.contraction import (
     cross,
     dot,
@@ -55,10 +68,12 @@ from fnad.numpy.contraction import (
     inner,
     kron,
     matmul,
+    matvec,
     outer,
     tensordot,
     vdot,
     vecdot,
+    vecmat,
 )
 from fnad.numpy.creation import (
     arange,
@@ -250,13 +265,9 @@ from fnad.numpy.selection import (
     array_equal,
     array_equiv,
     clip,
-    conj,
-    conjugate,
     fix,
-    imag,
     isclose,
     nan_to_num,
-    real,
     round,
     select,
     sinc,
@@ -451,4 +462,6 @@ __all__ = [
     "ldexp", "nextafter", "spacing", "delete", "fill_diagonal", "insert", "piecewise", "place",
     "put", "put_along_axis", "resize", "trim_zeros", "apply_along_axis", "apply_over_axes",
     "vectorize", "argpartition", "block", "lexsort", "partition", "unstack",
+    "angle", "iscomplex", "iscomplexobj", "isreal", "isrealobj", "matvec", "real_if_close",
+    "sort_complex", "vecmat",
 ]  # fmt: skip

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from fnad.core.dtypes import canonical_dtype, result_type
-from fnad.core.types import kind_of
 from fnad.numpy import ufuncs
+from fnad.numpy.complex_numbers import conjugate
 from fnad.numpy.creation import asarray
 from fnad.numpy.einsum_parser import parse_einsum
 from fnad.numpy.joining import concatenate
@@ -23,7 +23,6 @@ from fnad.numpy.operands import (
     normalize_axes,
 )
 from fnad.numpy.reductions import sum as sum_of
-from fnad.numpy.selection import conjugate
 from fnad.primitives.contraction import dot_general_p
 from fnad.primitives.shape import transpose
 
@@ -79,7 +78,11 @@ def vdot(a: Any, b: Any) -> Array:
     np.float64(4.0)
     """
     x = ravel(a)
-    return dot(np.conjugate(x) if x.dtype.kind == "c" else x, ravel(b))
+    return dot(_conjugated(x), ravel(b))
+
+
+def _conjugated(x: Array) -> Array:
+    return conjugate(x) if x.dtype.kind == "c" else x
 
 
 def inner(a: Any, b: Any) -> Array:
@@ -151,7 +154,7 @@ def matmul(a: Any, b: Any) -> Array:
 
 
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
-    """Sum of products of vectors along an axis; all others broadcast.
+    """Sum of products of vectors along an axis, those of ``x1`` conjugated; all others broadcast.
 
     Examples
     --------
@@ -161,10 +164,38 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
     a, b = (moveaxis(asarray(x), axis, -1) for x in (x1, x2))
     if a.shape[-1] != b.shape[-1]:
         raise _mismatch("vecdot", a, b)
-    if kind_of(a.dtype) == "c":
-        a = conjugate(a)
-    product = matmul(expand_dims(a, -2), expand_dims(b, -1))
+    product = matmul(expand_dims(_conjugated(a), -2), expand_dims(b, -1))
     return reshape(product, product.shape[:-2])
+
+
+def matvec(x1: Any, x2: Any, /) -> Array:
+    """Products of matrices ``(..., m, n)`` and vectors ``(..., n)``; leading axes broadcast.
+
+    Examples
+    --------
+    >>> matvec(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1.0, 1.0]))
+    array([3., 7.])
+    """
+    a, b = asarray(x1), asarray(x2)
+    if a.ndim < 2 or b.ndim < 1 or a.shape[-1] != b.shape[-1]:
+        raise _mismatch("matvec", a, b)
+    product = matmul(a, expand_dims(b, -1))
+    return reshape(product, product.shape[:-1])
+
+
+def vecmat(x1: Any, x2: Any, /) -> Array:
+    """Products of conjugated vectors ``(..., n)`` and matrices ``(..., n, m)``.
+
+    Examples
+    --------
+    >>> vecmat(np.array([1.0, 1.0]), np.array([[1.0, 2.0], [3.0, 4.0]]))
+    array([4., 6.])
+    """
+    a, b = asarray(x1), asarray(x2)
+    if a.ndim < 1 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
+        raise _mismatch("vecmat", a, b)
+    product = matmul(expand_dims(_conjugated(a), -2), b)
+    return reshape(product, (*product.shape[:-2], product.shape[-1]))
 
 
 def multi_dot(arrays: Sequence[Any], *, precision: Any = None) -> Array:

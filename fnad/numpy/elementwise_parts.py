@@ -23,6 +23,7 @@ from fnad.numpy.operands import (
 )
 from fnad.primitives import arithmetic, logic, rounding, transcendental
 from fnad.primitives.arithmetic import div, mul, neg, rem, sub
+from fnad.primitives.complex_numbers import imag, real
 from fnad.primitives.logic import (
     bitwise_and,
     bitwise_not,
@@ -285,6 +286,8 @@ def isnan(x: Array) -> Array:
 def isinf(x: Array) -> Array:
     if _kind(x) not in "fc":
         return ne(x, x)
+    if _kind(x) == "c":
+        return bitwise_or(isinf(real(x)), isinf(imag(x)))
     magnitude = arithmetic.abs(x)
     return eq(magnitude, constant_like(magnitude, math.inf))
 
@@ -292,5 +295,7 @@ def isinf(x: Array) -> Array:
 def isfinite(x: Array) -> Array:
     if _kind(x) not in "fc":
         return eq(x, x)
+    if _kind(x) == "c":  # the magnitude may overflow where the parts are finite
+        return bitwise_and(isfinite(real(x)), isfinite(imag(x)))
     magnitude = arithmetic.abs(x)
     return lt(magnitude, constant_like(magnitude, math.inf))

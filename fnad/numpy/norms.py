@@ -9,6 +9,7 @@ import numpy as np
 
 from fnad.core.types import kind_of
 from fnad.numpy import reductions, ufuncs
+from fnad.numpy.complex_numbers import squared_magnitude
 from fnad.numpy.creation import asarray
 from fnad.numpy.manipulation import moveaxis, reshape
 from fnad.numpy.operands import Array, constant_like, convert, normalize_axes
@@ -86,7 +87,7 @@ def _inexact(x: Any) -> Array:
 
 
 def _root_of_squares(a: Array, axes: Axes, keepdims: bool) -> Array:
-    return ufuncs.sqrt(sum_of(ufuncs.multiply(a, a), axes, None, keepdims))
+    return ufuncs.sqrt(sum_of(squared_magnitude(a), axes, None, keepdims))
 
 
 def _vector_norm(a: Array, ord: Any, axes: Axes, keepdims: bool) -> Array:
@@ -100,7 +101,7 @@ def _vector_norm(a: Array, ord: Any, axes: Axes, keepdims: bool) -> Array:
     if ord == -math.inf:
         return reductions.min(size, axes, keepdims)
     if ord == 0:
-        return sum_of(convert(ufuncs.not_equal(a, 0), a.dtype), axes, None, keepdims)
+        return sum_of(convert(ufuncs.not_equal(a, 0), size.dtype), axes, None, keepdims)
     if ord == 1:
         return sum_of(size, axes, None, keepdims)
     total = sum_of(ufuncs.power(size, float(ord)), axes, None, keepdims)

@@ -126,12 +126,16 @@ def prod(
 
 
 def _lowest(dtype: np.dtype[Any]) -> Any:
+    if dtype.kind == "c":
+        return complex(-np.inf, -np.inf)
     if kind_of(dtype) == "f":
         return -np.inf
     return False if dtype.kind == "b" else np.iinfo(dtype).min
 
 
 def _highest(dtype: np.dtype[Any]) -> Any:
+    if dtype.kind == "c":
+        return complex(np.inf, np.inf)
     if kind_of(dtype) == "f":
         return np.inf
     return True if dtype.kind == "b" else np.iinfo(dtype).max

@@ -11,10 +11,9 @@ import numpy as np
 from ml_dtypes import finfo
 
 from fnad.core.dtypes import result_type
-from fnad.core.tracer import Tracer
 from fnad.core.types import kind_of
 from fnad.numpy import ufuncs
-from fnad.numpy.creation import full
+from fnad.numpy.complex_numbers import imag, real
 from fnad.numpy.elementwise_parts import select as choose
 from fnad.numpy.operands import (
     Array,
@@ -22,14 +21,13 @@ from fnad.numpy.operands import (
     broadcast_operands,
     convert,
     dtype_of,
-    promotion_key,
-    resolve_dtypes,
     shape_of,
     strong,
     to_inexact,
 )
 from fnad.numpy.reductions import all as all_of
 from fnad.numpy.sized import nonzero
+from fnad.primitives.complex_numbers import complex as make_complex
 
 
 def where(
@@ -93,9 +91,11 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
 
 
 def clip(
-    a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None
+    a: Any, /, min: Any = None, max: Any = None, *, a_min: Any = None, a_max: Any = None
 ) -> Array:
     """Values limited to an interval; None leaves a side open.
+
+    ``a_min`` and ``a_max`` are NumPy's older names of the bounds.
 
     Examples
     --------
@@ -131,6 +131,8 @@ def round(a: Any, decimals: int = 0) -> Array:
     array([0.5, 1.2])
     """
     x = strong(as_operand(a))
+    if x.dtype.kind == "c" and decimals:
+        return make_complex(round(real(x), decimals), round(imag(x), decimals))
     if x.dtype.kind in "biu":
         if x.dtype.kind == "b":
             return convert(x, np.dtype(np.float16))
@@ -171,6 +173,9 @@ def nan_to_num(
     array([0., 1.])
     """
     a = strong(as_operand(x))
+    if a.dtype.kind == "c":
+        parts = [nan_to_num(part, copy, nan, posinf, neginf) for part in (real(a), imag(a))]
+        return make_complex(*parts)
     if kind_of(a.dtype) != "f":
         return a
     info = finfo(a.dtype)
@@ -261,56 +266,3 @@ def array_equiv(a1: Any, a2: Any) -> Any:
     except ValueError:
         return np.bool_(False)
     return all_of(ufuncs.equal(x, y))
-
-
-def real(val: Any) -> Array:
-    """The real part: the array itself, unless it is complex.
-
-    Examples
-    --------
-    >>> real(np.array([1.0]))
-    array([1.])
-    """
-    x = as_operand(val)
-    if not isinstance(x, Tracer):
-        return np.real(x)
-    return _only_real(x, "real")
-
-
-def imag(val: Any) -> Array:
-    """The imaginary part: zeros, unless the array is complex.
-
-    Examples
-    --------
-    >>> imag(np.array([1.0]))
-    array([0.])
-    """
-    x = as_operand(val)
-    if not isinstance(x, Tracer):
-        return np.imag(x)
-    x = _only_real(x, "imag")
-    return full(x.shape, 0, x.dtype)
-
-
-def conjugate(x: Any, /) -> Array:
-    """The complex conjugate: the array itself, unless it is complex.
-
-    Examples
-    --------
-    >>> conjugate(np.array([1.0]))
-    array([1.])
-    """
-    x = as_operand(x)
-    if not isinstance(x, Tracer):
-        return np.conjugate(x)
-    dtype = resolve_dtypes(np.conjugate, promotion_key(x))[0]
-    return convert(_only_real(x, "conjugate"), dtype)
-
-
-conj = conjugate
-
-
-def _only_real(x: Array, name: str) -> Array:
-    if x.dtype.kind == "c":
-        raise TypeError(f"{name} of a traced complex array is not available yet")
-    return x

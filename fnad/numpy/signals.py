@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from fnad.core.dtypes import canonical_dtype, result_type
+from fnad.numpy.complex_numbers import conjugate
 from fnad.numpy.creation import asarray
 from fnad.numpy.operands import Array, convert
-from fnad.numpy.selection import conjugate
 from fnad.primitives import shape as lax
 from fnad.primitives.convolution import conv_general_dilated
 from fnad.primitives.slicing import pad

@@ -10,6 +10,7 @@ import numpy as np
 from fnad.core.dtypes import canonical_dtype, result_type
 from fnad.core.types import computing_dtype, kind_of
 from fnad.numpy import ufuncs
+from fnad.numpy.complex_numbers import conjugate, real, squared_magnitude
 from fnad.numpy.contraction import dot
 from fnad.numpy.creation import asarray, full_like
 from fnad.numpy.indexing import diagonal
@@ -22,7 +23,8 @@ from fnad.numpy.operands import (
     normalize_axes,
 )
 from fnad.numpy.reductions import Axis, sum
-from fnad.numpy.selection import clip, conjugate, real
+from fnad.numpy.selection import clip
+from fnad.primitives.complex_numbers import real_dtype
 from fnad.primitives.shape import reshape, transpose
 
 
@@ -109,6 +111,8 @@ def var(
 ) -> Array:
     """Variance along axes, the squared deviations being divided by ``count - ddof``.
 
+    That of complex numbers is real: the deviations are distances in the plane.
+
     Examples
     --------
     >>> var(np.array([1.0, 3.0])), var(np.array([1.0, 3.0]), ddof=1)
@@ -121,7 +125,9 @@ def var(
     x = convert(x, computed)
     center = mean(x, axes, keepdims=True, where=where)
     deviation = ufuncs.subtract(x, center)
-    total = sum(ufuncs.multiply(deviation, deviation), axes, computed, keepdims, where=where)
+    # Of complex numbers, the mean of |deviation|**2, which is real.
+    computed, result = real_dtype(computed), real_dtype(result)
+    total = sum(squared_magnitude(deviation), axes, computed, keepdims, where=where)
     count = _count(x, axes, where, keepdims)
     if isinstance(count, int):
         left = computed.type(count - ddof if count > ddof else 0)

@@ -9,6 +9,7 @@ from fnad.core.dtypes import canonical_dtype
 from fnad.core.tracer import Tracer
 from fnad.core.types import is_array_like
 from fnad.numpy import (
+    complex_numbers,
     contraction,
     creation,
     indexing,
@@ -162,8 +163,8 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "argmin": reductions.argmin,
     "argsort": sorting.argsort,
     "clip": selection.clip,
-    "conj": selection.conj,
-    "conjugate": selection.conjugate,
+    "conj": complex_numbers.conj,
+    "conjugate": complex_numbers.conjugate,
     "copy": creation.copy,
     "cumprod": reductions.cumprod,
     "cumsum": reductions.cumsum,
@@ -191,8 +192,8 @@ _PROPERTIES: dict[str, Callable[[Any], Any]] = {
     "T": manipulation.transpose,
     "mT": manipulation.matrix_transpose,
     "at": indexing.at,
-    "real": selection.real,
-    "imag": selection.imag,
+    "real": complex_numbers.real,
+    "imag": complex_numbers.imag,
     "flat": manipulation.ravel,
     "itemsize": lambda self: self.dtype.itemsize,
     "nbytes": lambda self: self.size * self.dtype.itemsize,

@@ -6,9 +6,10 @@ from typing import Any
 
 from fnad.core.types import aval_of
 from fnad.primitives.algebra import without_neutral
+from fnad.primitives.complex_numbers import conj, real, real_dtype
 from fnad.primitives.elementwise import elementwise, matched
 from fnad.primitives.logic import eq, gt, lt, select
-from fnad.primitives.rounding import trunc
+from fnad.primitives.rounding import sign, trunc
 
 # -- linear -------------------------------------------------------------------------------------
 
@@ -398,13 +399,12 @@ def _share(x: Any, ans: Any, other: Any) -> Any:
 
 max_p = elementwise(
     "max",
-    "The larger of x and y; NaN if either is.",
+    "The larger of x and y; NaN if either is. Complex numbers by their real parts first.",
     lambda b, x, y: b.bitwise_or(x, y) if _is_bool(x) else b.maximum(x, y),
     derivatives=[
         lambda t, ans, x, y: mul(t, _share(x, ans, y)),
         lambda t, ans, x, y: mul(t, _share(y, ans, x)),
     ],
-    kinds="biuf",
 )
 
 
@@ -422,13 +422,12 @@ def max(x: Any, y: Any) -> Any:
 
 min_p = elementwise(
     "min",
-    "The smaller of x and y; NaN if either is.",
+    "The smaller of x and y; NaN if either is. Complex numbers by their real parts first.",
     lambda b, x, y: b.bitwise_and(x, y) if _is_bool(x) else b.minimum(x, y),
     derivatives=[
         lambda t, ans, x, y: mul(t, _share(x, ans, y)),
         lambda t, ans, x, y: mul(t, _share(y, ans, x)),
     ],
-    kinds="biuf",
 )
 
 
@@ -457,7 +456,7 @@ clamp_p = elementwise(
         lambda t, ans, lower, x, upper: _where_inside(t, mul(gt(x, lower), lt(x, upper))),
         lambda t, ans, lower, x, upper: _where_inside(t, lt(upper, x)),
     ],
-    kinds="iuf",
+    kinds="iufc",
 )
 
 
@@ -473,17 +472,24 @@ def clamp(lower: Any, x: Any, upper: Any) -> Any:
     return clamp_p.bind(*matched("clamp", lower, x, upper))
 
 
+def _abs_wrt_x(t: Any, ans: Any, x: Any) -> Any:
+    if aval_of(x).dtype.kind != "c":
+        return select(lt(x, 0), neg(t), t)
+    return real(mul(t, conj(sign(x))))
+
+
 abs_p = elementwise(
     "abs",
-    "|x|; the derivative at 0 is 1, as in JAX.",
+    "|x|, real also of complex numbers; the derivative at 0 is 1, of complex numbers 0, as in JAX.",
     lambda b, x: x if x.dtype.kind == "u" else b.absolute(x),
-    derivatives=[lambda t, ans, x: select(lt(x, 0), neg(t), t)],
-    kinds="iuf",
+    derivatives=[_abs_wrt_x],
+    kinds="iufc",
+    result=real_dtype,
 )
 
 
 def abs(x: Any) -> Any:
-    """``|x|`` elementwise; the derivative at 0 is 1, as in JAX.
+    """``|x|`` elementwise; the derivative at 0 is 1, of complex numbers 0, as in JAX.
 
     Examples
     --------

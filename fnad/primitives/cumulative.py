@@ -150,7 +150,7 @@ cummax_p = _cumulative(
     "Running maximum along ``axis``, from the end if ``reverse``; NaN wins.",
     "max",
     np.maximum,
-    "biuf",
+    "biufc",
 )
 _derivative_by_doubling(cummax_p, _larger)
 
@@ -159,7 +159,7 @@ cummin_p = _cumulative(
     "Running minimum along ``axis``, from the end if ``reverse``; NaN wins.",
     "min",
     np.minimum,
-    "biuf",
+    "biufc",
 )
 _derivative_by_doubling(cummin_p, _smaller)
 

@@ -26,14 +26,10 @@ from fnad.primitives.strong_zeros import side_of_select
 
 eq_p = elementwise("eq", "x == y.", lambda b, x, y: b.equal(x, y), result=np.bool_)
 ne_p = elementwise("ne", "x != y.", lambda b, x, y: b.not_equal(x, y), result=np.bool_)
-lt_p = elementwise("lt", "x < y.", lambda b, x, y: b.less(x, y), kinds="biuf", result=np.bool_)
-le_p = elementwise(
-    "le", "x <= y.", lambda b, x, y: b.less_equal(x, y), kinds="biuf", result=np.bool_
-)
-gt_p = elementwise("gt", "x > y.", lambda b, x, y: b.greater(x, y), kinds="biuf", result=np.bool_)
-ge_p = elementwise(
-    "ge", "x >= y.", lambda b, x, y: b.greater_equal(x, y), kinds="biuf", result=np.bool_
-)
+lt_p = elementwise("lt", "x < y.", lambda b, x, y: b.less(x, y), result=np.bool_)
+le_p = elementwise("le", "x <= y.", lambda b, x, y: b.less_equal(x, y), result=np.bool_)
+gt_p = elementwise("gt", "x > y.", lambda b, x, y: b.greater(x, y), result=np.bool_)
+ge_p = elementwise("ge", "x >= y.", lambda b, x, y: b.greater_equal(x, y), result=np.bool_)
 
 
 def eq(x: Any, y: Any) -> Any:

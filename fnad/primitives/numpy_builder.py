@@ -108,8 +108,22 @@ class NumpyBuilder:
     greater = staticmethod(np.greater)
     greater_equal = staticmethod(np.greater_equal)
 
+    conjugate = _same_dtype(np.conjugate)
+
     def absolute(self, x: Any) -> Any:
         return np.absolute(x)
+
+    def real(self, x: Any) -> Any:
+        return x.real.copy()
+
+    def imag(self, x: Any) -> Any:
+        return x.imag.copy()
+
+    def complex(self, x: Any, y: Any) -> Any:
+        shape = np.broadcast_shapes(x.shape, y.shape)
+        out = np.empty(shape, np.result_type(x.dtype, np.complex64))
+        out.real, out.imag = x, y
+        return out
 
     def divide(self, x: Any, y: Any) -> Any:
         if x.dtype.kind in "iu":

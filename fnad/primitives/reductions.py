@@ -192,20 +192,22 @@ def _share_among_ties(primitive: Primitive) -> None:
 
 reduce_max_p = _reduction(
     "reduce_max",
-    "Maximum over ``axes``; NaN wins. The derivative is shared evenly among equal elements.",
+    "Maximum over ``axes``; NaN wins; complex numbers by their real parts first. The derivative is"
+    " shared evenly among equal elements.",
     "max",
     np.max,
-    "biuf",
+    "biufc",
     empty=False,
 )
 _share_among_ties(reduce_max_p)
 
 reduce_min_p = _reduction(
     "reduce_min",
-    "Minimum over ``axes``; NaN wins. The derivative is shared evenly among equal elements.",
+    "Minimum over ``axes``; NaN wins; complex numbers by their real parts first. The derivative is"
+    " shared evenly among equal elements.",
     "min",
     np.min,
-    "biuf",
+    "biufc",
     empty=False,
 )
 _share_among_ties(reduce_min_p)
@@ -266,8 +268,6 @@ def _arg_reduction(name: str, doc: str, kind: str, evaluate: Callable[..., Any])
     @remember
     def _(x, *, axis, index_dtype):
         check_axes(name, "axis", (axis,), x.ndim)
-        if kind_of(x.dtype) not in "biuf":
-            raise TypeError(f"{name} does not take arrays of dtype {x.dtype}")
         if index_dtype.kind not in "iu":
             raise TypeError(f"{name}: index_dtype must be an integer dtype, got {index_dtype}")
         if x.shape[axis] == 0:

@@ -1,22 +1,39 @@
-"""Sign and rounding: functions whose derivative is zero wherever they have one."""
+"""Sign and rounding: of real numbers, their derivative is zero wherever they have one."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from fnad.core.types import aval_of
+from fnad.primitives.complex_numbers import complex, conj, imag
 from fnad.primitives.elementwise import elementwise
+
+
+def _sign_wrt_x(t: Any, ans: Any, x: Any) -> Any:
+    """The turn of x / |x|: what of t stands at right angles to x, divided by |x|; 0 at 0."""
+    aval = aval_of(x)
+    if aval.dtype.kind != "c":
+        return None
+    from fnad.primitives.arithmetic import abs, div, mul  # its rules use this module
+    from fnad.primitives.logic import eq, select
+
+    size = abs(x)
+    zero, one = (aval_of(size).dtype.type(k) for k in (0, 1))
+    across = imag(mul(conj(ans), t))
+    return mul(ans, complex(zero, div(across, select(eq(size, zero), one, size))))
+
 
 sign_p = elementwise(
     "sign",
-    "-1, 0 or 1 as x is negative, zero or positive; NaN of NaN.",
+    "-1, 0 or 1 as x is negative, zero or positive; x / |x| of complex numbers; NaN of NaN.",
     lambda b, x: b.sign(x),
-    derivatives=[None],
-    kinds="iuf",
+    derivatives=[_sign_wrt_x],
+    kinds="iufc",
 )
 
 
 def sign(x: Any) -> Any:
-    """-1, 0 or 1 as ``x`` is negative, zero or positive; NaN of NaN.
+    """-1, 0 or 1 as ``x`` is negative, zero or positive; ``x / |x|`` of complex numbers.
 
     Examples
     --------
@@ -80,10 +97,10 @@ def trunc(x: Any) -> Any:
 
 round_p = elementwise(
     "round",
-    "The nearest integer; of two, the even one.",
+    "The nearest integer; of two, the even one. Of complex numbers, in both parts.",
     lambda b, x: b.rint(x),
     derivatives=[None],
-    kinds="f",
+    kinds="fc",
 )
 
 

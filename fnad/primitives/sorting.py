@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.primitive import Primitive, Zero
-from fnad.core.types import ShapedArray, aval_of, computing_dtype, kind_of
+from fnad.core.types import ShapedArray, aval_of, computing_dtype
 from fnad.primitives.indexing import take_along_axis
 from fnad.primitives.shape import (
     broadcasted_iota,
@@ -22,8 +22,9 @@ from fnad.primitives.slicing import slice_in_dim
 sort_p = Primitive(
     "sort",
     "Sort arrays of one shape along ``dimension`` by the first ``num_keys`` of them (the first is"
-    " the primary key), moving the others along. Ascending, NaN last, always stable. bool,"
-    " integer and floating keys; any dtype for the others.",
+    " the primary key), moving the others along. Ascending, NaN last, always stable. Complex keys"
+    " by their real parts, then their imaginary ones; last those with NaN in the imaginary part,"
+    " then those with NaN in the real part.",
     multiple_results=True,
 )
 
@@ -35,8 +36,6 @@ def _(*xs, dimension, num_keys, is_stable):
     if len({x.shape for x in xs}) > 1:
         raise TypeError(f"sort: arrays must have one shape, got {[x.shape for x in xs]}")
     check_axes("sort", "dimension", (dimension,), xs[0].ndim)
-    if any(kind_of(x.dtype) not in "biuf" for x in xs[:num_keys]):
-        raise TypeError(f"sort: keys must be real, got {', '.join(map(str, xs[:num_keys]))}")
     return [ShapedArray(x.shape, x.dtype) for x in xs]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from fnad.core.types import aval_of
 from fnad.primitives.arithmetic import add, div, mul, neg, rsqrt, square, sub
 from fnad.primitives.elementwise import elementwise, matched
 
@@ -37,7 +38,7 @@ exp2_p = elementwise(
     "2**x.",
     lambda b, x: b.exp2(x),
     derivatives=[lambda t, ans, x: mul(t, mul(ans, math.log(2)))],
-    kinds="f",
+    kinds="fc",
 )
 
 
@@ -58,7 +59,7 @@ expm1_p = elementwise(
     "e**x - 1, accurate near 0.",
     lambda b, x: b.expm1(x),
     derivatives=[lambda t, ans, x: mul(t, add(ans, 1))],
-    kinds="f",
+    kinds="fc",
 )
 
 
@@ -100,7 +101,7 @@ log2_p = elementwise(
     "The logarithm to base 2.",
     lambda b, x: b.log2(x),
     derivatives=[lambda t, ans, x: mul(div(t, x), 1 / math.log(2))],
-    kinds="f",
+    kinds="fc",
 )
 
 
@@ -121,7 +122,7 @@ log10_p = elementwise(
     "The logarithm to base 10.",
     lambda b, x: b.log10(x),
     derivatives=[lambda t, ans, x: mul(div(t, x), 1 / math.log(10))],
-    kinds="f",
+    kinds="fc",
 )
 
 
@@ -142,7 +143,7 @@ log1p_p = elementwise(
     "log(1 + x), accurate near 0.",
     lambda b, x: b.log1p(x),
     derivatives=[lambda t, ans, x: div(t, add(x, 1))],
-    kinds="f",
+    kinds="fc",
 )
 
 
@@ -160,7 +161,8 @@ def log1p(x: Any) -> Any:
 
 def _logistic(b: Any, x: Any) -> Any:
     # exp(-|x|) cannot overflow; for x < 0 the value is 1 - logistic(-x) = z / (1 + z).
-    z = b.exp(-b.absolute(x))
+    distance = b.where(x < 0, -x, x) if x.dtype.kind == "c" else b.absolute(x)
+    z = b.exp(-distance)
     one = b.constant(1, x.dtype)
     return b.where(x < 0, z, one) / (z + one)
 
@@ -170,7 +172,7 @@ logistic_p = elementwise(
     "1 / (1 + exp(-x)).",
     _logistic,
     derivatives=[lambda t, ans, x: mul(t, mul(ans, sub(1, ans)))],
-    kinds="f",
+    kinds="fc",
 )
 
 
@@ -192,6 +194,22 @@ def logistic(x: Any) -> Any:
 def _one_minus_square(x: Any) -> Any:
     # (1 - x) * (1 + x) keeps the digits that 1 - x*x loses near 1.
     return mul(sub(1, x), add(x, 1))
+
+
+def _rsqrt_of_one_minus_square(x: Any) -> Any:
+    if not _is_complex(x):
+        return rsqrt(_one_minus_square(x))
+    return mul(rsqrt(neg(sub(x, 1))), rsqrt(_plus_one(x)))
+
+
+def _plus_one(x: Any) -> Any:
+    # On a branch cut the sign of a zero says which side is meant. Subtracting a real number keeps
+    # the imaginary part as it is; adding one, or subtracting from one, makes 0 of -0.
+    return sub(x, -1) if _is_complex(x) else add(x, 1)
+
+
+def _is_complex(x: Any) -> bool:
+    return bool(aval_of(x).dtype.kind == "c")
 
 
 sin_p = elementwise(
@@ -241,7 +259,7 @@ tan_p = elementwise(
     "The tangent.",
     lambda b, x: b.tan(x),
     derivatives=[lambda t, ans, x: mul(t, add(square(ans), 1))],
-    kinds="f",
+    kinds="fc",
 )
 
 
@@ -261,8 +279,8 @@ asin_p = elementwise(
     "asin",
     "The inverse sine, in [-pi/2, pi/2].",
     lambda b, x: b.arcsin(x),
-    derivatives=[lambda t, ans, x: mul(t, rsqrt(_one_minus_square(x)))],
-    kinds="f",
+    derivatives=[lambda t, ans, x: mul(t, _rsqrt_of_one_minus_square(x))],
+    kinds="fc",
 )
 
 
@@ -282,8 +300,8 @@ acos_p = elementwise(
     "acos",
     "The inverse cosine, in [0, pi].",
     lambda b, x: b.arccos(x),
-    derivatives=[lambda t, ans, x: neg(mul(t, rsqrt(_one_minus_square(x))))],
-    kinds="f",
+    derivatives=[lambda t, ans, x: neg(mul(t, _rsqrt_of_one_minus_square(x)))],
+    kinds="fc",
 )
 
 
@@ -304,7 +322,7 @@ atan_p = elementwise(
     "The inverse tangent, in [-pi/2, pi/2].",
     lambda b, x: b.arctan(x),
     derivatives=[lambda t, ans, x: div(t, add(square(x), 1))],
-    kinds="f",
+    kinds="fc",
 )
 
 
@@ -352,7 +370,7 @@ sinh_p = elementwise(
     "The hyperbolic sine.",
     lambda b, x: b.sinh(x),
     derivatives=[lambda t, ans, x: mul(t, cosh(x))],
-    kinds="f",
+    kinds="fc",
 )
 
 
@@ -373,7 +391,7 @@ cosh_p = elementwise(
     "The hyperbolic cosine.",
     lambda b, x: b.cosh(x),
     derivatives=[lambda t, ans, x: mul(t, sinh(x))],
-    kinds="f",
+    kinds="fc",
 )
 
 
@@ -394,7 +412,7 @@ tanh_p = elementwise(
     "The hyperbolic tangent.",
     lambda b, x: b.tanh(x),
     derivatives=[lambda t, ans, x: mul(t, sub(1, square(ans)))],
-    kinds="f",
+    kinds="fc",
 )
 
 
@@ -414,8 +432,8 @@ asinh_p = elementwise(
     "asinh",
     "The inverse hyperbolic sine.",
     lambda b, x: b.arcsinh(x),
-    derivatives=[lambda t, ans, x: mul(t, rsqrt(add(square(x), 1)))],
-    kinds="f",
+    derivatives=[lambda t, ans, x: mul(t, rsqrt(_plus_one(square(x))))],
+    kinds="fc",
 )
 
 
@@ -435,8 +453,8 @@ acosh_p = elementwise(
     "acosh",
     "The inverse hyperbolic cosine.",
     lambda b, x: b.arccosh(x),
-    derivatives=[lambda t, ans, x: mul(t, mul(rsqrt(sub(x, 1)), rsqrt(add(x, 1))))],
-    kinds="f",
+    derivatives=[lambda t, ans, x: mul(t, mul(rsqrt(sub(x, 1)), rsqrt(_plus_one(x))))],
+    kinds="fc",
 )
 
 
@@ -457,7 +475,7 @@ atanh_p = elementwise(
     "The inverse hyperbolic tangent.",
     lambda b, x: b.arctanh(x),
     derivatives=[lambda t, ans, x: div(t, _one_minus_square(x))],
-    kinds="f",
+    kinds="fc",
 )
 
 

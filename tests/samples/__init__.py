@@ -8,6 +8,7 @@ from fnad.testing import Sample
 from tests.samples import (
     arithmetic,
     bits,
+    complex_numbers,
     indexing,
     linalg,
     linear,
@@ -17,7 +18,18 @@ from tests.samples import (
     special,
 )
 
-FAMILIES = (arithmetic, bits, special, logic, reductions, shape, indexing, linear, linalg)
+FAMILIES = (
+    arithmetic,
+    bits,
+    complex_numbers,
+    special,
+    logic,
+    reductions,
+    shape,
+    indexing,
+    linear,
+    linalg,
+)
 
 SAMPLES: dict[str, list[Sample]] = {}
 for family in FAMILIES:
