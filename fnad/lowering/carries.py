@@ -163,6 +163,7 @@ class _Direct:
         """Let everybody use the target instead of the source."""
         places = {copy.source: (copy.out, copy.out_offset)}
         users = self.users.pop(copy.source)
+        used_before = len(self.users[copy.out])
         for k in users:
             node = self.body[k]
             assert node is not None
@@ -173,6 +174,8 @@ class _Direct:
                 self.accesses[k] = access(new)
         kept = {k for k in {*users, *self.users[copy.out]} if self.body[k] is not None}
         self.users[copy.out] = sorted(kept)
+        self.uses[copy.out] += len(kept) - used_before
+        self.uses[copy.source] = 0
 
     def _goes_straight(self, copy: Copy, position: int) -> bool:
         """Whether a copy's source may be written at its target from the beginning."""

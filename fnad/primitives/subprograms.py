@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from fnad.core import tree
 from fnad.core.flat_function import FlatFunction
-from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var, memoize
+from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var, memoize, sub_jaxprs
 from fnad.core.primitive import Linear, Primitive, Zero, instantiate
 from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
 from fnad.core.tracer import apply_jaxpr, trace_to_jaxpr
@@ -105,6 +105,22 @@ def dce_keeping(jaxpr: Jaxpr, used: Mask, kept_in: Mask) -> Jaxpr:
     if all(used) and all(kept_in) and same_eqns:
         return jaxpr
     return Jaxpr(tuple(split(kept_in, jaxpr.invars)[1]), slim.eqns, slim.outvars)
+
+
+@memoize
+def uses_axis(jaxpr: Jaxpr, name: Any) -> bool:
+    """Whether a collective over the axis ``name`` stands anywhere in the program."""
+    return any(equation_uses_axis(eqn, name) for eqn in jaxpr.eqns)
+
+
+def equation_uses_axis(eqn: Equation, name: Any) -> bool:
+    """Whether an equation is a collective over the axis ``name``, or holds one."""
+    if name is None:
+        return False
+    axes = eqn.params.get("axes")
+    if isinstance(axes, tuple) and any(a == name and not isinstance(a, int) for a in axes):
+        return True
+    return any(uses_axis(inner, name) for inner in sub_jaxprs(eqn))
 
 
 def inline_equations(jaxpr: Jaxpr, args: Sequence[Atom]) -> tuple[list[Equation], list[Atom]]:

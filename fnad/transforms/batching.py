@@ -12,26 +12,11 @@ from __future__ import annotations
 from typing import Any
 
 from fnad.core.errors import RuleError
-from fnad.core.ir import Atom, Equation, Jaxpr, Literal, literal_value, memoize, sub_jaxprs
+from fnad.core.ir import Atom, Equation, Jaxpr, Literal, literal_value, memoize
 from fnad.core.rewrites import BatchAxis, Mask
 from fnad.core.tracer import rewrite, sources
 from fnad.core.types import ShapedArray, aval_of
-from fnad.primitives.subprograms import broadcast_batch
-
-
-@memoize
-def uses_axis(jaxpr: Jaxpr, name: Any) -> bool:
-    """Whether a collective over the axis ``name`` stands anywhere in the program."""
-    return any(_equation_uses_axis(eqn, name) for eqn in jaxpr.eqns)
-
-
-def _equation_uses_axis(eqn: Equation, name: Any) -> bool:
-    if name is None:
-        return False
-    axes = eqn.params.get("axes")
-    if isinstance(axes, tuple) and any(a == name and not isinstance(a, int) for a in axes):
-        return True
-    return any(uses_axis(inner, name) for inner in sub_jaxprs(eqn))
+from fnad.primitives.subprograms import broadcast_batch, equation_uses_axis
 
 
 @memoize
@@ -82,7 +67,7 @@ def _batch_equation(
     eqn: Equation, ins: list[Any], mask: list[bool], axis: BatchAxis
 ) -> tuple[list[Any], list[bool]]:
     primitive = eqn.primitive
-    if not any(mask) and not _equation_uses_axis(eqn, axis.name):
+    if not any(mask) and not equation_uses_axis(eqn, axis.name):
         out = primitive.bind(*ins, **eqn.params)
         outs = out if primitive.multiple_results else [out]
         return outs, [False] * len(outs)

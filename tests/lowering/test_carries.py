@@ -8,7 +8,7 @@ import fnad.lax as lax
 import fnad.numpy as fnp
 from fnad.lowering.carries import settle_carries
 from fnad.lowering.expr import B, axis, counter, integer, load
-from fnad.lowering.plan import Buffer, Copy, For, Kernel, Store, While
+from fnad.lowering.plan import Branch, Buffer, Copy, For, Kernel, Store, While
 
 F32 = np.dtype(np.float32)
 N = 2000  # more than lives in registers, and worth two turns in one
@@ -71,6 +71,14 @@ def test_update_of_one_element_in_place():
     single = Kernel((), (), (Store(1, integer(3), at(0, integer(5))),))
     [loop] = settled([whole(0, 1), single, whole(1, 0)], ["output", "temp"])
     assert loop.body == (Kernel((), (), (Store(0, integer(3), at(0, integer(5))),)),)
+
+
+def test_a_value_that_goes_two_ways_still_reaches_readers_outside():
+    taken = (kernel(1, B.sin(at(0))), whole(1, 2), whole(1, 3))
+    body = [Branch(4, ((), taken)), kernel(5, at(2))]
+    roles = ["input", "temp", "temp", "output", "input", "output"]
+    branch, _ = settle_carries(body, buffers(*roles))
+    assert branch.branches[1] == (kernel(2, B.sin(at(0))), whole(2, 3))
 
 
 def test_a_stacked_result_is_written_in_its_place():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from fnad.core.tracer import Tracer, apply_jaxpr, rewrite
 from fnad.core.types import ShapedArray, aval_of, is_differentiable, kind_of
 from fnad.primitives.arithmetic import clamp
 from fnad.primitives.control_flow.carry import cast_outputs, show_types
-from fnad.primitives.logic import convert_element_type, eq, ne, select, stop_gradient
-from fnad.primitives.shape import broadcast_in_dim
+from fnad.primitives.control_flow.lanes import borrow_operands, choose_lanes, is_light
+from fnad.primitives.logic import convert_element_type, eq, ne, stop_gradient
+from fnad.primitives.reductions import reduce_or
 from fnad.primitives.subprograms import (
     broadcast_batch,
     check_operands,
@@ -26,12 +28,15 @@ from fnad.primitives.subprograms import (
     describe_difference,
     either,
     embed_inputs,
+    every,
     expand_zeros,
     merge,
     none,
     nonzero_mask,
+    parts,
     split,
     trace_function,
+    uses_axis,
 )
 
 cond_p = Primitive(
@@ -221,21 +226,82 @@ def _(
         batched_out = _joined([batch(b, axis, mask, none(count))[1] for b in branches])
         programs = tuple(batch(b, axis, mask, batched_out)[0] for b in branches)
         return cond_p.bind(index, *operands, branches=programs), batched_out
-    # Each element may take another branch: compute them all, and choose element by element.
-    everywhere = (True,) * count
     index = clamp(np.int32(0), index, np.int32(len(branches) - 1))
+    everywhere = every(count)
     chosen: list[Any] = []
-    for k, branch in enumerate(branches):
+    for k, branch in _light_first(branches, axis, mask):
         takes = eq(index, np.int32(k))
-        guarded = [_guard(takes, x, b, axis.size) for x, b in zip(operands, mask, strict=True)]
-        program, _ = batch(branch, axis, tuple(b for _, b in guarded), everywhere)
-        results = apply_jaxpr(program, [x for x, _ in guarded])
-        chosen = [_choose(takes, x, y) for x, y in zip(results, chosen)] if chosen else results
+        if _is_for_all_lanes(branch, axis, mask):
+            guarded = [_guard(takes, x, b, axis.size) for x, b in zip(operands, mask, strict=True)]
+            program, _ = batch(branch, axis, tuple(b for _, b in guarded), everywhere)
+            results = apply_jaxpr(program, [x for x, _ in guarded])
+            chosen = list(map(partial(choose_lanes, takes), results, chosen)) if chosen else results
+        else:
+            programs = _if_any_takes(branch, axis, mask, bool(chosen))
+            any_takes = convert_element_type(reduce_or(takes, (0,)), np.int32)
+            chosen = cond_p.bind(any_takes, takes, *chosen, *operands, branches=programs)
     return chosen, everywhere
 
 
-def _choose(takes: Any, x: Any, y: Any) -> Any:
-    return select(broadcast_in_dim(takes, aval_of(x).shape, (0,)), x, y)
+@memoize
+def _is_for_all_lanes(branch: Jaxpr, axis: BatchAxis, mask: Mask) -> bool:
+    """Whether a branch is computed in all lanes, and chosen from.
+
+    So are those that cost little, and those with collectives over the lanes, whose results the
+    lanes that take other branches belong to.
+    """
+    if uses_axis(branch, axis.name) or axis.size == 0:
+        return True
+    program, _ = get_rewrites().batch(branch, axis, mask, none(len(branch.outvars)))
+    return is_light(program)
+
+
+def _light_first(branches: Sequence[Jaxpr], axis: BatchAxis, mask: Mask) -> list[tuple[int, Jaxpr]]:
+    """The branches with their numbers; what is computed anyway comes first, to choose from."""
+    return sorted(enumerate(branches), key=lambda kb: not _is_for_all_lanes(kb[1], axis, mask))
+
+
+@memoize
+def _if_any_takes(
+    branch: Jaxpr, axis: BatchAxis, mask: Mask, has_others: bool
+) -> tuple[Jaxpr, Jaxpr]:
+    """What becomes of a branch if no lane takes it, and if some do.
+
+    Both map (the lanes that take it, results of the other branches if there are any yet, the
+    operands) to results in all lanes.
+    """
+    count = len(branch.outvars)
+    program, batched_out = get_rewrites().batch(branch, axis, mask, none(count))
+
+    def arguments(args: Sequence[Any]) -> tuple[Any, list[Any], list[Any]]:
+        [takes], others, operands = parts(args, 1, count * has_others)
+        return takes, others, operands
+
+    def skip(*args: Any) -> list[Any]:
+        _, others, _ = arguments(args)
+        return others if has_others else [instantiate(Zero(a)) for a in avals_out]
+
+    def run(*args: Any) -> list[Any]:
+        takes, others, operands = arguments(args)
+        results = [
+            x if b else broadcast_batch(x, axis.size)
+            for x, b in zip(
+                apply_jaxpr(program, borrow_operands(takes, operands, mask)),
+                batched_out,
+                strict=True,
+            )
+        ]
+        if not has_others:
+            return results  # what they are in other lanes gives way to those lanes' branches
+        return list(map(partial(choose_lanes, takes), results, others))
+
+    avals_out = [ShapedArray((axis.size, *a.shape), a.dtype) for a in branch.out_avals]
+    avals = [
+        ShapedArray((axis.size,), np.dtype(np.bool_)),
+        *(avals_out if has_others else []),
+        *program.in_avals,
+    ]
+    return rewrite(skip, avals, "vmap"), rewrite(run, avals, "vmap")
 
 
 def _guard(takes: Any, x: Any, batched: bool, size: int) -> tuple[Any, bool]:
@@ -247,7 +313,7 @@ def _guard(takes: Any, x: Any, batched: bool, size: int) -> tuple[Any, bool]:
     if not isinstance(x, Tracer) or not is_differentiable(x.aval):
         return x, batched
     x = x if batched else broadcast_batch(x, size)
-    return _choose(takes, x, stop_gradient(x)), True
+    return choose_lanes(takes, x, stop_gradient(x)), True
 
 
 @cond_p.lower
@@ -326,7 +392,10 @@ def cond(
     """Run one of two functions, chosen by a boolean scalar.
 
     It computes ``true_fun(*operands) if pred else false_fun(*operands)``; only the branch taken
-    is computed, except under `vmap` with different predicates, where both are.
+    is computed. Under `vmap` with predicates that differ, a branch runs once for the whole batch
+    if any lane takes it. The lanes that do not take it then compute on the operands of one that
+    does, so that no loop of theirs is endless, and their results are dropped. Branches of a few
+    operations an element are computed for all lanes, and chosen from.
 
     Parameters
     ----------

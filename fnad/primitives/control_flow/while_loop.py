@@ -17,9 +17,8 @@ from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
 from fnad.core.tracer import apply_jaxpr, rewrite
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.control_flow.carry import cast_outputs, check_carry, settle_carry
-from fnad.primitives.logic import select
+from fnad.primitives.control_flow.lanes import borrow_operands, choose_lanes, may_run_forever
 from fnad.primitives.reductions import reduce_or
-from fnad.primitives.shape import broadcast_in_dim
 from fnad.primitives.subprograms import (
     broadcast_batch,
     cast,
@@ -36,6 +35,7 @@ from fnad.primitives.subprograms import (
     permute,
     split,
     trace_function,
+    uses_axis,
 )
 
 while_p = Primitive(
@@ -185,20 +185,24 @@ def _any_lane(cond: Jaxpr) -> Jaxpr:
 
 
 @memoize
-def _masked_body(body: Jaxpr, cond: Jaxpr, body_nconsts: int, cond_nconsts: int) -> Jaxpr:
+def _masked_body(
+    body: Jaxpr, cond: Jaxpr, body_nconsts: int, cond_nconsts: int, batched: Mask
+) -> Jaxpr:
     """Step only the elements of the batch whose condition holds; the others stay.
 
-    Maps (constants of the condition, constants of the body, carry) to the new carry.
+    Maps (constants of the condition, constants of the body, carry) to the new carry. Loops in the
+    body may end only where the condition holds, so the elements that stay borrow their operands
+    from one that does not; ``batched`` says which operands of the body have the axis.
     """
 
     def run(*args: Any) -> list[Any]:
         cond_consts, body_consts, carry = parts(args, cond_nconsts, body_nconsts)
         active = apply_jaxpr(cond, [*cond_consts, *carry])[0]
-        new = apply_jaxpr(body, [*body_consts, *carry])
-        return [
-            select(broadcast_in_dim(active, aval_of(c).shape, (0,)), n, c)
-            for n, c in zip(new, carry, strict=True)
-        ]
+        operands = [*body_consts, *carry]
+        if batched:
+            operands = borrow_operands(active, operands, batched)
+        new = apply_jaxpr(body, operands)
+        return [choose_lanes(active, n, c) for n, c in zip(new, carry, strict=True)]
 
     avals = [*cond.in_avals[:cond_nconsts], *body.in_avals]
     return rewrite(run, avals, "vmap")
@@ -230,7 +234,9 @@ def _(
         for c, was, now in zip(init, init_b, carry_b, strict=True)
     ]
     if pred_b:
-        body = _masked_body(body, cond, body_nconsts, cond_nconsts)
+        borrow = may_run_forever(body_jaxpr) and not uses_axis(body_jaxpr, axis.name)
+        operands_b = (*const_b, *carry_b) if borrow else ()
+        body = _masked_body(body, cond, body_nconsts, cond_nconsts, operands_b)
         body_consts = [*cond_consts, *body_consts]
         cond = _any_lane(cond)
     results = while_p.bind(
