@@ -3,11 +3,11 @@
 Tracing, `fnad.grad`, `fnad.vmap` and `fnad.jit` work through all of them.
 """
 
-from ml_dtypes import bfloat16, finfo
+from ml_dtypes import bfloat16
 from numpy import (
+    bool,
     bool_,
     broadcast_shapes,
-    can_cast,
     complex64,
     complex128,
     diag_indices,
@@ -18,7 +18,6 @@ from numpy import (
     float32,
     float64,
     floating,
-    iinfo,
     index_exp,
     inexact,
     inf,
@@ -106,6 +105,12 @@ from fnad.numpy.differences import (
     trapezoid,
     unwrap,
 )
+from fnad.numpy.dtype_info import (
+    can_cast,
+    finfo,
+    iinfo,
+    isdtype,
+)
 from fnad.numpy.editing import (
     delete,
     fill_diagonal,
@@ -154,6 +159,7 @@ from fnad.numpy.inspection import (
     shape,
     size,
 )
+from fnad.numpy.interchange import EXPORT, from_dlpack
 from fnad.numpy.joining import (
     append,
     atleast_1d,
@@ -197,6 +203,7 @@ from fnad.numpy.mapping import (
     apply_over_axes,
     vectorize,
 )
+from fnad.numpy.namespace import API_VERSION, array_namespace_info
 from fnad.numpy.nan_reductions import (
     nanargmax,
     nanargmin,
@@ -416,7 +423,10 @@ from fnad.numpy.ufuncs import (
     trunc,
 )
 
-install_array_methods({**array_methods(), **PROTOCOLS})
+__array_api_version__ = API_VERSION
+__array_namespace_info__ = array_namespace_info
+
+install_array_methods({**array_methods(), **PROTOCOLS, **EXPORT})
 
 __all__ = [
     "bool_", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bfloat16",
@@ -462,6 +472,7 @@ __all__ = [
     "ldexp", "nextafter", "spacing", "delete", "fill_diagonal", "insert", "piecewise", "place",
     "put", "put_along_axis", "resize", "trim_zeros", "apply_along_axis", "apply_over_axes",
     "vectorize", "argpartition", "block", "lexsort", "partition", "unstack",
+    "bool", "from_dlpack", "isdtype",
     "angle", "iscomplex", "iscomplexobj", "isreal", "isrealobj", "matvec", "real_if_close",
     "sort_complex", "vecmat",
 ]  # fmt: skip

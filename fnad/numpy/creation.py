@@ -11,6 +11,7 @@ from fnad.core.dtypes import canonical_dtype, result_type
 from fnad.core.tracer import Tracer
 from fnad.core.types import is_device_array
 from fnad.numpy import ufuncs
+from fnad.numpy.devices import CARD, CPU, placed
 from fnad.numpy.operands import (
     Array,
     as_operand,
@@ -22,7 +23,6 @@ from fnad.numpy.operands import (
 )
 from fnad.primitives import shape as lax
 from fnad.primitives import slicing
-from fnad.transforms.placement import device_put
 
 Shape = int | Sequence[int]
 
@@ -31,13 +31,27 @@ def _shape(shape: Shape) -> tuple[int, ...]:
     return lax.int_tuple(shape)
 
 
-def asarray(a: Any, dtype: Any = None) -> Array:
+def asarray(a: Any, dtype: Any = None, *, device: Any = None, copy: bool | None = None) -> Array:
     """Return ``a`` as an array (or a traced array, as it is), of ``dtype`` if one is given.
+
+    Parameters
+    ----------
+    a : array_like
+        An array, a number, or a nested list of numbers.
+    dtype : dtype, optional
+        That of ``a`` by default.
+    device : optional
+        "cpu", or "cuda" for an array of CuPy; by default it stays where it is.
+    copy : bool, optional
+        Whether memory of its own is wanted; by default it shares that of ``a`` where it can. Traced
+        arrays cannot be changed, and stand for themselves.
 
     Raises
     ------
     TypeError
         If ``a`` is a list of traced arrays: join those with ``fnp.stack``.
+    ValueError
+        If ``copy`` is False, and what was asked for takes a copy.
 
     Examples
     --------
@@ -50,8 +64,17 @@ def asarray(a: Any, dtype: Any = None) -> Array:
             return strong(x) if x.aval.weak_type else x
         return convert(x, canonical_dtype(dtype))
     if is_device_array(x):
-        return x if dtype is None else convert(x, canonical_dtype(dtype))
-    return np.asarray(x, dtype)
+        moved = placed(x if dtype is None else convert(x, canonical_dtype(dtype)), device)
+        if copy is False and moved is not x:
+            raise ValueError("asarray: copy=False, but another dtype or device takes a copy")
+        return moved.copy() if copy and moved is x else moved
+    if copy is False and x is not a:
+        raise ValueError("asarray: copy=False, but lists and other byte orders take a copy")
+    if device is None:
+        return np.asarray(x, dtype, copy=copy)
+    if copy is False and device != CPU:
+        raise ValueError(f"asarray: copy=False, but a move to {device!r} takes a copy")
+    return placed(np.asarray(x, dtype, copy=copy), device)
 
 
 def array(object: Any, dtype: Any = None, copy: bool = True, ndmin: int = 0) -> Array:
@@ -71,7 +94,7 @@ def array(object: Any, dtype: Any = None, copy: bool = True, ndmin: int = 0) -> 
     return lax.reshape(x, (1,) * (ndmin - x.ndim) + x.shape) if ndmin > x.ndim else x
 
 
-def full(shape: Shape, fill_value: Any, dtype: Any = None) -> Array:
+def full(shape: Shape, fill_value: Any, dtype: Any = None, *, device: Any = None) -> Array:
     """An array of one value; its dtype is that of the value unless given.
 
     Examples
@@ -83,11 +106,11 @@ def full(shape: Shape, fill_value: Any, dtype: Any = None) -> Array:
     value = strong(value) if dtype is None else convert(value, canonical_dtype(dtype))
     shape = _shape(shape)
     if shape_of(value) == ():
-        return lax.full(shape, value, value.dtype)
-    return expand(value, shape)
+        return placed(lax.full(shape, value, value.dtype), device)
+    return placed(expand(value, shape), device)
 
 
-def zeros(shape: Shape, dtype: Any = float) -> Array:
+def zeros(shape: Shape, dtype: Any = float, *, device: Any = None) -> Array:
     """An array of zeros.
 
     Examples
@@ -95,10 +118,10 @@ def zeros(shape: Shape, dtype: Any = float) -> Array:
     >>> zeros(2)
     array([0., 0.])
     """
-    return lax.full(_shape(shape), 0, canonical_dtype(dtype or float))
+    return placed(lax.full(_shape(shape), 0, canonical_dtype(dtype or float)), device)
 
 
-def ones(shape: Shape, dtype: Any = float) -> Array:
+def ones(shape: Shape, dtype: Any = float, *, device: Any = None) -> Array:
     """An array of ones.
 
     Examples
@@ -106,10 +129,10 @@ def ones(shape: Shape, dtype: Any = float) -> Array:
     >>> ones(2, int)
     array([1, 1])
     """
-    return lax.full(_shape(shape), 1, canonical_dtype(dtype or float))
+    return placed(lax.full(_shape(shape), 1, canonical_dtype(dtype or float)), device)
 
 
-def empty(shape: Shape, dtype: Any = float) -> Array:
+def empty(shape: Shape, dtype: Any = float, *, device: Any = None) -> Array:
     """An array whose contents do not matter: zeros, since programs are deterministic.
 
     Examples
@@ -117,10 +140,12 @@ def empty(shape: Shape, dtype: Any = float) -> Array:
     >>> empty((2, 0)).shape
     (2, 0)
     """
-    return zeros(shape, dtype)
+    return zeros(shape, dtype, device=device)
 
 
-def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Array:
+def full_like(
+    a: Any, fill_value: Any, dtype: Any = None, shape: Any = None, *, device: Any = None
+) -> Array:
     """An array of one value, of the shape and dtype of ``a`` unless given.
 
     Examples
@@ -134,10 +159,10 @@ def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> 
     if not isinstance(value, Tracer) and np.ndim(value) == 0:
         value = np.asarray(value).astype(canonical_dtype(dtype))[()]
     made = full(shape_of(x) if shape is None else shape, value, dtype)
-    return device_put(made) if is_device_array(x) else made
+    return placed(made, CARD if device is None and is_device_array(x) else device)
 
 
-def zeros_like(a: Any, dtype: Any = None, shape: Any = None) -> Array:
+def zeros_like(a: Any, dtype: Any = None, shape: Any = None, *, device: Any = None) -> Array:
     """Zeros of the shape and dtype of ``a`` unless given.
 
     Examples
@@ -145,10 +170,10 @@ def zeros_like(a: Any, dtype: Any = None, shape: Any = None) -> Array:
     >>> zeros_like(np.array([1, 2]))
     array([0, 0])
     """
-    return full_like(a, 0, dtype, shape)
+    return full_like(a, 0, dtype, shape, device=device)
 
 
-def ones_like(a: Any, dtype: Any = None, shape: Any = None) -> Array:
+def ones_like(a: Any, dtype: Any = None, shape: Any = None, *, device: Any = None) -> Array:
     """Ones of the shape and dtype of ``a`` unless given.
 
     Examples
@@ -156,7 +181,7 @@ def ones_like(a: Any, dtype: Any = None, shape: Any = None) -> Array:
     >>> ones_like(np.array([1.5, 2]))
     array([1., 1.])
     """
-    return full_like(a, 1, dtype, shape)
+    return full_like(a, 1, dtype, shape, device=device)
 
 
 empty_like = zeros_like
@@ -171,7 +196,9 @@ def _concrete(what: str, *values: Any) -> None:
             )
 
 
-def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Array:
+def arange(
+    start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, *, device: Any = None
+) -> Array:
     """Evenly spaced numbers from ``start`` up to, not including, ``stop``; as `numpy.arange`.
 
     Examples
@@ -185,8 +212,8 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Ar
     _concrete("arange", start, stop, step)
     result: np.ndarray = np.arange(start, stop, step, dtype=dtype)
     if result.dtype.kind in "iu" and start == 0 and step == 1:
-        return lax.iota(result.dtype, result.size)
-    return result
+        return placed(lax.iota(result.dtype, result.size), device)
+    return placed(result, device)
 
 
 def _known(value: Any) -> Any:
@@ -202,6 +229,8 @@ def linspace(
     retstep: bool = False,
     dtype: Any = None,
     axis: int = 0,
+    *,
+    device: Any = None,
 ) -> Any:
     """``num`` evenly spaced numbers from ``start`` to ``stop``, which may be traced arrays.
 
@@ -213,7 +242,8 @@ def linspace(
     start, stop = as_operand(start), as_operand(stop)
     if not isinstance(start, Tracer) and not isinstance(stop, Tracer):
         plain: Any = np.linspace  # its overloads cannot take a bool that is not literal
-        return plain(start, stop, num, endpoint, retstep, dtype, axis)
+        out, step = plain(start, stop, num, endpoint, True, dtype, axis)
+        return (placed(out, device), step) if retstep else placed(out, device)
     computed = result_type(start, stop, float(num))
     divisions = num - 1 if endpoint else num
     start, stop = convert(start, computed), convert(stop, computed)
@@ -227,7 +257,7 @@ def linspace(
         last = lax.broadcast_in_dim(stop, (1, *shape_of(delta)), _trailing(stop, delta))
         out = slicing.concatenate([slicing.slice_in_dim(out, 0, num - 1), last], 0)
     out = lax.moveaxis(out, 0, lax.canonicalize_axis(axis, out.ndim))
-    out = out if dtype is None else convert(out, canonical_dtype(dtype))
+    out = placed(out if dtype is None else convert(out, canonical_dtype(dtype)), device)
     return (out, step) if retstep else out
 
 
@@ -250,7 +280,14 @@ def logspace(
     return out if dtype is None else convert(out, canonical_dtype(dtype))
 
 
-def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = float) -> Array:  # noqa: N803
+def eye(
+    N: int,  # noqa: N803
+    M: int | None = None,  # noqa: N803
+    k: int = 0,
+    dtype: Any = float,
+    *,
+    device: Any = None,
+) -> Array:
     """Ones on the k-th diagonal, zeros elsewhere.
 
     Examples
@@ -262,7 +299,8 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = float) -> Array: 
     shape = (N, N if M is None else M)
     rows = lax.broadcasted_iota(np.int64, shape, 0)
     columns = lax.broadcasted_iota(np.int64, shape, 1)
-    return convert(ufuncs.equal(ufuncs.add(rows, k), columns), canonical_dtype(dtype or float))
+    made = convert(ufuncs.equal(ufuncs.add(rows, k), columns), canonical_dtype(dtype or float))
+    return placed(made, device)
 
 
 def identity(n: int, dtype: Any = float) -> Array:
@@ -330,13 +368,13 @@ def triu(m: Any, k: int = 0) -> Array:
     return ufuncs.parts.select(_lower_triangle(x.shape, k - 1), x.dtype.type(0), x)
 
 
-def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False) -> list[Array]:
+def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False) -> tuple[Array, ...]:
     """Coordinate arrays of the grid spanned by vectors.
 
     Examples
     --------
     >>> meshgrid(np.array([1, 2]), np.array([3]))
-    [array([[1, 2]]), array([[3, 3]])]
+    (array([[1, 2]]), array([[3, 3]]))
     """
     if indexing not in ("xy", "ij"):
         raise ValueError(f"meshgrid: indexing must be 'xy' or 'ij', got {indexing!r}")
@@ -354,7 +392,7 @@ def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False) -> list[Array
         shape[axis] = x.shape[0]
         target = shape if sparse else lengths
         outs.append(lax.broadcast_in_dim(x, tuple(target), (axis,)))
-    return outs
+    return tuple(outs)
 
 
 def indices(dimensions: Sequence[int], dtype: Any = int) -> Array:

@@ -10,11 +10,14 @@ from fnad.core import dtypes
 from fnad.core.tracer import Tracer
 from fnad.core.types import BFLOAT16
 from fnad.numpy.creation import asarray
+from fnad.numpy.devices import placed
 from fnad.numpy.operands import Array, as_operand, convert, shape_of
 
 
-def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Array:
+def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Array:
     """The array converted to another dtype.
+
+    With ``copy=False``, an array that has the dtype already is returned as it is.
 
     Examples
     --------
@@ -23,8 +26,8 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Array:
     """
     x = asarray(x)
     if isinstance(x, Tracer):
-        return convert(x, dtypes.canonical_dtype(dtype))
-    return x.astype(dtype)[()]
+        return placed(convert(x, dtypes.canonical_dtype(dtype)), device)
+    return placed(x.astype(dtype, copy=copy)[()], device)
 
 
 def shape(a: Any) -> tuple[int, ...]:

@@ -23,7 +23,9 @@ from fnad.primitives import shape as lax
 from fnad.primitives import slicing
 
 
-def reshape(a: Any, shape: int | Sequence[int], order: str = "C") -> Array:
+def reshape(
+    a: Any, shape: int | Sequence[int], order: str = "C", *, copy: bool | None = None
+) -> Array:
     """The same elements in row-major order (``order="C"``) under another shape.
 
     Parameters
@@ -32,6 +34,10 @@ def reshape(a: Any, shape: int | Sequence[int], order: str = "C") -> Array:
         Any shape.
     shape : int or sequence of int
         One entry may be -1: it is inferred.
+    order : "C" or "F"
+        Whether the last or the first index runs fastest.
+    copy : bool, optional
+        Whether the result is to have memory of its own; False is an error where it must.
 
     Examples
     --------
@@ -40,6 +46,9 @@ def reshape(a: Any, shape: int | Sequence[int], order: str = "C") -> Array:
            [2, 3]])
     """
     x = asarray(a)
+    if copy is not None and isinstance(x, np.ndarray):
+        plain: Any = np.reshape  # its overloads cannot take an order that is not literal
+        return plain(x, lax.int_tuple(shape), order=order, copy=copy)
     sizes = _infer(lax.int_tuple(shape), x.size, x.shape)
     if order == "F":
         return transpose(lax.reshape(transpose(x), sizes[::-1]))
