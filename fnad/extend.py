@@ -18,7 +18,7 @@ their signatures. ``get_rewrites`` serves primitives that hold programs, such as
 """
 
 from fnad.core.ir import ClosedJaxpr, Equation, Jaxpr, Literal, Var, check_jaxpr
-from fnad.core.primitive import Linear, Primitive, Zero, instantiate
+from fnad.core.primitive import Linear, Parts, Primitive, Zero, instantiate
 from fnad.core.rewrites import BatchAxis, get_rewrites
 from fnad.core.types import ShapedArray, aval_of, is_differentiable
 from fnad.primitives.elementwise import elementwise
@@ -26,6 +26,7 @@ from fnad.primitives.elementwise import elementwise
 __all__ = [
     "elementwise",
     "Primitive",
+    "Parts",
     "ShapedArray",
     "aval_of",
     "is_differentiable",

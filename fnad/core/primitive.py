@@ -30,7 +30,8 @@ primitives with one result take and return it bare, others take and return seque
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from inspect import CO_VARARGS, Parameter, signature
 from types import FunctionType
 from typing import Any
@@ -87,6 +88,30 @@ class Linear:
         return f"Linear({self.aval})"
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A complex array as a `parts` rule sees it: two real arrays of one dtype and shape."""
+
+    re: Any
+    im: Any
+
+
+def flat_parts(values: Iterable[Any]) -> list[Any]:
+    """Values in which a real and an imaginary part stand in the place of each `Parts`."""
+    return [x for v in values for x in ((v.re, v.im) if type(v) is Parts else (v,))]
+
+
+def are_complex(avals: Iterable[ShapedArray]) -> list[bool]:
+    """Mark the types of complex numbers."""
+    return [a.dtype.kind == "c" for a in avals]
+
+
+def joined_parts(values: Iterable[Any], mask: Iterable[bool]) -> list[Any]:
+    """The inverse of `flat_parts`: ``mask`` marks what was a `Parts`."""
+    rest = iter(values)
+    return [Parts(next(rest), next(rest)) if is_complex else next(rest) for is_complex in mask]
+
+
 _HINTS = {
     "type_rule": "it says the shape and dtype of the result",
     "evaluate": "it computes the result with NumPy",
@@ -94,6 +119,7 @@ _HINTS = {
     "transpose": "reverse mode needs it for operands in which the primitive is linear",
     "batch": "vmap needs it",
     "lower": "jit needs it",
+    "parts": "jit needs it for complex arrays",
 }
 
 
@@ -187,6 +213,16 @@ class Primitive:
         """``rule(*args, **params) -> out``: lowering as a composition of other primitives."""
         return self._attach("lower_as", rule)
 
+    def parts(self, rule: Rule) -> Rule:
+        """``rule(*operands, **params) -> out``: what is done to the parts of complex numbers.
+
+        Compiled programs know real numbers only. Where an operand, a result or a sub-program is
+        complex, this rule takes the place of the equation when it is lowered: it is traced, with
+        complex operands as `Parts` and all others as they are, and returns complex results as
+        `Parts`. A part that is the same everywhere may be a scalar.
+        """
+        return self._attach("parts", rule)
+
     def simplify(self, rule: Rule) -> Rule:
         """``rule(eqn, definition) -> atom, equation or None``: an exact algebraic identity.
 
@@ -252,6 +288,19 @@ class Primitive:
             return ans, self.bind(*args, **params)
 
         self._attach("jvp", jvp)
+
+    def acts_on_parts(self) -> None:
+        """Declare that real and imaginary parts of results come of those of the operands alone.
+
+        So it is where elements are moved or summed up. Operands that are not complex go with both.
+        """
+
+        def rule(*operands: Any, **params: Any) -> Any:
+            re = self.bind(*[x.re if type(x) is Parts else x for x in operands], **params)
+            im = self.bind(*[x.im if type(x) is Parts else x for x in operands], **params)
+            return Parts(re, im)
+
+        self._attach("parts", rule)
 
     # -- using rules ----------------------------------------------------------------------
 

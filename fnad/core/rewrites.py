@@ -84,6 +84,12 @@ class Rewrites(Protocol):
     def dce(self, jaxpr: Jaxpr, used: Mask) -> tuple[Jaxpr, Mask]:
         """Keep the outputs marked ``used`` and what they need; returns the mask of kept inputs."""
 
+    def in_parts(self, jaxpr: Jaxpr) -> Jaxpr:
+        """The program in real numbers: two inputs or outputs in the place of each complex one.
+
+        They are its real part and its imaginary part. A program of real numbers is its own.
+        """
+
     def compile(self, jaxpr: Jaxpr) -> Callable[[Sequence[Any]], list[Any]]:
         """Compile a program for the CPU; the result takes and returns lists of arrays."""
 

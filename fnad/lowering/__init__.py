@@ -1,27 +1,30 @@
 """Lowering: ``Jaxpr -> simplified Jaxpr -> plan -> LLVM IR -> machine code``.
 
-Reading order: ``simplify``, ``interned``, ``expr``, ``walk``, ``plan``, ``tensors``, ``planner``,
-``kernels``, ``buffers``; then ``llvm``, ``binary`` for what is kept of a compiled plan, and
-``executable`` and ``native`` for how it is called. ``cuda`` is the other backend: the same plan
-printed for a card.
+Reading order: ``parts``, ``simplify``, ``interned``, ``expr``, ``walk``, ``plan``, ``tensors``,
+``planner``, ``kernels``, ``buffers``; then ``llvm``, ``binary`` for what is kept of a compiled
+plan, and ``executable`` and ``native`` for how it is called. ``cuda`` is the other backend: the
+same plan printed for a card.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fnad import config
 from fnad.core.ir import Jaxpr, memoize
+from fnad.core.types import ShapedArray
 from fnad.lowering.binary import finish_binary, kept_name, load, store
 from fnad.lowering.executable import Executable
 from fnad.lowering.llvm.compilation import Compilation
 from fnad.lowering.llvm.emitter import emit_plan
 from fnad.lowering.llvm.target import assembly
-from fnad.lowering.plan import Plan
+from fnad.lowering.parts import in_parts, with_real_memory
+from fnad.lowering.plan import ArrayType, Node, Plan
 from fnad.lowering.planner import plan_jaxpr
 from fnad.lowering.profiling import NodeTime, profile
 from fnad.lowering.simplify import simplify
+from fnad.lowering.target import CPU, Target
 
 if TYPE_CHECKING:
     from fnad.lowering.cuda.device import Device
@@ -65,7 +68,22 @@ def profile_jaxpr(
 
 @memoize
 def _plan(jaxpr: Jaxpr, donated: tuple[int, ...]) -> Plan:
-    return plan_jaxpr(simplify(jaxpr), donated)
+    return _planned(jaxpr, donated)
+
+
+def _planned(
+    jaxpr: Jaxpr,
+    donated: tuple[int, ...],
+    watch: Callable[[Node], None] | None = None,
+    target: Target = CPU,
+) -> Plan:
+    real = with_real_memory(jaxpr)
+    interface = None if real is jaxpr else (_types(jaxpr.in_avals), _types(jaxpr.out_avals))
+    return plan_jaxpr(simplify(real), donated, watch, target, interface)
+
+
+def _types(avals: Sequence[ShapedArray]) -> tuple[ArrayType, ...]:
+    return tuple([(a.shape, a.dtype) for a in avals])
 
 
 @memoize
@@ -74,7 +92,7 @@ def _executable(jaxpr: Jaxpr, donated: tuple[int, ...]) -> Executable:
     binary = None if name is None else load(name)
     if binary is None:
         with Compilation() as compilation:
-            plan = plan_jaxpr(simplify(jaxpr), donated, compilation.anticipate)
+            plan = _planned(jaxpr, donated, compilation.anticipate)
             binary = finish_binary(plan, compilation)
         if name is not None:
             store(name, binary)
@@ -85,7 +103,7 @@ def _executable(jaxpr: Jaxpr, donated: tuple[int, ...]) -> Executable:
 def _cuda_plan(jaxpr: Jaxpr, donated: tuple[int, ...]) -> Plan:
     from fnad.lowering.cuda.target import CARD
 
-    return plan_jaxpr(simplify(jaxpr), donated, target=CARD)
+    return _planned(jaxpr, donated, target=CARD)
 
 
 @memoize
@@ -116,7 +134,7 @@ def lowered_text(
     if stage == "jaxpr":
         return str(jaxpr)
     if stage == "simplified":
-        return str(simplify(jaxpr))
+        return str(simplify(with_real_memory(jaxpr)))
     plan = lower_jaxpr(jaxpr, donated) if backend == "cpu" else _cuda_plan(jaxpr, donated)
     if stage == "plan":
         return str(plan)
@@ -140,6 +158,7 @@ __all__ = [
     "compile_for_device",
     "compile_jaxpr",
     "current_device",
+    "in_parts",
     "lower_jaxpr",
     "lowered_text",
     "profile_jaxpr",

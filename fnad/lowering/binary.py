@@ -21,9 +21,7 @@ from fnad.lowering.llvm.compilation import Compilation
 from fnad.lowering.llvm.emitter import emit_plan
 from fnad.lowering.llvm.target import MachineCode, host
 from fnad.lowering.native.routine import runs_long
-from fnad.lowering.plan import Plan
-
-ArrayType = tuple[tuple[int, ...], np.dtype[Any]]
+from fnad.lowering.plan import ArrayType, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +95,15 @@ def binary_of(plan: Plan, stamped: bool = False) -> Binary:
 def finish_binary(plan: Plan, compilation: Compilation, stamped: bool = False) -> Binary:
     """Compile a plan for which ``compilation`` may have prepared something."""
     emitted = emit_plan(plan, compilation.add, stamped)
-    buffers = {b.number: b for b in plan.buffers}
+    constants = (*plan.constants, emitted.table)
+    arguments, results = plan.types()
     places = {number: i for i, number in enumerate(plan.inputs)}
     return Binary(
         compilation.code(),
-        (
-            *((buffers[n].shape, buffers[n].dtype) for n in plan.inputs),
-            (emitted.table.shape, emitted.table.dtype),
-        ),
-        tuple([(buffers[n].shape, buffers[n].dtype) for n in plan.outputs]),
+        (*arguments, *((c.shape, c.dtype) for c in constants)),
+        results,
         tuple([places.get(number, -1) for number in plan.outputs]),
-        (*plan.constants, emitted.table),
+        constants,
         emitted.shared_size,
         emitted.thread_size,
         runs_long(plan),

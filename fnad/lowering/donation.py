@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from fnad.lowering.expr import integer
-from fnad.lowering.plan import Buffer, Copy, Node
+from fnad.lowering.plan import ArrayType, Buffer, Copy, Node
 
 
 def update_in_place(
@@ -14,6 +14,7 @@ def update_in_place(
     buffers: list[Buffer],
     inputs: Sequence[int],
     outputs: Sequence[int],
+    types: Mapping[int, ArrayType],
     settle: Callable[[Sequence[Node], list[Buffer]], list[Node]],
 ) -> tuple[list[Node], tuple[int, ...]]:
     """Let outputs take the place of donated inputs of their types, in order, where they can.
@@ -31,6 +32,9 @@ def update_in_place(
         The buffers of donated inputs.
     outputs : sequence of int
         The buffers of all outputs.
+    types : mapping
+        The types of the arrays in these buffers: of those of the caller, which are complex
+        where a buffer holds their parts.
     settle : callable
         Removes copies from a schedule, `fnad.lowering.carries.settle_carries`.
 
@@ -41,7 +45,7 @@ def update_in_place(
         The buffers of the outputs, those of inputs where they are updated in place.
     """
     copied = {node.source for node in body if isinstance(node, Copy)}
-    pairs = _pairs(buffers, inputs, [o for o in outputs if o not in copied])
+    pairs = _pairs(buffers, inputs, [o for o in outputs if o not in copied], types)
     for output in pairs:
         buffers[output] = replace(buffers[output], role="temp")
     zero = integer(0)
@@ -56,17 +60,19 @@ def update_in_place(
 
 
 def _pairs(
-    buffers: Sequence[Buffer], inputs: Sequence[int], outputs: Sequence[int]
+    buffers: Sequence[Buffer],
+    inputs: Sequence[int],
+    outputs: Sequence[int],
+    types: Mapping[int, ArrayType],
 ) -> dict[int, int]:
     """Outputs and the donated inputs that they may replace: of arrays, in order by type."""
-    waiting: dict[tuple[tuple[int, ...], object], list[int]] = {}
+    waiting: dict[ArrayType, list[int]] = {}
     for number in reversed(inputs):
-        buffer = buffers[number]
-        if buffer.shape and buffer.size:
-            waiting.setdefault((buffer.shape, buffer.dtype), []).append(number)
+        if types[number][0] and buffers[number].size:
+            waiting.setdefault(types[number], []).append(number)
     pairs = {}
     for number in outputs:
-        found = waiting.get((buffers[number].shape, buffers[number].dtype))
+        found = waiting.get(types[number])
         if found:
             pairs[number] = found.pop()
     return pairs

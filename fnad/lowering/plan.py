@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from fnad.lowering.access import Access
 
 
+ArrayType = tuple[tuple[int, ...], np.dtype[Any]]
+# The types of arguments and results.
+Interface = tuple[tuple[ArrayType, ...], tuple[ArrayType, ...]]
+
+
 @dataclass(slots=True, unsafe_hash=True)
 class Origin:
     """Which equation a node came from, for comments in what is printed."""
@@ -299,6 +304,8 @@ class Plan:
     may be an input, which is updated in place: its elements are then the input's at first.
 
     The last of ``inputs`` are buffers of the arrays ``constants``, which belong to the program.
+    ``interface`` are the types of the other inputs, and those of the outputs, where they are not
+    those of the buffers: of complex arrays, which are buffers of real numbers with one more axis.
     """
 
     buffers: tuple[Buffer, ...]
@@ -307,6 +314,15 @@ class Plan:
     body: tuple[Node, ...]
     arena_size: int
     constants: tuple[np.ndarray[Any, Any], ...] = ()
+    interface: Interface | None = None
+
+    def types(self) -> Interface:
+        """The types of the inputs that are not constants, and those of the outputs."""
+        if self.interface is not None:
+            return self.interface
+        types = {b.number: (b.shape, b.dtype) for b in self.buffers}
+        arguments = self.inputs[: len(self.inputs) - len(self.constants)]
+        return tuple([types[n] for n in arguments]), tuple([types[n] for n in self.outputs])
 
     def __str__(self) -> str:
         return plan_text(self)

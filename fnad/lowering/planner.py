@@ -34,7 +34,16 @@ from fnad.lowering.expr import B, Expr, Reduce, integer, reduce
 from fnad.lowering.fusion import fuse
 from fnad.lowering.groups import group
 from fnad.lowering.kernels import build_kernel
-from fnad.lowering.plan import Buffer, Node, Origin, Plan, Store, Workspace
+from fnad.lowering.plan import (
+    ArrayType,
+    Buffer,
+    Interface,
+    Node,
+    Origin,
+    Plan,
+    Store,
+    Workspace,
+)
 from fnad.lowering.products import arrange_products
 from fnad.lowering.splitting import split_reductions
 from fnad.lowering.target import CPU, Target
@@ -452,12 +461,13 @@ def plan_jaxpr(
     donated: Sequence[int] = (),
     watch: Callable[[Node], None] | None = None,
     target: Target = CPU,
+    interface: Interface | None = None,
 ) -> Plan:
     """Plan a program (simplified: without ``lower_as`` primitives and calls).
 
     Outputs may be computed in the memory of the inputs at the positions ``donated``. ``watch`` is
     told of each node at once, long before the plan is complete; later passes may change nodes.
-    ``target`` is what the plan is for.
+    ``target`` is what the plan is for, ``interface`` that of the plan.
     """
     p = Planner(watch)
     args = [p.stored(v.aval.shape, v.aval.dtype, "input") for v in jaxpr.invars]
@@ -468,16 +478,38 @@ def plan_jaxpr(
     body = arrange_products(p.body, p.buffers, p.new_buffer)
     body = split_reductions(body, p.new_buffer, target)
     given = [inputs[i] for i in donated]
+    types = _callers_types(p.buffers, interface, inputs, outputs)  # type: ignore[arg-type]
     body, outputs = update_in_place(
         fuse(body, p.buffers),
         p.buffers,
         given,  # type: ignore[arg-type]
         outputs,
+        types,
         settle_carries,
     )
     schedule = tuple(group(body, p.buffers, p.new_buffer, target))
     buffers, arena = place(p.buffers, schedule)
-    return Plan(buffers, inputs, outputs, schedule, arena, constants)  # type: ignore[arg-type]
+    return Plan(
+        buffers,
+        inputs,  # type: ignore[arg-type]
+        outputs,
+        schedule,
+        arena,
+        constants,
+        interface,
+    )
+
+
+def _callers_types(
+    buffers: Sequence[Buffer],
+    interface: Interface | None,
+    inputs: Sequence[int],
+    outputs: Sequence[int],
+) -> dict[int, ArrayType]:
+    """The types that inputs and outputs have to the caller, by their buffers."""
+    if interface is None:
+        return {n: (buffers[n].shape, buffers[n].dtype) for n in (*inputs, *outputs)}
+    return {**dict(zip(inputs, interface[0])), **dict(zip(outputs, interface[1]))}
 
 
 def _output(p: Planner, t: Tensor, aval: ShapedArray) -> int:

@@ -7,7 +7,15 @@ from typing import Any
 
 from fnad.core import tree
 from fnad.core.ir import Atom, Equation, Jaxpr, Var
-from fnad.core.primitive import Linear, Primitive, Zero, instantiate
+from fnad.core.primitive import (
+    Linear,
+    Parts,
+    Primitive,
+    Zero,
+    flat_parts,
+    instantiate,
+    joined_parts,
+)
 from fnad.core.rewrites import BatchAxis, get_rewrites
 from fnad.core.types import ShapedArray
 from fnad.primitives.subprograms import call_rules, none, permute, split
@@ -104,6 +112,12 @@ def _(
     args: Sequence[Any], batched: Sequence[bool], axis: BatchAxis
 ) -> tuple[list[Any], list[bool]]:
     return optimization_barrier_p.bind(*args), list(batched)
+
+
+@optimization_barrier_p.parts
+def _(*args: Any) -> list[Any]:
+    outs = optimization_barrier_p.bind(*flat_parts(args))
+    return joined_parts(outs, [type(x) is Parts for x in args])
 
 
 @optimization_barrier_p.lower

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fnad.core.dtypes import result_type
-from fnad.core.primitive import Linear, Primitive, remember
+from fnad.core.primitive import Linear, Parts, Primitive, remember
 from fnad.core.types import ShapedArray, aval_of, computing_dtype
+from fnad.primitives.complex_numbers import real_dtype
+from fnad.primitives.complex_parts import product_of_parts
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.shape import (
     canonicalize_axis,
@@ -169,6 +171,19 @@ def _(args, batched, axis, *, dimension_numbers, preferred_element_type):
     a_free = _free(aval_of(a).ndim, *(c[0] for c in (contract, batch)))
     at = len(a_batch) + (0 if batched[0] else len(a_free))
     return moveaxis(out, at, 0), True
+
+
+@dot_general_p.parts
+def _(a, b, *, dimension_numbers, preferred_element_type):
+    def product(x, y):
+        return dot_general(x, y, dimension_numbers, preferred_element_type=preferred)
+
+    result = preferred_element_type
+    preferred = result and real_dtype(result)
+    if type(a) is not Parts:
+        return Parts(product(a, b), preferred.type(0))
+    out = product_of_parts(product, a, b)
+    return out if result is None or result.kind == "c" else out.re
 
 
 @dot_general_p.lower

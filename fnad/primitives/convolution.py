@@ -10,6 +10,7 @@ import numpy as np
 
 from fnad.core.primitive import Linear, Primitive, remember
 from fnad.core.types import ShapedArray, aval_of, kind_of
+from fnad.primitives.complex_parts import product_of_parts
 from fnad.primitives.contraction import dot_general
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.reductions import reduce_sum
@@ -124,6 +125,11 @@ conv_general_dilated_p.derivatives(
     lambda t, ans, lhs, rhs, **params: conv_general_dilated_p.bind(t, rhs, **params),
     lambda t, ans, lhs, rhs, **params: conv_general_dilated_p.bind(lhs, t, **params),
 )
+
+
+@conv_general_dilated_p.parts
+def _(lhs, rhs, **params):
+    return product_of_parts(lambda x, y: conv_general_dilated_p.bind(x, y, **params), lhs, rhs)
 
 
 @conv_general_dilated_p.transpose

@@ -92,6 +92,7 @@ cumsum_p = _cumulative(
     "cumsum", "Running sum along ``axis``, from the end if ``reverse``.", "add", np.add, "iufc"
 )
 cumsum_p.linear()
+cumsum_p.acts_on_parts()
 
 
 @cumsum_p.transpose

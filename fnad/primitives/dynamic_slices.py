@@ -108,6 +108,9 @@ def _(args, batched, axis, *, slice_sizes):
     return gather_p.bind(x, *indices, mode="promise_in_bounds"), True
 
 
+dynamic_slice_p.acts_on_parts()
+
+
 @dynamic_slice_p.lower
 def _(p, x, *starts, slice_sizes):
     def element(index):
@@ -231,6 +234,9 @@ def _(args, batched, axis):
     example = broadcasted_iota(_INT64, (axis.size, *sizes), 0)
     mode = "promise_in_bounds"
     return scatter_p.bind(x, update, example, *indices, kind="set", mode=mode), True
+
+
+dynamic_update_slice_p.acts_on_parts()
 
 
 @dynamic_update_slice_p.lower

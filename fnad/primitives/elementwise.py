@@ -115,6 +115,7 @@ def elementwise(
         attach_transpose(primitive, transpose)
     primitive.batch(_batch_rule(primitive))
     attach_lower(primitive, scalar)
+    _attach_parts(primitive, scalar)
     return primitive
 
 
@@ -250,6 +251,17 @@ def attach_lower(primitive: Primitive, scalar: Callable[..., Any]) -> None:
             )
             for which, aval in enumerate(p.out_avals)
         ]
+
+
+def _attach_parts(primitive: Primitive, scalar: Callable[..., Any]) -> None:
+    """Lower complex numbers by running the scalar rule on pairs of real arrays."""
+
+    @primitive.parts
+    def _(*operands: Any, **params: Any) -> Any:
+        from fnad.primitives.complex_builder import COMPLEX, handle, parts_of  # of primitives
+
+        outs = scalar(COMPLEX, *map(handle, operands), **params)
+        return list(map(parts_of, outs)) if primitive.multiple_results else parts_of(outs)
 
 
 def _widen(b: Any, x: Any) -> Any:

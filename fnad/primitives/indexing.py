@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fnad.core.primitive import Linear, Primitive, Zero, instantiate, remember
+from fnad.core.primitive import Linear, Parts, Primitive, Zero, instantiate, remember
 from fnad.core.types import ShapedArray, aval_of, computing_dtype, kind_of
 from fnad.primitives.logic import bitwise_and, eq, ge, lt, select
 from fnad.primitives.shape import (
@@ -167,6 +167,12 @@ def _(args, batched, axis, *, mode):
     if batched[0]:
         indices.insert(0, broadcasted_iota(_INT64, aval_of(indices[0]).shape, 0))
     return gather_p.bind(x, *indices, mode=mode), True
+
+
+@gather_p.parts
+def _(x, *indices, mode):
+    # What fills is NaN, without an imaginary part.
+    return Parts(gather_p.bind(x.re, *indices, mode=mode), gather_or_zero(x.im, indices, mode))
 
 
 @gather_p.lower
@@ -332,6 +338,17 @@ def _(args, batched, axis, *, kind, mode):
     indices = [leading_axis_full(i, b, axis.size) for i, b in zip(indices, batched[2:])]
     example = broadcasted_iota(_INT64, aval_of(indices[0]).shape, 0)
     return scatter_p.bind(x, updates, example, *indices, kind=kind, mode=mode), True
+
+
+@scatter_p.parts
+def _(x, updates, *indices, kind, mode):
+    if kind not in ("set", "add"):
+        raise TypeError(f"scatter: {kind} of complex numbers is not compiled; only set and add are")
+    parts = [
+        scatter_p.bind(a, b, *indices, kind=kind, mode=mode)
+        for a, b in ((x.re, updates.re), (x.im, updates.im))
+    ]
+    return Parts(*parts)
 
 
 @scatter_p.lower

@@ -42,6 +42,9 @@ def _(args: Sequence[Any], batched: Sequence[bool], axis: BatchAxis) -> tuple[An
     return lay_out_p.bind(args[0]), True
 
 
+lay_out_p.acts_on_parts()
+
+
 @lay_out_p.lower
 def _(p: Any, x: Any) -> Any:
     return p.materialize(x)

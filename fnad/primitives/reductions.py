@@ -104,6 +104,7 @@ reduce_sum_p = _reduction(
     "iufc",
 )
 reduce_sum_p.linear()
+reduce_sum_p.acts_on_parts()
 moves_elements(reduce_sum_p)
 
 

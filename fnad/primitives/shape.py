@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fnad.core.primitive import Primitive, install_zeros, remember
+from fnad.core.primitive import Parts, Primitive, install_zeros, remember
 from fnad.core.types import ShapedArray, aval_of, kind_of
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.strong_zeros import Live, StrongZeros, any_of, moves_elements, settled
@@ -155,6 +155,9 @@ def _(eqn, definition):
     )
 
 
+broadcast_in_dim_p.acts_on_parts()
+
+
 @broadcast_in_dim_p.lower
 def _(p, x, *, shape, broadcast_dimensions):
     def element(index):
@@ -281,6 +284,9 @@ def _(eqn, definition):
     return eqn.replace(invars=inner.invars)
 
 
+reshape_p.acts_on_parts()
+
+
 @reshape_p.lower
 def _(p, x, *, new_sizes):
     return p.reshape(x, new_sizes)
@@ -366,6 +372,9 @@ def _(eqn, definition):
     return eqn.replace(invars=inner.invars, params={"permutation": both})
 
 
+transpose_p.acts_on_parts()
+
+
 @transpose_p.lower
 def _(p, x, *, permutation):
     inverse = invert_permutation(permutation)
@@ -440,6 +449,9 @@ def _(eqn, definition):
     return inner.invars[0] if same else None
 
 
+rev_p.acts_on_parts()
+
+
 @rev_p.lower
 def _(p, x, *, dimensions):
     def element(index):
@@ -477,6 +489,12 @@ def _(*, dtype, shape, dimension):
     line = np.arange(shape[dimension]).astype(dtype)
     aligned = [-1 if d == dimension else 1 for d in range(len(shape))]
     return np.broadcast_to(line.reshape(aligned), shape).copy()
+
+
+@iota_p.parts
+def _(*, dtype, shape, dimension):
+    real = np.dtype(f"f{dtype.itemsize // 2}")
+    return Parts(iota_p.bind(dtype=real, shape=shape, dimension=dimension), real.type(0))
 
 
 @iota_p.lower

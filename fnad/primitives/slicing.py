@@ -75,6 +75,9 @@ def _(args, batched, axis, *, start_indices, limit_indices, strides):
     return out, True
 
 
+slice_p.acts_on_parts()
+
+
 @slice_p.lower
 def _(p, x, *, start_indices, limit_indices, strides):
     shape = tuple(-(-(hi - lo) // s) for lo, hi, s in zip(start_indices, limit_indices, strides))
@@ -210,6 +213,9 @@ def _(args, batched, axis, *, padding_config):
     return select(is_value, broadcast_in_dim(value, padded.shape, (0,)), padded), True
 
 
+pad_p.acts_on_parts()
+
+
 @pad_p.lower
 def _(p, x, value, *, padding_config):
     shape = _padded_shape(x.shape, padding_config)
@@ -312,6 +318,9 @@ def _(ct, *xs, dimension):
 def _(args, batched, axis, *, dimension):
     xs = [leading_axis_full(x, b, axis.size) for x, b in zip(args, batched)]
     return concatenate(xs, dimension + 1), True
+
+
+concatenate_p.acts_on_parts()
 
 
 @concatenate_p.lower

@@ -100,6 +100,9 @@ def _(args, batched, axis, **params):
     return windows_p.bind(args[0], **params), True
 
 
+windows_p.acts_on_parts()
+
+
 @windows_p.lower
 def _(p, x, *, window_dimensions, window_strides, window_dilation):
     num = len(window_dimensions)
@@ -197,6 +200,9 @@ def _(ct, y, *, shape, window_strides, window_dilation):
 @fold_p.batch
 def _(args, batched, axis, **params):
     return fold_p.bind(args[0], **params), True
+
+
+fold_p.acts_on_parts()
 
 
 @fold_p.lower

@@ -8,7 +8,7 @@ a card and back.
 from __future__ import annotations
 
 from fnad.core.rewrites import install_rewrites
-from fnad.lowering import compile_jaxpr
+from fnad.lowering import compile_jaxpr, in_parts
 from fnad.transforms.batching import batch_jaxpr
 from fnad.transforms.dce import dce_jaxpr
 from fnad.transforms.forward import jvp_jaxpr
@@ -24,6 +24,7 @@ class _Installed:
     strong_transpose = staticmethod(strong_transpose_jaxpr)
     batch = staticmethod(batch_jaxpr)
     dce = staticmethod(dce_jaxpr)
+    in_parts = staticmethod(in_parts)
     compile = staticmethod(compile_jaxpr)
     evaluate_on_device = staticmethod(evaluate_on_device)
 

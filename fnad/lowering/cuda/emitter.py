@@ -64,6 +64,7 @@ def emit_plan(plan: Plan, library: bool = True) -> Program:
         plan.outputs,
         plan.constants,
         emitter.arena_size,
+        plan.types(),
         makers(plan.body),
     )
 

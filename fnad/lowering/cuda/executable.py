@@ -89,13 +89,14 @@ class CudaExecutable:
             raise out_of_memory(self._program, error) from None
 
     def _call(self, args: Sequence[Any]) -> list[Any]:
-        program, device, buffers = self._program, self._device, self._buffers
+        program, device = self._program, self._device
         if len(args) != self._num_args:
             raise InternalError(
                 f"a compiled program of {self._num_args} inputs was called with {len(args)}"
             )
-        given = [device.put(value, buffers[n].dtype) for n, value in zip(program.inputs, args)]
-        outs = [device.empty(buffers[n].shape, buffers[n].dtype) for n in program.outputs]
+        arguments, results = program.interface
+        given = [device.put(value, dtype) for (_, dtype), value in zip(arguments, args)]
+        outs = [device.empty(shape, dtype) for shape, dtype in results]
         places = tuple([device.address(array) for array in (*given, *outs)])
         key = device.stream(), places
         replay = self._recordings.get(key)

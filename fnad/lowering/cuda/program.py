@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fnad.lowering.plan import Buffer, Contraction, Origin, Routine
+from fnad.lowering.plan import Buffer, Contraction, Interface, Origin, Routine
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,7 @@ Step = Launch | Product | HostRoutine | Repeat | RepeatWhile | Switch
 class Program:
     """What a device needs to run a plan; fields as in `plan.Plan`.
 
+    ``interface`` are the types of arguments and results.
     ``makers`` says which equations buffers come from, for messages.
     """
 
@@ -84,4 +85,5 @@ class Program:
     outputs: tuple[int, ...]
     constants: tuple[np.ndarray[Any, Any], ...]
     arena_size: int
+    interface: Interface
     makers: Mapping[int, Origin] = field(default_factory=dict)

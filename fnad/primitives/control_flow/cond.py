@@ -12,7 +12,15 @@ from fnad.core import tree
 from fnad.core.flat_function import function_name
 from fnad.core.interpret import eval_jaxpr
 from fnad.core.ir import Atom, Equation, Jaxpr, Var, memoize
-from fnad.core.primitive import Linear, Primitive, Zero, instantiate
+from fnad.core.primitive import (
+    Linear,
+    Primitive,
+    Zero,
+    are_complex,
+    flat_parts,
+    instantiate,
+    joined_parts,
+)
 from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
 from fnad.core.tracer import Tracer, apply_jaxpr, rewrite
 from fnad.core.types import ShapedArray, aval_of, is_differentiable, kind_of
@@ -314,6 +322,13 @@ def _guard(takes: Any, x: Any, batched: bool, size: int) -> tuple[Any, bool]:
         return x, batched
     x = x if batched else broadcast_batch(x, size)
     return choose_lanes(takes, x, stop_gradient(x)), True
+
+
+@cond_p.parts
+def _(index: Any, *operands: Any, branches: tuple[Jaxpr, ...]) -> list[Any]:
+    programs = tuple(map(get_rewrites().in_parts, branches))
+    results = cond_p.bind(index, *flat_parts(operands), branches=programs)
+    return joined_parts(results, are_complex(branches[0].out_avals))
 
 
 @cond_p.lower

@@ -11,7 +11,15 @@ from fnad.core import tree
 from fnad.core.flat_function import FlatFunction, function_name
 from fnad.core.interpret import eval_jaxpr
 from fnad.core.ir import Atom, Equation, Jaxpr, Var
-from fnad.core.primitive import Linear, Primitive, Zero, instantiate
+from fnad.core.primitive import (
+    Linear,
+    Primitive,
+    Zero,
+    are_complex,
+    flat_parts,
+    instantiate,
+    joined_parts,
+)
 from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
 from fnad.core.tracer import trace_to_jaxpr
 from fnad.core.types import ShapedArray, aval_of
@@ -311,6 +319,23 @@ def _(
     carry, ys = parts(results, num_carry)
     ys = [moveaxis(y, 1, 0) if b else y for y, b in zip(ys, batched_out[num_carry:], strict=True)]
     return [*carry, *ys], batched_out
+
+
+@scan_p.parts
+def _(
+    *operands: Any, jaxpr: Jaxpr, num_consts: int, num_carry: int, **params: Any
+) -> list[Any]:
+    consts, carry, xs = map(flat_parts, parts(operands, num_consts, num_carry))
+    results = scan_p.bind(
+        *consts,
+        *carry,
+        *xs,
+        jaxpr=get_rewrites().in_parts(jaxpr),
+        num_consts=len(consts),
+        num_carry=len(carry),
+        **params,
+    )
+    return joined_parts(results, are_complex(jaxpr.out_avals))
 
 
 @scan_p.lower

@@ -12,7 +12,7 @@ from fnad.core.errors import MissingRuleError
 from fnad.core.flat_function import function_name
 from fnad.core.interpret import eval_jaxpr
 from fnad.core.ir import Equation, Jaxpr, Var, memoize
-from fnad.core.primitive import Primitive
+from fnad.core.primitive import Primitive, are_complex, flat_parts, joined_parts
 from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
 from fnad.core.tracer import apply_jaxpr, rewrite
 from fnad.core.types import ShapedArray, aval_of
@@ -249,6 +249,25 @@ def _(
         body_nconsts=len(body_consts),
     )
     return results, carry_b
+
+
+@while_p.parts
+def _(
+    *operands: Any, cond_jaxpr: Jaxpr, body_jaxpr: Jaxpr, cond_nconsts: int, body_nconsts: int
+) -> list[Any]:
+    groups = parts(operands, cond_nconsts, body_nconsts)
+    cond_consts, body_consts, carry = map(flat_parts, groups)
+    in_parts = get_rewrites().in_parts
+    results = while_p.bind(
+        *cond_consts,
+        *body_consts,
+        *carry,
+        cond_jaxpr=in_parts(cond_jaxpr),
+        body_jaxpr=in_parts(body_jaxpr),
+        cond_nconsts=len(cond_consts),
+        body_nconsts=len(body_consts),
+    )
+    return joined_parts(results, are_complex(body_jaxpr.out_avals))
 
 
 @while_p.lower

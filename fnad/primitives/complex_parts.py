@@ -1,0 +1,42 @@
+"""Real and imaginary parts of complex arrays where programs are lowered: what rules share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fnad.core.primitive import Parts
+from fnad.core.types import ShapedArray, aval_of
+from fnad.primitives.logic import convert_element_type_p
+from fnad.primitives.shape import broadcast_in_dim, reshape
+from fnad.primitives.slicing import concatenate, slice_in_dim
+
+
+def parts_of_interleaved(x: Any) -> Parts:
+    """The parts of a complex array whose memory is the real array ``x`` of shape (..., 2)."""
+    shape = aval_of(x).shape[:-1]
+    re, im = (reshape(slice_in_dim(x, k, k + 1, axis=-1), shape) for k in (0, 1))
+    return Parts(re, im)
+
+
+def interleaved(x: Parts) -> Any:
+    """The memory of a complex array, as a real array of shape (..., 2)."""
+    shape = (*aval_of(x.re).shape, 1)
+    return concatenate([reshape(x.re, shape), reshape(x.im, shape)], len(shape) - 1)
+
+
+def product_of_parts(product: Callable[[Any, Any], Any], x: Parts, y: Parts) -> Parts:
+    """A product that is linear in both factors, by four products of real numbers."""
+    return Parts(
+        product(x.re, y.re) - product(x.im, y.im), product(x.re, y.im) + product(x.im, y.re)
+    )
+
+
+def of_type(x: Any, aval: ShapedArray) -> Any:
+    """A scalar or an array of the dtype and, unless it is a scalar, the shape of ``aval``."""
+    found = aval_of(x)
+    if found.weak_type != aval.weak_type:
+        x = convert_element_type_p.bind(x, new_dtype=aval.dtype, weak_type=aval.weak_type)
+    if found.shape == aval.shape:
+        return x
+    return broadcast_in_dim(x, aval.shape, ())
