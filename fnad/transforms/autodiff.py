@@ -65,8 +65,9 @@ def _check_tangents(what: str, avals: Sequence[ShapedArray], tangents: Sequence[
             got = (tangent.shape, float0)
         else:
             t = aval_of(tangent)
-            # A weak scalar takes the dtype of its primal.
+            # A weak scalar takes the dtype of its primal, unless that is real and it is not.
             weak = is_differentiable(aval) and (t.weak_type or aval.weak_type)
+            weak = weak and (kind_of(t.dtype) != "c" or kind_of(aval.dtype) == "c")
             got = (t.shape, aval.dtype if weak else t.dtype)
         want = (aval.shape, aval.dtype if is_differentiable(aval) else float0)
         if got != want:
@@ -339,7 +340,10 @@ def value_and_grad(
     has_aux : bool
         Whether ``fun`` returns ``(out, aux)``; then the value is the pair.
     holomorphic : bool
-        Whether ``fun`` is holomorphic; needed for complex results.
+        Whether ``fun`` is holomorphic; needed for complex results, which only complex arguments
+        may have then. The gradient is the complex derivative. Without it, the gradient of a real
+        result ``u`` with respect to ``x + iy`` is ``du/dx - i du/dy``, as in JAX: steepest descent
+        goes along minus its conjugate.
     allow_int : bool
         Whether integer arguments may be differentiated (their gradient has dtype ``float0``).
 
@@ -464,7 +468,21 @@ def _check_grad_output(name: str, out: Any, out_avals: list[ShapedArray], holomo
             f"grad of {name} needs a scalar result, got {aval}. Reduce it (e.g. with .sum() or"
             " .mean()), or use vjp, jacrev or vmap(grad(...))."
         )
-    if kind_of(aval.dtype) not in "fc" or (kind_of(aval.dtype) == "c") != holomorphic:
+    kind = kind_of(aval.dtype)
+    if kind != ("c" if holomorphic else "f"):
         need = "complex" if holomorphic else "real floating"
-        raise TypeError(f"grad of {name} needs a {need} scalar result, got {aval}")
+        raise TypeError(
+            f"grad of {name} needs a {need} scalar result"
+            f"{' with holomorphic=True' if holomorphic else ''}, got {aval}{_other_way(kind)}"
+        )
     return aval.dtype.type(1)
+
+
+def _other_way(kind: str) -> str:
+    """What to do about a result of another kind than grad takes."""
+    if kind != "c":
+        return ""
+    return (
+        ". If the function is holomorphic, pass holomorphic=True and complex arguments; else take"
+        " vjp, or the gradients of its real and imaginary parts"
+    )

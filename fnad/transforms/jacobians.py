@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core import tree
-from fnad.core.types import ShapedArray, aval_of, float0, is_differentiable
+from fnad.core.types import ShapedArray, aval_of, float0, is_differentiable, kind_of
 from fnad.primitives.logic import convert_element_type, eq
 from fnad.primitives.shape import broadcasted_iota, full, reshape
 from fnad.primitives.slicing import slice_in_dim
@@ -34,7 +34,8 @@ def jacfwd(
     has_aux : bool
         Whether ``fun`` returns ``(out, aux)``.
     holomorphic : bool
-        Whether ``fun`` is holomorphic; needed for complex arguments.
+        Whether ``fun`` is holomorphic; needed for complex arguments. Complex results of real
+        arguments have a Jacobian without it.
 
     Returns
     -------
@@ -45,7 +46,8 @@ def jacfwd(
     Raises
     ------
     TypeError
-        If an argument has no derivative (integers), or is complex without ``holomorphic``.
+        If an argument has no derivative (integers), or is complex without ``holomorphic``; if
+        something is real with it.
 
     Examples
     --------
@@ -58,8 +60,10 @@ def jacfwd(
     @wraps(fun)
     def jacobian(*args: Any, **kwargs: Any) -> Any:
         partial, picked = _partial(fun, argnums, args, kwargs)
-        _check_differentiable("jacfwd", picked, holomorphic)
+        _check_differentiable("jacfwd", "arguments", picked, "c" if holomorphic else "f")
         out, push, *aux = linearize(partial, picked, has_aux=has_aux)
+        if holomorphic:
+            _check_differentiable("jacfwd", "results", out, "c")
         columns = vmap(push, out_axes=-1)(_basis(picked))
         jac = tree.map(lambda o, c: _split_basis(c, -1, picked, aval_of(o).shape), out, columns)
         return (jac, aux[0]) if has_aux else jac
@@ -78,7 +82,8 @@ def jacrev(
 
     Parameters and result are those of `jacfwd`; it is the better choice when the result has
     fewer elements than the argument. With ``allow_int`` the Jacobian with respect to an
-    integer argument is zeros of dtype ``float0``.
+    integer argument is zeros of dtype ``float0``. Without ``holomorphic`` results must be real;
+    arguments may be complex, and entries are then ``du/dx - i du/dy``, as `grad` has them.
 
     Examples
     --------
@@ -90,10 +95,10 @@ def jacrev(
     @wraps(fun)
     def jacobian(*args: Any, **kwargs: Any) -> Any:
         partial, picked = _partial(fun, argnums, args, kwargs)
-        if not allow_int:
-            _check_differentiable("jacrev", picked, holomorphic)
+        if holomorphic or not allow_int:
+            _check_differentiable("jacrev", "arguments", picked, "c" if holomorphic else "fc")
         out, pull, *aux = vjp(partial, picked, has_aux=has_aux)
-        _check_differentiable("jacrev", out, holomorphic)
+        _check_differentiable("jacrev", "results", out, "c" if holomorphic else "f")
         leaves, structure = tree.flatten(picked)
         differentiable = [is_differentiable(aval_of(leaf)) for leaf in leaves]
 
@@ -158,7 +163,8 @@ def _partial(
     return partial, picked
 
 
-def _check_differentiable(what: str, values: Any, holomorphic: bool) -> None:
+def _check_differentiable(what: str, which: str, values: Any, kinds: str) -> None:
+    """Refuse arguments or results of other kinds than real ("f") and complex ("c") numbers."""
     for leaf in tree.leaves(values):
         aval = aval_of(leaf)
         if not is_differentiable(aval):
@@ -166,12 +172,20 @@ def _check_differentiable(what: str, values: Any, holomorphic: bool) -> None:
                 f"{what} needs floating arrays, got {aval}; convert it with .astype(float), or"
                 " name other arguments in argnums"
             )
-        if (aval.dtype.kind == "c") != holomorphic:
-            need = "complex arrays, since holomorphic=True" if holomorphic else "real arrays"
+        kind = kind_of(aval.dtype)
+        if kind in kinds:
+            continue
+        if kind == "f":
             raise TypeError(
-                f"{what} needs {need}, got {aval}; for complex derivatives of a holomorphic"
-                " function pass holomorphic=True and complex arguments"
+                f"{what} with holomorphic=True needs complex {which}, got {aval}; a derivative in"
+                " the complex sense exists from complex to complex numbers"
             )
+        raise TypeError(
+            f"{what} needs real {which}, got {aval}; for the complex derivative of a holomorphic"
+            " function of complex arguments pass holomorphic=True, for any other take"
+            f" {'jvp' if which == 'arguments' else 'vjp'}, or differentiate real and imaginary"
+            " parts apart"
+        )
 
 
 def _basis(value: Any) -> Any:
