@@ -12,8 +12,8 @@ import numpy as np
 
 import fnad.numpy as fnp
 from fnad import lax
-
-Axis = int | tuple[int, ...] | None
+from fnad.scipy import special
+from fnad.scipy.special import logsumexp as logsumexp
 
 
 def relu(x: Any) -> Any:
@@ -196,21 +196,6 @@ def glu(x: Any, axis: int = -1) -> Any:
     return first * sigmoid(second)
 
 
-def logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """``log(sum(exp(a)))`` over ``axis`` (all axes if None) without overflow.
-
-    Examples
-    --------
-    >>> float(logsumexp(np.array([1000.0, 1000.0])) - 1000)
-    0.69314718...
-    """
-    top = lax.stop_gradient(fnp.max(a, axis=axis, keepdims=True))
-    # A maximum of -inf or inf would make inf - inf below.
-    top = fnp.where(fnp.isfinite(top), top, 0)
-    total = fnp.log(fnp.sum(fnp.exp(a - top), axis=axis, keepdims=True)) + top
-    return total if keepdims else fnp.squeeze(total, axis)
-
-
 def softmax(x: Any, axis: int | tuple[int, ...] = -1, where: Any = None) -> Any:
     """``exp(x) / sum(exp(x))`` over ``axis``.
 
@@ -226,10 +211,7 @@ def softmax(x: Any, axis: int | tuple[int, ...] = -1, where: Any = None) -> Any:
     >>> softmax(np.array([0.0, 0.0]))
     array([0.5, 0.5])
     """
-    if where is not None:
-        x = fnp.where(where, x, -np.inf)
-    unnormalized = fnp.exp(x - lax.stop_gradient(fnp.max(x, axis=axis, keepdims=True)))
-    return unnormalized / fnp.sum(unnormalized, axis=axis, keepdims=True)
+    return special.softmax(x if where is None else fnp.where(where, x, -np.inf), axis)
 
 
 def log_softmax(x: Any, axis: int | tuple[int, ...] = -1, where: Any = None) -> Any:
@@ -242,10 +224,7 @@ def log_softmax(x: Any, axis: int | tuple[int, ...] = -1, where: Any = None) -> 
     >>> log_softmax(np.array([0.0, 1000.0]))
     array([-1000.,     0.])
     """
-    if where is not None:
-        x = fnp.where(where, x, -np.inf)
-    shifted = x - lax.stop_gradient(fnp.max(x, axis=axis, keepdims=True))
-    return shifted - fnp.log(fnp.sum(fnp.exp(shifted), axis=axis, keepdims=True))
+    return special.log_softmax(x if where is None else fnp.where(where, x, -np.inf), axis)
 
 
 def standardize(
