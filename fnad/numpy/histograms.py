@@ -11,6 +11,7 @@ from fnad.core.dtypes import result_type
 from fnad.core.tracer import Tracer
 from fnad.core.types import kind_of
 from fnad.numpy import ufuncs
+from fnad.numpy.complex_numbers import imag, real
 from fnad.numpy.creation import asarray, full, linspace
 from fnad.numpy.differences import diff
 from fnad.numpy.indexing import at
@@ -19,6 +20,7 @@ from fnad.numpy.operands import Array, as_operand, convert, expand, to_inexact
 from fnad.numpy.reductions import max, min, sum
 from fnad.numpy.selection import where
 from fnad.numpy.sorting import searchsorted
+from fnad.primitives.complex_numbers import complex as make_complex
 from fnad.primitives.slicing import slice_in_dim
 
 _INT64 = np.dtype(np.int64)
@@ -178,8 +180,8 @@ def _total(numbers: Array, weights: Any, length: int) -> Array:
     w = asarray(weights)
     if w.size != numbers.size:
         raise ValueError(f"weights of shape {w.shape} for {numbers.size} numbers; give one each")
-    if kind_of(w.dtype) == "c":
-        raise TypeError("weights must be real; call it for their real and imaginary parts")
+    if w.dtype.kind == "c":
+        return make_complex(*[_total(numbers, part, length) for part in (real(w), imag(w))])
     return convert(bincount(numbers, ravel(w), length=length), w.dtype)
 
 

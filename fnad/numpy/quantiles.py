@@ -271,6 +271,9 @@ def median(a: Any, axis: Axis = None, keepdims: bool = False) -> Array:
     out = mean(middle, -1)
     if kind_of(x.dtype) == "f":
         out = select(any(ufuncs.isnan(ordered), -1), x.dtype.type(np.nan), out)
+    elif x.dtype.kind == "c" and count:  # as in NumPy, the last one, which says what is NaN of it
+        last = take(ordered, count - 1, -1)
+        out = select(ufuncs.isnan(last), last, out)
     return keep_axes(out, x.shape, axes, keepdims)
 
 

@@ -13,7 +13,7 @@ from fnad.numpy.creation import asarray, full
 from fnad.numpy.elementwise_parts import select
 from fnad.numpy.indexing import take
 from fnad.numpy.manipulation import ravel
-from fnad.numpy.operands import Array, convert
+from fnad.numpy.operands import Array, broadcast_shapes, convert
 from fnad.primitives import sorting as lax
 from fnad.primitives.shape import broadcasted_iota, canonicalize_axis, rev
 
@@ -117,10 +117,33 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Arra
 
 
 def _lies_before(x: Array, value: Array, side: str) -> Array:
+    if x.dtype.kind == "c":
+        return _complex_lies_before(x, value, side)
     before = ufuncs.less(x, value) if side == "left" else ufuncs.less_equal(x, value)
-    if kind_of(x.dtype) not in "fc":
+    if kind_of(x.dtype) != "f":
         return before
     missing = ufuncs.isnan(value)
     if side == "left":
         missing = ufuncs.logical_and(missing, ufuncs.logical_not(ufuncs.isnan(x)))
     return ufuncs.logical_or(before, missing)
+
+
+def _complex_lies_before(x: Array, value: Array, side: str) -> Array:
+    """As complex numbers are sorted: those without NaN, with one as imaginary part, as real part.
+
+    Within each of these, by what is no number of real and imaginary parts.
+    """
+    before = full(broadcast_shapes([x.shape, value.shape], "searchsorted"), side != "left", bool)
+    for a, b in reversed(list(zip(_sorting_keys(x), _sorting_keys(value)))):
+        before = ufuncs.logical_or(
+            ufuncs.less(a, b), ufuncs.logical_and(ufuncs.equal(a, b), before)
+        )
+    return before
+
+
+def _sorting_keys(z: Array) -> list[Array]:
+    """The real arrays by which complex numbers are sorted, the primary one first."""
+    parts = [z.real, z.imag]
+    missing = [ufuncs.isnan(part) for part in parts]
+    keys = [select(nan, part.dtype.type(0), part) for nan, part in zip(missing, parts)]
+    return [missing[0], missing[1], *keys]

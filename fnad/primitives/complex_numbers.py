@@ -17,7 +17,7 @@ from fnad.core.primitive import Zero
 from fnad.core.types import aval_of, kind_of
 from fnad.primitives.elementwise import broadcast_scalar, elementwise, matched
 
-_COMPLEX = {
+_COMPLEX: dict[np.dtype[Any], np.dtype[Any]] = {
     np.dtype(np.float32): np.dtype(np.complex64),
     np.dtype(np.float64): np.dtype(np.complex128),
 }
@@ -62,8 +62,8 @@ real_p = elementwise(
     "real",
     "The real part of complex numbers. Its transpose gives ct + 0i.",
     lambda b, x: b.real(x),
-    derivatives=[lambda t, ans, x: real_p.bind(t)],
-    transpose=[lambda ct, x: complex_p.bind(ct, _zero(ct))],
+    derivatives=[lambda t, ans, x: real(t)],
+    transpose=[lambda ct, x: complex(ct, _zero(ct))],
     kinds="c",
     result=real_dtype,
 )
@@ -72,8 +72,8 @@ imag_p = elementwise(
     "imag",
     "The imaginary part of complex numbers. Its transpose gives 0 - i ct.",
     lambda b, x: b.imag(x),
-    derivatives=[lambda t, ans, x: imag_p.bind(t)],
-    transpose=[lambda ct, x: complex_p.bind(_zero(ct), -ct)],
+    derivatives=[lambda t, ans, x: imag(t)],
+    transpose=[lambda ct, x: complex(_zero(ct), -ct)],
     kinds="c",
     result=real_dtype,
 )
@@ -107,7 +107,7 @@ complex_p = elementwise(
     "complex",
     "x + iy, of float32 or float64.",
     lambda b, x, y: b.complex(x, y),
-    transpose=[lambda ct, x, y: real_p.bind(ct), lambda ct, x, y: -imag_p.bind(ct)],
+    transpose=[lambda ct, x, y: real(ct), lambda ct, x, y: -imag(ct)],
     kinds="f",
     result=complex_dtype,
 )
@@ -119,7 +119,7 @@ def _(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     if all(isinstance(t, Zero) for t in tangents):
         return ans, Zero(aval_of(ans).strong())
     parts = [_zero(x) if isinstance(t, Zero) else t for x, t in zip(primals, tangents)]
-    return ans, broadcast_scalar(complex_p.bind(*parts), aval_of(ans).shape)
+    return ans, broadcast_scalar(complex(*parts), aval_of(ans).shape)
 
 
 def complex(x: Any, y: Any) -> Any:
@@ -144,8 +144,8 @@ conj_p = elementwise(
     "conj",
     "The complex conjugate, x - iy of x + iy. It is linear over the reals and its own transpose.",
     lambda b, x: b.conjugate(x),
-    derivatives=[lambda t, ans, x: conj_p.bind(t)],
-    transpose=[lambda ct, x: conj_p.bind(ct)],
+    derivatives=[lambda t, ans, x: conj(t)],
+    transpose=[lambda ct, x: conj(ct)],
     kinds="c",
 )
 
