@@ -6,6 +6,7 @@ part (`fnad.lowering.parts`). Handles of complex numbers are `Pair`, those of ot
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -98,6 +99,17 @@ def parts_of(value: Any) -> Any:
     return Parts(value.re, value.im) if type(value) is Pair else value
 
 
+def by_parts(method: Rule) -> Rule:
+    """A method for two complex numbers as a function of four parts, which returns two."""
+
+    def function(*parts: Any) -> tuple[Any, Any]:
+        a_re, a_im, b_re, b_im = parts
+        out = method(Pair(a_re, a_im), Pair(b_re, b_im))
+        return out.re, out.im
+
+    return function
+
+
 def _function(of_parts: Rule, of_real: Rule) -> Rule:
     """A method for a function of one number, by its rules for both kinds."""
 
@@ -125,6 +137,11 @@ def _real(of_real: Rule) -> Rule:
         return of_real(*xs)
 
     return method
+
+
+def _exp2(a: Any, b: Any) -> tuple[Any, Any]:
+    """2**z = e**(z log 2)."""
+    return functions.complex_exp(a * math.log(2), b * math.log(2))
 
 
 def _sin(a: Any, b: Any) -> tuple[Any, Any]:
@@ -156,6 +173,16 @@ def _atan(a: Any, b: Any) -> tuple[Any, Any]:
     return im, -re
 
 
+def _times(function: Rule, factor: float) -> Rule:
+    """The function of complex numbers, its result times a real number."""
+
+    def method(a: Any, b: Any) -> tuple[Any, Any]:
+        re, im = function(a, b)
+        return re * factor, im * factor
+
+    return method
+
+
 class ComplexBuilder:
     """Scalar operations on traced arrays; see "Elementwise primitives" in docs/architecture.md."""
 
@@ -167,8 +194,11 @@ class ComplexBuilder:
     trunc = _partwise(rounding.trunc)
     rint = _partwise(rounding.round)
     exp = _function(functions.complex_exp, transcendental.exp)
+    exp2 = _function(_exp2, transcendental.exp2)
     expm1 = _function(functions.complex_expm1, transcendental.expm1)
     log = _function(functions.complex_log, transcendental.log)
+    log2 = _function(_times(functions.complex_log, 1 / math.log(2)), transcendental.log2)
+    log10 = _function(_times(functions.complex_log, 1 / math.log(10)), transcendental.log10)
     log1p = _function(functions.complex_log1p, transcendental.log1p)
     sqrt = _function(functions.complex_sqrt, arithmetic.sqrt)
     sin = _function(_sin, transcendental.sin)

@@ -8,6 +8,7 @@ annex G leaves a sign open, it is left open here as well.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -134,6 +135,7 @@ def complex_sqrt(a: Any, b: Any) -> Pair:
     real = a.dtype.type
     u, v, large, small = _scaled(a, b)
     root = sqrt((abs(u) + sqrt(u * u + v * v)) * 0.5)
+    root = select(is_inf(a), real(np.inf), root)
     other = abs(v) / (root * 2)
     # The square root of a power of two with an even exponent is one, too.
     shrink, grow = np.sqrt(limits.shrink), np.sqrt(limits.grow)
@@ -235,8 +237,10 @@ def complex_tanh(a: Any, b: Any) -> Pair:
     tail = exp(abs(a) * -2)
     far_im = sin(turn) * cos(turn) * 4 * tail
     far_im = select(eq(far_im, 0), copysign(real(0), sin(turn * 2)), far_im)
-    re = select(far, copysign(real(1), a), select(eq(a, 0), a, re))
-    return re, select(far, select(is_finite(b) | is_inf(a), far_im, real(np.nan)), im)
+    far_im = select(eq(b, 0), b, far_im)
+    lost = ~(is_finite(b) | is_inf(a))
+    re = select(far, select(lost, real(np.nan), copysign(real(1), a)), select(eq(a, 0), a, re))
+    return re, select(far, select(lost, real(np.nan), far_im), select(eq(b, 0), b, im))
 
 
 # -- their inverses -------------------------------------------------------------------------------
@@ -283,7 +287,7 @@ def _triangle(a: Any, b: Any) -> _Triangle:
     tiny = (y < limits.small) & (x < 1)
     slope = select(tiny, (1 - x) * (x + 1), real(1))
     growth = select(tiny, y / sqrt(slope), growth)
-    growth = select(far, _log_magnitude(a, b) + np.log(2.0), growth)
+    growth = select(far, _log_magnitude(a, b) + math.log(2), growth)
     return _Triangle(x, y, x / big, below, growth, far)
 
 
@@ -318,14 +322,18 @@ def complex_atanh(a: Any, b: Any) -> Pair:
     far = (abs(a) > limits.large**0.5) | (abs(b) > limits.large**0.5)
     x, y = (select(far, real(0.5), v) for v in (abs(a), abs(b)))
     gap = (1 - x) * (1 - x) + y * y
-    re = log1p(x * 4 / gap) * 0.25
+    # Where that underflows, 4 x / gap = (2 / y)**2.
+    edge = eq(x, 1) & (y < limits.small)
+    excess = select(edge, 2 / y, x * 4 / select(edge, real(1), gap))
+    re = log1p(excess) * select(edge, real(0.5), real(0.25))
     im = atan2(y * 2, (1 - x) * (x + 1) - y * y) * 0.5
     # 1 / z = conj(z) / |z|**2 far away, where its real part may be no more than a zero.
     size = magnitude(a, b)
     small = select(is_inf(size), real(0), (abs(a) / size) / size)
     re = select(far, small, re)
-    nan = _is_nan(b) & ~is_inf(a)
-    im = select(far & ~nan, select(_is_nan(b), b, real(_HALF_PI)), im)
+    im = select(far, select(_is_nan(b), b, real(_HALF_PI)), im)
+    lost = (_is_nan(a) & ~is_inf(b)) | (_is_nan(b) & ~is_inf(a))
+    re, im = (select(lost, real(np.nan), v) for v in (re, im))
     re = select(eq(a, 0), a, re)
     return copysign(re, a), copysign(im, b)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fnad.core.primitive import Primitive, Zero, remember
+from fnad.core.primitive import Parts, Primitive, Zero, remember
 from fnad.core.types import aval_of, computing_dtype, is_half, kind_of
 from fnad.primitives.logic import eq, gt, select
 from fnad.primitives.shape import canonicalize_axis, check_axes, full_like
@@ -50,6 +50,19 @@ def _cumulative(name: str, doc: str, kind: str, accumulate: np.ufunc, kinds: str
         return p.compute(x.shape, x.dtype, lambda i: p.b.convert(out.at(i), x.dtype))
 
     return primitive
+
+
+def _combines_parts(primitive: Primitive, combine: str) -> None:
+    """Attach the `parts` rule: prefixes of complex numbers that the builder combines."""
+
+    @primitive.parts
+    def _(x, *, axis, reverse):
+        from fnad.primitives.associative import associative_scan  # these are not always needed
+        from fnad.primitives.complex_builder import COMPLEX, by_parts
+
+        of_parts = by_parts(getattr(COMPLEX, combine))
+        combined = lambda a, b: of_parts(*a, *b)  # noqa: E731
+        return Parts(*associative_scan(combined, (x.re, x.im), reverse, axis))
 
 
 def _derivative_by_doubling(primitive: Primitive, combine: Combine) -> None:
@@ -120,6 +133,7 @@ cumprod_p = _cumulative(
     np.multiply,
     "iufc",
 )
+_combines_parts(cumprod_p, "multiply")
 _derivative_by_doubling(cumprod_p, lambda a, ta, b, tb: (a * b, ta * b + a * tb))
 
 
@@ -153,6 +167,7 @@ cummax_p = _cumulative(
     np.maximum,
     "biufc",
 )
+_combines_parts(cummax_p, "maximum")
 _derivative_by_doubling(cummax_p, _larger)
 
 cummin_p = _cumulative(
@@ -162,6 +177,7 @@ cummin_p = _cumulative(
     np.minimum,
     "biufc",
 )
+_combines_parts(cummin_p, "minimum")
 _derivative_by_doubling(cummin_p, _smaller)
 
 

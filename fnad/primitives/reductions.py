@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from fnad.core.primitive import Primitive, Zero, remember
+from fnad.core.primitive import Parts, Primitive, Zero, remember
 from fnad.core.types import ShapedArray, aval_of, computing_dtype, is_half, kind_of
-from fnad.primitives.logic import convert_element_type, eq, select
+from fnad.primitives.logic import bitwise_and, bitwise_or, convert_element_type, eq, ne, select
 from fnad.primitives.shape import (
     broadcast_in_dim,
     canonicalize_axis,
@@ -138,21 +139,39 @@ def _(primals, tangents, *, axes):
     ans = reduce_prod_p.bind(x, axes=axes)
     if isinstance(t, Zero):
         return ans, Zero(ans.aval.strong())
-    # A tree of products of two, differentiated by the product rule: unlike ans / x it is right
-    # where x has zeros, and so are its derivatives.
-    kept = [i for i in range(x.ndim) if i not in axes]
-    n = int(np.prod([x.shape[a] for a in axes], dtype=int))
-    if n == 0:
+    if x.size == 0:
         return ans, full_like(ans, 0)
-    flat = (n, *ans.shape)
-    x, t = (reshape(transpose(v, [*axes, *kept]), flat) for v in (x, t))
+    # By the product rule for products of two: unlike ans / x it is right where x has zeros, and so
+    # are its derivatives.
+    _, t = _by_halves((x, t), axes, lambda a, ta, b, tb: (a * b, ta * b + a * tb))
+    return ans, t
+
+
+@reduce_prod_p.parts
+def _(x, *, axes):
+    from fnad.primitives.complex_builder import COMPLEX, by_parts  # it uses this module
+
+    if aval_of(x.re).size == 0:
+        dtype = aval_of(x.re).dtype.type
+        return Parts(dtype(1), dtype(0))
+    return Parts(*_by_halves((x.re, x.im), axes, by_parts(COMPLEX.multiply)))
+
+
+def _by_halves(xs: Sequence[Any], axes: Sequence[int], combine: Callable[..., Any]) -> list[Any]:
+    """Reduce arrays together, by a tree of combinations of two: ``combine(*as, *bs)`` of them all.
+
+    There is at least one element.
+    """
+    shape = aval_of(xs[0]).shape
+    kept = [i for i in range(len(shape)) if i not in axes]
+    out = _kept_shape(shape, axes)
+    n = math.prod(shape[a] for a in axes)
+    xs = [reshape(transpose(x, [*axes, *kept]), (n, *out)) for x in xs]
     while n > 1:
-        half = n // 2
-        (a, b, rest), (ta, tb, t_rest) = _halves(x, half), _halves(t, half)
-        x = _join([a * b, *rest])
-        t = _join([ta * b + a * tb, *t_rest])
-        n = x.shape[0]
-    return ans, reshape(t, ans.shape)
+        first, second, rests = zip(*(_halves(x, n // 2) for x in xs))
+        xs = [_join([x, *rest]) for x, rest in zip(combine(*first, *second), rests)]
+        n -= n // 2
+    return [reshape(x, out) for x in xs]
 
 
 def _halves(x: Any, half: int) -> tuple[Any, Any, list[Any]]:
@@ -191,6 +210,16 @@ def _share_among_ties(primitive: Primitive) -> None:
         return ans, reduce_sum(select(taken, t, full_like(t, 0)), axes) / count
 
 
+def _compares_parts(primitive: Primitive, chosen: str) -> None:
+    """Attach the `parts` rule of a maximum or minimum: the builder's, of two at a time."""
+
+    @primitive.parts
+    def _(x, *, axes):
+        from fnad.primitives.complex_builder import COMPLEX, by_parts  # it uses this module
+
+        return Parts(*_by_halves((x.re, x.im), axes, by_parts(getattr(COMPLEX, chosen))))
+
+
 reduce_max_p = _reduction(
     "reduce_max",
     "Maximum over ``axes``; NaN wins; complex numbers by their real parts first. The derivative is"
@@ -201,6 +230,7 @@ reduce_max_p = _reduction(
     empty=False,
 )
 _share_among_ties(reduce_max_p)
+_compares_parts(reduce_max_p, "maximum")
 
 reduce_min_p = _reduction(
     "reduce_min",
@@ -212,6 +242,7 @@ reduce_min_p = _reduction(
     empty=False,
 )
 _share_among_ties(reduce_min_p)
+_compares_parts(reduce_min_p, "minimum")
 
 
 def reduce_max(operand: Any, axes: int | Sequence[int]) -> Any:
@@ -292,6 +323,22 @@ def _arg_reduction(name: str, doc: str, kind: str, evaluate: Callable[..., Any])
 
         shape = _kept_shape(x.shape, (axis,))
         return p.arg_reduce(shape, index_dtype, x.shape[axis], kind, element)
+
+    @primitive.parts
+    def _(x, *, axis, index_dtype):
+        # The first NaN, or else the first of those with extreme imaginary part among those with
+        # extreme real part.
+        reduce, worst = (reduce_max_p, -np.inf) if kind == "max" else (reduce_min_p, np.inf)
+        shape = aval_of(x.re).shape
+
+        def extreme(v):
+            return eq(v, spread(reduce.bind(v, axes=(axis,)), shape, (axis,)))
+
+        first = extreme(x.re)
+        found = bitwise_and(first, extreme(select(first, x.im, worst)))
+        nan = bitwise_or(ne(x.re, x.re), ne(x.im, x.im))
+        any_nan = spread(reduce_or_p.bind(nan, axes=(axis,)), shape, (axis,))
+        return argmax_p.bind(select(any_nan, nan, found), axis=axis, index_dtype=index_dtype)
 
     return primitive
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from fnad.core.primitive import Primitive, Zero
+from fnad.core.primitive import Parts, Primitive, Zero, flat_parts, joined_parts
 from fnad.core.types import ShapedArray, aval_of, computing_dtype
 from fnad.primitives.indexing import take_along_axis
+from fnad.primitives.logic import convert_element_type, ne
 from fnad.primitives.shape import (
     broadcasted_iota,
     canonicalize_axis,
@@ -67,6 +69,28 @@ def _(args, batched, axis, *, dimension, num_keys, is_stable):
     xs = [leading_axis_full(x, b, axis.size) for x, b in zip(args, batched)]
     outs = sort_p.bind(*xs, dimension=dimension + 1, num_keys=num_keys, is_stable=is_stable)
     return outs, [True] * len(outs)
+
+
+@sort_p.parts
+def _(*xs, dimension, num_keys, is_stable):
+    keys = list(map(_keys, xs[:num_keys]))
+    outs = sort_p.bind(
+        *chain.from_iterable(keys),
+        *flat_parts(xs),
+        dimension=dimension,
+        num_keys=sum(map(len, keys)),
+        is_stable=is_stable,
+    )
+    return joined_parts(outs[sum(map(len, keys)) :], [type(x) is Parts for x in xs])
+
+
+def _keys(x: Any) -> list[Any]:
+    """The real keys that stand for a key: first whether the parts of complex numbers are NaN."""
+    if type(x) is not Parts:
+        return [x]
+    where = [convert_element_type(ne(v, v), np.dtype(np.int8)) for v in (x.re, x.im)]
+    # Zeros of either sign are equal keys.
+    return [where[0] * 2 + where[1], x.re + 0.0, x.im + 0.0]
 
 
 @sort_p.lower

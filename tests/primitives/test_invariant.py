@@ -114,3 +114,10 @@ def test_a_loop_without_an_end_stays_where_it_is_never_reached():
     loop = loop_of(simplified(f, X, 0))
     assert any(True for eqn in loop.params["body_jaxpr"].eqns for _ in sub_jaxprs(eqn))
     np.testing.assert_array_equal(fnad.jit(f)(X, 0)[1], X)
+
+
+def test_a_carry_that_stays_a_number_is_that_number():
+    def f(x):
+        return lax.while_loop(lambda c: c[0] < 10.0, lambda c: (c[0] * c[1], c[1]), (x, 3.0))
+
+    assert fnad.jit(f)(np.float64(2.0)) == (18.0, 3.0)

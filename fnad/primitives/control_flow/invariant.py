@@ -71,7 +71,12 @@ def with_constants(program: Jaxpr, num_consts: int, moved: Mask) -> Jaxpr:
 def renaming(names: Iterable[Var], atoms: Iterable[Atom]) -> list[Equation]:
     """Equations that give values other names, which folding removes."""
     return [
-        Equation(convert_element_type_p, (atom,), (v,), {"new_dtype": v.aval.dtype})
+        Equation(
+            convert_element_type_p,
+            (atom,),
+            (v,),
+            {"new_dtype": v.aval.dtype, "weak_type": v.aval.weak_type},
+        )
         for v, atom in zip(names, atoms, strict=True)
     ]
 
