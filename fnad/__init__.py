@@ -24,6 +24,7 @@ from fnad.transforms.autodiff import grad, jvp, linear_transpose, linearize, val
 from fnad.transforms.jacobians import hessian, jacfwd, jacrev
 from fnad.transforms.jit import jit
 from fnad.transforms.placement import device_get, device_put
+from fnad.transforms.sparse_derivatives import hessian_sparse, jacobian_sparse
 from fnad.transforms.tracing import eval_shape, make_jaxpr
 from fnad.transforms.vmap import vmap
 
@@ -43,6 +44,8 @@ __all__ = [
     "jacfwd",
     "jacrev",
     "hessian",
+    "jacobian_sparse",
+    "hessian_sparse",
     "checkpoint",
     "checkpoint_name",
     "checkpoint_policies",

@@ -253,6 +253,15 @@ class Primitive:
         """``rule(used_outs, eqn) -> eqn or None``: drop outputs and operands nobody needs."""
         return self._attach("dce", rule, 2)
 
+    def dependencies(self, rule: Rule) -> Rule:
+        """``rule(*operands, **params) -> pattern``: on which inputs elements of results depend.
+
+        ``operands`` are `fnad.primitives.dependencies.Operand`, some of which have patterns;
+        primitives with several results return a list of them. Without a rule, elements of an
+        elementwise primitive depend on those in their place, and of others on all.
+        """
+        return self._attach("dependencies", rule)
+
     # -- short forms ----------------------------------------------------------------------
 
     def derivatives(self, *rules: Rule | None) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from fnad.core.types import aval_of
 from fnad.primitives.algebra import without_neutral
 from fnad.primitives.complex_numbers import conj, real, real_dtype
+from fnad.primitives.dependencies import product_pattern
 from fnad.primitives.elementwise import elementwise, matched
 from fnad.primitives.logic import eq, gt, lt, select
 from fnad.primitives.rounding import sign, trunc
@@ -105,6 +106,11 @@ mul_p = elementwise(
     derivatives=[lambda t, ans, x, y: mul(t, y), lambda t, ans, x, y: mul(x, t)],
     transpose=[lambda ct, x, y: mul(ct, y), lambda ct, x, y: mul(x, ct)],
 )
+
+
+@mul_p.dependencies
+def _(x, y):
+    return product_pattern(x, y)
 
 
 @mul_p.simplify

@@ -18,6 +18,7 @@ from fnad.core.primitive import (
 )
 from fnad.core.rewrites import BatchAxis, get_rewrites
 from fnad.core.types import ShapedArray
+from fnad.primitives.dependencies import Operand
 from fnad.primitives.subprograms import call_rules, none, permute, split
 
 jit_p = Primitive(
@@ -105,6 +106,11 @@ def _(cts: Sequence[Any], *operands: Any) -> list[Any]:
     wanted = [isinstance(x, Linear) and not isinstance(c, Zero) for x, c in zip(operands, cts)]
     given = iter(optimization_barrier_p.bind(*(instantiate(c) for c in split(wanted, cts)[1])))
     return [next(given) if w else None for w in wanted]
+
+
+@optimization_barrier_p.dependencies
+def _(*operands: Operand) -> list[Operand]:
+    return list(operands)
 
 
 @optimization_barrier_p.batch

@@ -16,6 +16,7 @@ from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
 from fnad.core.tracer import apply_jaxpr, current_trace
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.calls import jit_p, optimization_barrier_p
+from fnad.primitives.dependencies import moves
 from fnad.primitives.subprograms import (
     call_rules,
     every,
@@ -42,6 +43,9 @@ def _(x: ShapedArray, *, name: str) -> ShapedArray:
 @name_p.evaluate
 def _(x: Any, *, name: str) -> Any:
     return x
+
+
+moves(name_p)
 
 
 @name_p.jvp

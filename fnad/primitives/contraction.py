@@ -14,6 +14,7 @@ from fnad.core.primitive import Linear, Parts, Primitive, remember
 from fnad.core.types import ShapedArray, aval_of, computing_dtype
 from fnad.primitives.complex_numbers import real_dtype
 from fnad.primitives.complex_parts import product_of_parts
+from fnad.primitives.dependencies import numbers, rows, sums, union
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.shape import (
     canonicalize_axis,
@@ -76,6 +77,52 @@ def _accumulator(dtype: np.dtype[Any], preferred: np.dtype[Any] | None) -> np.dt
     """The dtype that products are summed in: the result's, or float32 where that has 16 bits."""
     result = preferred or dtype
     return computing_dtype(result)
+
+
+@dot_general_p.dependencies
+def _(a, b, *, dimension_numbers, preferred_element_type):
+    (a_contract, b_contract), (a_batch, b_batch) = dimension_numbers
+    return union(
+        [
+            _pattern_of_product(a, (a_contract, a_batch), b, (b_contract, b_batch), True),
+            _pattern_of_product(b, (b_contract, b_batch), a, (a_contract, a_batch), False),
+        ]
+    )
+
+
+def _pattern_of_product(x, x_axes, y, y_axes, x_first):
+    """What sums over products of ``x`` and ``y`` depend on through ``x``; known zeros count not."""
+    if x.pattern is None:
+        return None
+
+    def places(operand):
+        contract, batch = x_axes if operand is x else y_axes
+        free = _free(operand.aval.ndim, contract, batch)
+        shape = operand.aval.shape
+        sizes = [math.prod(_sizes(shape, axes)) for axes in (batch, free, contract)]
+        return numbers(shape).transpose(*batch, *free, *contract).reshape(sizes)
+
+    x_at, y_at = places(x), places(y)
+    num_batch, num_x, _ = x_at.shape
+    num_y = y_at.shape[1]
+    if y.value is None:
+        each = sums(x.pattern, _target(x_at, x.aval.size), num_batch * num_x)
+        across = (num_batch, num_x, num_y) if x_first else (num_batch, num_y, num_x)
+        repeated = numbers((num_batch, num_x))[:, :, None]
+        repeated = repeated if x_first else repeated.transpose(0, 2, 1)
+        return rows(each, np.broadcast_to(repeated, across))
+    batch, of_y, summed = np.nonzero(np.asarray(y.value).reshape(-1)[y_at])
+    source = x_at[batch, :, summed]
+    out = numbers((num_batch, num_x, num_y) if x_first else (num_batch, num_y, num_x))
+    target = out[batch, :, of_y] if x_first else out[batch, of_y]
+    return sums(rows(x.pattern, source), target, out.size)
+
+
+def _target(places, size):
+    """For each element, the number of the row of ``places`` (batch, row, summed) it stands in."""
+    target = np.empty(size, np.int64)
+    target[places.ravel()] = np.repeat(numbers(places.shape[:2]).ravel(), places.shape[2])
+    return target
 
 
 @dot_general_p.evaluate

@@ -12,6 +12,7 @@ from fnad.core.primitive import Linear, Primitive, remember
 from fnad.core.types import ShapedArray, aval_of, kind_of
 from fnad.primitives.complex_parts import product_of_parts
 from fnad.primitives.contraction import dot_general
+from fnad.primitives.conv_dependencies import conv_pattern
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.reductions import reduce_sum
 from fnad.primitives.shape import (
@@ -130,6 +131,12 @@ conv_general_dilated_p.derivatives(
 @conv_general_dilated_p.parts
 def _(lhs, rhs, **params):
     return product_of_parts(lambda x, y: conv_general_dilated_p.bind(x, y, **params), lhs, rhs)
+
+
+@conv_general_dilated_p.dependencies
+def _(lhs, rhs, **params):
+    (out,) = conv_general_dilated_p.out_avals([lhs.aval, rhs.aval], params)
+    return conv_pattern(lhs, rhs, out.shape, **params)
 
 
 @conv_general_dilated_p.transpose

@@ -9,6 +9,7 @@ import numpy as np
 
 from fnad.core.primitive import Parts, Primitive, Zero, remember
 from fnad.core.types import aval_of, computing_dtype, is_half, kind_of
+from fnad.primitives.dependencies import numbers, rows, sums
 from fnad.primitives.logic import eq, gt, select
 from fnad.primitives.shape import canonicalize_axis, check_axes, full_like
 from fnad.primitives.slicing import concatenate, slice_in_dim
@@ -36,6 +37,13 @@ def _cumulative(name: str, doc: str, kind: str, accumulate: np.ufunc, kinds: str
         line = np.flip(x, axis) if reverse else x
         out = accumulate.accumulate(line.astype(wide, copy=False), axis, dtype=wide)
         return (np.flip(out, axis) if reverse else out).astype(x.dtype)
+
+    @primitive.dependencies
+    def _(x, *, axis, reverse):
+        place = np.moveaxis(numbers(x.aval.shape), axis, -1).reshape(-1, x.aval.shape[axis])
+        first, second = np.triu_indices(x.aval.shape[axis])
+        before, after = (second, first) if reverse else (first, second)
+        return sums(rows(x.pattern, place[:, before]), place[:, after], x.aval.size)
 
     @primitive.batch
     def _(args, batched, batch_axis, *, axis, reverse):

@@ -11,6 +11,7 @@ import numpy as np
 from fnad.core.primitive import Linear, Primitive, remember
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.arithmetic import clamp
+from fnad.primitives.dependencies import collapse, numbers, rows, union
 from fnad.primitives.indexing import gather_p, lower_indices, scatter_p
 from fnad.primitives.logic import convert_element_type, lt, select
 from fnad.primitives.shape import (
@@ -70,6 +71,23 @@ def _(x, *starts, slice_sizes):
 
 dynamic_slice_p.linear(0)
 moves_elements(dynamic_slice_p)
+
+
+def _unknown_starts(shape, sizes, starts):
+    """The axes on which nobody knows where a slice lies: one of full length lies at 0."""
+    ends = zip(shape, sizes, starts, strict=True)
+    return tuple(i for i, (n, size, s) in enumerate(ends) if s.value is None and size < n)
+
+
+@dynamic_slice_p.dependencies
+def _(x, *starts, slice_sizes):
+    shape = x.aval.shape
+    unknown = _unknown_starts(shape, slice_sizes, starts)
+    small = [1 if i in unknown else n for i, n in enumerate(shape)]
+    sizes = [1 if i in unknown else n for i, n in enumerate(slice_sizes)]
+    begins = [0 if s.value is None else s.value for s in starts]
+    places = numbers(small)[_evaluate_place(begins, small, sizes)]
+    return rows(collapse(x.pattern, shape, unknown), np.broadcast_to(places, slice_sizes))
 
 
 @dynamic_slice_p.transpose
@@ -208,6 +226,30 @@ def _(x, update, *starts):
 
 dynamic_update_slice_p.linear(0, 1)
 moves_elements(dynamic_update_slice_p)
+
+
+@dynamic_update_slice_p.dependencies
+def _(x, update, *starts):
+    shape, sizes = x.aval.shape, update.aval.shape
+    unknown = _unknown_starts(shape, sizes, starts)
+    begins = [0 if s.value is None else s.value for s in starts]
+    region = [
+        slice(None) if i in unknown else s
+        for i, s in enumerate(_evaluate_place(begins, shape, sizes))
+    ]
+    kept, written = numbers(shape), np.full(shape, -1)
+    if not unknown:
+        kept[tuple(region)] = -1
+    small = [1 if i in unknown else n for i, n in enumerate(sizes)]
+    written[tuple(region)] = numbers(small)
+    return union(
+        [
+            None if x.pattern is None else rows(x.pattern, kept),
+            None
+            if update.pattern is None
+            else rows(collapse(update.pattern, sizes, unknown), written),
+        ]
+    )
 
 
 @dynamic_update_slice_p.transpose

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from fnad.core.primitive import Linear, Parts, Primitive, Zero, instantiate, remember
 from fnad.core.types import ShapedArray, aval_of, computing_dtype, kind_of
+from fnad.primitives.dependencies import collapse, numbers, rows, spread, sums, union
 from fnad.primitives.logic import bitwise_and, eq, ge, lt, select
 from fnad.primitives.shape import (
     broadcast_in_dim,
@@ -150,6 +152,21 @@ def _(primals, tangents, *, mode):
 moves_elements(gather_p)
 
 
+def _leading_places(shape, indices):
+    """Where indices point to, in numbers of elements of ``shape`` with unknown axes 1 long."""
+    unknown = tuple(i for i, index in enumerate(indices) if index.value is None)
+    small = tuple(1 if i in unknown else n for i, n in enumerate(shape))
+    given = [np.zeros(i.aval.shape, np.int64) if i.value is None else i.value for i in indices]
+    return unknown, small, given
+
+
+@gather_p.dependencies
+def _(x, *indices, mode):
+    unknown, small, given = _leading_places(x.aval.shape, indices)
+    places = gather_p.rule("evaluate")(numbers(small), *given, mode=mode)
+    return rows(collapse(x.pattern, x.aval.shape, unknown), places)
+
+
 @gather_p.transpose
 def _(ct, x, *indices, mode):
     zeros = full(x.aval.shape, 0, x.aval.dtype)
@@ -254,6 +271,22 @@ def _(x, updates, *indices, kind, mode):
     else:
         _UFUNCS[kind].at(out, clipped, updates.astype(out.dtype, copy=False))
     return out.astype(x.dtype, copy=False)
+
+
+@scatter_p.dependencies
+def _(x, updates, *indices, kind, mode):
+    shape = x.aval.shape
+    unknown, small, given = _leading_places(shape, indices)
+    places = gather_p.rule("evaluate")(numbers(small), *given, mode=mode)
+    count = math.prod(small)
+    written = None
+    if updates.pattern is not None:
+        written = spread(sums(updates.pattern, places, count), small, shape)
+    if x.pattern is None or kind != "set" or unknown:
+        return union([x.pattern, written])
+    kept = np.arange(count)
+    kept[places[places >= 0]] = -1
+    return union([rows(x.pattern, kept), written])
 
 
 @scatter_p.jvp

@@ -8,6 +8,7 @@ from typing import Any
 from fnad.core.primitive import Primitive, remember
 from fnad.core.rewrites import BatchAxis
 from fnad.core.types import ShapedArray
+from fnad.primitives.dependencies import moves
 from fnad.primitives.strong_zeros import moves_elements
 
 lay_out_p = Primitive(
@@ -30,6 +31,7 @@ def _(x: Any) -> Any:
 
 lay_out_p.linear()
 moves_elements(lay_out_p)
+moves(lay_out_p)
 
 
 @lay_out_p.transpose

@@ -12,6 +12,7 @@ from fnad.core.dtypes import canonical_dtype
 from fnad.core.ir import Atom, Equation
 from fnad.core.primitive import Linear, Zero, instantiate, remember
 from fnad.core.types import ShapedArray, aval_of, check_same_shape, kind_of
+from fnad.primitives.dependencies import moves
 from fnad.primitives.elementwise import (
     broadcast_scalar,
     elementwise,
@@ -255,6 +256,9 @@ def shift_right_arithmetic(x: Any, y: Any) -> Any:
 select_p = elementwise(
     "select", "on_true where pred holds, else on_false.", lambda b, c, x, y: b.where(c, x, y)
 )
+
+
+moves(select_p)
 
 
 @select_p.type_rule

@@ -10,6 +10,7 @@ import numpy as np
 
 from fnad.core.primitive import Parts, Primitive, Zero, remember
 from fnad.core.types import ShapedArray, aval_of, computing_dtype, is_half, kind_of
+from fnad.primitives.dependencies import collapse
 from fnad.primitives.logic import bitwise_and, bitwise_or, convert_element_type, eq, ne, select
 from fnad.primitives.shape import (
     broadcast_in_dim,
@@ -54,6 +55,10 @@ def _reduction(
             with np.errstate(over="ignore"):
                 return evaluate(x.astype(np.float32), axis=axes).astype(x.dtype)
         return np.asarray(evaluate(x, axis=axes)).astype(x.dtype, copy=False)
+
+    @primitive.dependencies
+    def _(x, *, axes):
+        return collapse(x.pattern, x.aval.shape, axes)
 
     @primitive.batch
     def _(args, batched, axis, *, axes):

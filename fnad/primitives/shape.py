@@ -12,6 +12,7 @@ import numpy as np
 
 from fnad.core.primitive import Parts, Primitive, install_zeros, remember
 from fnad.core.types import ShapedArray, aval_of, kind_of
+from fnad.primitives.dependencies import moves
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.strong_zeros import Live, StrongZeros, any_of, moves_elements, settled
 
@@ -102,6 +103,9 @@ def _(ct, x, *, shape, broadcast_dimensions):
 
     repeated, order = _undoing(x.aval.shape, shape, broadcast_dimensions)
     return [reshape(transpose(reduce_sum(ct, repeated), order), x.aval.shape)]
+
+
+moves(broadcast_in_dim_p)
 
 
 @broadcast_in_dim_p.strong_transpose
@@ -261,6 +265,7 @@ def _(x, *, new_sizes):
 
 reshape_p.linear()
 moves_elements(reshape_p)
+moves(reshape_p)
 
 
 @reshape_p.transpose
@@ -348,6 +353,7 @@ def _(x, *, permutation):
 
 transpose_p.linear()
 moves_elements(transpose_p)
+moves(transpose_p)
 
 
 @transpose_p.transpose
@@ -428,6 +434,7 @@ def _(x, *, dimensions):
 
 rev_p.linear()
 moves_elements(rev_p)
+moves(rev_p)
 
 
 @rev_p.transpose

@@ -11,6 +11,7 @@ import numpy as np
 
 from fnad.core.primitive import Linear, Primitive, remember
 from fnad.core.types import ShapedArray, aval_of
+from fnad.primitives.dependencies import moves
 from fnad.primitives.logic import select
 from fnad.primitives.reductions import reduce_sum
 from fnad.primitives.shape import (
@@ -58,6 +59,7 @@ def _(x, *, start_indices, limit_indices, strides):
 
 slice_p.linear()
 moves_elements(slice_p)
+moves(slice_p)
 
 
 @slice_p.transpose
@@ -183,6 +185,7 @@ def _(x, value, *, padding_config):
 
 pad_p.linear(0, 1)
 moves_elements(pad_p, 0)
+moves(pad_p)
 
 
 @pad_p.transpose
@@ -301,6 +304,7 @@ def _(*xs, dimension):
 
 concatenate_p.linear()
 moves_elements(concatenate_p)
+moves(concatenate_p)
 
 
 @concatenate_p.transpose

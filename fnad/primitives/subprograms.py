@@ -16,6 +16,7 @@ from fnad.core.primitive import Linear, Primitive, Zero, instantiate
 from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
 from fnad.core.tracer import apply_jaxpr, trace_to_jaxpr
 from fnad.core.types import ShapedArray, aval_of, kind_of
+from fnad.primitives.dependencies import Operand, propagate
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.shape import broadcast_in_dim
 from fnad.primitives.strong_zeros import StrongZeros, given_zeros, settled
@@ -284,6 +285,10 @@ def call_rules(primitive: Primitive) -> None:
     def _(*avals: ShapedArray, jaxpr: Jaxpr, **params: Any) -> list[ShapedArray]:
         check_operands(primitive.name, avals, jaxpr.in_avals)
         return jaxpr.out_avals
+
+    @primitive.dependencies
+    def _(*operands: Operand, jaxpr: Jaxpr, **params: Any) -> list[Operand]:
+        return propagate(jaxpr, operands)
 
     @primitive.jvp
     def _(

@@ -15,6 +15,7 @@ from fnad.primitives.arithmetic import add, mul
 from fnad.primitives.arithmetic import max as maximum
 from fnad.primitives.arithmetic import min as minimum
 from fnad.primitives.associative import reduce
+from fnad.primitives.dependencies import moves, numbers, sums
 from fnad.primitives.reductions import reduce_max, reduce_min, reduce_prod, reduce_sum
 from fnad.primitives.shape import int_tuple, moveaxis, reshape
 from fnad.primitives.slicing import pad, slice_in_dim
@@ -87,6 +88,7 @@ def _(x, *, window_dimensions, window_strides, window_dilation):
 
 
 windows_p.linear()
+moves(windows_p)
 
 
 @windows_p.transpose
@@ -189,6 +191,15 @@ def _(y, *, shape, window_strides, window_dilation):
 
 
 fold_p.linear()
+
+
+@fold_p.dependencies
+def _(y, *, shape, window_strides, window_dilation):
+    lead, _, sizes = _split_fold(y.aval.shape, len(shape))
+    whole = numbers((*lead, *shape))
+    params = {"window_strides": window_strides, "window_dilation": window_dilation}
+    target = windows_p.rule("evaluate")(whole, window_dimensions=sizes, **params)
+    return sums(y.pattern, target, whole.size)
 
 
 @fold_p.transpose

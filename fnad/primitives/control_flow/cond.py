@@ -27,6 +27,8 @@ from fnad.core.types import ShapedArray, aval_of, is_differentiable, kind_of
 from fnad.primitives.arithmetic import clamp
 from fnad.primitives.control_flow.carry import cast_outputs, show_types
 from fnad.primitives.control_flow.lanes import borrow_operands, choose_lanes, is_light
+from fnad.primitives.control_flow.loop_dependencies import branches_pattern
+from fnad.primitives.dependencies import Operand
 from fnad.primitives.logic import convert_element_type, eq, ne, stop_gradient
 from fnad.primitives.reductions import reduce_or
 from fnad.primitives.subprograms import (
@@ -67,6 +69,11 @@ def _(index: ShapedArray, *avals: ShapedArray, branches: tuple[Jaxpr, ...]) -> l
 @cond_p.evaluate
 def _(index: Any, *args: Any, branches: tuple[Jaxpr, ...]) -> list[Any]:
     return eval_jaxpr(branches[min(max(int(index), 0), len(branches) - 1)], args)
+
+
+@cond_p.dependencies
+def _(index: Operand, *operands: Operand, branches: tuple[Jaxpr, ...]) -> list[Operand]:
+    return branches_pattern(index, operands, branches)
 
 
 def _joined(masks: Sequence[Mask]) -> Mask:

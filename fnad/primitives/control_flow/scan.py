@@ -24,6 +24,7 @@ from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
 from fnad.core.tracer import trace_to_jaxpr
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.control_flow.carry import cast_outputs, check_carry, settle_carry
+from fnad.primitives.control_flow.loop_dependencies import scan_pattern
 from fnad.primitives.control_flow.scan_body import (
     depends_on,
     hoist,
@@ -32,6 +33,7 @@ from fnad.primitives.control_flow.scan_body import (
     split_body,
     transposed_body,
 )
+from fnad.primitives.dependencies import Operand
 from fnad.primitives.shape import moveaxis
 from fnad.primitives.subprograms import (
     broadcast_batch,
@@ -94,6 +96,11 @@ def _(
             y[i] = out
     carry_avals = jaxpr.in_avals[num_consts : num_consts + num_carry]
     return [*(np.asarray(c, a.dtype) for c, a in zip(carry, carry_avals)), *ys]
+
+
+@scan_p.dependencies
+def _(*operands: Operand, unroll: int, **params: Any) -> list[Operand]:
+    return scan_pattern(operands, **params)
 
 
 # -- forward mode -------------------------------------------------------------------------
@@ -322,9 +329,7 @@ def _(
 
 
 @scan_p.parts
-def _(
-    *operands: Any, jaxpr: Jaxpr, num_consts: int, num_carry: int, **params: Any
-) -> list[Any]:
+def _(*operands: Any, jaxpr: Jaxpr, num_consts: int, num_carry: int, **params: Any) -> list[Any]:
     consts, carry, xs = map(flat_parts, parts(operands, num_consts, num_carry))
     results = scan_p.bind(
         *consts,

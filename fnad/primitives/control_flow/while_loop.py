@@ -18,6 +18,8 @@ from fnad.core.tracer import apply_jaxpr, rewrite
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.control_flow.carry import cast_outputs, check_carry, settle_carry
 from fnad.primitives.control_flow.lanes import borrow_operands, choose_lanes, may_run_forever
+from fnad.primitives.control_flow.loop_dependencies import while_pattern
+from fnad.primitives.dependencies import Operand
 from fnad.primitives.reductions import reduce_or
 from fnad.primitives.subprograms import (
     broadcast_batch,
@@ -69,6 +71,11 @@ def _(
         carry = eval_jaxpr(body_jaxpr, [*body_consts, *carry])
     avals = body_jaxpr.in_avals[body_nconsts:]
     return [np.asarray(c, a.dtype) for c, a in zip(carry, avals, strict=True)]
+
+
+@while_p.dependencies
+def _(*operands: Operand, **params: Any) -> list[Operand]:
+    return while_pattern(operands, **params)
 
 
 @while_p.jvp

@@ -27,6 +27,7 @@ from fnad.primitives.custom.rules import (
     trace_rule,
     zero_tangent,
 )
+from fnad.primitives.dependencies import Operand, propagate
 from fnad.primitives.subprograms import (
     check_operands,
     every,
@@ -99,6 +100,13 @@ def _(
     results = apply_jaxpr(program, [*primals[num_consts:], *given])
     outs, dots = parts(results, len(call_jaxpr.outvars))
     return outs, expand_zeros(nonzero_out, dots, call_jaxpr.out_avals)
+
+
+@custom_jvp_call_p.dependencies
+def _(
+    *operands: Operand, call_jaxpr: Jaxpr, num_consts: int, num_rule_consts: int, **params: Any
+) -> list[Operand]:
+    return propagate(call_jaxpr, call_args(operands, num_consts, num_rule_consts))
 
 
 @custom_jvp_call_p.transpose

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import update_wrapper
+from itertools import pairwise
 from typing import Any
+
+import numpy as np
 
 from fnad.core import tree
 from fnad.core.flat_function import function_name
@@ -22,6 +25,14 @@ from fnad.primitives.custom.rules import (
     rule_state,
 )
 from fnad.primitives.custom.vjp_rules import BackwardProgram, ForwardProgram, VjpRules
+from fnad.primitives.dependencies import (
+    Operand,
+    Pattern,
+    independent_inputs,
+    propagate,
+    through,
+    union,
+)
 from fnad.primitives.reductions import reduce_sum
 from fnad.primitives.subprograms import (
     check_operands,
@@ -29,6 +40,7 @@ from fnad.primitives.subprograms import (
     expand_zeros,
     fix_arguments,
     instantiate_marked,
+    merge,
     nonzero_mask,
     parts,
     split,
@@ -67,6 +79,13 @@ custom_vjp_call_p.lowering_params = ("call_jaxpr", "num_consts")
 @custom_vjp_call_p.lower_as
 def _(*args: Any, call_jaxpr: Jaxpr, num_consts: tuple[int, int, int], **params: Any) -> list[Any]:
     return apply_jaxpr(call_jaxpr, _vjp_args(args, num_consts))
+
+
+@custom_vjp_call_p.dependencies
+def _(
+    *operands: Operand, call_jaxpr: Jaxpr, num_consts: tuple[int, int, int], **params: Any
+) -> list[Operand]:
+    return propagate(call_jaxpr, _vjp_args(operands, num_consts))
 
 
 @custom_vjp_call_p.transpose
@@ -220,6 +239,29 @@ def _(
     primals: Sequence[Any], tangents: Sequence[Any], *, name: str, **params: Any
 ) -> tuple[list[Any], list[Any]]:
     raise _forward_mode_error(name)
+
+
+@custom_lin_p.dependencies
+def _(
+    *operands: Operand,
+    bwd_jaxpr_fun: BackwardProgram,
+    num_residuals: int,
+    out_avals: Sequence[ShapedArray],
+    **params: Any,
+) -> list[Operand]:
+    """The transpose of what the backward rule's results say of its cotangents."""
+    residuals, tangents = parts(operands, num_residuals)
+    program, nonzero_in = bwd_jaxpr_fun(every(len(out_avals)))
+    cts = propagate(program, [*residuals, *independent_inputs(out_avals)])
+    found = merge(nonzero_in, [None] * nonzero_in.count(False), [ct.pattern for ct in cts])
+    outs: list[Pattern | None] = [None] * len(out_avals)
+    ends = np.cumsum([0, *(a.size for a in out_avals)])
+    for tangent, pulled in zip(tangents, found, strict=True):
+        if tangent.pattern is not None and pulled is not None:
+            pushed = through(pulled.T.tocsr(), tangent.pattern)
+            slices = [pushed[lo:hi] for lo, hi in pairwise(ends)]
+            outs = [union(both) for both in zip(outs, slices, strict=True)]
+    return [Operand(a, None, p) for a, p in zip(out_avals, outs, strict=True)]
 
 
 @custom_lin_p.transpose

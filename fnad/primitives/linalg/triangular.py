@@ -8,6 +8,7 @@ import numpy as np
 
 from fnad.core.primitive import Linear, Primitive, Zero
 from fnad.core.types import aval_of
+from fnad.primitives.dependencies import mixed, union
 from fnad.primitives.linalg.matrices import (
     check_matrices,
     each,
@@ -57,6 +58,13 @@ def _(a, b, *, left_side, lower, transpose_a, unit_diagonal):
         return [trsm(1.0, matrix.T, right.T, *options).T]
 
     return each(solve, a, b)[0]
+
+
+@triangular_solve_p.dependencies
+def _(a, b, *, left_side, **params):
+    along = b.aval.ndim - (2 if left_side else 1)
+    whole = (b.aval.ndim - 2, b.aval.ndim - 1)
+    return union([mixed(b, b.aval.shape, (along,)), mixed(a, b.aval.shape, whole)])
 
 
 @triangular_solve_p.jvp
