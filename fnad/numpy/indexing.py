@@ -15,6 +15,7 @@ from fnad.numpy.creation import asarray
 from fnad.numpy.elementwise_parts import select
 from fnad.numpy.index_parser import IndexPlan, parse_index, static_key
 from fnad.numpy.manipulation import ravel, reshape
+from fnad.numpy.masks import MaskedRef, is_masked, with_known_masks, without_scalars
 from fnad.numpy.operands import (
     Array,
     as_operand,
@@ -39,6 +40,7 @@ def getitem(x: Array, index: Any) -> Array:
     """``x[index]`` of a traced array, by NumPy's rules; traced indices are clamped to bounds."""
     key = static_key(index)
     if key is None:
+        x, index = without_scalars(x, index) if is_masked(index) else (x, index)
         return _read(x, parse_index(index, x.shape), "clip", None)
     bounds, reversed_axes, shape = _block(key, x.shape)
     out = slicing.slice(x, *bounds)
@@ -314,7 +316,11 @@ class At:
     def __init__(self, array: Array) -> None:
         self.array = array
 
-    def __getitem__(self, index: Any) -> IndexedRef:
+    def __getitem__(self, index: Any) -> IndexedRef | MaskedRef:
+        if is_masked(index):
+            index = with_known_masks(index)
+            if is_masked(index):
+                return MaskedRef(self.array, index, At)
         return IndexedRef(self.array, index)
 
 

@@ -1,0 +1,184 @@
+"""Boolean indices whose values are not known, and boolean scalars.
+
+The shape of ``x[mask]`` depends on the mask, but that of ``at(x)[mask].set(value)`` does not: every
+element is updated, and the mask says whose update is taken. A known mask needs none of this, unless
+it is a scalar: that one stands for a new axis of length 1 or 0
+(https://numpy.org/doc/stable/user/basics.indexing.html).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fnad.core.errors import NonConcreteBooleanIndexError
+from fnad.core.source import user_line
+from fnad.core.tracer import Tracer
+from fnad.numpy.elementwise_parts import select
+from fnad.numpy.index_parser import parse_index
+from fnad.numpy.operands import Array, as_operand, shape_of
+from fnad.primitives import shape as lax
+
+
+def is_masked(index: Any) -> bool:
+    """Whether an index holds a traced mask or a boolean scalar."""
+    return any(map(_is_mask, index if isinstance(index, tuple) else (index,)))
+
+
+def _is_scalar(item: Any) -> bool:
+    if isinstance(item, np.ndarray):
+        return item.ndim == 0 and item.dtype == np.bool_
+    return isinstance(item, (bool, np.bool_))
+
+
+def _is_mask(item: Any) -> bool:
+    return item.dtype == np.bool_ if isinstance(item, Tracer) else _is_scalar(item)
+
+
+def with_known_masks(index: Any) -> Any:
+    """The index with the values of those traced masks that are known, as outside of `jit`."""
+    if isinstance(index, tuple):
+        return tuple(map(with_known_masks, index))
+    if not isinstance(index, Tracer) or index.dtype != np.bool_:
+        return index
+    try:
+        return index.concretize(NonConcreteBooleanIndexError)
+    except NonConcreteBooleanIndexError:
+        return index
+
+
+def _width(item: Any) -> int:
+    """How many axes of the array an entry of an index stands for."""
+    if _is_mask(item):
+        return len(shape_of(item))
+    return 0 if item is None or item is Ellipsis else 1
+
+
+def _first_axis(items: list[Any], place: int, ndim: int) -> int:
+    """The first axis for which the entry at a place stands, counted from the end behind "..."."""
+    if any(item is Ellipsis for item in items[:place]):
+        return ndim - sum(map(_width, items[place:]))
+    return sum(map(_width, items[:place]))
+
+
+def _refuse_arrays(items: list[Any]) -> None:
+    for item in items:
+        plain = item is None or item is Ellipsis or isinstance(item, slice) or _is_mask(item)
+        if not plain and (isinstance(item, (list, tuple)) or shape_of(as_operand(item))):
+            raise IndexError(
+                "a boolean scalar or a traced mask cannot stand in an index next to an array of"
+                " integers: write the mask as integers with fnp.nonzero(mask, size=...)"
+            )
+
+
+def without_scalars(x: Array, index: Any) -> tuple[Array, Any]:
+    """An array with an axis of length 1 for each boolean scalar; the index takes 1 or 0 of it.
+
+    Raises
+    ------
+    IndexError
+        If the index holds arrays of integers, too.
+    """
+    items = list(index) if isinstance(index, tuple) else [index]
+    for place, item in enumerate(items):
+        if _is_scalar(item):
+            _refuse_arrays(items)
+            axis = _first_axis(items, place, x.ndim)
+            x = lax.reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
+            items[place] = slice(0, int(item))
+    return x, tuple(items)
+
+
+class MaskedRef:
+    """``fnp.at(x)[index]`` with one mask in the index, traced or a scalar.
+
+    Parameters
+    ----------
+    array : array
+        What is updated.
+    index : object
+        The index; besides the mask it may hold slices, integers, None and "...".
+    at : callable
+        ``at(array)[index]`` is a reference without masks.
+    """
+
+    __slots__ = ("_after", "_mask", "_whole", "array")
+
+    def __init__(self, array: Array, index: Any, at: Callable[[Array], Any]) -> None:
+        items = list(index) if isinstance(index, tuple) else [index]
+        _refuse_arrays(items)
+        places = [i for i, item in enumerate(items) if _is_mask(item)]
+        if len(places) > 1:
+            raise IndexError(
+                "two masks in an index select pairs of their elements: combine them into one"
+                " mask, or write them as integers with fnp.nonzero(mask, size=...)"
+            )
+        place, mask = places[0], items[places[0]]
+        axis, rank = _first_axis(items, place, array.ndim), len(shape_of(mask))
+        axes = tuple(range(axis, axis + rank))
+        covered = array.shape[axis : axis + rank]
+        if shape_of(mask) != covered:
+            raise IndexError(
+                f"boolean index did not match indexed array: the mask has shape {shape_of(mask)},"
+                f" the axes it stands for have shape {covered}"
+            )
+        items[place : place + 1] = [slice(None)] * rank
+        shape = parse_index(tuple(items), array.shape, check_arrays=False).shape
+        before = items[:place]
+        leading = sum(item is None or isinstance(item, slice) for item in before)
+        if any(item is Ellipsis for item in before):
+            behind = items[place + rank :]
+            after = sum(item is None or isinstance(item, slice) for item in behind)
+        else:
+            after = len(shape) - leading - rank
+        self.array = array
+        self._mask = lax.broadcast_in_dim(mask, array.shape, axes)
+        self._whole = at(array)[tuple(items)]
+        self._after = after, rank
+
+    def get(self, *, mode: str | None = None, fill_value: Any = None) -> Array:
+        """Refuse: how many elements there are depends on the mask."""
+        raise NonConcreteBooleanIndexError(
+            "the shape of x[mask] depends on the values of the mask, which is traced.\n"
+            f"  at: {user_line()}\n  ways out: fnp.where(mask, x, fill), or, with a bound on their"
+            " number, fnp.extract(mask, x, size=...)."
+        )
+
+    def _fitted(self, values: Any) -> Array:
+        """Values that the axes of the mask share: NumPy has one axis of them for all of these."""
+        values = as_operand(values)
+        own = shape_of(values)
+        after, rank = self._after
+        lead, rest = own[: max(0, len(own) - after)], own[max(0, len(own) - after) :]
+        if not lead:
+            return values
+        if lead[-1] != 1:
+            raise ValueError(
+                f"values of shape {own} differ along the axis of the elements that the mask"
+                " selects, and how many these are is not known: pass a scalar or one value for"
+                " all of them, or write fnp.where(mask, values_of_all_elements, x)"
+            )
+        return lax.reshape(values, (*lead[:-1], *(1,) * rank, *rest))
+
+    def _chosen(self, name: str, values: Any, mode: str | None) -> Array:
+        updated = getattr(self._whole, name)(self._fitted(values), mode=mode)
+        return select(self._mask, updated, self.array)
+
+    def apply(self, function: Callable[[Array], Array], *, mode: str | None = None) -> Array:
+        """The array with ``function`` applied to the elements."""
+        return select(self._mask, self._whole.apply(function, mode=mode), self.array)
+
+
+def _method(name: str) -> Callable[..., Array]:
+    def method(self: MaskedRef, values: Any, *, mode: str | None = None) -> Array:
+        return self._chosen(name, values, mode)
+
+    method.__name__ = name
+    method.__doc__ = f"As `IndexedRef.{name}`, for the elements that the mask selects."
+    return method
+
+
+for _name in ("set", "add", "subtract", "multiply", "mul", "divide", "power", "min", "max"):
+    setattr(MaskedRef, _name, _method(_name))
