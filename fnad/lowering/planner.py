@@ -195,6 +195,21 @@ class Planner:
         """
         return nodes.copied(self, t) if nodes.repeats(self, t) else self.materialize(t)
 
+    def interleave(self, *ts: Tensor) -> Tensor:
+        """Tensors of one shape as the entries of a new last axis, stored: computed together."""
+        out = self.stored((*ts[0].shape, len(ts)), ts[0].dtype)
+        assert out.buffer is not None
+        if out.size == 0:
+            return out
+        index = generic_index(ts[0].shape)
+        with self._outside_reductions():
+            stores = [
+                Store(out.buffer, linear((*index, integer(k)), out.shape), t.at(index))
+                for k, t in enumerate(ts)
+            ]
+        self.emit(build_kernel(generic_axes(ts[0].shape), stores, self.origin))
+        return out
+
     def store(self, t: Tensor, buffer: int, base: Expr) -> None:
         """Emit the kernel that writes a tensor to a buffer, from element ``base`` on."""
         if t.size == 0:

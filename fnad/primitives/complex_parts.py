@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fnad.core.primitive import Parts
+import numpy as np
+
+from fnad.core.primitive import Parts, Primitive, remember
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.logic import convert_element_type_p
 from fnad.primitives.shape import broadcast_in_dim, reshape
-from fnad.primitives.slicing import concatenate, slice_in_dim
+from fnad.primitives.slicing import slice_in_dim
 
 
 def parts_of_interleaved(x: Any) -> Parts:
@@ -19,10 +21,32 @@ def parts_of_interleaved(x: Any) -> Parts:
     return Parts(re, im)
 
 
+interleave_p = Primitive(
+    "interleave",
+    "Two real arrays of one type as one of shape (..., 2): the memory of complex numbers with these"
+    " parts. Only lowering makes it.",
+)
+
+
+@interleave_p.type_rule
+@remember
+def _(re: ShapedArray, im: ShapedArray) -> ShapedArray:
+    return ShapedArray((*re.shape, 2), re.dtype)
+
+
+@interleave_p.evaluate
+def _(re: Any, im: Any) -> Any:
+    return np.stack([re, im], -1)
+
+
+@interleave_p.lower
+def _(p: Any, re: Any, im: Any) -> Any:
+    return p.interleave(re, im)
+
+
 def interleaved(x: Parts) -> Any:
     """The memory of a complex array, as a real array of shape (..., 2)."""
-    shape = (*aval_of(x.re).shape, 1)
-    return concatenate([reshape(x.re, shape), reshape(x.im, shape)], len(shape) - 1)
+    return interleave_p.bind(x.re, x.im)
 
 
 def product_of_parts(product: Callable[[Any, Any], Any], x: Parts, y: Parts) -> Parts:
