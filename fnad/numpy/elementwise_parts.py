@@ -254,6 +254,27 @@ def rad2deg(x: Array) -> Array:
 # -- logic and bits -----------------------------------------------------------------------
 
 
+# A comparison, what it says of unsigned and negative numbers, and of negative and unsigned ones.
+_WITH_NEGATIVE: dict[str, tuple[Callable[..., Array], bool, bool]] = {
+    "equal": (eq, False, False),
+    "not_equal": (ne, True, True),
+    "less": (lt, False, True),
+    "less_equal": (logic.le, False, True),
+    "greater": (gt, True, False),
+    "greater_equal": (logic.ge, True, False),
+}
+
+
+def compare_signs(name: str, x: Array, y: Array) -> Array:
+    """Compare uint64 and int64, for which no integer dtype holds both, exactly, as NumPy does."""
+    compare, *known = _WITH_NEGATIVE[name]
+    signed_first = _kind(x) == "i"
+    signed = x if signed_first else y
+    negative = lt(signed, constant_like(signed, 0))
+    unsigned = [convert(z, np.dtype(np.uint64)) for z in (x, y)]
+    return select(negative, np.bool_(known[signed_first]), compare(*unsigned))
+
+
 def _truth(x: Array) -> Array:
     return x if _kind(x) == "b" else ne(x, constant_like(x, 0))
 

@@ -15,6 +15,7 @@ from fnad.numpy.operands import (
     as_operand,
     convert,
     shape_of,
+    strong,
 )
 from fnad.primitives import shape as lax
 from fnad.primitives import slicing
@@ -137,7 +138,8 @@ def append(arr: Any, values: Any, axis: int | None = None) -> Array:
     >>> append(np.array([1, 2]), 3)
     array([1, 2, 3])
     """
-    return concatenate([arr, values], axis)
+    # Scalars count as arrays here: an int brings int64.
+    return concatenate([strong(asarray(x)) for x in (arr, values)], axis)
 
 
 def _atleast(a: Any, rank: int) -> Array:

@@ -102,14 +102,14 @@ def clip(
     >>> clip(np.array([-1, 5]), 0, 3)
     array([0, 3])
     """
-    out = as_operand(a)
+    out = strong(as_operand(a))
     low, high = (a_min if min is None else min), (a_max if max is None else max)
     low, high = _within_range(low, out, -1), _within_range(high, out, 1)
     if low is not None:
         out = ufuncs.maximum(out, low)
     if high is not None:
         out = ufuncs.minimum(out, high)
-    return strong(out)
+    return out
 
 
 def _within_range(bound: Any, x: Array, side: int) -> Any:

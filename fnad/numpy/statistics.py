@@ -94,7 +94,10 @@ def average(
             raise ValueError(f"shape of weights {w.shape} must be consistent with {x.shape}")
         w = reshape(w, tuple(n if i in axes else 1 for i, n in enumerate(x.shape)))
         w = expand(w, x.shape)
-    weighted = ufuncs.multiply(x, w)
+    dtype = result_type(x, w)
+    if x.dtype.kind in "biu":
+        dtype = result_type(dtype, np.float64)
+    weighted = ufuncs.multiply(convert(x, dtype), convert(w, dtype))
     total = sum(w, axes, weighted.dtype, keepdims)
     out = ufuncs.true_divide(sum(weighted, axes, None, keepdims), total)
     return (out, convert(total, out.dtype)) if returned else out

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,11 @@ class Comparison(Elementwise):
         except OverflowError:
             # As NumPy does: every value of the dtype lies on the same side of such an int.
             return Elementwise.__call__(self, *[_beyond(x) for x in operands])
+
+    def _function(self, dtypes: tuple[DType, ...]) -> Callable[..., Any]:
+        if dtypes[0] == dtypes[1]:
+            return self.compute
+        return partial(parts.compare_signs, self.ufunc.__name__)
 
 
 def _beyond(x: Any) -> Any:

@@ -6,6 +6,7 @@ from fnad.testing import Sample
 from tests.samples.values import BOOLS, INTS, distinct, normal, normal_complex
 
 X = normal(4, 3)
+Z = normal_complex(3)
 UFUNCS = {"add": np.add, "multiply": np.multiply, "min": np.minimum, "max": np.maximum}
 INSIDE = np.array([[2, 0], [3, 2]])
 OUTSIDE = np.array([-1, 3, 4, 0, 100])
@@ -103,7 +104,8 @@ SAMPLES = {
         gather(INTS, OUTSIDE),
         gather(INTS.astype(np.uint8), OUTSIDE),
         gather(BOOLS, OUTSIDE),
-        gather(normal_complex(3), np.array([2, 0]), compiled=False),
+        gather(Z, np.array([2, 0])),
+        gather(Z, OUTSIDE, order=0),
     ],
     "scatter": [
         scatter(VALUES, UPDATES[:2], np.array([2, 0])),
@@ -126,17 +128,21 @@ SAMPLES = {
             scatter(INTS, INTS[:3] * 2, np.array([1, 1, 5]), kind=kind)
             for kind in ("set", "add", "multiply", "min", "max")
         ),
-        scatter(normal_complex(3), normal_complex(2), [1, 1], kind="add", compiled=False),
+        scatter(Z, normal_complex(2), [1, 0]),
+        scatter(Z, normal_complex(2), [1, 1], kind="add"),
+        scatter(Z, normal_complex(2), [1, 1], kind="multiply", compiled=False),
     ],
     "dynamic_slice": [
         dynamic_slice(X, (np.int64(1), np.int64(0)), (2, 2)),
         dynamic_slice(X, (np.int32(-5), np.int32(9)), (2, 2)),
         dynamic_slice(X, (np.int64(3), np.int64(1)), (4, 1)),
         dynamic_slice(INTS, (np.uint8(5),), (3,)),
+        dynamic_slice(Z, (np.int64(1),), (2,)),
     ],
     "dynamic_update_slice": [
         dynamic_update_slice(X, normal(2, 2), (np.int64(1), np.int64(0))),
         dynamic_update_slice(X, normal(2, 2), (np.int64(-5), np.int64(9))),
         dynamic_update_slice(INTS, INTS[:2], (np.uint8(5),)),
+        dynamic_update_slice(Z, normal_complex(2), (np.int64(1),)),
     ],
 }

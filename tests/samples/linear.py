@@ -103,9 +103,9 @@ def naive_windows(x, dimensions, strides, dilation):
     return out
 
 
-def folded(shape, lead, dimensions, strides, dilation):
+def folded(shape, lead, dimensions, strides, dilation, make=normal):
     counts = naive_windows(np.zeros((*lead, *shape)), dimensions, strides, dilation).shape
-    y = normal(*counts)
+    y = make(*counts)
 
     def reference(a):
         out = np.zeros((*lead, *shape), a.dtype)
@@ -138,7 +138,8 @@ SAMPLES = {
         dot("b,b->b", normal(4), normal(4, seed=1)),
         dot("ij,jk->ik", np.zeros((3, 0)), np.zeros((0, 2))),
         dot("ij,jk->ik", INTS[:6].reshape(2, 3), INTS[:3].reshape(3, 1)),
-        dot("ij,jk->ik", normal_complex(2, 3), normal_complex(3, 2), compiled=False),
+        dot("ij,jk->ik", normal_complex(2, 3), normal_complex(3, 2)),
+        dot("bij,bkj->bik", normal_complex(2, 2, 3), normal_complex(2, 1, 3)),
         dot(
             "ij,jk->ik",
             normal(3, 4),
@@ -163,16 +164,19 @@ SAMPLES = {
         convolution(normal(2, 4, 6), normal(6, 2, 3), groups=2, strides=(2,)),
         convolution(normal(1, 4, 4, 4), normal(4, 1, 2, 2), groups=4, padding=((-1, 1), (0, 0))),
         convolution(normal(1, 2, 3, 3, 3), normal(2, 2, 2, 2, 2)),
+        convolution(normal_complex(2, 2, 5), normal_complex(2, 1, 3), groups=2, padding=((1, 0),)),
     ],
     "windows": [
         windows(normal(2, 6), (3,), (1,), (1,)),
         windows(normal(2, 5, 6), (2, 3), (2, 1), (1, 2)),
         windows(INTS, (2,), (3,), (1,)),
+        windows(normal_complex(5), (2,), (1,), (2,)),
     ],
     "fold": [
         folded((6,), (2,), (3,), (1,), (1,)),
         folded((5, 6), (2,), (2, 3), (2, 1), (1, 2)),
         folded((7,), (), (2,), (3,), (1,)),
+        folded((5,), (), (2,), (1,), (2,), normal_complex),
     ],
     # Known answers published with the Random123 library.
     "threefry2x32": [

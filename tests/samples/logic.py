@@ -22,11 +22,12 @@ Z = normal_complex(4)
 PRED = np.array([[True, False, True], [False, False, True]])
 
 
-def comparison(reference, *, complex_too=False):
+def comparison(reference):
     rows = [*binary(reference, X, Y), edge_pairs(reference), *integers(reference)]
     rows.append(Sample((BOOLS, BOOLS[::-1].copy()), reference=reference))
-    if complex_too:
-        rows.append(Sample((Z, np.where([1, 0, 1, 0], Z, 0)), reference=reference, compiled=False))
+    # Equal ones, equal real parts, and others; NaN in either part compares false.
+    other = np.array([Z[0], Z[1] + 0.5j, Z[2] - 1, complex(Z[3].real, np.nan)])
+    rows.append(Sample((Z, other), reference=reference))
     return rows
 
 
@@ -61,8 +62,8 @@ def convert(x, dtype, reference=None, **options):
 SATURATED = np.array([1.7, -2.7, 300.0, -300.0, np.nan, np.inf])
 
 SAMPLES = {
-    "eq": comparison(np.equal, complex_too=True),
-    "ne": comparison(np.not_equal, complex_too=True),
+    "eq": comparison(np.equal),
+    "ne": comparison(np.not_equal),
     "lt": comparison(np.less),
     "le": comparison(np.less_equal),
     "gt": comparison(np.greater),
@@ -82,13 +83,17 @@ SAMPLES = {
         Sample((PRED, X[0, 0], Y[0, 0]), reference=np.where),
         Sample((PRED, INTS[:6].reshape(2, 3), -INTS[:6].reshape(2, 3)), reference=np.where),
         Sample((BOOLS, BOOLS, ~BOOLS), reference=np.where),
-        Sample((BOOLS, Z[:3], 2 * Z[:3]), reference=np.where, compiled=False),
+        Sample((BOOLS, Z[:3], 2 * Z[:3]), reference=np.where),
     ],
     "convert_element_type": [
         convert(X, np.float64),
         convert(X, np.float32),
         convert(EDGES, np.float16, order=0),
-        convert(X, np.complex128, compiled=False),
+        convert(X, np.complex128),
+        convert(Z, np.complex64),
+        convert(Z, np.float64, lambda a: a.real.astype(np.float64)),
+        convert(Z, np.bool_),
+        convert(INTS, np.complex64),
         convert(X * 10, np.int64),
         convert(X * 10, np.bool_),
         convert(INTS, np.float32),

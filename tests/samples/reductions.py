@@ -7,7 +7,12 @@ from tests.samples.values import BOOLS, INTS, distinct, normal, normal_complex
 
 X = distinct(2, 3, 4)
 Z = normal_complex(2, 3)
+# Equal real parts, which leave the order to the imaginary ones.
+TIES = np.array([[1 + 2j, 1 - 1j, 0.5 + 9j], [1 + 1j, 2 - 5j, 2 - 6j]])
 NANS = np.array([[1.0, np.nan, 3.0], [-np.inf, 2.0, np.inf]])
+COMPLEX_NANS = np.array(
+    [[1.0, complex(np.nan, 1), complex(0, np.nan)], [2j, complex(3, np.nan), complex(-np.inf, 1)]]
+)
 FLAGS = np.array([[True, False, True], [True, True, True]])
 SUM = {"rtol": 1e-11, "atol": 1e-13, "reason": "another order of summation, with cancellation"}
 
@@ -57,7 +62,7 @@ SAMPLES = {
     "reduce_sum": [
         *over_axes(np.sum, X, **SUM),
         *over_axes(np.sum, INTS.reshape(7, 1), ((0,), (0, 1))),
-        *over_axes(np.sum, Z, ((0,), (0, 1)), **SUM, compiled=False),
+        *over_axes(np.sum, Z, ((0,), (0, 1)), **SUM),
         *over_axes(np.sum, np.zeros((0, 3)), ((0,), (1,))),
         *over_axes(np.sum, NANS, ((0,), (1,)), order=0),
     ],
@@ -66,16 +71,23 @@ SAMPLES = {
         *over_axes(np.prod, np.array([[0.0, 2.0, 3.0], [0.0, 0.0, 1.5]]), ((1,), (0,)), **SUM),
         *over_axes(np.prod, INTS[1:5].reshape(2, 2), ((0,), (0, 1))),
         *over_axes(np.prod, np.zeros((0, 3)), ((0,),)),
+        *over_axes(np.prod, Z, ((0,), (0, 1)), **SUM),
     ],
     "reduce_max": [
         *over_axes(np.max, X),
         *over_axes(np.max, INTS, ((0,),)),
         *over_axes(np.max, NANS, ((1,),), order=0),
+        *over_axes(np.max, Z, ((0,), (0, 1))),
+        *over_axes(np.max, TIES, ((0,), (1,), (0, 1)), order=0),
+        *over_axes(np.max, COMPLEX_NANS, ((1,),), order=0),
     ],
     "reduce_min": [
         *over_axes(np.min, X),
         *over_axes(np.min, INTS, ((0,),)),
         *over_axes(np.min, NANS, ((1,),), order=0),
+        *over_axes(np.min, Z, ((0,), (0, 1))),
+        *over_axes(np.min, TIES, ((0,), (1,), (0, 1)), order=0),
+        *over_axes(np.min, COMPLEX_NANS, ((1,),), order=0),
     ],
     "reduce_and": over_axes(np.all, FLAGS, ((0,), (1,), (0, 1), ())),
     "reduce_or": over_axes(np.any, FLAGS, ((0,), (1,), (0, 1), ())),
@@ -83,28 +95,38 @@ SAMPLES = {
         *along_axis(np.argmax, X, extra=INDEX),
         *along_axis(np.argmax, NANS, extra=INDEX),
         *along_axis(np.argmax, INTS % 3, extra=INDEX),
+        *along_axis(np.argmax, TIES, extra=INDEX),
+        *along_axis(np.argmax, COMPLEX_NANS, extra=INDEX),
         *along_axis(np.argmax, BOOLS, extra={"index_dtype": np.dtype(np.int32)}, **SMALL),
     ],
     "argmin": [
         *along_axis(np.argmin, X, extra=INDEX),
         *along_axis(np.argmin, NANS, extra=INDEX),
         *along_axis(np.argmin, INTS % 3, extra=INDEX),
+        *along_axis(np.argmin, TIES, extra=INDEX),
+        *along_axis(np.argmin, COMPLEX_NANS, extra=INDEX),
     ],
     "cumsum": [
         *cumulative(np.cumsum, X, **SUM),
         *along_axis(np.cumsum, INTS, extra={"reverse": False}),
+        *cumulative(np.cumsum, Z, **SUM),
     ],
     "cumprod": [
         *cumulative(np.cumprod, normal(2, 3, 4), **SUM),
         *along_axis(np.cumprod, INTS, extra={"reverse": False}),
+        *cumulative(np.cumprod, Z, **SUM),
     ],
     "cummax": [
         *cumulative(np.maximum.accumulate, X),
         *along_axis(np.maximum.accumulate, INTS, extra={"reverse": False}),
+        *cumulative(np.maximum.accumulate, Z),
+        *cumulative(np.maximum.accumulate, TIES, order=0),
     ],
     "cummin": [
         *cumulative(np.minimum.accumulate, X),
         *along_axis(np.minimum.accumulate, INTS, extra={"reverse": False}),
+        *cumulative(np.minimum.accumulate, Z),
+        *cumulative(np.minimum.accumulate, TIES, order=0),
     ],
     "cumlogsumexp": cumulative(cumlogsumexp, normal(2, 3, 4), **SUM),
     "sort": [
@@ -121,6 +143,21 @@ SAMPLES = {
             {"dimension": 0, "num_keys": 1, "is_stable": True},
             reference=lambda a: [np.sort(a)],
             order=0,
+        ),
+        *(
+            Sample(
+                (z,),
+                {"dimension": 1, "num_keys": 1, "is_stable": True},
+                reference=lambda a: [np.sort(a, 1)],
+                order=order,
+            )
+            for z, order in ((Z, 2), (TIES, 0), (COMPLEX_NANS, 0))
+        ),
+        Sample(
+            (np.array([2, 1, 2, 1, 0]), np.array([1j, 2, 1, 1 + 1j, 0]), np.arange(5)),
+            {"dimension": 0, "num_keys": 2, "is_stable": True},
+            reference=lambda k, v, i: [a[np.lexsort((v, k))] for a in (k, v, i)],
+            vary=roll,
         ),
         Sample(
             (np.array([2, 1, 2, 1, 0]), np.arange(5.0), np.arange(5)),

@@ -7,6 +7,7 @@ from tests.samples.values import BOOLS, INTS, normal, normal_complex
 
 X = normal(2, 3, 4)
 M = normal(2, 3)
+Z = normal_complex(2, 3)
 
 
 def broadcast(x, shape, dims, **options):
@@ -72,7 +73,7 @@ SAMPLES = {
         broadcast(M[:, :1], (2, 3), (0, 1)),
         broadcast(INTS, (2, 7), (1,)),
         broadcast(BOOLS, (3, 2), (0,)),
-        broadcast(normal_complex(3), (2, 3), (1,), compiled=False),
+        broadcast(Z[0], (2, 3), (1,)),
     ],
     "reshape": [
         Sample((x,), {"new_sizes": shape}, reference=lambda a, shape=shape: a.reshape(shape))
@@ -83,6 +84,7 @@ SAMPLES = {
             (M[:1, :1], ()),
             (np.float64(2.0), (1, 1)),
             (INTS, (7, 1)),
+            (Z, (3, 2)),
             (np.zeros((0, 3)), (3, 0)),
         ]
     ],
@@ -93,13 +95,14 @@ SAMPLES = {
             (X, (0, 2, 1)),
             (M, (1, 0)),
             (INTS, (0,)),
+            (Z, (1, 0)),
             (np.float64(1.0), ()),
         ]
     ],
-    "lay_out": [Sample((x,), reference=lambda a: a) for x in (X, M, INTS, np.float64(1.0))],
+    "lay_out": [Sample((x,), reference=lambda a: a) for x in (X, M, INTS, Z, np.float64(1.0))],
     "rev": [
         Sample((x,), {"dimensions": d}, reference=lambda a, d=d: np.flip(a, d))
-        for x, d in [(X, (0, 2)), (X, ()), (M, (1,)), (INTS, (0,))]
+        for x, d in [(X, (0, 2)), (X, ()), (M, (1,)), (INTS, (0,)), (Z, (1,))]
     ],
     "iota": [
         iota(np.int64, (4,), 0),
@@ -113,6 +116,7 @@ SAMPLES = {
         sliced(X, (0, 0, 0), (2, 3, 4), (1, 2, 3)),
         sliced(X, (1, 1, 1), (1, 3, 4)),
         sliced(INTS, (1,), (6,), (2,)),
+        sliced(Z, (0, 1), (2, 3)),
     ],
     "pad": [
         padded(M, np.float64(0.5), ((1, 2, 0), (0, 1, 0))),
@@ -120,6 +124,7 @@ SAMPLES = {
         padded(M, np.float64(0.5), ((-1, 1, 0), (0, -1, 0))),
         padded(M, np.float64(0.0), ((0, 0, 0), (-1, -1, 1))),
         padded(INTS, np.int64(-1), ((2, 2, 0),)),
+        padded(Z, np.complex128(0.5 - 2j), ((1, 0, 1), (-1, 2, 0))),
         padded(np.zeros((0, 3)), np.float64(2.0), ((1, 1, 0), (0, 0, 0))),
     ],
     "concatenate": [
@@ -128,7 +133,10 @@ SAMPLES = {
         joined(0, INTS, INTS[:2]),
         joined(0, M),
         joined(0, M[:0], M),
+        joined(1, Z, Z[:, :2] * 1j),
     ],
-    "optimization_barrier": [Sample((M, INTS), reference=lambda x, y: [x, y])],
-    "name": [Sample((M,), {"name": "residual"}, reference=lambda x: x)],
+    "optimization_barrier": [
+        Sample((M, INTS, Z), reference=lambda x, y, z: [x, y, z]),
+    ],
+    "name": [Sample((x,), {"name": "residual"}, reference=lambda x: x) for x in (M, Z)],
 }
