@@ -92,6 +92,10 @@ from fnad.primitives.dynamic_slices import (
     dynamic_update_slice,
     dynamic_update_slice_in_dim,
 )
+from fnad.primitives.fft.transform import (
+    FftType,
+    fft,
+)
 from fnad.primitives.indexing import (
     gather,
     scatter,
@@ -201,6 +205,7 @@ from fnad.scipy.special import i0e as bessel_i0e
 from fnad.scipy.special import i1e as bessel_i1e
 
 __all__ = [
+    "FftType",
     "abs",
     "acos",
     "acosh",
@@ -275,6 +280,7 @@ __all__ = [
     "exp2",
     "expand_dims",
     "expm1",
+    "fft",
     "floor",
     "fori_loop",
     "full",

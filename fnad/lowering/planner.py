@@ -135,6 +135,40 @@ class Planner:
             return self.compute(shape, dtype, lambda index: B.constant(neutral, dtype))
         return self._reduction(shape, dtype, extents, kind, accumulator, element)
 
+    def compute_together(
+        self,
+        shape: Sequence[int],
+        dtypes: Sequence[Any],
+        axis: int,
+        elements: Callable[[Index], Sequence[Sequence[Expr]]],
+    ) -> list[Tensor]:
+        """Tensors of one shape whose elements along ``axis`` have much of their work in common.
+
+        ``elements(index)`` gives, for each tensor, its elements along the axis, where ``index``
+        is that of the other axes. They are stored by one kernel.
+        """
+        outs = [self.stored(shape, dtype) for dtype in dtypes]
+        if math.prod(shape) == 0:
+            return outs
+        others = (*shape[:axis], *shape[axis + 1 :])
+        index = generic_index(others)
+        with self._outside_reductions():
+            values = elements(index)
+        stores = [
+            Store(number, linear((*index[:axis], integer(k), *index[axis:]), outs[0].shape), value)
+            for number, column in zip([t.buffer for t in outs], values, strict=True)
+            for k, value in enumerate(column)
+            if number is not None
+        ]
+        self.emit(build_kernel(generic_axes(others), stores, self.origin))
+        return outs
+
+    def ready(self, t: Tensor) -> Tensor:
+        """A tensor that large kernels may read: stored, if to compute it costs more than that."""
+        if not t.stored and t.size and costs_more(t.at(generic_index(t.shape)), CHEAP):
+            self.materialize(t)
+        return t
+
     def arg_reduce(
         self,
         shape: Sequence[int],

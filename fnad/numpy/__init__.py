@@ -46,7 +46,7 @@ from numpy import (
 )
 
 from fnad.core.tracer import install_array_methods
-from fnad.numpy import linalg
+from fnad.numpy import fft, linalg
 from fnad.numpy.complex_numbers import (
     angle,
     conj,
@@ -432,7 +432,7 @@ __all__ = [
     "bool_", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bfloat16",
     "float16", "float32", "float64", "complex64", "complex128", "dtype", "e", "euler_gamma",
     "finfo", "floating", "iinfo", "inexact", "inf", "integer", "issubdtype", "nan", "ndarray",
-    "newaxis", "number", "pi", "promote_types", "signedinteger", "unsignedinteger", "linalg",
+    "newaxis", "number", "pi", "promote_types", "signedinteger", "unsignedinteger", "fft", "linalg",
     "cross", "dot", "einsum", "inner", "kron", "matmul", "norm", "outer", "tensordot", "vdot",
     "vecdot", "arange", "array", "asarray", "copy", "empty", "empty_like", "eye", "full",
     "full_like", "identity", "indices", "linspace", "logspace", "meshgrid", "ones", "ones_like",

@@ -225,7 +225,7 @@ def _check_reference(primitive: Primitive, sample: Sample) -> None:
 
 
 def _compiles(primitive: Primitive, sample: Sample) -> bool:
-    return sample.compiled and bool({"lower", "lower_as"} & set(primitive.rules))
+    return sample.compiled and bool({"lower", "lower_as", "parts"} & set(primitive.rules))
 
 
 def _check_jit(primitive: Primitive, sample: Sample) -> None:

@@ -9,6 +9,7 @@ from tests.samples import (
     arithmetic,
     bits,
     complex_numbers,
+    fft,
     indexing,
     linalg,
     linear,
@@ -29,6 +30,7 @@ FAMILIES = (
     indexing,
     linear,
     linalg,
+    fft,
 )
 
 SAMPLES: dict[str, list[Sample]] = {}

@@ -1,0 +1,200 @@
+"""Fourier transforms: short ones, into which factors long ones fall, and how exact they are."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import fnad
+from fnad import lax
+from fnad.primitives.fft.butterflies import dft, root_of_unity, roots_of_unity
+from fnad.primitives.fft.factors import RADICES, factors, fast_length, halves, is_smooth
+from tests.samples.values import normal_complex
+
+EPSILON = {"complex64": 2.0**-23, "complex128": 2.0**-52}
+
+
+def relative(actual, expected):
+    """The relative error in the l2 norm, measured in extended precision."""
+    return float(np.linalg.norm(actual - expected) / np.linalg.norm(expected))
+
+
+def precise(x, axis=-1):
+    return np.fft.fft(x.astype(np.clongdouble), axis=axis)
+
+
+# -- what transforms are made of ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, *sorted(RADICES), 18, 20, 24, 25, 27, 32])
+def test_short_transforms_are_exact_to_a_few_ulp(n):
+    z = normal_complex(n, 40)
+    pairs = dft([(row.real, row.imag) for row in z])
+    found = np.array([re + 1j * im for re, im in pairs])
+    assert relative(found, precise(z, 0)) < 2 * 2.0**-53 * max(1, np.log2(n)) ** 0.5
+
+
+def test_short_transforms_need_few_operations():
+    class Counted:
+        count = 0
+
+        def operate(self, *_):
+            Counted.count += 1
+            return self
+
+        __add__ = __sub__ = __mul__ = operate
+
+        def __neg__(self):
+            return self  # becomes part of an addition
+
+    def operations(n):
+        Counted.count = 0
+        dft([(Counted(), Counted())] * n)
+        return Counted.count
+
+    # Of the split radix algorithm, which needs the fewest: 16, 52, 144 for powers of two.
+    assert operations(2) == 4
+    assert operations(4) == 16
+    assert operations(8) <= 52 + 4
+    assert operations(16) <= 174
+    assert operations(5) <= 48
+
+
+def test_roots_of_unity_are_symmetric():
+    for n in (8, 12, 30):
+        found = roots_of_unity(np.arange(n), n)
+        exact = np.exp(-2j * np.arccos(np.longdouble(-1)) * np.arange(n) / n)
+        np.testing.assert_allclose(found, exact.astype(complex), rtol=0, atol=6e-17)
+        assert found.tolist() == [complex(*root_of_unity(Fraction(k, n))) for k in range(n)]
+        assert found[n // 2] == -1
+        assert found[1] == found[-1].conj() == -found[n // 2 - 1].conj()
+    assert roots_of_unity(np.arange(5), 4).tolist() == [1, -1j, -1, 1j, 1]
+
+
+def test_factors_are_few_and_even():
+    for n in range(1, 2000):
+        if is_smooth(n):
+            assert np.prod(factors(n), dtype=int) == n
+            assert np.prod(halves(n)) == n
+    assert factors(4096) == (16, 16, 16)
+    assert factors(64) == (8, 8)
+    assert factors(31 * 2) == (31, 2)
+    assert not is_smooth(37) and not is_smooth(2 * 10007)
+
+
+def test_fast_lengths_are_close():
+    for n in range(1, 3000):
+        size = fast_length(n)
+        assert n <= size <= 1.34 * n
+        assert is_smooth(size)
+
+
+# -- compiled transforms -----------------------------------------------------------------------
+
+
+def compiled_error(n, dtype, batch=2):
+    z = normal_complex(batch, n).astype(dtype)
+    found = fnad.jit(lambda z: lax.fft(z, "FFT", (n,)))(z)
+    assert found.dtype == z.dtype
+    return relative(found, precise(z)) / EPSILON[dtype]
+
+
+SOME = [1, 2, 3, 7, 12, 16, 30, 62, 64, 74, 97, 121, 144, 200]
+
+
+# The goal is growth with the root of the logarithm of n; pocketfft's errors of these are up to 3.
+@pytest.mark.parametrize("dtype", EPSILON)
+@pytest.mark.parametrize(
+    "n", [n if n in SOME else pytest.param(n, marks=pytest.mark.slow) for n in range(1, 201)]
+)
+def test_errors_are_of_the_order_of_rounding(n, dtype):
+    assert compiled_error(n, dtype) < 1.8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", EPSILON)
+@pytest.mark.parametrize("n", [1000, 1024, 4096, 10007, 2 * 1009, 44100, 65536, 99991, 1000000])
+def test_errors_of_long_transforms_are_as_small(n, dtype):
+    assert compiled_error(n, dtype) < 2.5
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [((3, 16), (1,)), ((16, 9), (0,)), ((2, 40, 3), (1,)), ((37, 9), (0,)), ((12, 5, 8), (2, 0))],
+)
+def test_compiled_transforms_over_any_axes(shape, axes):
+    z = normal_complex(*shape)
+    lengths = tuple(shape[axis] for axis in axes)
+    bind = fnad.primitives.fft.transform.fft_p.bind
+
+    def all_kinds(z):
+        given = {"fft_lengths": lengths, "axes": axes}
+        halved = bind(z.real, fft_type="RFFT", **given)
+        return (
+            bind(z, fft_type="FFT", **given),
+            bind(z, fft_type="IFFT", **given),
+            halved,
+            bind(halved, fft_type="IRFFT", **given),
+        )
+
+    expected = (
+        np.fft.fftn(z, axes=axes),
+        np.fft.ifftn(z, axes=axes),
+        np.fft.rfftn(z.real, axes=axes),
+        z.real,
+    )
+    for found, want in zip(fnad.jit(all_kinds)(z), expected, strict=True):
+        np.testing.assert_allclose(found, want, rtol=0, atol=1e-14 * np.abs(want).max())
+
+
+def test_imaginary_parts_that_must_be_zero_are_not_read():
+    for n in (6, 7):
+        half = normal_complex(n // 2 + 1)
+        real_ends = half.copy()
+        real_ends[[0, -1] if n % 2 == 0 else [0]] = real_ends[[0, -1] if n % 2 == 0 else [0]].real
+        found = fnad.jit(lambda z: lax.fft(z, "IRFFT", (n,)))(half)
+        np.testing.assert_allclose(found, np.fft.irfft(real_ends, n), rtol=0, atol=1e-15)
+
+
+def test_what_is_not_finite_stays_in_its_row():
+    z = normal_complex(3, 20)
+    z[1, 3] = np.inf
+    found = fnad.jit(lambda z: lax.fft(z, "FFT", (20,)))(z)
+    np.testing.assert_allclose(found[::2], np.fft.fft(z[::2]), rtol=1e-13)
+    assert not np.isfinite(found[1]).any()
+
+
+def test_transforms_of_what_is_computed():
+    z = normal_complex(6, 32)
+
+    def f(z):
+        return lax.fft(fnad.numpy.exp(z) * z, "FFT", (32,)).sum(0)
+
+    np.testing.assert_allclose(fnad.jit(f)(z), f(z), rtol=1e-12)
+
+
+# -- the user's function -----------------------------------------------------------------------
+
+
+def test_kinds_have_names_and_numbers():
+    z = normal_complex(4)
+    for kind in ("FFT", "fft", lax.FftType.FFT, 0):
+        np.testing.assert_array_equal(lax.fft(z, kind, (4,)), np.fft.fft(z))
+    with pytest.raises(ValueError, match="no transform is called 'DCT', there are FFT, IFFT"):
+        lax.fft(z, "DCT", (4,))
+
+
+def test_bad_operands_are_refused():
+    z = normal_complex(2, 4)
+    with pytest.raises(ValueError, match=r"FFT with fft_lengths \(5,\) is of arrays that have"):
+        lax.fft(z, "FFT", (5,))
+    with pytest.raises(TypeError, match=r"RFFT is of real numbers, float32 or float64"):
+        lax.fft(z, "RFFT", (4,))
+    with pytest.raises(TypeError, match=r"FFT is of complex numbers, but its operand is f64"):
+        lax.fft(z.real, "FFT", (4,))
+    with pytest.raises(ValueError, match="3 fft_lengths for an operand of rank 2"):
+        lax.fft(z, "FFT", (1, 2, 4))
+    with pytest.raises(ValueError, match="must be positive"):
+        lax.fft(z, "FFT", (2, 0))
+    with pytest.raises(ValueError, match="0 fft_lengths"):
+        lax.fft(z, "FFT", ())
