@@ -1,0 +1,18 @@
+"""A few random programs in every run of the tests; many by ``python -m tests.fuzz``."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fuzz.checks import CHECKS, RefusedError, disagreement
+from tests.fuzz.programs import generate
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("seed", range(12))
+def test_compiled_programs_give_what_eager_ones_give(seed: int, check: str) -> None:
+    program = generate(seed)
+    try:
+        assert disagreement(program, check, with_jax=False) is None, program.source
+    except RefusedError as reason:
+        pytest.skip(str(reason))
