@@ -216,8 +216,9 @@ def _arrays_are_known() -> bool:
 
 def _scalars_are_known() -> bool:
     """Check that values of scalars stand behind the heads of the objects."""
-    samples = [np.dtype(c).type(1) for c in (*"?bhilqBHILQefd", BFLOAT16)]
+    samples = [np.dtype(c).type(1) for c in (*"?bhilqBHILQefdFD", BFLOAT16)]
     return (
         all(ctypes.string_at(id(x) + 16, x.dtype.itemsize) == x.tobytes() for x in samples)
         and ctypes.string_at(id(2.5) + 16, 8) == np.float64(2.5).tobytes()
+        and ctypes.string_at(id(2.5j) + 16, 16) == np.complex128(2.5j).tobytes()
     )

@@ -36,7 +36,8 @@
   i64  ; 14 whether arguments must not die meanwhile, or may be donated
 }
 ; A result: its position in the table, its bytes (of a scalar -1), the position of the argument that
-; is updated in its place (or -1), dtype, ndim, flags, shape, strides.
+; is updated in its place (or -1; of a scalar, the first of its words), dtype, ndim, flags, shape,
+; strides.
 %Place = type { i64, i64, i64, ptr, i64, i64, [0 x i64] }
 
 ; Words of arguments and results. All start with what they are.

@@ -9,7 +9,7 @@ define internal ptr @after(ptr %place) alwaysinline {
   ret ptr %next
 }
 
-; Memory for the results, found in the table; scalars have a word of the state. Arrays are made now,
+; Memory for the results, found in the table; scalars have words of the state. Arrays are made now,
 ; if they have memory of their own, and wait in the state. A result that updates an argument has
 ; that one's memory, if it was donated and nobody else has it, or a copy; `build_update` makes it.
 define internal i1 @take_results(ptr %signature, ptr %state) {
@@ -38,7 +38,10 @@ one:
   %word_place = getelementptr ptr, ptr %room, i64 %position
   store ptr null, ptr %word_place
   %scalar = icmp slt i64 %bytes, 0
-  br i1 %scalar, label %ok, label %array
+  br i1 %scalar, label %number, label %array
+number:
+  %number_place = getelementptr ptr, ptr %room, i64 %source
+  br label %ok
 array:
   %updates = icmp sge i64 %source, 0
   br i1 %updates, label %update, label %block
@@ -72,7 +75,7 @@ give:
   call void @fnad.pool.give(ptr %taken)
   ret i1 false
 ok:
-  %pointer = phi ptr [ %word_place, %one ], [ %old, %reuse ], [ %room_for_copy, %filled ], [ %taken, %make ]
+  %pointer = phi ptr [ %number_place, %number ], [ %old, %reuse ], [ %room_for_copy, %filled ], [ %taken, %make ]
   store ptr %pointer, ptr %place
   %next = add i64 %i, 1
   br label %loop

@@ -93,7 +93,10 @@ class Signature:
             raise Unsupported
         constants = num_bound + len(avals)
         results = constants + len(routine.constants)
-        length = results + len(routine.outputs)
+        # Complex scalars take two words, which lie behind those of the results.
+        wide = [shape == () and dtype.itemsize > capi.WORD for shape, dtype in routine.outputs]
+        rooms = list(accumulate((2 * w for w in wide), initial=results + len(wide)))
+        length = rooms[-1]
         if length > _MAX_TABLE:
             raise Unsupported
         table = np.zeros(length, np.int64)
@@ -109,7 +112,8 @@ class Signature:
         words = arguments.all(args, kwargs)
         outputs = list(zip(routine.outputs, routine.updates))
         described = [
-            _described(results + i, *kind, source) for i, (kind, source) in enumerate(outputs)
+            _described(results + i, *kind, source, rooms[i] if wide[i] else results + i)
+            for i, (kind, source) in enumerate(outputs)
         ]
         places = self._array(_joined(described))
         ends = accumulate((capi.WORD * len(words) for words in described), initial=places)
@@ -211,6 +215,8 @@ class _Arguments:
         leaf = next(self._leaves)
         aval, position = leaf.aval, leaf.position
         if aval.weak_type:
+            if aval.dtype.kind == "c":  # laid out as NumPy's scalars are
+                return [_LEAF, position, 0, 0, id(complex), 0, 0, 0]
             if aval.dtype not in _PYTHON_KIND:
                 raise Unsupported
             return [_LEAF, position, 0, 0, 0, _PYTHON_KIND[aval.dtype], 0, 0]
@@ -284,11 +290,18 @@ class _Results:
 
 
 def _described(
-    position: int, shape: tuple[int, ...], dtype: np.dtype[Any], source: int
+    position: int, shape: tuple[int, ...], dtype: np.dtype[Any], source: int, room: int
 ) -> list[int]:
-    """The words by which memory and the array of a result are made."""
+    """The words by which memory and the array of a result are made; scalars lie at ``room``."""
     size = -1 if shape == () else math.prod(shape) * dtype.itemsize
-    head = [position, size, source, id(_shared(dtype)), len(shape), _flags(shape)]
+    head = [
+        position,
+        size,
+        room if shape == () else source,
+        id(_shared(dtype)),
+        len(shape),
+        _flags(shape),
+    ]
     return [*head, *shape, *_strides(shape, dtype.itemsize)]
 
 
@@ -324,7 +337,7 @@ def _permuted_strides(
 def _shared(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The object that all arrays of this dtype share; it lives as long as NumPy does."""
     shared = BFLOAT16 if dtype == BFLOAT16 else np.dtype(dtype.char)
-    if shared != dtype or dtype.itemsize > 8:
+    if shared != dtype or (dtype.itemsize > 8 and dtype.kind != "c"):
         raise Unsupported
     return shared
 
