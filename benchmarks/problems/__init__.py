@@ -1,0 +1,1 @@
+"""Published test problems of numerical methods, as data."""

@@ -1,0 +1,5 @@
+"""Minimisation (`scipy.optimize`), with the names of `jax.scipy.optimize`."""
+
+from fnad.scipy.optimize.minimization import OptimizeResults, minimize
+
+__all__ = ["OptimizeResults", "minimize"]

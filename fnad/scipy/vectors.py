@@ -1,0 +1,89 @@
+"""Pytrees of arrays as vectors: what solvers compute with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+import fnad.numpy as fnp
+from fnad.core import tree
+from fnad.core.dtypes import promote
+from fnad.core.types import aval_of, kind_of
+from fnad.numpy.operands import as_operand, promotion_key
+
+Array = Any
+
+
+class Vectors:
+    """The vectors that stand for pytrees like an example, in the dtype that its leaves promote to.
+
+    Integers become float64. Leaves come back in their own floating dtypes.
+
+    Parameters
+    ----------
+    example : pytree of arrays
+        At least one leaf.
+    what : str
+        What it is, for errors.
+    promoting : sequence of arrays
+        What else takes part in the promotion.
+    """
+
+    def __init__(self, example: Any, what: str, promoting: Sequence[Any] = ()) -> None:
+        leaves, self.structure = tree.flatten(_arrays(example))
+        if not leaves:
+            raise ValueError(f"{what} has no arrays")
+        self.what = what
+        avals = [aval_of(x) for x in leaves]
+        common = promote(tuple([promotion_key(x) for x in (*leaves, *promoting)]))
+        self.dtype = common if kind_of(common) in "fc" else np.dtype(np.float64)
+        self.shapes = [a.shape for a in avals]
+        own = [a.dtype if kind_of(a.dtype) in "fc" else self.dtype for a in avals]
+        self.dtypes = [self.dtype] * len(own) if promoting else own
+        self.sizes = [int(np.prod(s)) for s in self.shapes]
+        self.size = sum(self.sizes)
+
+    def ravel(self, value: Any, what: str = "") -> Array:
+        """The vector of a pytree like the example.
+
+        Raises
+        ------
+        TypeError
+            If it is of another structure or of other shapes, or complex where the example is real.
+        """
+        leaves, structure = tree.flatten(_arrays(value))
+        avals = [aval_of(x) for x in leaves]
+        if structure != self.structure or [a.shape for a in avals] != self.shapes:
+            raise TypeError(
+                f"{what} must be of the structure and shapes of {self.what}, {self.structure} with"
+                f" {self.shapes}, got {structure} with {[a.shape for a in avals]}"
+            )
+        for aval, dtype in zip(avals, self.dtypes):
+            if kind_of(aval.dtype) == "c" and kind_of(dtype) != "c":
+                raise TypeError(
+                    f"{what} is complex where {self.what} is of dtype {dtype}: begin with a"
+                    " complex array"
+                )
+        parts = [fnp.ravel(fnp.asarray(x, self.dtype)) for x in leaves]
+        return parts[0] if len(parts) == 1 else fnp.concatenate(parts)
+
+    def unravel(self, vector: Array) -> Any:
+        """The pytree of a vector; further axes in front are in front of each leaf, too."""
+        leaves, start, lead = [], 0, vector.shape[:-1]
+        for shape, dtype, size in zip(self.shapes, self.dtypes, self.sizes):
+            part = fnp.reshape(vector[..., start : start + size], (*lead, *shape))
+            if kind_of(self.dtype) == "c" and kind_of(dtype) != "c":
+                part = fnp.real(part)
+            leaves.append(part.astype(dtype))
+            start += size
+        return tree.unflatten(self.structure, leaves)
+
+
+def _arrays(value: Any) -> Any:
+    """A list of numbers is an array, as elsewhere in SciPy; other containers are pytrees."""
+    numbers = isinstance(value, list) and all(
+        isinstance(x, (int, float, complex, np.generic)) for x in value
+    )
+    return as_operand(value) if numbers and value else value
