@@ -13,7 +13,7 @@ Examples
 array([0., 0.])
 """
 
-from fnad import config, errors, extend, lax, nn, numpy, optim, random, tree
+from fnad import config, errors, extend, jet, lax, nn, numpy, optim, random, tree
 from fnad.core.ir import ClosedJaxpr, Jaxpr
 from fnad.core.types import ShapeDtypeStruct, float0
 from fnad.diagnosis import doctor
@@ -65,6 +65,7 @@ __all__ = [
     "config",
     "errors",
     "extend",
+    "jet",
     "lax",
     "nn",
     "numpy",

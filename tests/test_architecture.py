@@ -19,6 +19,7 @@ RANKS = {
     "tree": 3,
     "errors": 3,
     "extend": 3,
+    "jet": 3,
     "numpy": 4,
     "lax": 4,
     "random": 4,

@@ -253,6 +253,17 @@ class Primitive:
         """``rule(used_outs, eqn) -> eqn or None``: drop outputs and operands nobody needs."""
         return self._attach("dce", rule, 2)
 
+    def jet(self, rule: Rule) -> Rule:
+        """``rule(k, out, *operands, **params) -> term``: Taylor mode, the coefficient of order k.
+
+        ``operands[i][j]`` is the coefficient of order j of an operand, ``out[j]`` that of the
+        result for j < k; None where it is zero. Of a primitive with several results all orders
+        are asked for at once: ``rule(primals, series, order, **params) -> (outs, series)``, each
+        series a list of ``order`` coefficients, from order 1 on, or None. Without a rule they
+        follow from the jvp rule.
+        """
+        return self._attach("jet", rule, 2)
+
     def dependencies(self, rule: Rule) -> Rule:
         """``rule(*operands, **params) -> pattern``: on which inputs elements of results depend.
 

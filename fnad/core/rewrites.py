@@ -38,6 +38,14 @@ class Rewrites(Protocol):
         marked in ``instantiate`` get a tangent even if it is zero.
         """
 
+    def jet(self, jaxpr: Jaxpr, order: int, nonzero: Mask, instantiate: Mask) -> tuple[Jaxpr, Mask]:
+        """Taylor mode.
+
+        The result maps (all primal inputs, the coefficients of the orders from 1 to ``order`` of
+        each of the inputs marked ``nonzero``) to (all primal outputs, the coefficients of each of
+        the outputs marked in the returned mask). Those marked in ``instantiate`` always have some.
+        """
+
     def partial_eval(
         self, jaxpr: Jaxpr, unknown: Mask, instantiate: Mask
     ) -> tuple[Jaxpr, Jaxpr, Mask, int]:

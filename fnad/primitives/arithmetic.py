@@ -11,6 +11,7 @@ from fnad.primitives.dependencies import product_pattern
 from fnad.primitives.elementwise import elementwise, matched
 from fnad.primitives.logic import eq, gt, lt, select
 from fnad.primitives.rounding import sign, trunc
+from fnad.primitives.taylor import bilinear, convolve
 
 # -- linear -------------------------------------------------------------------------------------
 
@@ -113,6 +114,9 @@ def _(x, y):
     return product_pattern(x, y)
 
 
+bilinear(mul_p)
+
+
 @mul_p.simplify
 def _(eqn, definition):
     return without_neutral(eqn, definition, 1.0)
@@ -141,6 +145,14 @@ div_p = elementwise(
     transpose=[lambda ct, x, y: div(ct, y), None],
     kinds="iufc",
 )
+
+
+@div_p.jet
+def _(k, out, x, y):
+    # The coefficient k of x = y out, solved for out[k].
+    known = convolve(mul, y, out, k, first=1)
+    rest = x[k] if known is None else neg(known) if x[k] is None else x[k] - known
+    return None if rest is None else div(rest, y[0])
 
 
 @div_p.simplify

@@ -23,6 +23,7 @@ from fnad.primitives.shape import (
     moveaxis,
     transpose,
 )
+from fnad.primitives.taylor import bilinear
 
 Axes = tuple[int, ...]
 Numbers = tuple[tuple[Axes, Axes], tuple[Axes, Axes]]
@@ -123,6 +124,9 @@ def _target(places, size):
     target = np.empty(size, np.int64)
     target[places.ravel()] = np.repeat(numbers(places.shape[:2]).ravel(), places.shape[2])
     return target
+
+
+bilinear(dot_general_p)
 
 
 @dot_general_p.evaluate

@@ -24,6 +24,7 @@ from fnad.primitives.shape import (
     transpose,
 )
 from fnad.primitives.slicing import pad
+from fnad.primitives.taylor import bilinear
 from fnad.primitives.windows import dilated, resolve_padding, window_count, windows
 
 # Up to so many features of a window are too short a run for vectors.
@@ -131,6 +132,9 @@ conv_general_dilated_p.derivatives(
 @conv_general_dilated_p.parts
 def _(lhs, rhs, **params):
     return product_of_parts(lambda x, y: conv_general_dilated_p.bind(x, y, **params), lhs, rhs)
+
+
+bilinear(conv_general_dilated_p)
 
 
 @conv_general_dilated_p.dependencies

@@ -77,6 +77,30 @@ def expand_zeros(mask: Mask, nonzero: Iterable[Any], avals: Sequence[ShapedArray
     return [next(given) if m else Zero(a.strong()) for m, a in zip(mask, avals, strict=True)]
 
 
+def joined(masks: Sequence[Mask]) -> Mask:
+    """Mark what any of some masks marks."""
+    whole = masks[0]
+    for mask in masks[1:]:
+        whole = either(whole, mask)
+    return whole
+
+
+def series_mask(series: Iterable[list[Any] | None]) -> Mask:
+    """Mark the operands of Taylor mode that have coefficients beyond their value."""
+    return tuple(terms is not None for terms in series)
+
+
+def flat_terms(series: Iterable[list[Any] | None]) -> list[Any]:
+    """The coefficients of all operands that have some, one after the other."""
+    return [term for terms in series for term in terms or ()]
+
+
+def split_terms(mask: Mask, terms: Sequence[Any], order: int) -> list[list[Any] | None]:
+    """Undo `flat_terms`, where ``mask`` marks the operands that have coefficients."""
+    groups = ([*terms[i : i + order]] for i in range(0, len(terms), order))
+    return [next(groups) if marked else None for marked in mask]
+
+
 # -- programs -----------------------------------------------------------------------------
 
 
@@ -300,6 +324,20 @@ def call_rules(primitive: Primitive) -> None:
         given = split(nonzero, tangents)[1]
         results = primitive.bind(*primals, *given, jaxpr=program, **params)
         return results[:count], expand_zeros(nonzero_out, results[count:], jaxpr.out_avals)
+
+    @primitive.jet
+    def _(
+        primals: Sequence[Any],
+        series: Sequence[list[Any] | None],
+        order: int,
+        *,
+        jaxpr: Jaxpr,
+        **params: Any,
+    ) -> tuple[list[Any], list[list[Any] | None]]:
+        count = len(jaxpr.outvars)
+        program, nonzero_out = get_rewrites().jet(jaxpr, order, series_mask(series), none(count))
+        results = primitive.bind(*primals, *flat_terms(series), jaxpr=program, **params)
+        return results[:count], split_terms(nonzero_out, results[count:], order)
 
     @primitive.transpose
     def _(cts: Sequence[Any], *operands: Any, jaxpr: Jaxpr, **params: Any) -> list[Any]:

@@ -14,11 +14,13 @@ from fnad.transforms.dce import dce_jaxpr
 from fnad.transforms.forward import jvp_jaxpr
 from fnad.transforms.partial_eval import partial_eval_jaxpr
 from fnad.transforms.placement import evaluate_on_device
+from fnad.transforms.taylor import jet_jaxpr
 from fnad.transforms.transpose import strong_transpose_jaxpr, transpose_jaxpr
 
 
 class _Installed:
     jvp = staticmethod(jvp_jaxpr)
+    jet = staticmethod(jet_jaxpr)
     partial_eval = staticmethod(partial_eval_jaxpr)
     transpose = staticmethod(transpose_jaxpr)
     strong_transpose = staticmethod(strong_transpose_jaxpr)

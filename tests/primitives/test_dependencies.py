@@ -32,6 +32,8 @@ def test_patterns_hold_all_that_is_not_zero(name, sample):
     from tests.test_primitives import PRIMITIVES
 
     primitive = PRIMITIVES[name]
+    if "jvp" not in primitive.rules:  # it only stands in compiled programs
+        pytest.skip(f"{name} has no jvp rule")
     args = [np.asarray(a) for a in sample.args]
     fun = lambda *xs: primitive.bind(*xs, **sample.params)
     jaxpr = fnad.make_jaxpr(fun)(*args).jaxpr

@@ -28,6 +28,7 @@ from fnad.primitives.arithmetic import clamp
 from fnad.primitives.control_flow.carry import cast_outputs, show_types
 from fnad.primitives.control_flow.lanes import borrow_operands, choose_lanes, is_light
 from fnad.primitives.control_flow.loop_dependencies import branches_pattern
+from fnad.primitives.control_flow.loop_jets import branches_jet
 from fnad.primitives.dependencies import Operand
 from fnad.primitives.logic import convert_element_type, eq, ne, stop_gradient
 from fnad.primitives.reductions import reduce_or
@@ -36,10 +37,10 @@ from fnad.primitives.subprograms import (
     check_operands,
     dce_keeping,
     describe_difference,
-    either,
     embed_inputs,
     every,
     expand_zeros,
+    joined,
     merge,
     none,
     nonzero_mask,
@@ -76,12 +77,11 @@ def _(index: Operand, *operands: Operand, branches: tuple[Jaxpr, ...]) -> list[O
     return branches_pattern(index, operands, branches)
 
 
-def _joined(masks: Sequence[Mask]) -> Mask:
-    """Mark what any of some masks marks."""
-    joined = masks[0]
-    for mask in masks[1:]:
-        joined = either(joined, mask)
-    return joined
+@cond_p.jet
+def _(
+    primals: Sequence[Any], series: Sequence[list[Any] | None], order: int, **params: Any
+) -> tuple[list[Any], list[list[Any] | None]]:
+    return branches_jet(cond_p, primals, series, order, **params)
 
 
 @cond_p.jvp
@@ -91,7 +91,7 @@ def _(
     nonzero = nonzero_mask(tangents)[1:]
     count = len(branches[0].outvars)
     jvp = get_rewrites().jvp
-    nonzero_out = _joined([jvp(b, nonzero, none(count))[1] for b in branches])
+    nonzero_out = joined([jvp(b, nonzero, none(count))[1] for b in branches])
     programs = tuple(jvp(b, nonzero, nonzero_out)[0] for b in branches)
     given = split(nonzero, tangents[1:])[1]
     results = cond_p.bind(*primals, *given, branches=programs)
@@ -154,7 +154,7 @@ def _(unknown: Sequence[bool], eqn: Equation) -> tuple[list[Equation], list[Equa
         return [], [eqn], [True] * count
     mask = tuple(unknown[1:])
     partial_eval = get_rewrites().partial_eval
-    unknown_out = _joined([partial_eval(b, mask, none(count))[2] for b in branches])
+    unknown_out = joined([partial_eval(b, mask, none(count))[2] for b in branches])
     pieces = [partial_eval(b, mask, unknown_out) for b in branches]
     num_outs = count - sum(unknown_out)
     known_in, unknown_in = split(mask, eqn.invars[1:])
@@ -218,7 +218,7 @@ def _(cts: Sequence[Any], index: Any, *operands: Any, branches: tuple[Jaxpr, ...
     nonzero = nonzero_mask(cts)
     transpose = get_rewrites().transpose
     nothing = none(len(unknowns))
-    nonzero_in = _joined([transpose(b, linear, nonzero, nothing)[1] for b in branches])
+    nonzero_in = joined([transpose(b, linear, nonzero, nothing)[1] for b in branches])
     programs = tuple(transpose(b, linear, nonzero, nonzero_in)[0] for b in branches)
     given = split(nonzero, cts)[1]
     results = iter(cond_p.bind(index, *others, *map(instantiate, given), branches=programs))
@@ -238,7 +238,7 @@ def _(
     count = len(branches[0].outvars)
     batch = get_rewrites().batch
     if not batched[0]:
-        batched_out = _joined([batch(b, axis, mask, none(count))[1] for b in branches])
+        batched_out = joined([batch(b, axis, mask, none(count))[1] for b in branches])
         programs = tuple(batch(b, axis, mask, batched_out)[0] for b in branches)
         return cond_p.bind(index, *operands, branches=programs), batched_out
     index = clamp(np.int32(0), index, np.int32(len(branches) - 1))
@@ -347,7 +347,7 @@ def _(p: Any, index: Any, *operands: Any, branches: tuple[Jaxpr, ...]) -> list[A
 def _(used: Sequence[bool], eqn: Equation) -> Equation | None:
     branches, wanted = eqn.params["branches"], tuple(used)
     dce = get_rewrites().dce
-    used_in = _joined([dce(b, wanted)[1] for b in branches])
+    used_in = joined([dce(b, wanted)[1] for b in branches])
     programs = tuple(dce_keeping(b, wanted, used_in) for b in branches)
     if all(new is old for new, old in zip(programs, branches)):
         return eqn

@@ -25,6 +25,7 @@ from fnad.core.tracer import trace_to_jaxpr
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.control_flow.carry import cast_outputs, check_carry, settle_carry
 from fnad.primitives.control_flow.loop_dependencies import scan_pattern
+from fnad.primitives.control_flow.loop_jets import scan_jet
 from fnad.primitives.control_flow.scan_body import (
     depends_on,
     hoist,
@@ -101,6 +102,13 @@ def _(
 @scan_p.dependencies
 def _(*operands: Operand, unroll: int, **params: Any) -> list[Operand]:
     return scan_pattern(operands, **params)
+
+
+@scan_p.jet
+def _(
+    primals: Sequence[Any], series: Sequence[list[Any] | None], order: int, **params: Any
+) -> tuple[list[Any], list[list[Any] | None]]:
+    return scan_jet(scan_p, primals, series, order, **params)
 
 
 # -- forward mode -------------------------------------------------------------------------

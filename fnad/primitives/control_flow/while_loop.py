@@ -19,6 +19,7 @@ from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.control_flow.carry import cast_outputs, check_carry, settle_carry
 from fnad.primitives.control_flow.lanes import borrow_operands, choose_lanes, may_run_forever
 from fnad.primitives.control_flow.loop_dependencies import while_pattern
+from fnad.primitives.control_flow.loop_jets import while_jet
 from fnad.primitives.dependencies import Operand
 from fnad.primitives.reductions import reduce_or
 from fnad.primitives.subprograms import (
@@ -76,6 +77,13 @@ def _(
 @while_p.dependencies
 def _(*operands: Operand, **params: Any) -> list[Operand]:
     return while_pattern(operands, **params)
+
+
+@while_p.jet
+def _(
+    primals: Sequence[Any], series: Sequence[list[Any] | None], order: int, **params: Any
+) -> tuple[list[Any], list[list[Any] | None]]:
+    return while_jet(while_p, primals, series, order, **params)
 
 
 @while_p.jvp
