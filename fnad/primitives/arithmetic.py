@@ -9,6 +9,7 @@ from fnad.primitives.algebra import without_neutral
 from fnad.primitives.complex_numbers import conj, real, real_dtype
 from fnad.primitives.dependencies import product_pattern
 from fnad.primitives.elementwise import elementwise, matched
+from fnad.primitives.integer_powers import integer_power, multiply_out
 from fnad.primitives.logic import eq, gt, lt, select
 from fnad.primitives.rounding import sign, trunc
 from fnad.primitives.taylor import bilinear, convolve
@@ -199,24 +200,6 @@ def rem(x: Any, y: Any) -> Any:
 # -- powers and roots ---------------------------------------------------------------------------
 
 
-def _integer_power(b: Any, x: Any, y: Any) -> Any:
-    """Square and multiply over the bits of y; a negative y gives the truncated quotient 1/x**-y."""
-    one, zero = b.constant(1, x.dtype), b.constant(0, x.dtype)
-    signed = x.dtype.kind == "i"
-    power, square = one, x
-    for bit in range(x.dtype.itemsize * 8 - signed):
-        set_here = b.not_equal(b.bitwise_and(y, b.constant(1 << bit, x.dtype)), zero)
-        power = b.where(set_here, power * square, power)
-        square = square * square
-    if not signed:
-        return power
-    odd = b.not_equal(b.bitwise_and(y, one), zero)
-    minus = b.constant(-1, x.dtype)
-    reciprocal = b.where(b.equal(x, one), one, zero)
-    reciprocal = b.where(b.equal(x, minus), b.where(odd, minus, one), reciprocal)
-    return b.where(y < 0, reciprocal, power)
-
-
 def _pow_wrt_x(t: Any, ans: Any, x: Any, y: Any) -> Any:
     # y * x**(y-1), but 0 where y is 0: there x**(y-1) may be infinite.
     y_is_zero = eq(y, 0)
@@ -238,7 +221,7 @@ def _like(x: Any, value: float) -> Any:
 pow_p = elementwise(
     "pow",
     "x ** y; of integers, negative powers are truncated towards zero.",
-    lambda b, x, y: _integer_power(b, x, y) if x.dtype.kind in "iu" else b.power(x, y),
+    lambda b, x, y: integer_power(b, x, y) if x.dtype.kind in "iu" else b.power(x, y),
     derivatives=[_pow_wrt_x, _pow_wrt_y],
     kinds="iufc",
 )
@@ -256,24 +239,19 @@ def pow(x: Any, y: Any) -> Any:
     return pow_p.bind(*matched("pow", x, y))
 
 
-def _multiply_out(b: Any, x: Any, y: int) -> Any:
-    """Multiply out x**y with few products; a negative power is the reciprocal of the positive."""
-    power: Any = None
-    for bit in bin(-y if y < 0 else y)[2:]:
-        power = power if power is None else power * power
-        if bit == "1":
-            power = x if power is None else power * x
-    if power is None:
-        return b.constant(1, x.dtype)
-    return b.divide(b.constant(1, x.dtype), power) if y < 0 else power
+def _one_less(ans: Any, x: Any, y: int) -> Any:
+    # Squares of large complex numbers are NaN, not infinite, and so would be their reciprocals.
+    if y < 0 and aval_of(x).dtype.kind == "c":
+        return div(ans, x)
+    return integer_pow(x, y - 1)
 
 
 integer_pow_p = elementwise(
     "integer_pow",
     "x ** y for a fixed integer y, multiplied out.",
-    lambda b, x, *, y: _multiply_out(b, x, y),
+    lambda b, x, *, y: multiply_out(b, x, y),
     derivatives=[
-        lambda t, ans, x, *, y: mul(t, mul(_like(x, y), integer_pow(x, y - 1))) if y else None
+        lambda t, ans, x, *, y: mul(t, mul(_like(x, y), _one_less(ans, x, y))) if y else None
     ],
     kinds="iufc",
 )

@@ -5,8 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from fnad.core.types import aval_of
 from fnad.primitives.arithmetic import add, div, mul, neg, rsqrt, square, sub
+from fnad.primitives.branch_cuts import (
+    over_one_minus_square,
+    over_one_plus_square,
+    plus_one,
+    rsqrt_of_one_minus_square,
+    rsqrt_of_one_plus_square,
+    scaled,
+)
 from fnad.primitives.elementwise import elementwise, matched
 
 # -- exponentials and logarithms ----------------------------------------------------------------
@@ -100,7 +107,7 @@ log2_p = elementwise(
     "log2",
     "The logarithm to base 2.",
     lambda b, x: b.log2(x),
-    derivatives=[lambda t, ans, x: mul(div(t, x), 1 / math.log(2))],
+    derivatives=[lambda t, ans, x: scaled(div(t, x), 1 / math.log(2))],
     kinds="fc",
 )
 
@@ -121,7 +128,7 @@ log10_p = elementwise(
     "log10",
     "The logarithm to base 10.",
     lambda b, x: b.log10(x),
-    derivatives=[lambda t, ans, x: mul(div(t, x), 1 / math.log(10))],
+    derivatives=[lambda t, ans, x: scaled(div(t, x), 1 / math.log(10))],
     kinds="fc",
 )
 
@@ -191,27 +198,6 @@ def logistic(x: Any) -> Any:
 # -- trigonometric functions --------------------------------------------------------------------
 
 
-def _one_minus_square(x: Any) -> Any:
-    # (1 - x) * (1 + x) keeps the digits that 1 - x*x loses near 1.
-    return mul(sub(1, x), add(x, 1))
-
-
-def _rsqrt_of_one_minus_square(x: Any) -> Any:
-    if not _is_complex(x):
-        return rsqrt(_one_minus_square(x))
-    return mul(rsqrt(neg(sub(x, 1))), rsqrt(_plus_one(x)))
-
-
-def _plus_one(x: Any) -> Any:
-    # On a branch cut the sign of a zero says which side is meant. Subtracting a real number keeps
-    # the imaginary part as it is; adding one, or subtracting from one, makes 0 of -0.
-    return sub(x, -1) if _is_complex(x) else add(x, 1)
-
-
-def _is_complex(x: Any) -> bool:
-    return bool(aval_of(x).dtype.kind == "c")
-
-
 sin_p = elementwise(
     "sin",
     "The sine.",
@@ -279,7 +265,7 @@ asin_p = elementwise(
     "asin",
     "The inverse sine, in [-pi/2, pi/2].",
     lambda b, x: b.arcsin(x),
-    derivatives=[lambda t, ans, x: mul(t, _rsqrt_of_one_minus_square(x))],
+    derivatives=[lambda t, ans, x: mul(t, rsqrt_of_one_minus_square(x))],
     kinds="fc",
 )
 
@@ -300,7 +286,7 @@ acos_p = elementwise(
     "acos",
     "The inverse cosine, in [0, pi].",
     lambda b, x: b.arccos(x),
-    derivatives=[lambda t, ans, x: neg(mul(t, _rsqrt_of_one_minus_square(x)))],
+    derivatives=[lambda t, ans, x: neg(mul(t, rsqrt_of_one_minus_square(x)))],
     kinds="fc",
 )
 
@@ -321,7 +307,7 @@ atan_p = elementwise(
     "atan",
     "The inverse tangent, in [-pi/2, pi/2].",
     lambda b, x: b.arctan(x),
-    derivatives=[lambda t, ans, x: div(t, add(square(x), 1))],
+    derivatives=[lambda t, ans, x: over_one_plus_square(t, x)],
     kinds="fc",
 )
 
@@ -432,7 +418,7 @@ asinh_p = elementwise(
     "asinh",
     "The inverse hyperbolic sine.",
     lambda b, x: b.arcsinh(x),
-    derivatives=[lambda t, ans, x: mul(t, rsqrt(_plus_one(square(x))))],
+    derivatives=[lambda t, ans, x: mul(t, rsqrt_of_one_plus_square(x))],
     kinds="fc",
 )
 
@@ -453,7 +439,7 @@ acosh_p = elementwise(
     "acosh",
     "The inverse hyperbolic cosine.",
     lambda b, x: b.arccosh(x),
-    derivatives=[lambda t, ans, x: mul(t, mul(rsqrt(sub(x, 1)), rsqrt(_plus_one(x))))],
+    derivatives=[lambda t, ans, x: mul(t, mul(rsqrt(sub(x, 1)), rsqrt(plus_one(x))))],
     kinds="fc",
 )
 
@@ -474,7 +460,7 @@ atanh_p = elementwise(
     "atanh",
     "The inverse hyperbolic tangent.",
     lambda b, x: b.arctanh(x),
-    derivatives=[lambda t, ans, x: div(t, _one_minus_square(x))],
+    derivatives=[lambda t, ans, x: over_one_minus_square(t, x)],
     kinds="fc",
 )
 

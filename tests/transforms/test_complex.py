@@ -80,6 +80,18 @@ def test_gradients_of_real_functions_are_those_of_jax(name):
         assert_allclose(got, np.asarray(expected)[()], rtol=1e-10, atol=1e-11)
 
 
+@pytest.mark.parametrize("name", REAL)
+def test_compiled_gradients(name):
+    make, args = REAL[name]
+    f = fnad.value_and_grad(make(fnp), tuple(range(len(args))))
+    assert_allclose(fnad.jit(f)(*args), f(*args), rtol=1e-11, atol=1e-12)
+
+
+def test_compiled_complex_derivatives():
+    f = lambda z: [fnad.vmap(fnad.grad(f, holomorphic=True))(z) for f in HOLOMORPHIC.values()]
+    assert_allclose(fnad.jit(f)(Z[0]), f(Z[0]), rtol=1e-11)
+
+
 @pytest.mark.parametrize("name", sorted(set(REAL) - {"modulus at zero"}))
 def test_real_functions_against_differences(name):
     make, args = REAL[name]
@@ -122,6 +134,42 @@ def test_on_a_branch_cut_the_sign_of_zero_says_which_side(name, side):
         difference = (f(np.complex128(up)) - f(np.complex128(down))) / (2 * h)
         derivative = fnad.grad(f, holomorphic=True)(np.complex128(z))
         np.testing.assert_allclose(derivative, difference, rtol=1e-7)
+
+
+def test_far_from_zero_derivatives_vanish():
+    for name in (
+        "arctan",
+        "arctanh",
+        "arcsinh",
+        "arcsin",
+        "arccos",
+        "arccosh",
+        "log",
+        "reciprocal",
+    ):
+        derivative = fnad.grad(getattr(fnp, name), holomorphic=True)(np.complex128(1e200 + 1e200j))
+        assert abs(derivative) < 1e-199, name
+
+
+def test_at_zero():
+    zero = np.complex128(0)
+    assert fnad.grad(lambda z: fnp.abs(z))(zero) == 0  # as in JAX
+    assert fnad.jvp(lax.sign, (zero,), (1 + 1j,))[1] == 0
+    assert fnad.grad(lambda z: z**2.0, holomorphic=True)(zero) == 0
+    assert fnad.grad(lambda z: z ** (2 + 1j), holomorphic=True)(zero) == 0
+    assert fnad.grad(lambda w: zero**w, holomorphic=True)(1 + 1j) == 0
+    one = fnad.grad(lambda z: fnp.power(z, np.complex128(1)), holomorphic=True)(zero)
+    assert one == 1
+    guarded = lambda z: fnp.sum(fnp.abs(fnp.where(z == 0, 0, fnp.sqrt(z) * fnp.log(z))))
+    gradient = fnad.grad(guarded)(np.array([0j, 1j]))
+    assert gradient[0] == 0 and np.isfinite(gradient).all()
+
+
+def test_sign_turns_with_its_argument():
+    # JAX says 0 here; z / |z| moves at right angles to z.
+    z = np.complex128(3 + 4j)
+    assert_allclose(fnad.jvp(lax.sign, (z,), (z,))[1], np.complex128(0), atol=1e-16)
+    assert_allclose(fnad.jvp(lax.sign, (z,), (1j * z,))[1], 1j * z / 5)
 
 
 def test_second_derivatives():
