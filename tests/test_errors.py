@@ -351,12 +351,17 @@ class TestControlFlow:
         with raises(TypeError, "while_loop", "f64[3]"):
             lax.while_loop(lambda x: True, lambda x: x * X, 1.0)
 
-    def test_reverse_mode_of_while_loop(self):
+    def test_checkpoints_of_while_loop(self):
+        f = lambda **options: lax.while_loop(lambda c: c < 5.0, lambda c: c * 2, 1.0, **options)
+        with raises(ValueError, "while_loop", "max_steps must be positive, got 0"):
+            f(max_steps=0)
+        with raises(ValueError, "while_loop", "levels must be positive, got 0"):
+            f(max_steps=5, levels=0)
+
+    def test_transpose_of_a_while_loop_that_is_not_linear(self):
         f = lambda x: lax.while_loop(lambda c: c < 5.0, lambda c: c * 2, x)
-        with pytest.raises(
-            (ValueError, TypeError, errors.MissingRuleError), match=r"while_loop.*scan"
-        ):
-            fnad.grad(f)(1.0)
+        with raises(TypeError, "while_loop", "the condition depends on what"):
+            fnad.linear_transpose(f, 1.0)(1.0)
 
     def test_switch_without_branches(self):
         with raises(ValueError, "switch", "branch"):

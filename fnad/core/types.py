@@ -188,6 +188,10 @@ _SCALARS = _PYTHON_SCALARS | {
 }
 _SCALARS[BFLOAT16.type] = ShapedArray((), BFLOAT16)
 
+# The length of an axis along a tape, which has as many rows as the loop that writes it makes steps:
+# that is found when it runs (`fnad.primitives.control_flow.counted_scan`).
+TAPE = 1 << 36
+
 # The dtype of tangents and cotangents of integers and booleans: it holds nothing (as in JAX).
 float0 = np.dtype([("float0", np.void, 0)])
 

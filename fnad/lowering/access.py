@@ -21,6 +21,8 @@ from fnad.lowering.plan import (
     Group,
     Kernel,
     Node,
+    Release,
+    Reserve,
     Routine,
     Sort,
     While,
@@ -124,8 +126,11 @@ _OWN: dict[type, Callable[[Any], Access]] = {
     Copy: lambda node: Access(
         {node.source} | _loaded([node.source_offset, node.out_offset]), {node.out}
     ),
+    For: lambda node: _NOTHING if node.count is None else Access({node.count}),
     While: lambda node: Access({node.predicate}),
     Branch: lambda node: Access({node.index}),
+    Reserve: lambda node: Access({node.count}, {node.granted, *node.tapes}),
+    Release: lambda node: Access(frozenset(), set(node.tapes)),
 }
 
 

@@ -30,7 +30,8 @@ class Binary:
 
     ``inputs`` and ``outputs`` are types, ``constants`` the arrays for the last of the inputs, of
     which the very last is the table of the program's calls (`fnad.lowering.llvm.table`).
-    ``updates`` says for each output which input it updates in place, or -1. The arena takes
+    ``updates`` says for each output which input it updates in place, or -1. There are ``tapes``
+    words behind the addresses of all these arrays (`fnad.lowering.plan.Reserve`). The arena takes
     ``shared_size`` bytes, and ``thread_size`` for each thread. ``is_long`` says whether other
     threads should have the interpreter while it runs.
     """
@@ -43,6 +44,7 @@ class Binary:
     shared_size: int
     thread_size: int
     is_long: bool
+    tapes: int = 0
 
     def to_bytes(self) -> bytes:
         """All of it, for `from_bytes`."""
@@ -55,6 +57,7 @@ class Binary:
             "shared_size": self.shared_size,
             "thread_size": self.thread_size,
             "is_long": self.is_long,
+            "tapes": self.tapes,
         }
         parts = [json.dumps(head).encode(), b"\n", *(c.tobytes() for c in constants)]
         return b"".join([*parts, self.code.to_bytes()])
@@ -83,6 +86,7 @@ class Binary:
             head["shared_size"],
             head["thread_size"],
             head["is_long"],
+            head["tapes"],
         )
 
 
@@ -107,6 +111,7 @@ def finish_binary(plan: Plan, compilation: Compilation, stamped: bool = False) -
         emitted.shared_size,
         emitted.thread_size,
         runs_long(plan),
+        sum(b.role == "tape" for b in plan.buffers),
     )
 
 

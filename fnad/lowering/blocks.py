@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fnad.core.ir import Jaxpr
+from fnad.core.types import TAPE
 from fnad.lowering import nodes
 from fnad.lowering.expr import Expr, counter, integer
-from fnad.lowering.plan import Branch, For, Node, While
+from fnad.lowering.plan import Branch, For, Node, Reserve, While
 from fnad.lowering.tensors import Tensor, generic_index, linear
 from fnad.lowering.walk import postorder
 
@@ -122,6 +125,64 @@ def scan(
         _write_carry(p, carry, outs[:num_carry])
     p.emit(For(number, length, tuple(inner), p.origin))
     return [*carry, *ys]
+
+
+def counted_scan(
+    p: Planner,
+    body: Jaxpr,
+    count: Tensor,
+    consts: Sequence[Tensor],
+    init: Sequence[Tensor],
+    xs: Sequence[Tensor],
+    length: int,
+    reverse: bool,
+) -> list[Tensor]:
+    """See `Planner.counted_scan`."""
+    consts = _settled(p, consts)
+    carry = [nodes.copied(p, t) for t in init]
+    num_carry = len(carry)
+    role = "tape" if length == TAPE else "temp"
+    ys = [p.stored((length, *a.shape), a.dtype, role) for a in body.out_avals[num_carry:]]
+    for x in xs:
+        if length != TAPE:
+            p.materialize(x)
+    turns = _turns(p, count, xs, [y.buffer for y in ys if role == "tape" and y.buffer is not None])
+    number = p.new_counter()
+    turn = counter(number, length)
+    inner: list[Node] = []
+    with p.nested(inner):
+        outs = p.run(body, [*consts, *carry, *(_row(p, x, turn) for x in xs)])
+        for y, out in zip(ys, outs[num_carry:], strict=True):
+            assert y.buffer is not None
+            p.place(out, y.buffer, turn * math.prod(y.shape[1:]))
+        _write_carry(p, carry, outs[:num_carry])
+    p.emit(For(number, length, tuple(inner), p.origin, turns, reverse))
+    return [*carry, *ys]
+
+
+def _turns(p: Planner, count: Tensor, xs: Sequence[Tensor], tapes: Sequence[int]) -> int:
+    """The buffer that says how many turns a loop makes: none, if it did not get its tapes."""
+    found = postorder([x.at(generic_index(x.shape)) for x in xs])
+    read = {e.attr for e in found if e.op == "load"}
+    limits = [count, *dict.fromkeys(p.granted[n] for n in sorted(read) if n in p.granted)]
+    least = functools.reduce(p.b.minimum, [t.at(()) for t in limits])
+    turns = p.materialize(p.compute((), np.int64, _always(least))).buffer
+    assert turns is not None
+    if not tapes:
+        return turns
+    room = p.stored((), np.int64)
+    assert room.buffer is not None
+    p.granted.update(dict.fromkeys(tapes, room))
+    p.emit(Reserve(turns, room.buffer, tuple(tapes), p.origin))
+    return room.buffer
+
+
+def _row(p: Planner, x: Tensor, turn: Expr) -> Tensor:
+    shape = x.shape[1:]
+    if x.stored:
+        base = x.base + turn * math.prod(shape)
+        return Tensor(p, shape, x.dtype, buffer=x.buffer, base=base)
+    return p.compute(shape, x.dtype, lambda index: x.at((turn, *index)))
 
 
 def while_loop(

@@ -28,6 +28,7 @@ from fnad.lowering.plan import (
     Kernel,
     Matrix,
     Node,
+    Reserve,
     Routine,
     Sort,
     Store,
@@ -81,7 +82,7 @@ class _Settling:
             return [node]
         if isinstance(node, While):
             nodes = self._two_of_while(node, copies)
-        elif node.extent > 1:
+        elif node.extent > 1 and node.count is None:
             nodes = _two_of_for(node, copies)
         else:
             return [node]
@@ -347,12 +348,18 @@ def _sort(node: Sort | Routine, change: Change, places: Places) -> Sort | Routin
     return replace(node, sources=sources, outs=tuple(_renamed(n, places) for n in node.outs))
 
 
+def _reserve(node: Reserve, change: Change, places: Places) -> Reserve:
+    count, granted = _renamed(node.count, places), _renamed(node.granted, places)
+    return replace(node, count=count, granted=granted)
+
+
 def _control(node: Any, change: Change, places: Places) -> Any:
     def bodies(nodes: Sequence[Node]) -> tuple[Node, ...]:
         return tuple(_mapped(n, change, places) for n in nodes)
 
     if isinstance(node, For):
-        return replace(node, body=bodies(node.body))
+        count = None if node.count is None else _renamed(node.count, places)
+        return replace(node, body=bodies(node.body), count=count)
     if isinstance(node, While):
         number = _renamed(node.predicate, places)
         condition, body = bodies(node.condition), bodies(node.body)
@@ -371,4 +378,5 @@ _MAPPED: Mapping[type, Callable[[Any, Change, Places], Any]] = {
     For: _control,
     While: _control,
     Branch: _control,
+    Reserve: _reserve,
 }

@@ -2,9 +2,10 @@
 
 Machine code is entered by ``void fnad.entry(ptr data, ptr arena)``. ``data`` is a table of the
 addresses of elements: those of the inputs, the program's constants, then the
-outputs; all are C-contiguous and aligned. ``arena`` is scratch memory for one call at a time,
-aligned to 64; its first eight bytes hold the number of threads that it has room for, an int64,
-never less than 1.
+outputs; all are C-contiguous and aligned. Behind them are words for the program's tapes. ``arena``
+is scratch memory for one call at a time, aligned to 64; its first eight bytes hold the number of
+threads that it has room for, an int64, never less than 1. A program with tapes writes to the eight
+bytes behind them how many bytes it could not get for these.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from fnad.core.errors import InternalError
 from fnad.core.types import ShapedArray
 from fnad.lowering.binary import Binary
 from fnad.lowering.llvm.emitter import ENTRY
+from fnad.lowering.llvm.memory import MISSING_OFFSET
 from fnad.lowering.llvm.target import CompiledModule
 from fnad.lowering.native.calls import NativeCallable
 from fnad.lowering.native.routine import Routine
@@ -68,14 +70,23 @@ class Executable(NativeCallable):
         self._updates = binary.updates
         self._scalar_outputs = [i for i, (shape, _) in enumerate(self._out_types) if shape == ()]
         self._stamps = [] if stamps is None else [stamps]
-        size = len(binary.inputs) + len(binary.outputs) + len(self._stamps)
+        self._tapes = binary.tapes
+        size = len(binary.inputs) + len(binary.outputs) + self._tapes + len(self._stamps)
         self._pack = struct.Struct(f"{size}P").pack
         self._shared_size, self._thread_size = binary.shared_size, binary.thread_size
         self._is_long = binary.is_long
         self._calls = 0
 
     def routine(self, bound: Sequence[Any]) -> Routine:
-        """How native calls run the program, values bound to its first inputs."""
+        """How native calls run the program, values bound to its first inputs.
+
+        Raises
+        ------
+        Unsupported
+            If they cannot: of a program with tapes, they would not see whether it got them.
+        """
+        if self._tapes:
+            raise Unsupported
         arrays = [_prepare(value, *kind) for value, kind in zip(bound, self._in_types)]
         return Routine(
             keeper=self._module,
@@ -117,12 +128,12 @@ class Executable(NativeCallable):
                 np.copyto(out, arrays[source])
         arrays += self.constants
         # `arrays` and `outs` keep the memory alive whose addresses the table holds.
-        table = self._pack(*map(_data, (*arrays, *outs, *self._stamps)))
-        self._run(table)
+        addresses = [*map(_data, (*arrays, *outs)), *(0,) * self._tapes, *map(_data, self._stamps)]
+        self._run(self._pack(*addresses))
         for i in self._scalar_outputs:
             outs[i] = outs[i][()]
         self._calls += 1
-        if self._calls == 2 and not self._stamps:
+        if self._calls == 2 and not self._stamps and not self._tapes:
             self._become_native()
         return outs
 
@@ -132,7 +143,19 @@ class Executable(NativeCallable):
         memory = np.empty(size + _ALIGNMENT, np.uint8)
         arena = memory.ctypes.data + -memory.ctypes.data % _ALIGNMENT
         ctypes.c_int64.from_address(arena).value = threads
-        self._entry(table, arena)
+        if not self._tapes:
+            self._entry(table, arena)
+            return
+        missing = ctypes.c_int64.from_address(arena + MISSING_OFFSET)
+        missing.value = 0
+        self._entry(ctypes.create_string_buffer(table, len(table)), arena)
+        if missing.value:
+            raise MemoryError(
+                f"reverse mode through a loop without max_steps found no memory for {missing.value}"
+                " bytes: its residuals for as many steps as the loop made. Give while_loop (or"
+                " fori_loop) max_steps, so that it keeps checkpoints of some steps and computes the"
+                " others again."
+            )
 
     def _become_native(self) -> None:
         """From now on, calls with a list of arrays need no Python."""

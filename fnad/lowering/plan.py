@@ -238,12 +238,18 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class For:
-    """Run ``body`` for ``counter`` (a ``counter`` expression's number) in ``range(extent)``."""
+    """Run ``body`` for ``counter`` (a ``counter`` expression's number) in ``range(extent)``.
+
+    With ``count``, in a range as long as element 0 of that int64 buffer says when the loop begins,
+    at most ``extent``. If ``backwards``, the counter runs from the last value to the first.
+    """
 
     counter: int
     extent: int
     body: tuple[Node, ...]
     origin: Origin | None = None
+    count: int | None = None
+    backwards: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +259,29 @@ class While:
     condition: tuple[Node, ...]
     predicate: int
     body: tuple[Node, ...]
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Get memory for tapes: for as many rows as element 0 of the int64 buffer ``count`` says.
+
+    A tape is a buffer of the role ``tape``; its shape says that it has `TAPE` rows. Element 0 of
+    the int64 buffer ``granted`` becomes the number of rows, or 0 if there is no memory for them:
+    then the results of the program are undefined, and its caller gets to know (`Executable`).
+    """
+
+    count: int
+    granted: int
+    tapes: tuple[int, ...]
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Give back the memory of tapes, those of one `Reserve`."""
+
+    tapes: tuple[int, ...]
     origin: Origin | None = None
 
 
@@ -295,7 +324,20 @@ class Group:
     origin: Origin | None = None
 
 
-Node = Kernel | Contraction | Accumulate | Sort | Routine | Copy | Group | For | While | Branch
+Node = (
+    Kernel
+    | Contraction
+    | Accumulate
+    | Sort
+    | Routine
+    | Copy
+    | Group
+    | For
+    | While
+    | Branch
+    | Reserve
+    | Release
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,8 +484,17 @@ def _print_copy(c: Copy, indent: str, lines: list[str], comment: str) -> None:
 
 
 def _print_for(f: For, indent: str, lines: list[str], comment: str) -> None:
-    lines.append(f"{indent}for t{f.counter} < {f.extent}{comment}")
+    extent = str(f.extent) if f.count is None else f"%{f.count}"
+    lines.append(f"{indent}for t{f.counter} < {extent}{' backwards' * f.backwards}{comment}")
     _print_body(f.body, indent + "  ", lines)
+
+
+def _print_reserve(r: Reserve, indent: str, lines: list[str], comment: str) -> None:
+    lines.append(f"{indent}reserve %{r.granted} of %{r.count} rows: {_numbers(r.tapes)}{comment}")
+
+
+def _print_release(r: Release, indent: str, lines: list[str], comment: str) -> None:
+    lines.append(f"{indent}release {_numbers(r.tapes)}{comment}")
 
 
 def _print_while(w: While, indent: str, lines: list[str], comment: str) -> None:
@@ -469,5 +520,7 @@ _PRINTERS: dict[type, Any] = {
     Group: _print_group,
     For: _print_for,
     While: _print_while,
+    Reserve: _print_reserve,
+    Release: _print_release,
     Branch: _print_branch,
 }

@@ -46,6 +46,7 @@ from fnad.lowering.plan import (
 )
 from fnad.lowering.products import arrange_products
 from fnad.lowering.splitting import split_reductions
+from fnad.lowering.tapes import with_releases
 from fnad.lowering.target import CPU, Target
 from fnad.lowering.tensors import (
     Expansion,
@@ -80,6 +81,7 @@ class Planner:
         self.reducing = 0
         self.parts: list[Part] = []
         self.times = 1
+        self.granted: dict[int, Tensor] = {}  # how many rows tapes have got
         self._next_axis = _FIRST_REDUCED_AXIS
         self._next_counter = 0
 
@@ -357,6 +359,22 @@ class Planner:
         """``body(*consts, *carry, *x_slices) -> (*carry, *y_slices)``, ``length`` times."""
         return blocks.scan(self, body, consts, init, xs, length, reverse)
 
+    def counted_scan(
+        self,
+        body: Jaxpr,
+        count: Tensor,
+        consts: Sequence[Tensor],
+        init: Sequence[Tensor],
+        xs: Sequence[Tensor],
+        length: int,
+        reverse: bool = False,
+    ) -> list[Tensor]:
+        """Like `scan` of ``count`` turns, an int64 scalar; ``length`` is that of xs and ys.
+
+        With the length `TAPE`, ys are tapes (`plan.Reserve`), and xs tapes of earlier loops.
+        """
+        return blocks.counted_scan(self, body, count, consts, init, xs, length, reverse)
+
     def switch(
         self, index: Tensor, branches: Sequence[Jaxpr], operands: Sequence[Tensor]
     ) -> list[Tensor]:
@@ -536,7 +554,7 @@ def plan_jaxpr(
         types,
         settle_carries,
     )
-    schedule = tuple(group(body, p.buffers, p.new_buffer, target))
+    schedule = tuple(with_releases(group(body, p.buffers, p.new_buffer, target)))
     buffers, arena = place(p.buffers, schedule)
     return Plan(
         buffers,

@@ -25,6 +25,8 @@ from fnad.lowering.plan import (
     Kernel,
     Node,
     Plan,
+    Release,
+    Reserve,
     Routine,
     Sort,
     While,
@@ -49,8 +51,9 @@ class NodeTime:
         Memory read and written, each element once. What a group hands on among its members,
         and a loop from turn to turn, counts too, though it may stay in cache.
     operations : int
-        Arithmetic operations; an elementary function such as ``exp`` counts as one. Of a
-        ``while`` loop those of one turn, of a branch the largest alternative.
+        Arithmetic operations; an elementary function such as ``exp`` counts as one. Of a loop
+        whose number of turns depends on values those of one turn, of a branch the largest
+        alternative.
     """
 
     description: str
@@ -130,9 +133,11 @@ _DESCRIPTIONS: Mapping[type, Callable[[Any, Buffers], str]] = {
     Group: lambda n, b: (
         f"group {n.extent} by {n.block}: {_body_text([m.node for m in n.members], b)}"
     ),
-    For: lambda n, b: f"for {n.extent}: {_body_text(n.body, b)}",
+    For: lambda n, b: f"for {n.extent if n.count is None else '?'}: {_body_text(n.body, b)}",
     While: lambda n, b: f"while: {_body_text(n.body, b)}",
     Branch: lambda n, b: " | ".join(["branch", *(_body_text(x, b) for x in n.branches)]),
+    Reserve: lambda n, b: f"memory for {len(n.tapes)} tapes",
+    Release: lambda n, b: "memory given back",
 }
 
 
@@ -164,9 +169,11 @@ _OPERATIONS: Mapping[type, Callable[[Any], int]] = {
     Routine: lambda n: n.count * n.operations,
     Copy: lambda n: 0,
     Group: lambda n: _sum([m.node for m in n.members]),
-    For: lambda n: n.extent * _sum(n.body),
+    For: lambda n: (n.extent if n.count is None else 1) * _sum(n.body),
     While: lambda n: _sum((*n.condition, *n.body)),
     Branch: lambda n: max(map(_sum, n.branches), default=0),
+    Reserve: lambda n: 0,
+    Release: lambda n: 0,
 }
 
 
@@ -175,7 +182,10 @@ def count_bytes(node: Node, buffers: Buffers) -> int:
     if isinstance(node, Group):
         return sum(count_bytes(m.node, buffers) for m in node.members)
     if isinstance(node, For):
-        return node.extent * sum(count_bytes(n, buffers) for n in node.body)
+        turns = node.extent if node.count is None else 1
+        return turns * sum(count_bytes(n, buffers) for n in node.body)
+    if isinstance(node, (Reserve, Release)):
+        return 0
     if isinstance(node, Kernel):
         return touched_bytes(node, buffers)
     if isinstance(node, Copy):

@@ -105,8 +105,8 @@ class _Program:
             return None
         avals = self.form.avals
         others = can_have_order(avals, self.form.donated) if strict else ()
-        routine = executable.routine(self.consts)
         try:
+            routine = executable.routine(self.consts)
             return Signature(
                 routine, args, kwargs, avals, self.out_tree, layouts=layouts, refused=others
             )

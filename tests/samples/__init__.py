@@ -52,5 +52,6 @@ SPECIAL_CASES = {
     "axis_index": "tests/test_transforms.py",
     "scan": "tests/test_control_flow.py",
     "while": "tests/test_control_flow.py",
+    "counted_scan": "tests/primitives/control_flow/test_replay.py",
     "cond": "tests/test_control_flow.py",
 }

@@ -82,11 +82,6 @@ def test_traced_bounds_are_a_while_loop():
     np.testing.assert_allclose(dots, want, rtol=1e-6)
 
 
-def test_reverse_mode_through_while_is_an_error_that_helps():
-    with pytest.raises(NotImplementedError, match=r"lax\.scan"):
-        grad(lambda x: while_loop(lambda c: c < 10.0, lambda c: c * x, x))(2.0)
-
-
 def test_while_loop_forward():
     def f(x):
         return while_loop(lambda c: c[0] < 10.0, lambda c: (c[0] * 2.0, c[1] * c[0]), (x, 1.0))[1]

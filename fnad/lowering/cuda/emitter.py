@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from fnad.core.errors import MissingRuleError
 from fnad.lowering.access import count_uses, kernel_exprs, own_access
 from fnad.lowering.cuda.accumulate import accumulate_steps
 from fnad.lowering.cuda.crews import group_steps
@@ -41,6 +42,7 @@ from fnad.lowering.plan import (
     Kernel,
     Node,
     Plan,
+    Reserve,
     Routine,
     Sort,
     While,
@@ -193,7 +195,8 @@ def _for(emitter: Emitter, node: For) -> list[Step]:
     small = loop_steps(emitter, node)
     if small is not None:
         return small
-    return [Repeat(node.counter, node.extent, emitter.steps(node.body))]
+    body = emitter.steps(node.body)
+    return [Repeat(node.counter, node.extent, body, node.count, node.backwards)]
 
 
 def _while(emitter: Emitter, node: While) -> list[Step]:
@@ -201,6 +204,14 @@ def _while(emitter: Emitter, node: While) -> list[Step]:
     if small is not None:
         return small
     return [RepeatWhile(emitter.steps(node.condition), node.predicate, emitter.steps(node.body))]
+
+
+def _refuse_tapes(emitter: Emitter, node: Reserve) -> list[Step]:
+    raise MissingRuleError(
+        "reverse mode through a loop whose number of steps is not bounded needs memory for as many"
+        " steps as it makes, which programs for a card cannot get while they run. Give while_loop"
+        f" (or fori_loop) max_steps.{f'  at: {node.origin}' if node.origin else ''}"
+    )
 
 
 def _branch(emitter: Emitter, node: Branch) -> list[Step]:
@@ -221,4 +232,5 @@ _STEPS: dict[type, Callable[[Emitter, Any], list[Step]]] = {
     For: _for,
     While: _while,
     Branch: _branch,
+    Reserve: _refuse_tapes,
 }

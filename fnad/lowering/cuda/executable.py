@@ -150,7 +150,7 @@ def _launches(steps: Sequence[Step]) -> float:
     """How many launches steps make; infinity if that depends on values."""
     total: float = 0
     for step in steps:
-        if isinstance(step, Repeat):
+        if isinstance(step, Repeat) and step.count is None:
             total += step.extent * _launches(step.body)
         else:
             total += 1 if isinstance(step, (Launch, Product)) else math.inf
@@ -203,7 +203,10 @@ class _Run:
         run_routine(self.device, step.routine, self.buffers, self.places)
 
     def repeat(self, step: Repeat) -> None:
-        for turn in range(step.extent):
+        turns = range(step.extent)
+        if step.count is not None:
+            turns = turns[: max(int(self._first(step.count)), 0)]
+        for turn in reversed(turns) if step.backwards else turns:
             self.turns[step.counter] = turn
             self.steps(step.body)
 

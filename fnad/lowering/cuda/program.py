@@ -43,11 +43,13 @@ class HostRoutine:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """Run ``body`` for ``counter`` in ``range(extent)``."""
+    """Run ``body`` for ``counter`` in a range, as `plan.For` does."""
 
     counter: int
     extent: int
     body: tuple[Step, ...]
+    count: int | None = None
+    backwards: bool = False
 
 
 @dataclass(frozen=True, slots=True)

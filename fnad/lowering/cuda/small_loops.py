@@ -229,7 +229,14 @@ class _OneBlock:
     def _for(self, node: For) -> None:
         self._wait()
         turn, kind = self.f.fresh("turn"), index_kind(node.extent)
-        head = f"for ({kind} {turn} = 0; {turn} < {node.extent}; {turn}++)"
+        first, last, further = "0", str(node.extent), "++"
+        if node.count is not None:
+            last = self.f.named(kind, f"({kind}){self.printer.pointers[node.count]}[0]", INT64).ref
+            self._read.add(node.count)
+        test = f"{turn} < {last}"
+        if node.backwards:
+            first, test, further = f"{last} - 1", f"{turn} >= 0", "--"
+        head = f"for ({kind} {turn} = {first}; {test}; {turn}{further})"
         with self.f.block(head), self.printer.scope():
             self._counters[node.counter] = Value(turn, INT64)
             self.body(node.body)

@@ -76,7 +76,8 @@ def _time(body: Iterable[Node]) -> float:
     for node in body:
         if isinstance(node, (For, Group)):
             turns = node.extent if isinstance(node, For) else 1
-            total += turns * sum(map(_time, node_bodies(node)))
+            if isinstance(node, Group) or node.count is None:
+                total += turns * sum(map(_time, node_bodies(node)))
         elif not isinstance(node, (While, Branch)):
             total += _at_least(node)
     return total

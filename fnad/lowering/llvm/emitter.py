@@ -28,11 +28,12 @@ from fnad.lowering.llvm.functions import (
 )
 from fnad.lowering.llvm.leaves import Leaf
 from fnad.lowering.llvm.loops import CONTROL
+from fnad.lowering.llvm.memory import emit_memory
 from fnad.lowering.llvm.small_loops import SmallLoop
 from fnad.lowering.llvm.split import Splitter
-from fnad.lowering.llvm.target import OPTIMIZED, Recipe
+from fnad.lowering.llvm.target import OPTIMIZED, SCALAR_CODE, Recipe
 from fnad.lowering.llvm.writer import INT64, Function, Module, Value
-from fnad.lowering.plan import Branch, For, Node, Plan, While
+from fnad.lowering.plan import Branch, For, Node, Plan, Release, Reserve, While
 
 ENTRY = "fnad.entry"
 
@@ -63,7 +64,8 @@ def emit_plan(
     """Print a plan as LLVM IR.
 
     The module defines ``void fnad.entry(ptr data, ptr arena)``. ``data`` is a table of the
-    addresses of the elements of inputs, of ``table``, of outputs, all C-contiguous and aligned.
+    addresses of the elements of inputs, of ``table``, of outputs, all C-contiguous and aligned;
+    behind them come words for the tapes of the program, where it writes down addresses of its own.
     ``arena`` is memory aligned to 64 bytes, ``shared_size + threads * thread_size`` bytes; its
     first eight hold ``threads``, at most so many take part. With ``stamped``, the time before each
     node and after the last one is written (seconds and nanoseconds) to a further array.
@@ -93,7 +95,8 @@ class _Emitter:
         )
         self.table = table.Table()
         self.pending = len(self.table)  # where the calls begin that the entry does not make yet
-        arrays = (*plan.inputs, None, *plan.outputs)  # None: the table
+        self.tapes = [b.number for b in plan.buffers if b.role == "tape"]
+        arrays = (*plan.inputs, None, *plan.outputs, *self.tapes)  # None: the table
         self.positions = {number: position for position, number in enumerate(arrays)}
         self.counters: dict[int, Value] = {}
         self.turns = {n: i for i, n in enumerate(sorted(_counters(plan.body)))}
@@ -129,7 +132,7 @@ class _Emitter:
         """The plan with a look at the clock between its nodes."""
         f = self.entry
         self.module.declare("clock_gettime", "declare i32 @clock_gettime(i32, ptr)")
-        position = len(self.plan.inputs) + 1 + len(self.plan.outputs)
+        position = len(self.plan.inputs) + 1 + len(self.plan.outputs) + len(self.tapes)
         slot = f.raw(f"getelementptr inbounds ptr, ptr %data, i64 {position}")
         stamps = f.raw(f"load ptr, ptr {slot}", "stamps")
         for i in range(len(self.plan.body) + 1):
@@ -160,6 +163,9 @@ class _Emitter:
         for node in nodes:
             if isinstance(node, (For, While, Branch)):
                 self._loop(node)
+            elif isinstance(node, (Reserve, Release)):
+                self._run()
+                emit_memory(self, node)
             elif work.tasks(node):
                 self._call(node, self.functions.of_node(node, self.counters))
         self._run()
@@ -169,7 +175,8 @@ class _Emitter:
         small = SmallLoop(node, self.buffers, self.uses)
         if small.fits:
             # The optimiser puts its stack into registers.
-            leaf = Leaf(small.arguments, small.exprs, small.emit, recipe=OPTIMIZED)
+            recipe = SCALAR_CODE if small.counted else OPTIMIZED
+            leaf = Leaf(small.arguments, small.exprs, small.emit, recipe=recipe)
             self._call(node, self.functions.of_leaf(node, leaf, self.counters))
         else:
             self._run()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from fnad.lowering.llvm.writer import BOOL, INT32, Function, Value
+from fnad.lowering.llvm.writer import BOOL, INT32, INT64, Function, Value
 from fnad.lowering.plan import Branch, For, Node, While
 
 
@@ -27,10 +27,23 @@ def emit_for(s: Schedule, node: For) -> None:
     if node.extent == 0:
         return
     _note(s, node)
-    with s.entry.loop(node.extent) as loop:
-        s.counters[node.counter] = loop.index
-        s.body(node.body)
-        del s.counters[node.counter]
+    f = s.entry
+    if node.count is None:
+        with f.loop(node.extent) as loop:
+            _turn(s, node, loop.index, f.b.constant(node.extent, INT64))
+        return
+    extent = f.b.constant(node.extent, INT64)
+    count = f.b.minimum(f.load(s.pointer(node.count), INT64), extent)
+    with f.steps(count, f.b.constant(1, INT64)) as index:
+        _turn(s, node, index, count)
+
+
+def _turn(s: Schedule, node: For, index: Value, count: Value) -> None:
+    if node.backwards:
+        index = s.entry.b.subtract(s.entry.b.subtract(count, s.entry.b.constant(1, INT64)), index)
+    s.counters[node.counter] = index
+    s.body(node.body)
+    del s.counters[node.counter]
 
 
 def emit_while(s: Schedule, node: While) -> None:

@@ -47,6 +47,8 @@ class SmallLoop:
         All expressions of the loop.
     arguments : list of int
         The buffers that the function takes: those used elsewhere, too, or in memory.
+    counted : bool
+        Whether the turns of any loop inside are counted when it runs.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class SmallLoop:
         self._points: dict[int, Points] = {}
         self._loops: dict[int, Kernel] = {}
         self._operations = 0
+        self.counted = False
         self._in_memory: set[int] = set()
         self.fits = self._walk([node])
         if not self.fits:
@@ -74,6 +77,7 @@ class SmallLoop:
     def _walk(self, nodes: Iterable[Node]) -> bool:
         for node in nodes:
             if isinstance(node, (For, While, Branch)):
+                self.counted |= isinstance(node, For) and node.count is not None
                 fits = all(self._walk(body) for body in node_bodies(node))
             else:
                 fits = self._note(node)

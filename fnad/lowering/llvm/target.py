@@ -49,6 +49,9 @@ class Recipe:
 
 
 OPTIMIZED = Recipe(codegen_level=2, speed_level=2, vectorize=True)
+# The same without vectors: for loops that go back through tapes. Packing the scalars of a step into
+# vectors doubles their time, and LLVM's superword vectoriser fails an assertion on large ones.
+SCALAR_CODE = Recipe(codegen_level=2, speed_level=2, vectorize=False)
 # As it stands but for inlining: for loops that are written as vector code. LLVM's reduction of
 # strength would take a third of the time and speed them up by some percent, at most.
 VECTOR_CODE = Recipe(codegen_level=2, speed_level=0, vectorize=False, reduce_strength=False)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fnad.lowering.llvm.work import nanoseconds
-from fnad.lowering.plan import Branch, Buffer, For, Node, Plan, While
+from fnad.lowering.plan import Branch, Buffer, For, Node, Plan, Release, Reserve, While
 
 # Freeing the interpreter and taking it back costs some 30 ns, more if another thread wants it.
 _LONG = 3_000.0
@@ -48,9 +48,9 @@ def _time(body: Iterable[Node], buffers: Mapping[int, Buffer]) -> float:
 
 def _time_of(node: Node, buffers: Mapping[int, Buffer]) -> float:
     match node:
-        case For():
+        case For(count=None):
             return node.extent * _time(node.body, buffers)
-        case While():
+        case For() | While() | Reserve() | Release():
             return math.inf
         case Branch():
             return max(_time(body, buffers) for body in node.branches)

@@ -46,6 +46,7 @@ def expand_while(eqn: Equation) -> list[Equation] | None:
         invars=(*cond_consts, *body_consts, *init),
         outvars=tuple(outvars),
         params={
+            **params,
             "cond_jaxpr": test,
             "body_jaxpr": step,
             "cond_nconsts": len(cond_consts),

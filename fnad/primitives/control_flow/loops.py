@@ -24,6 +24,8 @@ def fori_loop(
     init_val: Any,
     *,
     unroll: int | None = None,
+    max_steps: int | None = None,
+    levels: int = 2,
 ) -> Any:
     """Repeat a step for a range of integers.
 
@@ -33,8 +35,7 @@ def fori_loop(
             val = body_fun(i, val)
         return val
 
-    With bounds that are not traced it is a `scan`, and reverse mode goes through it; otherwise
-    it is a `while_loop`.
+    With bounds that are not traced it is a `scan`, otherwise a `while_loop`.
 
     Parameters
     ----------
@@ -47,6 +48,8 @@ def fori_loop(
         The first value.
     unroll : int, optional
         Number of steps that the compiler may write out in a row; needs static bounds.
+    max_steps, levels : int, optional
+        What reverse mode makes of the loop if bounds are traced, as in `while_loop`.
 
     Returns
     -------
@@ -83,7 +86,11 @@ def fori_loop(
         i, stop, val = state
         return i + 1, stop, body_fun(i, val)
 
-    return while_loop(lambda state: state[0] < state[1], body, (lower, upper, init_val))[2]
+    def goes_on(state: tuple[Any, Any, Any]) -> Any:
+        return state[0] < state[1]
+
+    init = (lower, upper, init_val)
+    return while_loop(goes_on, body, init, max_steps=max_steps, levels=levels)[2]
 
 
 def _common_bounds(lower: Any, upper: Any) -> tuple[Any, Any]:

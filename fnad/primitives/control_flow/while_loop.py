@@ -8,18 +8,19 @@ from typing import Any
 import numpy as np
 
 from fnad.core import tree
-from fnad.core.errors import MissingRuleError
 from fnad.core.flat_function import function_name
 from fnad.core.interpret import eval_jaxpr
-from fnad.core.ir import Equation, Jaxpr, Var, memoize
-from fnad.core.primitive import Primitive, are_complex, flat_parts, joined_parts
+from fnad.core.ir import Equation, Jaxpr, Literal, Var, memoize
+from fnad.core.primitive import Linear, Primitive, are_complex, flat_parts, joined_parts
 from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
 from fnad.core.tracer import apply_jaxpr, rewrite
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.control_flow.carry import cast_outputs, check_carry, settle_carry
+from fnad.primitives.control_flow.counted_scan import COUNT
 from fnad.primitives.control_flow.lanes import borrow_operands, choose_lanes, may_run_forever
 from fnad.primitives.control_flow.loop_dependencies import while_pattern
 from fnad.primitives.control_flow.loop_jets import while_jet
+from fnad.primitives.control_flow.replay import in_two_parts, replayed, sizes_of_blocks
 from fnad.primitives.dependencies import Operand
 from fnad.primitives.reductions import reduce_or
 from fnad.primitives.subprograms import (
@@ -31,6 +32,7 @@ from fnad.primitives.subprograms import (
     embed_inputs,
     every,
     expand_zeros,
+    inline_equations,
     instantiate_marked,
     none,
     nonzero_mask,
@@ -38,15 +40,18 @@ from fnad.primitives.subprograms import (
     permute,
     split,
     trace_function,
+    transpose_call,
     uses_axis,
 )
 
 while_p = Primitive(
     "while",
     "Repeat ``body_jaxpr`` on the carry while ``cond_jaxpr`` of it is true. Operands: constants of"
-    " the condition, constants of the body, the initial carry; results: the final carry.",
+    " the condition, constants of the body, the initial carry; results: the final carry. ``sizes``"
+    " are those of the blocks of steps in which reverse mode goes back (`replay`).",
     multiple_results=True,
 )
+while_p.lowering_params = ("cond_jaxpr", "body_jaxpr", "cond_nconsts", "body_nconsts")
 
 
 @while_p.type_rule
@@ -56,6 +61,7 @@ def _(
     body_jaxpr: Jaxpr,
     cond_nconsts: int,
     body_nconsts: int,
+    **params: Any,
 ) -> list[ShapedArray]:
     carry = body_jaxpr.in_avals[body_nconsts:]
     expected = [*cond_jaxpr.in_avals[:cond_nconsts], *body_jaxpr.in_avals[:body_nconsts], *carry]
@@ -65,7 +71,12 @@ def _(
 
 @while_p.evaluate
 def _(
-    *args: Any, cond_jaxpr: Jaxpr, body_jaxpr: Jaxpr, cond_nconsts: int, body_nconsts: int
+    *args: Any,
+    cond_jaxpr: Jaxpr,
+    body_jaxpr: Jaxpr,
+    cond_nconsts: int,
+    body_nconsts: int,
+    **params: Any,
 ) -> list[Any]:
     cond_consts, body_consts, carry = parts(args, cond_nconsts, body_nconsts)
     while eval_jaxpr(cond_jaxpr, [*cond_consts, *carry])[0]:
@@ -75,7 +86,7 @@ def _(
 
 
 @while_p.dependencies
-def _(*operands: Operand, **params: Any) -> list[Operand]:
+def _(*operands: Operand, sizes: tuple[int, ...], **params: Any) -> list[Operand]:
     return while_pattern(operands, **params)
 
 
@@ -95,6 +106,7 @@ def _(
     body_jaxpr: Jaxpr,
     cond_nconsts: int,
     body_nconsts: int,
+    **params: Any,
 ) -> tuple[list[Any], list[Any]]:
     _, const_nz, carry_nz = map(tuple, parts(nonzero_mask(tangents), cond_nconsts, body_nconsts))
     num_carry = len(carry_nz)
@@ -126,6 +138,7 @@ def _(
         body_jaxpr=body,
         cond_nconsts=cond_nconsts,
         body_nconsts=body_nconsts + sum(const_nz),
+        **params,
     )
     outs, out_dots = parts(results, num_carry)
     return outs, expand_zeros(carry_nz, out_dots, [aval_of(o) for o in outs])
@@ -133,17 +146,16 @@ def _(
 
 @while_p.partial_eval
 def _(unknown: Sequence[bool], eqn: Equation) -> tuple[list[Equation], list[Equation], list[bool]]:
-    """Run the loop of the known carries now, if it decides alone when to stop.
+    """Run the loop of the known carries now, if it decides alone when to stop, and count.
 
-    The number of steps is unknown beforehand, so there is no room to keep residuals of each
-    step: the staged loop computes the known carries again.
+    What is staged is that many steps from the beginning (`replay`), of all carries.
     """
     params = eqn.params
     cond, body = params["cond_jaxpr"], params["body_jaxpr"]
     cond_nconsts, body_nconsts = params["cond_nconsts"], params["body_nconsts"]
     cond_unk, const_unk, carry_unk = map(tuple, parts(unknown, cond_nconsts, body_nconsts))
     while True:
-        known, _, unknown_out, _ = get_rewrites().partial_eval(
+        known, staged, unknown_out, _ = get_rewrites().partial_eval(
             body, (*const_unk, *carry_unk), carry_unk
         )
         if unknown_out == carry_unk:
@@ -153,12 +165,11 @@ def _(unknown: Sequence[bool], eqn: Equation) -> tuple[list[Equation], list[Equa
     stops_unknown = any(
         reads and unk for reads, unk in zip(cond_reads, (*cond_unk, *carry_unk), strict=True)
     )
-    if stops_unknown or all(carry_unk):
+    if stops_unknown:
         return [], [eqn], [True] * len(carry_unk)
 
     known_carry = tuple(not u for u in carry_unk)
-    cond_kept = (*(not u for u in cond_unk), *known_carry)
-    known_cond = dce_keeping(cond, (True,), cond_kept)
+    known_cond = dce_keeping(cond, (True,), (*(not u for u in cond_unk), *known_carry))
     known_body = dce_keeping(
         known,
         (*every(sum(known_carry)), *none(len(known.outvars) - sum(known_carry))),
@@ -167,28 +178,58 @@ def _(unknown: Sequence[bool], eqn: Equation) -> tuple[list[Equation], list[Equa
     cond_consts, body_consts, init = parts(eqn.invars, cond_nconsts, body_nconsts)
     known_cond_consts = split(cond_unk, cond_consts)[0]
     known_body_consts = split(const_unk, body_consts)[0]
+    count = Var(COUNT)
     known_eqn = eqn.replace(
-        invars=(*known_cond_consts, *known_body_consts, *split(carry_unk, init)[0]),
-        outvars=tuple(split(carry_unk, eqn.outvars)[0]),
+        invars=(
+            *known_cond_consts,
+            *known_body_consts,
+            *split(carry_unk, init)[0],
+            Literal(np.int64(0), COUNT),
+        ),
+        outvars=(*split(carry_unk, eqn.outvars)[0], count),
         params={
-            "cond_jaxpr": known_cond,
-            "body_jaxpr": known_body,
+            **params,
+            "cond_jaxpr": embed_inputs(
+                known_cond, (*known_cond.in_avals, COUNT), tuple(range(len(known_cond.invars)))
+            ),
+            "body_jaxpr": _counting(known_body),
             "cond_nconsts": len(known_cond_consts),
             "body_nconsts": len(known_body_consts),
         },
     )
-    outvars = tuple(v if u else Var(v.aval) for v, u in zip(eqn.outvars, carry_unk))
-    return [known_eqn], [eqn.replace(outvars=outvars)], list(carry_unk)
+    step = in_two_parts(known, staged, (*const_unk, *carry_unk), carry_unk)
+    program = replayed(step, body_nconsts, params["sizes"], carry_unk)
+    replay, outs = inline_equations(program, (count, *body_consts, *init))
+    names = dict(zip(outs, split(carry_unk, eqn.outvars)[1], strict=True))
+    replay = [e.replace(outvars=tuple(names.get(v, v) for v in e.outvars)) for e in replay]
+    return [known_eqn], replay, list(carry_unk)
+
+
+@memoize
+def _counting(body: Jaxpr) -> Jaxpr:
+    """A body that counts its steps in one more carry, the last one."""
+
+    def run(*args: Any) -> list[Any]:
+        return [*apply_jaxpr(body, args[:-1]), args[-1] + np.int64(1)]
+
+    return rewrite(run, [*body.in_avals, COUNT], "counting of steps")
 
 
 @while_p.transpose
 def _(cts: Sequence[Any], *operands: Any, **params: Any) -> list[Any]:
-    raise MissingRuleError(
-        "reverse-mode differentiation does not go through while_loop, nor through fori_loop with"
-        " bounds that are traced arrays: the number of steps is not known beforehand, so there is"
-        " no room to keep the values that the backward pass needs. Use lax.scan, or"
-        " lax.fori_loop with bounds that are Python integers; or use forward mode (jvp, jacfwd)."
-    )
+    # What is not linear (counters, conditions) decides how many steps there are.
+    linear = tuple(isinstance(x, Linear) for x in operands)
+    invars = tuple(Var(x.aval if isinstance(x, Linear) else aval_of(x)) for x in operands)
+    avals = while_p.out_avals([v.aval for v in invars], params)
+    eqn = Equation(while_p, invars, tuple(Var(a) for a in avals), params)
+    known, staged, unknown_out = while_p.rule("partial_eval")(linear, eqn)
+    if staged == [eqn]:
+        raise TypeError(
+            "transposition of while_loop: the condition depends on what the loop should be linear"
+            " in, so it is not linear; differentiate it instead (vjp, grad)"
+        )
+    program = Jaxpr(invars, (*known, *staged), tuple(split(unknown_out, eqn.outvars)[1]))
+    return transpose_call(program, split(unknown_out, cts)[1], operands)
 
 
 @memoize
@@ -233,6 +274,7 @@ def _(
     body_jaxpr: Jaxpr,
     cond_nconsts: int,
     body_nconsts: int,
+    **params: Any,
 ) -> tuple[list[Any], Mask]:
     cond_b, const_b, init_b = map(tuple, parts(batched, cond_nconsts, body_nconsts))
     carry_b = init_b
@@ -262,13 +304,19 @@ def _(
         body_jaxpr=body,
         cond_nconsts=cond_nconsts,
         body_nconsts=len(body_consts),
+        **params,
     )
     return results, carry_b
 
 
 @while_p.parts
 def _(
-    *operands: Any, cond_jaxpr: Jaxpr, body_jaxpr: Jaxpr, cond_nconsts: int, body_nconsts: int
+    *operands: Any,
+    cond_jaxpr: Jaxpr,
+    body_jaxpr: Jaxpr,
+    cond_nconsts: int,
+    body_nconsts: int,
+    **params: Any,
 ) -> list[Any]:
     groups = parts(operands, cond_nconsts, body_nconsts)
     cond_consts, body_consts, carry = map(flat_parts, groups)
@@ -281,6 +329,7 @@ def _(
         body_jaxpr=in_parts(body_jaxpr),
         cond_nconsts=len(cond_consts),
         body_nconsts=len(body_consts),
+        **params,
     )
     return joined_parts(results, are_complex(body_jaxpr.out_avals))
 
@@ -293,6 +342,7 @@ def _(
     body_jaxpr: Jaxpr,
     cond_nconsts: int,
     body_nconsts: int,
+    **params: Any,
 ) -> list[Any]:
     cond_consts, body_consts, carry = parts(tensors, cond_nconsts, body_nconsts)
     return p.while_loop(cond_jaxpr, body_jaxpr, cond_consts, body_consts, carry)
@@ -321,6 +371,7 @@ def _(used: Sequence[bool], eqn: Equation) -> Equation | None:
         invars=tuple(split(mask, eqn.invars)[1]),
         outvars=tuple(split(kept, eqn.outvars)[1]),
         params={
+            **params,
             "cond_jaxpr": new_cond,
             "body_jaxpr": new_body,
             "cond_nconsts": sum(used_cond_consts),
@@ -330,7 +381,12 @@ def _(used: Sequence[bool], eqn: Equation) -> Equation | None:
 
 
 def while_loop(
-    cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any
+    cond_fun: Callable[[Any], Any],
+    body_fun: Callable[[Any], Any],
+    init_val: Any,
+    *,
+    max_steps: int | None = None,
+    levels: int = 2,
 ) -> Any:
     """Repeat a step while a condition holds.
 
@@ -340,8 +396,24 @@ def while_loop(
             val = body_fun(val)
         return val
 
-    Forward mode goes through it; reverse mode does not (use `scan` or `fori_loop` with static
-    bounds). Under `vmap` with conditions that differ the loop runs until all have stopped.
+    Under `vmap` with conditions that differ the loop runs until all have stopped.
+
+    Reverse mode goes back through the steps that were made. From the forward pass it keeps the
+    first value and the number of steps alone, and makes the steps again:
+
+    ============= ==================================== ==========================================
+    ``max_steps`` time                                 memory while it goes back
+    ============= ==================================== ==========================================
+    None          one more run of the loop             steps x residuals, allocated for as many
+                                                       steps as there were; not on a card
+    given         ``levels`` more runs, and one        s x residuals + (levels - 1) x s x values,
+                  allocation of fixed size             s = max_steps ** (1 / levels), rounded up
+    ============= ==================================== ==========================================
+
+    The residuals are what the derivative of one step depends on, of those that change from step
+    to step; often about as much as the value (``jit(grad(f)).lower(x).as_text("plan")`` shows
+    each of them as a buffer). A loop within the step of another one is run again each time the
+    step is.
 
     Parameters
     ----------
@@ -351,6 +423,12 @@ def while_loop(
         Maps the value to the next one, of the same structure, shapes and dtypes.
     init_val : pytree of arrays
         The first value. A Python scalar takes the dtype that ``body_fun`` returns.
+    max_steps : int, optional
+        How many steps reverse mode should have room for. It does not stop the loop: of one that
+        makes more steps the result is right, and its derivatives in reverse mode are NaN.
+    levels : int, optional
+        How many levels of checkpoints there are if ``max_steps`` is given: with more of them,
+        less memory and more time.
 
     Returns
     -------
@@ -359,6 +437,10 @@ def while_loop(
 
     Raises
     ------
+    MemoryError
+        In reverse mode without ``max_steps``, if there is no memory for the residuals.
+    ValueError
+        If ``max_steps`` or ``levels`` is not positive.
     TypeError
         If ``body_fun`` changes the type of the value, or the condition is no boolean scalar.
 
@@ -367,7 +449,11 @@ def while_loop(
     >>> from fnad import lax
     >>> lax.while_loop(lambda x: x < 100.0, lambda x: 2 * x, 1.0)
     np.float64(128.0)
+    >>> import fnad
+    >>> fnad.grad(lambda x: lax.while_loop(lambda x: x < 100.0, lambda x: 2 * x, x))(1.0)
+    np.float64(128.0)
     """
+    blocks = sizes_of_blocks("while_loop", max_steps, levels)
     init_leaves, in_tree = tree.flatten(init_val)
     args_tree = tree.structure(((init_val,), {}))
     avals = [aval_of(leaf) for leaf in init_leaves]
@@ -398,5 +484,6 @@ def while_loop(
         body_jaxpr=body,
         cond_nconsts=len(cond_consts),
         body_nconsts=len(body_consts),
+        sizes=blocks,
     )
     return tree.unflatten(in_tree, results)
