@@ -71,7 +71,7 @@ class Sample:
         ``vary(array, k)`` makes the k-th variant of an operand, for batches: `roll`, `scale`,
         `keep` or your own.
     compiled : bool
-        Whether to check compiled code, too (it has no complex numbers).
+        Whether to check compiled code, too.
     """
 
     args: tuple[Any, ...]
