@@ -239,10 +239,11 @@ def _same_element(kernel: Kernel, copy: Copy) -> bool:
         return True
     stores = [s for s in kernel.stores if s.buffer == copy.source]
     reduced = loads([r.value for r in kernel.reductions])
-    if kernel.sequential or len(stores) != 1 or any(e.attr == copy.out for e in reduced):
+    if kernel.sequential or any(e.attr == copy.out for e in reduced):
         return False
-    place = copy.out_offset + stores[0].offset
-    return all(e.args[0] is place for e in loads(kernel_exprs(kernel)) if e.attr == copy.out)
+    # All that a point stores is computed before any of it is stored, both parts of complex numbers.
+    places = {copy.out_offset + s.offset for s in stores}
+    return all(e.args[0] in places for e in loads(kernel_exprs(kernel)) if e.attr == copy.out)
 
 
 def _two_of_for(node: For, copies: Sequence[Copy]) -> list[Node]:

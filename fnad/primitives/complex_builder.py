@@ -284,7 +284,7 @@ class ComplexBuilder:
         return Pair(select(zero, x.re / size, re), select(zero, x.im / size, im))
 
     def power(self, x: Any, y: Any) -> Any:
-        """exp(y log x); 1 where y is 0, and of 0, 0 where y is real and positive, else NaN."""
+        """exp(y log x); 1 where y is 0, and 0 or NaN where x is: as the sign of y's real part."""
         if type(x) is not Pair:
             return arithmetic.pow(x, y)
         select, eq, both = logic.select, logic.eq, logic.bitwise_and
@@ -293,8 +293,7 @@ class ComplexBuilder:
         y_zero = both(eq(y.re, 0), eq(y.im, 0))
         base = Pair(select(x_zero, real(1), x.re), x.im)
         power = self.exp(self.multiply(y, self.log(base)))
-        vanishes = both(eq(y.im, 0), y.re > 0)
-        of_zero = select(vanishes, real(0), real(np.nan))
+        of_zero = select(y.re > 0, real(0), real(np.nan))
         re = select(y_zero, real(1), select(x_zero, of_zero, power.re))
         return Pair(re, select(y_zero, real(0), select(x_zero, of_zero, power.im)))
 

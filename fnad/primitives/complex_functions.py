@@ -136,10 +136,9 @@ def complex_sqrt(a: Any, b: Any) -> Pair:
     u, v, large, small = _scaled(a, b)
     root = sqrt((abs(u) + sqrt(u * u + v * v)) * 0.5)
     root = select(is_inf(a), real(np.inf), root)
-    other = abs(v) / (root * 2)
     # The square root of a power of two with an even exponent is one, too.
-    shrink, grow = np.sqrt(limits.shrink), np.sqrt(limits.grow)
-    root, other = (_unscaled(x, large, small, shrink, grow) for x in (root, other))
+    root = _unscaled(root, large, small, math.sqrt(limits.shrink), math.sqrt(limits.grow))
+    other = abs(b) / (root * 2)
     right = (a >= 0) | _is_nan(a)
     re, im = select(right, root, other), select(right, other, root)
     zero, infinite = eq(a, 0) & eq(b, 0), is_inf(b)
@@ -168,9 +167,8 @@ def complex_exp(a: Any, b: Any) -> Pair:
     limits = _LIMITS[a.dtype]
     real = a.dtype.type
     over = a > limits.overflow
-    step = 64.0
-    size = exp(select(over, a - step, a))
-    more = select(over, real(np.exp(step)), real(1))
+    size = exp(select(over, a * 0.5, a))
+    more = select(over, size, real(1))
     finite = is_finite(b)
     re, im = (size * cos(b)) * more, (size * sin(b)) * more
     re = select(finite, re, select(eq(a, -np.inf), real(0), select(is_inf(a), a, re)))
@@ -192,12 +190,11 @@ def complex_expm1(a: Any, b: Any) -> Pair:
 
 def _stretched(x: Any) -> tuple[Any, Any, Any]:
     """cosh and sinh of x, of which the third result times them is to be taken: for large x."""
-    limits = _LIMITS[x.dtype]
-    real = x.dtype.type
-    over = abs(x) > limits.overflow
-    step = 64.0
-    near = select(over, x - copysign(real(step), x), x)
-    return cosh(near), sinh(near), select(over, real(np.exp(step)), real(1))
+    over = abs(x) > _LIMITS[x.dtype].overflow
+    near = select(over, x * 0.5, x)
+    even = cosh(near)
+    # sinh x = 2 sinh(x / 2) cosh(x / 2), and cosh x is as large.
+    return even, sinh(near), select(over, even * 2, x.dtype.type(1))
 
 
 def complex_sinh(a: Any, b: Any) -> Pair:
@@ -271,13 +268,14 @@ def _triangle(a: Any, b: Any) -> _Triangle:
     big = (r + s) * 0.5
     inside = x <= 1
     right, gap = r + (x + 1), s + abs(x - 1)
-    # A - x and A - 1, each as a sum of terms that are not negative.
+    # A - x (times A + x, of which the root is taken, without squares of a small y) and A - 1, each
+    # as a sum of terms that are not negative.
     beyond = y * (y / right)
     safe = select(eq(gap, 0), real(1), gap)
     across = y * (y / safe)
-    to_x = select(inside, (beyond + gap) * 0.5, (beyond + across) * 0.5)
     to_1 = select(inside, (beyond + across) * 0.5, (beyond + gap) * 0.5)
-    below = sqrt(big + x) * sqrt(to_x)
+    below = sqrt(big + x) * sqrt((beyond + gap) * 0.5)
+    below = select(inside, below, y * sqrt((big + x) * 0.5 * (1 / right + 1 / safe)))
     growth = select(
         big <= 1.5,
         log1p(to_1 + sqrt(to_1) * sqrt(big + 1)),
