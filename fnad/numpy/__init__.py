@@ -47,6 +47,7 @@ from numpy import (
 
 from fnad.core.tracer import install_array_methods
 from fnad.numpy import fft, linalg
+from fnad.numpy.bit_packing import packbits, unpackbits
 from fnad.numpy.complex_numbers import (
     angle,
     conj,
@@ -64,6 +65,7 @@ from fnad.numpy.contraction import (
     cross,
     dot,
     einsum,
+    einsum_path,
     inner,
     kron,
     matmul,
@@ -84,6 +86,7 @@ from fnad.numpy.creation import (
     eye,
     full,
     full_like,
+    geomspace,
     identity,
     indices,
     linspace,
@@ -142,6 +145,7 @@ from fnad.numpy.histograms import (
     histogram_bin_edges,
     histogramdd,
 )
+from fnad.numpy.index_tricks import c_, r_
 from fnad.numpy.indexing import (
     at,
     diag,
@@ -177,6 +181,7 @@ from fnad.numpy.manipulation import (
     array_split,
     broadcast_arrays,
     broadcast_to,
+    dsplit,
     expand_dims,
     flip,
     fliplr,
@@ -233,6 +238,7 @@ from fnad.numpy.polynomials import (
     polyadd,
     polyder,
     polydiv,
+    polyfit,
     polyint,
     polymul,
     polysub,
@@ -274,6 +280,8 @@ from fnad.numpy.selection import (
     clip,
     fix,
     isclose,
+    isneginf,
+    isposinf,
     nan_to_num,
     round,
     select,
@@ -299,6 +307,7 @@ from fnad.numpy.signals import (
     correlate,
     hamming,
     hanning,
+    i0,
     kaiser,
 )
 from fnad.numpy.sized import (
@@ -341,6 +350,7 @@ from fnad.numpy.ufuncs import (
     atan2,
     atanh,
     bitwise_and,
+    bitwise_count,
     bitwise_invert,
     bitwise_left_shift,
     bitwise_not,
@@ -472,7 +482,8 @@ __all__ = [
     "ldexp", "nextafter", "spacing", "delete", "fill_diagonal", "insert", "piecewise", "place",
     "put", "put_along_axis", "resize", "trim_zeros", "apply_along_axis", "apply_over_axes",
     "vectorize", "argpartition", "block", "lexsort", "partition", "unstack",
-    "bool", "from_dlpack", "isdtype",
+    "bool", "from_dlpack", "isdtype", "geomspace", "einsum_path", "dsplit", "polyfit", "isposinf",
+    "isneginf", "i0", "bitwise_count", "packbits", "unpackbits", "c_", "r_",
     "angle", "iscomplex", "iscomplexobj", "isreal", "isrealobj", "matvec", "real_if_close",
     "sort_complex", "vecmat",
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import string
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,16 +12,18 @@ import numpy as np
 from fnad.core.dtypes import canonical_dtype, result_type
 from fnad.numpy import ufuncs
 from fnad.numpy.complex_numbers import conjugate
-from fnad.numpy.creation import asarray
+from fnad.numpy.creation import asarray, zeros_like
 from fnad.numpy.einsum_parser import parse_einsum
 from fnad.numpy.joining import concatenate
 from fnad.numpy.manipulation import expand_dims, moveaxis, ravel, reshape
 from fnad.numpy.operands import (
     Array,
+    as_operand,
     broadcast_shapes,
     convert,
     expand,
     normalize_axes,
+    shape_of,
 )
 from fnad.numpy.reductions import sum as sum_of
 from fnad.primitives.contraction import dot_general_p
@@ -290,17 +293,37 @@ def kron(a: Any, b: Any) -> Array:
     return reshape(ufuncs.multiply(x, y), tuple(m * n for m, n in zip(left, right)))
 
 
-def cross(a: Any, b: Any, axis: int = -1) -> Array:
-    """Vector product of vectors of length 3 along ``axis``.
+def cross(
+    a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+) -> Array:
+    """Vector product of vectors of length 3, or of length 2, whose third component is 0.
+
+    Parameters
+    ----------
+    a, b : array_like
+        Their other axes broadcast.
+    axisa, axisb : int
+        The axes of the components.
+    axisc : int
+        Where the components are in the result; two vectors of length 2 give just the third one.
+    axis : int, optional
+        All three of them.
 
     Examples
     --------
     >>> cross(np.array([1, 0, 0]), np.array([0, 1, 0]))
     array([0, 0, 1])
     """
-    x, y = moveaxis(a, axis, -1), moveaxis(b, axis, -1)
-    if x.shape[-1] != 3 or y.shape[-1] != 3:
-        raise ValueError("cross: both operands must have length 3 along the axis")
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    x, y = moveaxis(asarray(a), axisa, -1), moveaxis(asarray(b), axisb, -1)
+    lengths = x.shape[-1], y.shape[-1]
+    if not {2, 3}.issuperset(lengths):
+        raise ValueError(
+            f"cross: vectors must have length 2 or 3 along their axes, got {lengths[0]} and"
+            f" {lengths[1]}"
+        )
+    x, y = (concatenate([v, zeros_like(v[..., :1])], -1) if v.shape[-1] == 2 else v for v in (x, y))
     x = concatenate([x, x], -1)
     y = concatenate([y, y], -1)
     parts = [
@@ -310,8 +333,10 @@ def cross(a: Any, b: Any, axis: int = -1) -> Array:
         )
         for i in range(3)
     ]
+    if lengths == (2, 2):
+        return parts[2]
     out = concatenate([expand_dims(p, -1) for p in parts], -1)
-    return moveaxis(out, -1, axis)
+    return moveaxis(out, -1, axisc)
 
 
 def _component(x: Array, index: int) -> Array:
@@ -332,7 +357,8 @@ def einsum(subscripts: Any, *operands: Any, optimize: Any = True, dtype: Any = N
         As for `numpy.einsum`: ``"ij,jk->ik"``, with ``...`` for axes that broadcast; an index
         repeated within an operand takes its diagonal.
     *operands : array_like
-        One for each term.
+        One for each term. Without subscripts, each has a list of numbers behind it that name its
+        axes, and at the end may stand the list of the result: ``einsum(x, [0, 1], y, [1], [0])``.
     optimize : bool or str
         The strategy of `numpy.einsum_path`; False contracts from left to right.
     dtype : dtype, optional
@@ -343,8 +369,7 @@ def einsum(subscripts: Any, *operands: Any, optimize: Any = True, dtype: Any = N
     >>> einsum("ij,j->i", np.array([[1, 2], [3, 4]]), np.array([1, 1]))
     array([3, 7])
     """
-    if not isinstance(subscripts, str):
-        raise TypeError("einsum: give the subscripts as a string, such as 'ij,jk->ik'")
+    subscripts, operands = _as_subscripts(subscripts, operands)
     xs = [asarray(x) for x in operands]
     terms, output = parse_einsum(subscripts, [x.ndim for x in xs])
     common = result_type(*xs) if dtype is None else canonical_dtype(dtype)
@@ -362,6 +387,36 @@ def einsum(subscripts: Any, *operands: Any, optimize: Any = True, dtype: Any = N
     out = transpose(out, tuple(term.index(c) for c in output))
     out = expand(out, tuple(sizes[c] for c in output))
     return ufuncs.not_equal(out, 0) if boolean else out
+
+
+def einsum_path(subscripts: Any, *operands: Any, optimize: Any = "greedy") -> tuple[list[Any], str]:
+    """The order in which `einsum` contracts, as `numpy.einsum_path` finds it, and a report.
+
+    Examples
+    --------
+    >>> x = np.ones((2, 2))
+    >>> einsum_path("ij,jk,kl->il", x, x, x)[0]
+    ['einsum_path', (0, 1), (0, 1)]
+    """
+    subscripts, operands = _as_subscripts(subscripts, operands)
+    shapes = [np.broadcast_to(np.int8(0), shape_of(as_operand(x))) for x in operands]
+    return np.einsum_path(subscripts, *shapes, optimize=optimize)
+
+
+def _as_subscripts(subscripts: Any, operands: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    """The form ``einsum(x, [0, 1], y, [1, 2], [0, 2])`` as one of letters."""
+    if isinstance(subscripts, str):
+        return subscripts, operands
+    given = (subscripts, *operands)
+    paired = len(given) // 2 * 2
+    lists = [list(axes) for axes in given[1:paired:2]]
+    letters = sorted({axis for axes in lists for axis in axes if axis is not Ellipsis})
+    names = {axis: string.ascii_letters[i] for i, axis in enumerate(letters)}
+    names[Ellipsis] = "..."
+    terms = ["".join(names[axis] for axis in axes) for axes in lists]
+    output = "".join(names[axis] for axis in given[paired]) if len(given) > paired else None
+    text = ",".join(terms) + ("" if output is None else f"->{output}")
+    return text, given[:paired:2]
 
 
 def _index_sizes(terms: Sequence[str], xs: Sequence[Array]) -> dict[str, int]:

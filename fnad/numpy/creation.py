@@ -257,7 +257,10 @@ def linspace(
         last = lax.broadcast_in_dim(stop, (1, *shape_of(delta)), _trailing(stop, delta))
         out = slicing.concatenate([slicing.slice_in_dim(out, 0, num - 1), last], 0)
     out = lax.moveaxis(out, 0, lax.canonicalize_axis(axis, out.ndim))
-    out = placed(out if dtype is None else convert(out, canonical_dtype(dtype)), device)
+    if dtype is not None:
+        made = canonical_dtype(dtype)
+        out = convert(ufuncs.floor(out) if made.kind in "iu" else out, made)
+    out = placed(out, device)
     return (out, step) if retstep else out
 
 
@@ -267,7 +270,13 @@ def _trailing(x: Array, full_shaped: Array) -> tuple[int, ...]:
 
 
 def logspace(
-    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    base: Any = 10.0,
+    dtype: Any = None,
+    axis: int = 0,
 ) -> Array:
     """Numbers spaced evenly on a logarithmic scale, ``base ** linspace(start, stop, num)``.
 
@@ -276,7 +285,51 @@ def logspace(
     >>> logspace(0, 2, 3)
     array([  1.,  10., 100.])
     """
+    base = as_operand(base)
+    if shape_of(base):
+        start, stop, base = (asarray(v) for v in (start, stop, base))
+        wide = np.broadcast_shapes(start.shape, stop.shape, base.shape)
+        start, stop, base = expand(start, wide), expand(stop, wide), lax.expand_dims(base, (0,))
     out = ufuncs.power(base, linspace(start, stop, num, endpoint))
+    out = lax.moveaxis(out, 0, lax.canonicalize_axis(axis, out.ndim))
+    return out if dtype is None else convert(out, canonical_dtype(dtype))
+
+
+def geomspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Array:
+    """``num`` numbers from ``start`` to ``stop``, each the same multiple of the one before.
+
+    Both may be negative, or complex (then the numbers lie on a spiral); neither may be 0.
+
+    Examples
+    --------
+    >>> geomspace(1, 100, 3)
+    array([  1.,  10., 100.])
+    """
+    start, stop = as_operand(start), as_operand(stop)
+    if not isinstance(start, Tracer) and not isinstance(stop, Tracer):
+        plain: Any = np.geomspace  # its overloads cannot take a bool that is not literal
+        return plain(start, stop, num, endpoint, dtype, axis)
+    computed = result_type(start, stop, float(num))
+    first, last = convert(start, computed), convert(stop, computed)
+    turn = ufuncs.sign(first)
+    low, high = (ufuncs.log10(ufuncs.divide(v, turn)) for v in (first, last))
+    inner = ufuncs.multiply(logspace(low, high, num, endpoint), turn)
+    out = inner
+    if num > 0:
+        # The first and the last number are exactly those given, whatever rounding does.
+        index = lax.broadcasted_iota(np.int64, inner.shape, 0)
+        out = ufuncs.parts.select(ufuncs.equal(index, 0), expand(first, inner.shape), out)
+        if endpoint and num > 1:
+            at_end = ufuncs.equal(index, num - 1)
+            out = ufuncs.parts.select(at_end, expand(last, inner.shape), out)
+    out = lax.moveaxis(out, 0, lax.canonicalize_axis(axis, out.ndim))
     return out if dtype is None else convert(out, canonical_dtype(dtype))
 
 
@@ -395,8 +448,8 @@ def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False) -> tuple[Arra
     return tuple(outs)
 
 
-def indices(dimensions: Sequence[int], dtype: Any = int) -> Array:
-    """The indices of a grid, stacked along a new first axis.
+def indices(dimensions: Sequence[int], dtype: Any = int, sparse: bool = False) -> Any:
+    """The indices of a grid, stacked along a new first axis, or (``sparse``) as an open grid.
 
     Examples
     --------
@@ -408,6 +461,10 @@ def indices(dimensions: Sequence[int], dtype: Any = int) -> Array:
             [0]]])
     """
     shape = _shape(dimensions)
+    if sparse:
+        return meshgrid(
+            *[lax.iota(canonical_dtype(dtype), n) for n in shape], indexing="ij", sparse=True
+        )
     grids = [
         lax.broadcasted_iota(canonical_dtype(dtype), (1, *shape), axis + 1)
         for axis in range(len(shape))

@@ -23,6 +23,7 @@ from fnad.numpy.operands import (
 )
 from fnad.primitives import arithmetic, logic, rounding, transcendental
 from fnad.primitives.arithmetic import div, mul, neg, rem, sub
+from fnad.primitives.bits import population_count
 from fnad.primitives.complex_numbers import imag, real
 from fnad.primitives.logic import (
     bitwise_and,
@@ -185,6 +186,10 @@ def heaviside(x: Array, h: Array) -> Array:
     zero, one = constant_like(x, 0), constant_like(x, 1)
     step = select(lt(x, zero), zero, select(gt(x, zero), one, x))
     return select(eq(x, zero), h, step)
+
+
+def bitwise_count(x: Array) -> Array:
+    return convert(population_count(arithmetic.abs(x)), np.dtype(np.uint8))
 
 
 def signbit(x: Array) -> Array:

@@ -316,7 +316,7 @@ class At:
     def __init__(self, array: Array) -> None:
         self.array = array
 
-    def __getitem__(self, index: Any) -> IndexedRef | MaskedRef:
+    def __getitem__(self, index: Any) -> Any:
         if is_masked(index):
             index = with_known_masks(index)
             if is_masked(index):
@@ -390,8 +390,16 @@ def take(
     )
 
 
-def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Array:
+def take_along_axis(
+    arr: Any,
+    indices: Any,
+    axis: int | None = -1,
+    mode: str | None = None,
+    fill_value: Any = None,
+) -> Array:
     """Elements along an axis, an index array of the same rank saying which.
+
+    Indices out of bounds are clamped, or with ``mode="fill"`` give ``fill_value`` (NaN by default).
 
     Examples
     --------
@@ -406,11 +414,8 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Array:
     if index.ndim != x.ndim:
         raise ValueError("`indices` and `arr` must have the same number of dimensions")
     grid = [index if i == axis else _axis_range(n, i, x.ndim) for i, n in enumerate(x.shape)]
-    return (
-        getitem(x, tuple(grid))
-        if isinstance(x, Tracer)
-        else _read(x, parse_index(tuple(grid), x.shape), "clip", None)
-    )
+    plan = parse_index(tuple(grid), x.shape, check_arrays=mode is None)
+    return _read(x, plan, _mode(mode, "clip"), fill_value)
 
 
 def _axis_range(length: int, axis: int, ndim: int) -> np.ndarray:

@@ -82,7 +82,7 @@ def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> Array:
     return slicing.concatenate([lax.expand_dims(x, (axis,)) for x in xs], axis)
 
 
-def vstack(tup: Any) -> Array:
+def vstack(tup: Any, dtype: Any = None) -> Array:
     """Join along the first axis, vectors being rows.
 
     Examples
@@ -91,10 +91,10 @@ def vstack(tup: Any) -> Array:
     array([[1, 2],
            [3, 4]])
     """
-    return concatenate([atleast_2d(x) for x in _sequence(tup, "vstack")], 0)
+    return concatenate([atleast_2d(x) for x in _sequence(tup, "vstack")], 0, dtype)
 
 
-def hstack(tup: Any) -> Array:
+def hstack(tup: Any, dtype: Any = None) -> Array:
     """Join along the second axis, vectors along their only one.
 
     Examples
@@ -103,10 +103,10 @@ def hstack(tup: Any) -> Array:
     array([1, 2, 3])
     """
     xs = [atleast_1d(x) for x in _sequence(tup, "hstack")]
-    return concatenate(xs, 0 if xs[0].ndim == 1 else 1)
+    return concatenate(xs, 0 if xs[0].ndim == 1 else 1, dtype)
 
 
-def dstack(tup: Any) -> Array:
+def dstack(tup: Any, dtype: Any = None) -> Array:
     """Join along the third axis.
 
     Examples
@@ -114,7 +114,7 @@ def dstack(tup: Any) -> Array:
     >>> dstack([np.array([1, 2]), np.array([3, 4])]).shape
     (1, 2, 2)
     """
-    return concatenate([atleast_3d(x) for x in _sequence(tup, "dstack")], 2)
+    return concatenate([atleast_3d(x) for x in _sequence(tup, "dstack")], 2, dtype)
 
 
 def column_stack(tup: Any) -> Array:

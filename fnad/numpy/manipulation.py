@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from fnad.core.errors import TracerIntegerConversionError
 from fnad.core.tracer import Tracer
+from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray
 from fnad.numpy.operands import (
     Array,
@@ -259,6 +261,19 @@ def vsplit(ary: Any, indices_or_sections: Any) -> list[Array]:
     return split(ary, indices_or_sections, 0)
 
 
+def dsplit(ary: Any, indices_or_sections: Any) -> list[Array]:
+    """Cut along the third axis.
+
+    Examples
+    --------
+    >>> [x.shape for x in dsplit(np.ones((1, 2, 4)), 2)]
+    [(1, 2, 2), (1, 2, 2)]
+    """
+    if len(shape_of(asarray(ary))) < 3:
+        raise ValueError("dsplit only works on arrays of 3 or more dimensions")
+    return split(ary, indices_or_sections, 2)
+
+
 def hsplit(ary: Any, indices_or_sections: Any) -> list[Array]:
     """Cut along the second axis (the first of vectors).
 
@@ -270,13 +285,33 @@ def hsplit(ary: Any, indices_or_sections: Any) -> list[Array]:
     return split(ary, indices_or_sections, 0 if len(shape_of(asarray(ary))) == 1 else 1)
 
 
-def repeat(a: Any, repeats: Any, axis: int | None = None) -> Array:
-    """Repeat each element; ``repeats`` must be known, since it fixes the shape.
+def repeat(
+    a: Any,
+    repeats: Any,
+    axis: int | None = None,
+    *,
+    total_repeat_length: int | None = None,
+) -> Array:
+    """Repeat each element.
+
+    Parameters
+    ----------
+    a : array_like
+        Any shape.
+    repeats : int or array_like of int
+        How often, for all elements along the axis or for each.
+    axis : int, optional
+        Which axis; that of the flattened array by default.
+    total_repeat_length : int, optional
+        How long the axis of the result is, which ``repeats`` decide otherwise; needed where they
+        are traced. What is too much is cut off, and the last element fills what lacks.
 
     Examples
     --------
     >>> repeat(np.array([1, 2]), 2)
     array([1, 1, 2, 2])
+    >>> repeat(np.array([1, 2]), np.array([1, 2]), total_repeat_length=5)
+    array([1, 2, 2, 2, 2])
     """
     from fnad.numpy.indexing import take
 
@@ -284,8 +319,11 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Array:
     if axis is None:
         x, axis = ravel(x), 0
     axis = lax.canonicalize_axis(axis, x.ndim)
+    if total_repeat_length is not None:
+        index = _repeated(x.shape[axis], asarray(repeats), operator.index(total_repeat_length))
+        return take(x, index, axis)
     if isinstance(repeats, Tracer):
-        repeats = repeats.__index__()
+        repeats = _known_repeats(repeats)
     if np.ndim(repeats) == 0:
         count, shape = operator.index(repeats), x.shape
         wide = (*shape[: axis + 1], count, *shape[axis + 1 :])
@@ -293,6 +331,31 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Array:
         out = lax.broadcast_in_dim(x, wide, dims)
         return lax.reshape(out, (*shape[:axis], shape[axis] * count, *shape[axis + 1 :]))
     return take(x, np.repeat(np.arange(x.shape[axis]), repeats), axis)
+
+
+def _known_repeats(repeats: Tracer) -> Any:
+    try:
+        return repeats.concretize(TracerIntegerConversionError)
+    except TracerIntegerConversionError as error:
+        error.add_note(
+            "repeat: traced repeats fix the length of the result; say how long it is:"
+            " fnp.repeat(x, repeats, total_repeat_length=n)"
+        )
+        raise
+
+
+def _repeated(length: int, repeats: Array, total: int) -> Array:
+    """Which element stands at each of ``total`` places."""
+    from fnad.numpy.reductions import cumsum
+    from fnad.numpy.sorting import searchsorted
+
+    if repeats.dtype.kind not in "biu":
+        raise TypeError(f"repeat: repeats must be integers, got {repeats.dtype}")
+    if not length and total:
+        raise ValueError("repeat: an empty axis has no element to repeat")
+    ends = cumsum(expand(repeats, (length,)))
+    index = searchsorted(ends, lax.iota(ends.dtype, total), "right")
+    return ufuncs.minimum(index, max(length - 1, 0))
 
 
 def tile(A: Any, reps: int | Sequence[int]) -> Array:  # noqa: N803

@@ -3,62 +3,113 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from fnad.core.tracer import Tracer
-from fnad.numpy.creation import asarray
-from fnad.numpy.operands import (
-    Array,
-    convert,
-)
+from fnad.numpy import ufuncs
+from fnad.numpy.creation import asarray, linspace
+from fnad.numpy.indexing import take
+from fnad.numpy.joining import concatenate
+from fnad.numpy.mapping import apply_along_axis
+from fnad.numpy.operands import Array, convert
+from fnad.numpy.quantiles import median
+from fnad.numpy.reductions import max, min
+from fnad.numpy.selection import round
+from fnad.numpy.statistics import mean
 from fnad.primitives import slicing
+from fnad.primitives.shape import canonicalize_axis, rev
+
+Pair = tuple[Any, Any]
 
 
-def _pairs(values: Any, ndim: int) -> list[tuple[Any, Any]]:
+def _pairs(values: Any, ndim: int) -> list[Pair]:
     """Broadcast NumPy's pad_width (or constant_values) to one pair an axis."""
     return [tuple(pair) for pair in np.broadcast_to(np.asarray(values), (ndim, 2)).tolist()]
 
 
-def pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Array:
+def _widths(pad_width: Any, ndim: int) -> list[Pair]:
+    if isinstance(pad_width, dict):
+        widths: list[Pair] = [(0, 0)] * ndim
+        for axis, pair in pad_width.items():
+            widths[canonicalize_axis(axis, ndim)] = _pairs(pair, 1)[0]
+        return widths
+    return _pairs(pad_width, ndim)
+
+
+def pad(
+    array: Any,
+    pad_width: Any,
+    mode: str | Callable[..., Any] = "constant",
+    *,
+    constant_values: Any = 0,
+    end_values: Any = 0,
+    stat_length: Any = None,
+    reflect_type: str = "even",
+    **kwargs: Any,
+) -> Array:
     """Extend an array at its edges.
 
     Parameters
     ----------
     array : array_like
         Any shape.
-    pad_width : int, pair, or sequence of pairs
-        How many elements to put before and after, for all axes or for each.
-    mode : {"constant", "edge", "reflect", "symmetric", "wrap"}
-        With what.
-    constant_values : scalar, pair, or sequence of pairs
-        The values for ``mode="constant"``; one scalar may be traced.
+    pad_width : int, pair, sequence of pairs, or dict
+        How many elements to put before and after, for all axes or for each; a dict has them by
+        axis.
+    mode : str or callable
+        With what: "constant", "edge", "empty" (zeros here), "linear_ramp" (down to
+        ``end_values``), "maximum", "mean", "median", "minimum" (of ``stat_length`` elements at the
+        edge), "reflect", "symmetric", "wrap". A function gets a padded vector, its pair of widths,
+        its axis and ``kwargs``, and returns the vector that is wanted.
+    constant_values, end_values : scalar, pair, or sequence of pairs
+        One scalar of ``constant_values`` may be traced.
+    stat_length : int, pair, or sequence of pairs, optional
+        All elements of an axis by default.
+    reflect_type : {"even", "odd"}
+        Odd reflections are turned about the edge: twice the edge less the reflected.
 
     Examples
     --------
     >>> pad(np.array([1, 2]), 1), pad(np.array([1, 2]), (0, 2), "edge")
     (array([0, 1, 2, 0]), array([1, 2, 2, 2]))
+    >>> pad(np.array([1.0, 3.0]), 2, "linear_ramp", end_values=5)
+    array([5., 3., 1., 3., 4., 5.])
     """
     x = asarray(array)
-    widths = _pairs(pad_width, x.ndim)
+    widths = _widths(pad_width, x.ndim)
     if any(w < 0 for pair in widths for w in pair):
         raise ValueError("index can't contain negative values")
     if mode == "constant":
         return _pad_constant(x, widths, constant_values)
-    if mode not in _PAD_INDICES:
-        known = ", ".join(["constant", *_PAD_INDICES])
-        raise ValueError(f"mode {mode!r} is not supported; fnp.pad knows {known}")
-    from fnad.numpy.indexing import take
-
+    if mode == "empty":
+        return _pad_constant(x, widths, 0)
+    if callable(mode):
+        return _pad_by_function(x, widths, mode, kwargs)
+    if reflect_type not in ("even", "odd"):
+        raise ValueError(f"pad: reflect_type must be 'even' or 'odd', got {reflect_type!r}")
+    options = {
+        "ends": _pairs(end_values, x.ndim),
+        "lengths": _pairs(stat_length, x.ndim) if stat_length is not None else None,
+        "odd": reflect_type == "odd",
+    }
+    if kwargs or mode not in _EXTENSIONS:
+        known = ", ".join(["constant", "empty", *_EXTENSIONS])
+        what = f"mode {mode!r}" if mode not in _EXTENSIONS else f"argument {next(iter(kwargs))!r}"
+        raise ValueError(f"{what} is not supported; fnp.pad knows the modes {known}")
     for axis, (before, after) in builtins.enumerate(widths):
         if before or after:
-            position = np.arange(-before, x.shape[axis] + after)
-            x = take(x, _PAD_INDICES[mode](position, x.shape[axis]), axis)
+            if not x.shape[axis]:
+                raise ValueError(
+                    f"can't extend empty axis {axis} using modes other than 'constant' or 'empty'"
+                )
+            x = _EXTENSIONS[mode](x, axis, before, after, **options)
     return x
 
 
-def _pad_constant(x: Array, widths: list[tuple[int, int]], values: Any) -> Array:
+def _pad_constant(x: Array, widths: list[Pair], values: Any) -> Array:
     if isinstance(values, Tracer) or np.ndim(values) == 0:
         value = convert(_cast(values, x), x.dtype)
         return slicing.pad(x, value, [(before, after, 0) for before, after in widths])
@@ -74,22 +125,106 @@ def _cast(value: Any, x: Array) -> Any:
     return value if isinstance(value, Tracer) else np.asarray(value).astype(x.dtype)[()]
 
 
-def _reflect(position: np.ndarray, length: int) -> np.ndarray:
-    if length == 1:
-        return np.zeros_like(position)
-    period = 2 * (length - 1)
-    folded = position % period
-    return np.where(folded < length, folded, period - folded)
+def _pad_by_function(
+    x: Array, widths: list[Pair], function: Callable[..., Any], kwargs: dict[str, Any]
+) -> Array:
+    x = _pad_constant(x, widths, 0)
+    for axis, pair in enumerate(widths):
+        # As in NumPy, the function comes to every vector of the padded array.
+        def padded(vector: Array, axis: int = axis, pair: Pair = pair) -> Array:
+            out = function(vector, pair, axis, kwargs)
+            if out is None:
+                raise TypeError(
+                    "pad: the function returned None; it must return the padded vector, since"
+                    " arrays that are traced cannot be changed in place"
+                )
+            return out
+
+        x = apply_along_axis(padded, axis, x)
+    return x
 
 
-def _symmetric(position: np.ndarray, length: int) -> np.ndarray:
-    folded = position % (2 * length)
-    return np.where(folded < length, folded, 2 * length - 1 - folded)
+def _by_index(index_of: Callable[[np.ndarray, int], np.ndarray]) -> Callable[..., Array]:
+    """An extension by elements of the array: where each place finds its own."""
+
+    def extend(x: Array, axis: int, before: int, after: int, **options: Any) -> Array:
+        length = x.shape[axis]
+        return take(x, index_of(np.arange(-before, length + after), length), axis)
+
+    return extend
 
 
-_PAD_INDICES = {
-    "edge": lambda position, length: np.clip(position, 0, length - 1),
-    "reflect": _reflect,
-    "symmetric": _symmetric,
-    "wrap": lambda position, length: position % length,
+def _by_reflection(overlap: int) -> Callable[..., Array]:
+    """Reflections about the edges, which belong to both sides or (``overlap`` 1) to one."""
+
+    def extend(x: Array, axis: int, before: int, after: int, *, odd: bool, **options: Any) -> Array:
+        length = x.shape[axis]
+        period = 2 * (length - overlap)
+        position = np.arange(-before, length + after)
+        if length == 1:  # as NumPy, which keeps the edge
+            return take(x, np.zeros_like(position), axis)
+        folded = position % period
+        inside = folded < length
+        index = np.where(inside, folded, period - folded - 1 + overlap)
+        out = take(x, index, axis)
+        if not odd:
+            return out
+        # Every full period adds twice the rise from edge to edge.
+        shape = tuple(-1 if i == axis else 1 for i in range(x.ndim))
+        rises = (2 * (position // period)).reshape(shape).astype(x.dtype)
+        first, last = take(x, np.array([0]), axis), take(x, np.array([length - 1]), axis)
+        turned = ufuncs.subtract(ufuncs.multiply(last, x.dtype.type(2)), out)
+        out = ufuncs.parts.select(
+            np.broadcast_to(inside.reshape(shape), out.shape).copy(), out, turned
+        )
+        return ufuncs.add(out, ufuncs.multiply(rises, ufuncs.subtract(last, first)))
+
+    return extend
+
+
+def _ramp(
+    x: Array, axis: int, before: int, after: int, *, ends: list[Pair], **options: Any
+) -> Array:
+    parts = [x]
+    for width, end, edge in ((before, ends[axis][0], 0), (after, ends[axis][1], -1)):
+        start = take(x, edge % x.shape[axis], axis)
+        ramp = linspace(end, start, width, endpoint=False, dtype=x.dtype, axis=axis)
+        parts = [ramp, *parts] if edge == 0 else [*parts, rev(ramp, (axis,))]
+    return concatenate(parts, axis)
+
+
+def _by_statistic(statistic: Callable[..., Array]) -> Callable[..., Array]:
+    """What the elements at an edge have in common."""
+
+    def extend(
+        x: Array, axis: int, before: int, after: int, *, lengths: list[Pair] | None, **options: Any
+    ) -> Array:
+        length = x.shape[axis]
+        parts = [x]
+        for width, side in ((before, 0), (after, 1)):
+            count = length if lengths is None else builtins.min(lengths[axis][side], length)
+            if count < 1:
+                raise ValueError(f"pad: stat_length must be positive, got {count}")
+            first = 0 if side == 0 else length - count
+            chunk = slicing.slice_in_dim(x, first, first + count, axis=axis)
+            value = statistic(chunk, axis=axis, keepdims=True)
+            if x.dtype.kind in "iu" and value.dtype != x.dtype:
+                value = round(value)
+            filled = take(convert(value, x.dtype), np.zeros(width, np.int64), axis)
+            parts = [filled, *parts] if side == 0 else [*parts, filled]
+        return concatenate(parts, axis)
+
+    return extend
+
+
+_EXTENSIONS: dict[Any, Callable[..., Array]] = {
+    "edge": _by_index(lambda position, length: np.clip(position, 0, length - 1)),
+    "linear_ramp": _ramp,
+    "maximum": _by_statistic(max),
+    "mean": _by_statistic(mean),
+    "median": _by_statistic(median),
+    "minimum": _by_statistic(min),
+    "reflect": _by_reflection(1),
+    "symmetric": _by_reflection(0),
+    "wrap": _by_index(lambda position, length: position % length),
 }

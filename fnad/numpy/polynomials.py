@@ -14,10 +14,16 @@ from fnad.core.dtypes import result_type
 from fnad.core.errors import ConcretizationTypeError
 from fnad.core.tracer import Tracer
 from fnad.numpy import ufuncs
+from fnad.numpy.complex_numbers import conjugate
+from fnad.numpy.contraction import matmul, outer
 from fnad.numpy.creation import asarray, zeros_like
+from fnad.numpy.dtype_info import finfo
 from fnad.numpy.joining import atleast_1d, concatenate, stack
 from fnad.numpy.operands import Array, convert, to_inexact
+from fnad.numpy.reductions import sum
 from fnad.numpy.signals import convolve
+from fnad.numpy.solving import inv
+from fnad.numpy.spectral import lstsq
 from fnad.primitives.shape import full, rev
 from fnad.primitives.slicing import pad, slice_in_dim
 
@@ -236,3 +242,85 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Array:  # 
         return full((points.size, 0), 0, points.dtype)
     out = stack(powers, 1)
     return out if increasing else rev(out, (1,))
+
+
+def polyfit(
+    x: Any,
+    y: Any,
+    deg: int,
+    rcond: float | None = None,
+    full: bool = False,
+    w: Any = None,
+    cov: bool | str = False,
+) -> Any:
+    """The polynomial of a degree that fits points best: least squares.
+
+    Parameters
+    ----------
+    x : array_like
+        Where, shape ``(M,)``.
+    y : array_like
+        Values, ``(M,)`` or ``(M, K)`` for K polynomials.
+    deg : int
+        The degree.
+    rcond : float, optional
+        Singular values up to ``rcond`` times the largest count as zero; M times the machine epsilon
+        by default.
+    full : bool
+        Whether to return the residuals, the rank, the singular values and ``rcond``, too.
+    w : array_like, optional
+        Weights of the distances (not of their squares), shape ``(M,)``.
+    cov : bool or "unscaled"
+        Whether to return the covariance of the coefficients, too: scaled so that the sum of squares
+        is as large as its number of degrees of freedom, or ("unscaled") for weights that are
+        inverse standard deviations.
+
+    Returns
+    -------
+    array, or tuple
+        Coefficients, ``(deg + 1,)`` or ``(deg + 1, K)``, and what else was asked for.
+
+    Examples
+    --------
+    >>> polyfit(np.array([0.0, 1.0, 2.0]), np.array([1.0, 3.0, 5.0]), 1).round(12)
+    array([2., 1.])
+    """
+    order = _order("polyfit", deg) + 1
+    xs, ys = to_inexact(asarray(x)), to_inexact(asarray(y))
+    if xs.ndim != 1 or ys.ndim not in (1, 2) or xs.shape[0] != ys.shape[0] or not xs.size:
+        raise ValueError(
+            "polyfit: needs x of shape (M,) and y of shape (M,) or (M, K), not empty, got"
+            f" {xs.shape} and {ys.shape}"
+        )
+    if rcond is None:
+        rcond = xs.shape[0] * float(finfo(xs.dtype).eps)
+    matrix, rhs = vander(xs, order), ys
+    if w is not None:
+        weights = asarray(w)
+        if weights.shape != xs.shape:
+            raise ValueError(f"polyfit: needs weights of shape {xs.shape}, got {weights.shape}")
+        matrix = ufuncs.multiply(matrix, weights[:, None])
+        rhs = ufuncs.multiply(ys, weights if ys.ndim == 1 else weights[:, None])
+    # Columns of one length are better conditioned.
+    scale = ufuncs.sqrt(sum(ufuncs.square(ufuncs.absolute(matrix)), 0))
+    matrix = ufuncs.divide(matrix, scale)
+    fitted, residuals, rank, singular = lstsq(matrix, rhs, rcond)
+    coefficients = ufuncs.divide(fitted, scale if ys.ndim == 1 else scale[:, None])
+    if full:
+        return coefficients, residuals, rank, singular, rcond
+    if not cov:
+        return coefficients
+    base = inv(matmul(conjugate(matrix.T), matrix))
+    base = ufuncs.divide(base, outer(scale, scale))
+    if cov != "unscaled":
+        freedom = xs.shape[0] - order
+        if freedom <= 0:
+            raise ValueError(
+                f"polyfit: {xs.shape[0]} points leave no freedom for a covariance of {order}"
+                " coefficients; pass more points, or cov='unscaled'"
+            )
+        factor = ufuncs.divide(residuals, freedom)
+        base = ufuncs.multiply(base if ys.ndim == 1 else base[:, :, None], factor)
+    elif ys.ndim == 2:
+        base = base[:, :, None]
+    return coefficients, base

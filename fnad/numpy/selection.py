@@ -122,6 +122,36 @@ def _within_range(bound: Any, x: Array, side: int) -> Any:
     return None if open_side else bound
 
 
+def isposinf(x: Any, /) -> Array:
+    """Whether x is positive infinity.
+
+    Examples
+    --------
+    >>> isposinf(np.array([np.inf, -np.inf, 1.0]))
+    array([ True, False, False])
+    """
+    return _is_infinity("isposinf", x, np.inf)
+
+
+def isneginf(x: Any, /) -> Array:
+    """Whether x is negative infinity.
+
+    Examples
+    --------
+    >>> isneginf(np.array([np.inf, -np.inf, 1.0]))
+    array([False,  True, False])
+    """
+    return _is_infinity("isneginf", x, -np.inf)
+
+
+def _is_infinity(name: str, x: Any, which: float) -> Array:
+    x = strong(as_operand(x))
+    kind = kind_of(x.dtype)
+    if kind == "c":
+        raise TypeError(f"{name}: complex numbers have no sign, got {x.dtype}")
+    return ufuncs.equal(x, which) if kind == "f" else ufuncs.not_equal(x, x)
+
+
 def round(a: Any, decimals: int = 0) -> Array:
     """Rounded to a number of decimals, ties to even.
 

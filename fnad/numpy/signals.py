@@ -10,7 +10,7 @@ import numpy as np
 from fnad.core.dtypes import canonical_dtype, result_type
 from fnad.numpy.complex_numbers import conjugate
 from fnad.numpy.creation import asarray
-from fnad.numpy.operands import Array, convert
+from fnad.numpy.operands import Array, convert, to_inexact
 from fnad.primitives import shape as lax
 from fnad.primitives.convolution import conv_general_dilated
 from fnad.primitives.slicing import pad
@@ -126,6 +126,19 @@ def hanning(M: int) -> Array:  # noqa: N803
     array([0. , 0.5, 1. , 0.5, 0. ])
     """
     return np.hanning(operator.index(M))
+
+
+def i0(x: Any) -> Array:
+    """The modified Bessel function of the first kind of order 0.
+
+    Examples
+    --------
+    >>> i0(np.array([0.0, 1.0])).round(6)
+    array([1.      , 1.266066])
+    """
+    from fnad.scipy.special import i0 as bessel  # it is made of this package's functions
+
+    return bessel(to_inexact(asarray(x)))
 
 
 def kaiser(M: int, beta: float) -> Array:  # noqa: N803

@@ -298,6 +298,9 @@ gcd = _binary("gcd", number_parts.gcd, "The greatest common divisor of integers.
 lcm = _binary("lcm", number_parts.lcm, "The least common multiple of integers.")
 ldexp = _binary("ldexp", number_parts.ldexp, "x1 * 2**x2, for integers x2.")
 nextafter = _binary("nextafter", bits.nextafter, "The next number after x1 towards x2.")
+bitwise_count = _unary(
+    "bitwise_count", parts.bitwise_count, "How many bits of the absolute value are 1, in uint8."
+)
 spacing = _unary("spacing", number_parts.spacing, "The distance to the next larger magnitude.")
 
 divide = true_divide

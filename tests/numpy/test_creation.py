@@ -1,0 +1,59 @@
+"""Ranges of numbers with ends that are traced, against NumPy."""
+
+import numpy as np
+import pytest
+
+import fnad
+import fnad.numpy as fnp
+from fnad.testing import check_grads
+from tests.numpy.helpers import assert_same
+
+A, B = np.array([1.0, -2.0]), np.array([[100.0, -3.0], [8.0, -0.5]])
+
+
+@pytest.mark.parametrize("endpoint", [True, False])
+@pytest.mark.parametrize("num", [0, 1, 2, 7])
+def test_geomspace(num, endpoint):
+    for start, stop in [(1.0, 1000.0), (A, B), (-4.0, -0.5), (1j, 1000j), (1 + 1j, 3 - 2j)]:
+        start, stop = np.asarray(start), np.asarray(stop)
+        for axis in (0, -1):
+            expected = np.geomspace(start, stop, num, endpoint, axis=axis)
+            space = lambda a, b, axis=axis: fnp.geomspace(a, b, num, endpoint, axis=axis)
+            assert_same(space(start, stop), expected)
+            got = fnad.jit(space, static_argnames="axis")(start, stop)
+            assert got.dtype == expected.dtype
+            np.testing.assert_allclose(got, expected, rtol=1e-12)
+    with pytest.raises(ValueError, match="zero"):
+        fnp.geomspace(0, 1)
+
+
+def test_geomspace_and_its_ends():
+    check_grads(lambda a, b: fnp.geomspace(a, b, 5), (A, B))
+    space = fnad.jit(lambda a, b: fnp.geomspace(a, b, 9))(A, B)
+    np.testing.assert_array_equal(space[0], np.broadcast_to(A, B.shape))
+    np.testing.assert_array_equal(space[-1], B)
+    for dtype in (np.float32, np.int32):
+        space = fnad.jit(fnp.geomspace, static_argnames=("num", "dtype"))
+        got = space(np.float64(1), 256, num=9, dtype=dtype)
+        np.testing.assert_allclose(got, np.geomspace(1, 256, 9, dtype=dtype), atol=1)
+        assert got.dtype == dtype
+
+
+def test_logspace():
+    for axis in (0, 1):
+        base = np.array([2.0, 3.0])
+        expected = np.logspace(A, 3, 4, base=base, axis=axis)
+        for function in (fnp.logspace, fnad.jit(fnp.logspace, static_argnames=("num", "axis"))):
+            got = function(A, 3, num=4, base=base, axis=axis)
+            np.testing.assert_allclose(got, expected, rtol=1e-14)
+
+
+def test_linspace_of_integers_rounds_down():
+    expected = np.linspace(-3, 5, 6, dtype=int)
+    got = fnad.jit(lambda a: fnp.linspace(a, 5, 6, dtype=int))(np.float64(-3))
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_open_grids():
+    for got, expected in zip(fnp.indices((2, 3), sparse=True), np.indices((2, 3), sparse=True)):
+        assert_same(got, expected)
