@@ -376,12 +376,34 @@ def _(args, batched, axis, *, kind, mode):
 @scatter_p.parts
 def _(x, updates, *indices, kind, mode):
     if kind not in ("set", "add"):
-        raise TypeError(f"scatter: {kind} of complex numbers is not compiled; only set and add are")
+        return _scatter_in_turn(x, updates, indices, kind, mode)
     parts = [
         scatter_p.bind(a, b, *indices, kind=kind, mode=mode)
         for a, b in ((x.re, updates.re), (x.im, updates.im))
     ]
     return Parts(*parts)
+
+
+def _scatter_in_turn(x: Parts, updates: Parts, indices: Any, kind: str, mode: str) -> Parts:
+    """One update after another, each of both parts: products and extrema mix them."""
+    from fnad.primitives.complex_builder import COMPLEX, by_parts  # these use this module
+    from fnad.primitives.control_flow.scan import scan
+
+    names = {"multiply": "multiply", "min": "minimum", "max": "maximum"}
+    combine = by_parts(getattr(COMPLEX, names[kind]))
+    shape = aval_of(indices[0]).shape
+    count, inner = math.prod(shape), aval_of(updates.re).shape[len(shape) :]
+    given = [reshape(u, (count, *inner)) for u in (updates.re, updates.im)]
+    places = [reshape(i, (count,)) for i in indices]
+
+    def step(old: Any, turn: Any) -> Any:
+        update, place = turn
+        here = [gather_p.bind(v, *place, mode="clip") for v in old]
+        new = combine(*here, *update)
+        return [scatter_p.bind(v, n, *place, kind="set", mode=mode) for v, n in zip(old, new)], None
+
+    (re, im), _ = scan(step, [x.re, x.im], (given, places))
+    return Parts(re, im)
 
 
 @scatter_p.lower

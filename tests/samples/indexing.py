@@ -130,7 +130,10 @@ SAMPLES = {
         ),
         scatter(Z, normal_complex(2), [1, 0]),
         scatter(Z, normal_complex(2), [1, 1], kind="add"),
-        scatter(Z, normal_complex(2), [1, 1], kind="multiply", compiled=False),
+        *(
+            scatter(Z, normal_complex(4), [1, 1, 7, 0], kind=kind)
+            for kind in ("multiply", "min", "max")
+        ),
     ],
     "dynamic_slice": [
         dynamic_slice(X, (np.int64(1), np.int64(0)), (2, 2)),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fnad.core.errors import MissingRuleError
+from fnad.core.errors import InternalError
 from fnad.core.types import BFLOAT16
 
 if TYPE_CHECKING:
@@ -48,10 +48,7 @@ def ctype(dtype: DType) -> str:
         return "bf16"
     if dtype.kind in "biuf" and dtype.itemsize <= 8:
         return f"{dtype.kind}{dtype.itemsize * 8}"
-    raise MissingRuleError(
-        f"the CUDA backend cannot compile arrays of dtype {dtype}. Keep complex numbers outside of"
-        " jit, or hold real and imaginary parts in two arrays."
-    )
+    raise InternalError(f"CUDA C++ has no numbers of dtype {dtype}")
 
 
 def constant_text(value: Any, dtype: DType) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fnad.core.errors import InternalError, MissingRuleError
+from fnad.core.errors import InternalError
 from fnad.core.types import BFLOAT16
 
 if TYPE_CHECKING:
@@ -53,10 +53,7 @@ def llvm_type(dtype: DType, lanes: int = 1) -> str:
         return _FLOAT_TYPES[dtype.itemsize]
     if dtype == BFLOAT16:  # its bits: what IR knows of it few machines have
         return "i16"
-    raise MissingRuleError(
-        f"jit cannot compile arrays of dtype {dtype}. Keep complex numbers outside of jit, or hold"
-        " real and imaginary parts in two arrays."
-    )
+    raise InternalError(f"machine code has no numbers of dtype {dtype}")
 
 
 @functools.cache
