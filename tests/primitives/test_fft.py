@@ -147,13 +147,14 @@ def test_compiled_transforms_over_any_axes(shape, axes):
         np.testing.assert_allclose(found, want, rtol=0, atol=1e-14 * np.abs(want).max())
 
 
-def test_imaginary_parts_that_must_be_zero_are_not_read():
-    for n in (6, 7):
-        half = normal_complex(n // 2 + 1)
-        real_ends = half.copy()
-        real_ends[[0, -1] if n % 2 == 0 else [0]] = real_ends[[0, -1] if n % 2 == 0 else [0]].real
-        found = fnad.jit(lambda z: lax.fft(z, "IRFFT", (n,)))(half)
-        np.testing.assert_allclose(found, np.fft.irfft(real_ends, n), rtol=0, atol=1e-15)
+@pytest.mark.parametrize("n", [6, 7])
+def test_imaginary_parts_that_must_be_zero_are_not_read(n):
+    half = normal_complex(n // 2 + 1)
+    without = half.copy()
+    ends = [0] if n % 2 else [0, -1]
+    without[ends] = half[ends].real
+    found = fnad.jit(lambda z: lax.fft(z, "IRFFT", (n,)))(half)
+    np.testing.assert_allclose(found, np.fft.irfft(without, n), rtol=0, atol=1e-15)
 
 
 def test_what_is_not_finite_stays_in_its_row():
