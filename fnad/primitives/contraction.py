@@ -16,11 +16,14 @@ from fnad.primitives.complex_numbers import real_dtype
 from fnad.primitives.complex_parts import product_of_parts
 from fnad.primitives.dependencies import numbers, rows, sums, union
 from fnad.primitives.logic import convert_element_type
+from fnad.primitives.reductions import reduce_sum
 from fnad.primitives.shape import (
+    broadcast_in_dim,
     canonicalize_axis,
     int_tuple,
     invert_permutation,
     moveaxis,
+    reshape,
     transpose,
 )
 from fnad.primitives.taylor import bilinear
@@ -233,8 +236,42 @@ def _(a, b, *, dimension_numbers, preferred_element_type):
     preferred = result and real_dtype(result)
     if type(a) is not Parts:
         return Parts(product(a, b), preferred.type(0))
+    if result is None:
+        (a_contract, b_contract), (a_batch, b_batch) = dimension_numbers
+        a_shape, b_shape = aval_of(a.re).shape, aval_of(b.re).shape
+        a_free = _free(len(a_shape), a_contract, a_batch)
+        b_free = _free(len(b_shape), b_contract, b_batch)
+        free = (*_sizes(a_shape, a_free), *_sizes(b_shape, b_free))
+        shape = (*_sizes(a_shape, a_batch), *free)
+        if math.prod(_sizes(b_shape, b_free)) == 1:
+            return _by_vectors(a, b, dimension_numbers, shape)
+        if math.prod(_sizes(a_shape, a_free)) == 1:
+            swapped = (b_contract, a_contract), (b_batch, a_batch)
+            return _by_vectors(b, a, swapped, shape)
     out = product_of_parts(product, a, b)
     return out if result is None or result.kind == "c" else out.re
+
+
+def _by_vectors(x: Parts, v: Parts, numbers: Numbers, shape: tuple[int, ...]) -> Parts:
+    """Products with vectors as sums: unlike matrices, the parts need not be laid out for that."""
+    (x_contract, v_contract), (x_batch, v_batch) = numbers
+    x_shape, v_shape = aval_of(x.re).shape, aval_of(v.re).shape
+    places = dict(zip((*v_contract, *v_batch), (*x_contract, *x_batch)))
+    order = sorted(places, key=places.__getitem__)
+    alone = _free(len(v_shape), v_contract, v_batch)  # of length 1
+    x_free = _free(len(x_shape), x_contract, x_batch)
+    left = [i for i in range(len(x_shape)) if i not in x_contract]
+
+    def spread(part: Any) -> Any:
+        vectors = reshape(transpose(part, (*order, *alone)), _sizes(v_shape, tuple(order)))
+        return broadcast_in_dim(vectors, x_shape, [places[i] for i in order])
+
+    def total(part: Any) -> Any:
+        out = reduce_sum(part, x_contract)
+        return reshape(transpose(out, [left.index(i) for i in (*x_batch, *x_free)]), shape)
+
+    re, im = spread(v.re), spread(v.im)
+    return Parts(total(x.re * re - x.im * im), total(x.re * im + x.im * re))
 
 
 @dot_general_p.lower

@@ -281,6 +281,26 @@ def test_programs_on_a_card(card, rng):
     assert_allclose(got, want, rtol=1e-10, atol=1e-12)
 
 
+PRODUCTS = {
+    "matrix and vector": ((3, 4), (4,), (((1,), (0,)), ((), ()))),
+    "vector and matrix": ((4,), (4, 5), (((0,), (0,)), ((), ()))),
+    "vectors": ((4,), (4,), (((0,), (0,)), ((), ()))),
+    "with a number": ((3,), (), (((), ()), ((), ()))),
+    "of stacks": ((2, 3, 4), (4, 2), (((2,), (0,)), ((0,), (1,)))),
+    "a column": ((2, 3, 4, 5), (5, 3, 2, 1), (((1, 3), (1, 0)), ((0,), (2,)))),
+    "a row": ((4, 1), (4, 5, 6), (((0,), (0,)), ((), ()))),
+    "elements": ((2, 3), (2, 3), (((), ()), ((0, 1), (0, 1)))),
+    "of no elements": ((3, 0), (0,), (((1,), (0,)), ((), ()))),
+    "matrices": ((2, 3, 4), (2, 4, 5), (((2,), (1,)), ((0,), (0,)))),
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_products(name, rng):
+    a, b, numbers = PRODUCTS[name]
+    check(lambda a, b: lax.dot_general(a, b, numbers), random(rng, *a), random(rng, *b), rtol=1e-13)
+
+
 def test_eager_loops_of_complex_numbers_compile(rng):
     x = random(rng, 3)
     total, steps = lax.scan(lambda c, a: (c * a + 1, c), x[0], x)
