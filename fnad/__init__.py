@@ -13,7 +13,7 @@ Examples
 array([0., 0.])
 """
 
-from fnad import config, errors, extend, jet, lax, nn, numpy, optim, random, tree
+from fnad import ad_checkpoint, config, errors, extend, jet, lax, nn, numpy, optim, random, tree
 from fnad.core.ir import ClosedJaxpr, Jaxpr
 from fnad.core.types import ShapeDtypeStruct, float0
 from fnad.diagnosis import doctor
@@ -21,6 +21,7 @@ from fnad.primitives.checkpoint import checkpoint, checkpoint_name, checkpoint_p
 from fnad.primitives.custom import custom_jvp, custom_vjp
 from fnad.primitives.logic import stop_gradient
 from fnad.transforms.autodiff import grad, jvp, linear_transpose, linearize, value_and_grad, vjp
+from fnad.transforms.closures import closure_convert, custom_gradient, fwd_and_bwd
 from fnad.transforms.jacobians import hessian, jacfwd, jacrev
 from fnad.transforms.jit import jit
 from fnad.transforms.placement import device_get, device_put
@@ -29,6 +30,7 @@ from fnad.transforms.tracing import eval_shape, make_jaxpr
 from fnad.transforms.vmap import vmap
 
 remat = checkpoint
+jacobian = jacrev
 
 __version__ = "0.1.0"
 
@@ -40,9 +42,12 @@ __all__ = [
     "jvp",
     "linearize",
     "linear_transpose",
+    "fwd_and_bwd",
+    "closure_convert",
     "vmap",
     "jacfwd",
     "jacrev",
+    "jacobian",
     "hessian",
     "jacobian_sparse",
     "hessian_sparse",
@@ -52,6 +57,7 @@ __all__ = [
     "remat",
     "custom_jvp",
     "custom_vjp",
+    "custom_gradient",
     "stop_gradient",
     "device_put",
     "device_get",
@@ -64,6 +70,7 @@ __all__ = [
     "float0",
     "config",
     "errors",
+    "ad_checkpoint",
     "extend",
     "jet",
     "lax",

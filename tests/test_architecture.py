@@ -20,6 +20,7 @@ RANKS = {
     "errors": 3,
     "extend": 3,
     "jet": 3,
+    "ad_checkpoint": 3,
     "numpy": 4,
     "lax": 4,
     "random": 4,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from operator import attrgetter
@@ -243,6 +244,21 @@ def _dataclass_fields(
     return tuple(data_fields), tuple(meta_fields)
 
 
+class Partial(functools.partial):  # type: ignore[type-arg]
+    """A function with arguments given, which are its children as a pytree.
+
+    So it goes into compiled functions and out of them. Two of them have one structure if their
+    functions are equal, and the arguments are given in the same way.
+
+    Examples
+    --------
+    >>> import numpy as np, fnad
+    >>> scale = fnad.jit(lambda a: fnad.tree.Partial(np.multiply, a))(3.0)
+    >>> scale(2.0)
+    np.float64(6.0)
+    """
+
+
 def node_type(cls: type) -> NodeType | None:
     """The entry of a container type, None for leaves; namedtuples are entered as they appear."""
     node = registry.get(cls)
@@ -293,6 +309,11 @@ def _register_builtins() -> None:
         _flatten_dict,
         lambda keys, c: dict(zip(keys, c)),
         lambda d: (by_key(_sorted_keys(d), d), _sorted_keys(d)),
+    )
+    register_pytree_node(
+        Partial,
+        lambda p: ((p.args, p.keywords), p.func),
+        lambda func, c: Partial(func, *c[0], **c[1]),
     )
     register_pytree_node(
         OrderedDict,

@@ -144,6 +144,15 @@ def _save_anything_except_these_names(*names: str) -> Policy:
     return policy
 
 
+def _save_from_both_policies(first: Policy, second: Policy) -> Policy:
+    """Keep the values that one of two policies keeps."""
+
+    def policy(primitive: Primitive, *avals: ShapedArray, **params: Any) -> bool:
+        return first(primitive, *avals, **params) or second(primitive, *avals, **params)
+
+    return policy
+
+
 checkpoint_policies = SimpleNamespace(
     everything_saveable=_everything_saveable,
     nothing_saveable=_nothing_saveable,
@@ -154,6 +163,7 @@ checkpoint_policies = SimpleNamespace(
     save_only_these_names=_save_only_these_names,
     save_any_names_but_these=_save_any_names_but_these,
     save_anything_except_these_names=_save_anything_except_these_names,
+    save_from_both_policies=_save_from_both_policies,
 )
 
 # -- the primitive ------------------------------------------------------------------------

@@ -9,18 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from itertools import compress
 from typing import Any
 
 import numpy as np
 
 from fnad.core import tree
 from fnad.core.flat_function import FlatFunction, function_name
-from fnad.core.ir import Jaxpr
+from fnad.core.ir import Jaxpr, Var
 from fnad.core.rewrites import Mask
 from fnad.core.tracer import apply_jaxpr, trace_to_jaxpr
+from fnad.core.tree_registry import Partial
 from fnad.core.types import ShapedArray, aval_of, float0, is_differentiable, kind_of
 from fnad.primitives.shape import full
 from fnad.primitives.subprograms import trace_function
+from fnad.transforms.dce import dce_jaxpr
 from fnad.transforms.forward import jvp_jaxpr
 from fnad.transforms.partial_eval import linearize_jaxpr
 from fnad.transforms.transpose import transpose_jaxpr
@@ -115,12 +118,12 @@ def jvp(
             f" {type(primals).__name__} and {type(tangents).__name__}"
         )
     tangent_leaves, tangent_tree = tree.flatten((tuple(tangents), {}))
-    traced, leaves, in_tree = _trace(fun, primals, "jvp", has_aux)
-    if in_tree != tangent_tree:
+    if tree.structure((tuple(primals), {})) != tangent_tree:
         raise TypeError(
             "jvp: primals and tangents must have the same pytree structure, got"
-            f" {in_tree} and {tangent_tree}"
+            f" {tree.structure(tuple(primals))} and {tree.structure(tuple(tangents))}"
         )
+    traced, leaves, _ = _trace(fun, primals, "jvp", has_aux)
     _check_tangents("jvp: each tangent", traced.in_avals, tangent_leaves)
     num_outs = len(traced.jaxpr.outvars)
     program, nonzero_out = jvp_jaxpr(traced.jaxpr, traced.nonzero, (False,) * num_outs)
@@ -143,22 +146,18 @@ def jvp(
     return out, out_dot
 
 
-@dataclass(frozen=True, slots=True)
-class _Linearized:
-    """A function linearized at a point: its linear part, and the residuals that feed it."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _LinearPart:
+    """The linear part of a function at a point: a program that takes its residuals first."""
 
-    traced: _Traced
     in_tree: Any
+    out_tree: Any
+    in_avals: list[ShapedArray]
+    out_avals: list[ShapedArray]  # of the results, without aux
     linear: Jaxpr
-    residuals: list[Any]
     nonzero_out: Mask
 
-    @property
-    def out_avals(self) -> list[ShapedArray]:
-        """Types of the results, without aux."""
-        return self.traced.jaxpr.out_avals[: self.traced.flat.num_out]
-
-    def pushforward(self, *tangents: Any) -> Any:
+    def pushforward(self, residuals: Sequence[Any], *tangents: Any) -> Any:
         """Map tangents of the arguments to the tangent of the result."""
         leaves, structure = tree.flatten((tangents, {}))
         if structure != self.in_tree:
@@ -166,60 +165,61 @@ class _Linearized:
                 "a linearized function takes tangents of the structure of its arguments,"
                 f" {self.in_tree}, got {structure}"
             )
-        avals = self.traced.in_avals
+        avals = self.in_avals
         _check_tangents("linearized function: each tangent", avals, leaves)
         given = [_cast(t, a) for t, a in zip(leaves, avals) if is_differentiable(a)]
-        dots = iter(apply_jaxpr(self.linear, [*self.residuals, *given]))
+        dots = iter(apply_jaxpr(self.linear, [*residuals, *given]))
         outs = [
             next(dots) if nz else _zeros(aval) for aval, nz in zip(self.out_avals, self.nonzero_out)
         ]
-        return tree.unflatten(self.traced.flat.out_tree, outs)
+        return tree.unflatten(self.out_tree, outs)
 
-    def pullback(self, cotangent: Any) -> tuple[Any, ...]:
+    def pullback(self, residuals: Sequence[Any], cotangent: Any) -> tuple[Any, ...]:
         """Map a cotangent of the result to cotangents of the arguments, as a tuple."""
         leaves, structure = tree.flatten(cotangent)
-        out_tree = self.traced.flat.out_tree
-        if structure != out_tree:
+        if structure != self.out_tree:
             raise TypeError(
                 "the cotangent given to a vjp function must have the structure of the result,"
-                f" {out_tree}, got {structure}"
+                f" {self.out_tree}, got {structure}"
             )
         _check_tangents("vjp function: each cotangent", self.out_avals, leaves)
-        return tree.unflatten(self.in_tree, self.pull_leaves(leaves))[0]
+        return tree.unflatten(self.in_tree, self.pull_leaves(residuals, leaves))[0]
 
-    def pull_leaves(self, cotangents: Sequence[Any]) -> list[Any]:
+    def pull_leaves(self, residuals: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
         """Pull back flat cotangents; integer arguments get zeros of dtype ``float0``."""
         given = [
             _cast(ct, aval)
             for ct, aval, nz in zip(cotangents, self.out_avals, self.nonzero_out)
             if nz
         ]
-        num_in = len(self.linear.invars) - len(self.residuals)
+        num_in = len(self.linear.invars) - len(residuals)
         program, nonzero_in = transpose_jaxpr(
             self.linear,
-            (False,) * len(self.residuals) + (True,) * num_in,
+            (False,) * len(residuals) + (True,) * num_in,
             (True,) * len(self.linear.outvars),
             (False,) * num_in,
         )
-        cts = iter(apply_jaxpr(program, [*self.residuals, *given]))
+        cts = iter(apply_jaxpr(program, [*residuals, *given]))
         has_ct = iter(nonzero_in)
         return [
             next(cts) if is_differentiable(aval) and next(has_ct) else _zeros(aval)
-            for aval in self.traced.in_avals
+            for aval in self.in_avals
         ]
 
 
 def _linearize(
     fun: Callable[..., Any], args: Sequence[Any], what: str, has_aux: bool
-) -> tuple[list[Any], _Linearized]:
-    """Trace, linearize and run the values; returns all flat results and the linear part."""
+) -> tuple[Any, Any, _LinearPart, list[Any]]:
+    """Trace, linearize and run the values; returns out, aux, the linear part and its residuals."""
     traced, leaves, in_tree = _trace(fun, args, what, has_aux)
     known, linear, nonzero_out = _linearize_outputs(traced)
-    inputs = [*traced.consts, *leaves]
-    results = apply_jaxpr(known, inputs)
-    num_outs = len(traced.jaxpr.outvars)
-    outs, residuals = results[:num_outs], results[num_outs:]
-    return outs, _Linearized(traced, in_tree, linear, residuals, nonzero_out)
+    results = apply_jaxpr(known, [*traced.consts, *leaves])
+    flat, num_outs = traced.flat, len(traced.jaxpr.outvars)
+    out = tree.unflatten(flat.out_tree, results[: flat.num_out])
+    aux = tree.unflatten(flat.aux_tree, results[flat.num_out : num_outs]) if has_aux else None
+    out_avals = traced.jaxpr.out_avals[: flat.num_out]
+    part = _LinearPart(in_tree, flat.out_tree, traced.in_avals, out_avals, linear, nonzero_out)
+    return out, aux, part, results[num_outs:]
 
 
 def _linearize_outputs(traced: _Traced) -> tuple[Jaxpr, Jaxpr, Mask]:
@@ -230,12 +230,6 @@ def _linearize_outputs(traced: _Traced) -> tuple[Jaxpr, Jaxpr, Mask]:
         return known, linear, nonzero_out[:num_out]
     kept = sum(nonzero_out[:num_out])
     return known, linear.replace(outvars=linear.outvars[:kept]), nonzero_out[:num_out]
-
-
-def _unpack(outs: list[Any], flat: FlatFunction) -> tuple[Any, Any]:
-    out = tree.unflatten(flat.out_tree, outs[: flat.num_out])
-    aux = tree.unflatten(flat.aux_tree, outs[flat.num_out :]) if flat.has_aux else None
-    return out, aux
 
 
 def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
@@ -253,9 +247,9 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
     >>> y, f_jvp(1.0)
     (np.float64(9.0), np.float64(6.0))
     """
-    outs, linearized = _linearize(fun, primals, "linearize", has_aux)
-    out, aux = _unpack(outs, linearized.traced.flat)
-    return (out, linearized.pushforward, aux) if has_aux else (out, linearized.pushforward)
+    out, aux, part, residuals = _linearize(fun, primals, "linearize", has_aux)
+    push = Partial(part.pushforward, residuals)
+    return (out, push, aux) if has_aux else (out, push)
 
 
 def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
@@ -275,9 +269,9 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
     >>> f_vjp(1.0)
     (np.float64(5.0), np.float64(2.0))
     """
-    outs, linearized = _linearize(fun, primals, "vjp", has_aux)
-    out, aux = _unpack(outs, linearized.traced.flat)
-    return (out, linearized.pullback, aux) if has_aux else (out, linearized.pullback)
+    out, aux, part, residuals = _linearize(fun, primals, "vjp", has_aux)
+    pull = Partial(part.pullback, residuals)
+    return (out, pull, aux) if has_aux else (out, pull)
 
 
 def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], tuple[Any, ...]]:
@@ -315,11 +309,34 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
                 f" result, {flat.out_tree}, got {structure}"
             )
         _check_tangents("transposed function: each cotangent", jaxpr.out_avals, cts)
-        program, _ = transpose_jaxpr(jaxpr, linear, (True,) * len(cts), (True,) * len(avals))
+        try:
+            program, _ = transpose_jaxpr(jaxpr, linear, (True,) * len(cts), (True,) * len(avals))
+        except Exception as error:
+            _refuse_nonlinear(kind, jaxpr, linear, error)
+            raise
         given = [_cast(ct, a) for ct, a in zip(cts, jaxpr.out_avals)]
         return tree.unflatten(in_tree, apply_jaxpr(program, [*consts, *given]))[0]
 
     return transposed
+
+
+def _refuse_nonlinear(kind: str, jaxpr: Jaxpr, linear: Mask, error: Exception) -> None:
+    """Raise an error that names the equation that is not linear, if there is one."""
+    varying: set[Any] = set(compress(jaxpr.invars, linear))
+    for eqn in jaxpr.eqns:
+        if varying.isdisjoint(eqn.invars):
+            continue
+        varying.update(eqn.outvars)
+        invars = tuple(dict.fromkeys(a for a in eqn.invars if isinstance(a, Var)))
+        moved = tuple(v in varying and is_differentiable(v.aval) for v in invars)
+        none = (False,) * len(eqn.outvars)
+        program, nonzero_out = jvp_jaxpr(Jaxpr(invars, (eqn,), eqn.outvars), moved, none)
+        _, kept = dce_jaxpr(program, (*none, *(True,) * sum(nonzero_out)))
+        if any(k and m for k, m in zip(kept, moved)) or not all(nonzero_out):
+            raise TypeError(
+                f"{kind}: the function is not linear in its arguments: {eqn.primitive.name} of"
+                f" what depends on them, at {eqn.source}. Use vjp in place of linear_transpose."
+            ) from error
 
 
 def value_and_grad(
@@ -381,10 +398,9 @@ def value_and_grad(
             return fun(*full_args, **kwargs)
 
         partial.__name__ = name
-        outs, linearized = _linearize(partial, differentiated, "grad", has_aux)
-        out, aux = _unpack(outs, linearized.traced.flat)
-        one = _check_grad_output(name, out, linearized.out_avals, holomorphic)
-        grads = tree.unflatten(linearized.in_tree, linearized.pull_leaves([one]))[0]
+        out, aux, part, residuals = _linearize(partial, differentiated, "grad", has_aux)
+        one = _check_grad_output(name, out, part.out_avals, holomorphic)
+        grads = tree.unflatten(part.in_tree, part.pull_leaves(residuals, [one]))[0]
         gradient = grads[0] if single else grads
         return ((out, aux), gradient) if has_aux else (out, gradient)
 

@@ -41,7 +41,8 @@ def jacfwd(
     -------
     callable
         Returns the Jacobian: for each leaf of the result a tree like the argument, with leaves
-        of shape ``result.shape + argument.shape``.
+        of shape ``result.shape + argument.shape``. Those of integer results are zeros of dtype
+        ``float0``.
 
     Raises
     ------
@@ -64,8 +65,20 @@ def jacfwd(
         out, push, *aux = linearize(partial, picked, has_aux=has_aux)
         if holomorphic:
             _check_differentiable("jacfwd", "results", out, "c")
-        columns = vmap(push, out_axes=-1)(_basis(picked))
-        jac = tree.map(lambda o, c: _split_basis(c, -1, picked, aval_of(o).shape), out, columns)
+        avals = [aval_of(leaf) for leaf in tree.leaves(out)]
+
+        def push_floats(tangent: Any) -> list[Any]:
+            dots = tree.leaves(push(tangent))
+            return [dot for dot, aval in zip(dots, avals) if is_differentiable(aval)]
+
+        columns = iter(vmap(push_floats, out_axes=-1)(_basis(picked)))
+        by_leaf = [
+            _split_basis(next(columns), -1, picked, aval.shape)
+            if is_differentiable(aval)
+            else tree.map(lambda x, a=aval: np.zeros(a.shape + np.shape(x), float0), picked)
+            for aval in avals
+        ]
+        jac = tree.unflatten(tree.structure(out), by_leaf)
         return (jac, aux[0]) if has_aux else jac
 
     return jacobian
