@@ -255,7 +255,7 @@ class TestTracing:
             fnad.jit(lambda x: lax.add(x, np.ones(2)))(X)
 
     def test_numpy_function_that_cannot_be_traced(self):
-        with raises(TypeError, "np.busday_count cannot be traced", this_line(+1), "fnad.numpy"):
+        with raises(TypeError, "np.busday_count cannot be traced", this_line(+1), "would need"):
             fnad.jit(lambda x: np.busday_count(x, x))(1.0)
 
     def test_result_is_no_array(self):

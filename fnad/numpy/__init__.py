@@ -3,6 +3,8 @@
 Tracing, `fnad.grad`, `fnad.vmap` and `fnad.jit` work through all of them.
 """
 
+from typing import TYPE_CHECKING, NoReturn
+
 from ml_dtypes import bfloat16
 from numpy import (
     bool,
@@ -45,8 +47,18 @@ from numpy import (
     unsignedinteger,
 )
 
+# What touches no traced array: types of scalars, files, printing.
+from numpy import (  # isort: skip
+    False_, True_, array_repr, array_str, byte, cdouble, character, complexfloating, csingle,
+    double, flexible, frombuffer, fromfile, fromiter, fromstring, generic, get_printoptions, half,
+    int_, intc, intp, load, long, longlong, object_, printoptions, save, savez, set_printoptions,
+    short, single, ubyte, uint, uintc, uintp, ulong, ulonglong, ushort,
+)  # fmt: skip
+from numpy.exceptions import ComplexWarning
+
 from fnad.core.tracer import install_array_methods
 from fnad.numpy import fft, linalg
+from fnad.numpy.absent import missing
 from fnad.numpy.bit_packing import packbits, unpackbits
 from fnad.numpy.complex_numbers import (
     angle,
@@ -156,6 +168,7 @@ from fnad.numpy.indexing import (
 )
 from fnad.numpy.inspection import (
     astype,
+    isscalar,
     issubdtype,
     ndim,
     promote_types,
@@ -432,9 +445,12 @@ from fnad.numpy.ufuncs import (
     true_divide,
     trunc,
 )
+from fnad.numpy.user_ufuncs import frompyfunc, ufunc
 
 __array_api_version__ = API_VERSION
 __array_namespace_info__ = array_namespace_info
+
+float_, complex_ = float64, complex128
 
 install_array_methods({**array_methods(), **PROTOCOLS, **EXPORT})
 
@@ -484,6 +500,18 @@ __all__ = [
     "vectorize", "argpartition", "block", "lexsort", "partition", "unstack",
     "bool", "from_dlpack", "isdtype", "geomspace", "einsum_path", "dsplit", "polyfit", "isposinf",
     "isneginf", "i0", "bitwise_count", "packbits", "unpackbits", "c_", "r_",
+    "False_", "True_", "array_repr", "array_str", "byte", "cdouble", "character", "complexfloating",
+    "csingle", "double", "flexible", "frombuffer", "fromfile", "fromiter", "fromstring", "generic",
+    "get_printoptions", "half", "int_", "intc", "intp", "load", "long", "longlong", "object_",
+    "printoptions", "save", "savez", "set_printoptions", "short", "single", "ubyte", "uint",
+    "uintc", "uintp", "ulong", "ulonglong", "ushort", "ComplexWarning", "float_", "complex_",
+    "frompyfunc", "ufunc", "isscalar",
     "angle", "iscomplex", "iscomplexobj", "isreal", "isrealobj", "matvec", "real_if_close",
     "sort_complex", "vecmat",
 ]  # fmt: skip
+
+
+if not TYPE_CHECKING:  # a checker would take it for a promise that every name is there
+
+    def __getattr__(name: str) -> NoReturn:
+        raise AttributeError(missing(name, __all__))

@@ -52,6 +52,17 @@ def ndim(a: Any) -> int:
     return len(shape(a))
 
 
+def isscalar(element: Any) -> bool:
+    """Whether something is a number, or a traced array of rank 0, which stands for one.
+
+    Examples
+    --------
+    >>> isscalar(1.5), isscalar(np.float32(1)), isscalar(np.ones(2))
+    (True, True, False)
+    """
+    return element.ndim == 0 if isinstance(element, Tracer) else bool(np.isscalar(element))
+
+
 def size(a: Any, axis: int | None = None) -> int:
     """The number of elements of an array, or its length along an axis.
 

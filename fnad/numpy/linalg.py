@@ -18,6 +18,7 @@ from fnad.numpy.spectral import (
     svd,
     svdvals,
 )
+from fnad.numpy.tensor_equations import tensorinv, tensorsolve
 
 
 def diagonal(x: Any, /, *, offset: int = 0) -> Array:
@@ -69,6 +70,8 @@ __all__ = [
     "svd",
     "svdvals",
     "tensordot",
+    "tensorinv",
+    "tensorsolve",
     "trace",
     "vecdot",
     "vector_norm",

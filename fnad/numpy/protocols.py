@@ -15,6 +15,7 @@ import numpy as np
 
 from fnad.core.source import user_line
 from fnad.numpy import reductions
+from fnad.numpy.absent import ABSENT
 from fnad.numpy.operands import as_operand, shape_of
 from fnad.numpy.ufuncs import OPERATIONS
 
@@ -56,8 +57,10 @@ def _namespace() -> Any:
     return fnad.numpy
 
 
-def _refuse(what: str, way_out: str) -> TypeError:
-    return TypeError(f"{what} cannot be traced.\n  at: {user_line()}\n  way out: {way_out}")
+def _refuse(what: str, way_out: str, why: str = "") -> TypeError:
+    reason = f": it {why}" if why else ""
+    at = f"  at: {user_line()}\n  way out: {way_out}"
+    return TypeError(f"{what} cannot be traced{reason}.\n{at}")
 
 
 def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
@@ -110,6 +113,9 @@ def _without_usual(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unknown(what: str, name: str) -> TypeError:
+    if name in ABSENT:
+        why, instead = ABSENT[name]
+        return _refuse(what, instead, why)
     namespace = _namespace()
     near = difflib.get_close_matches(name, [n for n in dir(namespace) if n[0] != "_"], 3, 0.75)
     names = f" (near names: {', '.join('fnp.' + n for n in near)})" if near else ""
