@@ -36,9 +36,7 @@ def test_names_that_nobody_has():
 
 
 def test_numpys_functions_of_traced_arrays_say_it_too():
-    with pytest.raises(
-        TypeError, match=r"np\.copyto changes its argument in place.*cannot be traced"
-    ):
+    with pytest.raises(TypeError, match=r"np\.copyto cannot be traced: it changes its argument"):
         fnad.jit(lambda x: np.copyto(x, 0))(np.ones(3))
 
 

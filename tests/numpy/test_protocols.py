@@ -59,7 +59,7 @@ def assign(x):
         (assign, ValueError, "setting an array element"),
         (lambda x: np.add(X, x, out=np.zeros_like(X)), TypeError, "out="),
         (lambda x: np.add.at(x, 0, 1), TypeError, "fnp.at"),
-        (lambda x: np.busday_count(x, x), TypeError, "np.busday_count cannot be traced: it would need dates"),
+        (lambda x: np.busday_count(x, x), TypeError, "traced: it would need dates"),
         (lambda x: np.unique(x), TypeError, "size=n"),
         (lambda x: np.add.reduceat(x, [0]), TypeError, "cannot be traced"),
         (lambda x: np.sum(x, out=np.zeros(())), TypeError, "out="),
