@@ -14,6 +14,7 @@ from fnad.lowering.access import access, touched_bytes
 from fnad.lowering.binary import binary_of
 from fnad.lowering.costs import operations_of
 from fnad.lowering.executable import Executable
+from fnad.lowering.llvm.memory import row_bytes
 from fnad.lowering.plan import (
     Accumulate,
     Branch,
@@ -119,6 +120,10 @@ def _contraction_text(node: Contraction, buffers: Buffers) -> str:
     return f"product {batch}{node.m}x{node.k}x{node.n} {short_dtype(node.dtype)}"
 
 
+def _tapes(node: Reserve, buffers: Buffers) -> list[Buffer]:
+    return [buffers[n] for n in node.tapes]
+
+
 def _body_text(nodes: Sequence[Node], buffers: Buffers) -> str:
     return "; ".join(describe(node, buffers) for node in nodes)
 
@@ -136,8 +141,8 @@ _DESCRIPTIONS: Mapping[type, Callable[[Any, Buffers], str]] = {
     For: lambda n, b: f"for {n.extent if n.count is None else '?'}: {_body_text(n.body, b)}",
     While: lambda n, b: f"while: {_body_text(n.body, b)}",
     Branch: lambda n, b: " | ".join(["branch", *(_body_text(x, b) for x in n.branches)]),
-    Reserve: lambda n, b: f"memory for {len(n.tapes)} tapes",
-    Release: lambda n, b: "memory given back",
+    Reserve: lambda n, b: f"tape of {sum(map(row_bytes, _tapes(n, b)))} bytes a step",
+    Release: lambda n, b: "tape given back",
 }
 
 

@@ -172,9 +172,23 @@ class Machine:
         self.memory[c.out][out : out + c.size] = self.memory[c.source][source : source + c.size]
 
     def run_for(self, f):
-        for turn in range(f.extent):
+        turns = range(f.extent) if f.count is None else range(self.memory[f.count][0])
+        for turn in reversed(turns) if f.backwards else turns:
             self.counters[f.counter] = turn
             self.body(f.body)
+
+    def run_reserve(self, r):
+        buffers = {b.number: b for b in self.plan.buffers}
+        [rows] = self.memory[r.count]
+        for n in r.tapes:
+            assert n not in self.memory
+            row = buffers[n].size // buffers[n].shape[0]
+            self.memory[n] = np.empty(rows * row, buffers[n].dtype)
+        self.memory[r.granted][:] = rows
+
+    def run_release(self, r):
+        for n in r.tapes:
+            del self.memory[n]
 
     def run_while(self, w):
         while True:

@@ -33,6 +33,11 @@ class Entry(Protocol):
         """Where a buffer lies."""
 
 
+def row_bytes(tape: Buffer) -> int:
+    """The bytes that a step writes to a tape."""
+    return tape.nbytes // tape.shape[0]
+
+
 def emit_memory(s: Entry, node: Reserve | Release) -> None:
     """Print what gets the memory of tapes, or gives it back.
 
@@ -47,7 +52,7 @@ def emit_memory(s: Entry, node: Reserve | Release) -> None:
         f.emit(f"call void @free(ptr {s.pointer(node.tapes[0])})")
         return
     rows = f.load(s.pointer(node.count), INT64).ref
-    sizes = [s.buffers[n].nbytes // s.buffers[n].shape[0] for n in node.tapes]
+    sizes = [row_bytes(s.buffers[n]) for n in node.tapes]
     places, total = [], "0"
     for nbytes in sizes:
         places.append(total)

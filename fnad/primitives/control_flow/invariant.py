@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from fnad.core.ir import Atom, Equation, Jaxpr, Var, has_sub_jaxprs, sub_jaxprs
 from fnad.core.rewrites import Mask
 from fnad.primitives.contraction import dot_general_p
+from fnad.primitives.control_flow.counted_scan import counted_scan_p
 from fnad.primitives.control_flow.while_loop import while_p
 from fnad.primitives.logic import convert_element_type_p
 from fnad.primitives.subprograms import inline_equations, parts, split
@@ -54,6 +55,30 @@ def expand_while(eqn: Equation) -> list[Equation] | None:
         },
     )
     return [*test_eqns, *step_eqns, loop, *renaming(names, fixed)]
+
+
+@counted_scan_p.expand
+def expand_counted_scan(eqn: Equation) -> list[Equation] | None:
+    """The same for ``counted_scan``."""
+    params = eqn.params
+    num_carry = params["num_carry"]
+    counts, consts, init, xs = parts(eqn.invars, 1, params["num_consts"], num_carry)
+    idle = idle_carries(params["jaxpr"], len(consts), num_carry)
+    init, fixed = split(idle, init)
+    carry_out, ys = parts(eqn.outvars, num_carry)
+    outvars, names = split(idle, carry_out)
+    body = with_constants(params["jaxpr"], len(consts), idle)
+    carry_out, ys_out = parts(body.outvars, num_carry)
+    body = body.replace(outvars=(*split(idle, carry_out)[0], *ys_out))
+    step, step_eqns, consts = without_invariant(body, [*consts, *fixed], may_not_run=True)
+    if not fixed and step is body:
+        return None
+    loop = eqn.replace(
+        invars=(*counts, *consts, *init, *xs),
+        outvars=(*outvars, *ys),
+        params={**params, "jaxpr": step, "num_consts": len(consts), "num_carry": len(init)},
+    )
+    return [*step_eqns, loop, *renaming(names, fixed)]
 
 
 def idle_carries(body: Jaxpr, num_consts: int, num_carry: int) -> Mask:
