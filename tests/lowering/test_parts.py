@@ -160,6 +160,14 @@ def test_closed_over_constants(rng):
     check(lambda x: x @ arrays + number * arrays.sum() + (1 - 2j), random(rng, 2, 3))
 
 
+def test_numbers_that_depend_on_nothing(rng):
+    array = random(rng, 3)
+    check(
+        lambda x: (x, np.complex128(2j), np.complex64(1j), np.abs(3 + 4j), array), np.float64(1.0)
+    )
+    check(lambda x: (fnp.abs(np.complex64(3 + 4j)) * x, fnp.exp(1j) + 0 * x), np.float64(1.0))
+
+
 def test_calls_are_native(rng):
     x = random(rng, 4)
     compiled = fnad.jit(lambda x, s: (x * s, (x * s).sum()))
