@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from fnad.core import tree
-from fnad.core.types import is_array_like
+from fnad.core.tree_registry import register_pytree_node
+from fnad.core.types import float0, is_array_like
 
 
 def function_name(function: Any) -> str:
@@ -15,6 +18,31 @@ def function_name(function: Any) -> str:
     if name is None and hasattr(function, "func"):  # functools.partial
         return function_name(function.func)
     return name or type(function).__name__
+
+
+class _NoTangents:
+    """Stands in a pytree for an array of float0, which holds nothing: a node without children."""
+
+    __slots__ = ("shape",)
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+
+
+register_pytree_node(_NoTangents, lambda x: ((), x.shape), lambda shape, _: np.zeros(shape, float0))
+
+
+def is_float0(value: Any) -> bool:
+    """Whether a value is an array of tangents of integers or booleans."""
+    return isinstance(value, np.ndarray) and value.dtype == float0
+
+
+def hide_float0(value: Any) -> Any:
+    """A pytree whose arrays of float0 are part of its structure: they cannot be traced.
+
+    Taken apart and put together again, it has them as arrays.
+    """
+    return tree.map(lambda leaf: _NoTangents(leaf.shape) if is_float0(leaf) else leaf, value)
 
 
 class FlatFunction:
@@ -36,6 +64,8 @@ class FlatFunction:
         Structure of the results, known once the function has been called.
     num_out : int
         Number of leaves of ``out``, without those of ``aux``.
+    has_float0 : bool
+        Whether ``out`` has arrays of float0, which are part of ``out_tree``.
     """
 
     def __init__(self, function: Callable[..., Any], in_tree: Any, has_aux: bool = False) -> None:
@@ -45,6 +75,7 @@ class FlatFunction:
         self.out_tree: Any = None
         self.aux_tree: Any = None
         self.num_out = 0
+        self.has_float0 = False
 
     def __call__(self, *leaves: Any) -> list[Any]:
         args, kwargs = tree.unflatten(self.in_tree, leaves)
@@ -58,11 +89,14 @@ class FlatFunction:
                 )
             out, aux = out
         outs, self.out_tree = tree.flatten(out)
+        if any(map(is_float0, outs)):
+            self.has_float0 = True
+            outs, self.out_tree = tree.flatten(hide_float0(out))
         check_outputs(self.function, out, outs)
         self.num_out = len(outs)
         if not self.has_aux:
             return outs
-        auxs, self.aux_tree = tree.flatten(aux)
+        auxs, self.aux_tree = tree.flatten(hide_float0(aux))
         check_outputs(self.function, aux, auxs)
         return [*outs, *auxs]
 

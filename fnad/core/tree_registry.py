@@ -244,7 +244,7 @@ def _dataclass_fields(
     return tuple(data_fields), tuple(meta_fields)
 
 
-class Partial(functools.partial):  # type: ignore[type-arg]
+class Partial(functools.partial):
     """A function with arguments given, which are its children as a pytree.
 
     So it goes into compiled functions and out of them. Two of them have one structure if their

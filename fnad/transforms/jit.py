@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 from fnad.core import tree
 from fnad.core.axes import bound_axes
 from fnad.core.errors import RecompilationWarning
-from fnad.core.flat_function import FlatFunction, function_name
+from fnad.core.flat_function import FlatFunction, function_name, hide_float0, is_float0
 from fnad.core.garbage import collection_paused
 from fnad.core.ir import Jaxpr
 from fnad.core.tracer import Tracer, current_trace, trace_to_jaxpr
@@ -253,7 +253,13 @@ class JitFunction(NativeCallable):
         return self if instance is None else MethodType(self, instance)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        leaves, form = self._splitter.split(args, kwargs)
+        try:
+            leaves, form = self._splitter.split(args, kwargs)
+        except TypeError:
+            if not any(map(is_float0, tree.leaves((args, kwargs)))):
+                raise
+            args, kwargs = hide_float0((args, kwargs))
+            return self(*args, **kwargs)
         program = self._traced(form)
         if current_trace() is not None:
             operands = [*program.consts, *leaves]

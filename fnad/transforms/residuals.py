@@ -84,7 +84,7 @@ def _origin(jaxpr: Jaxpr, residual: Atom) -> str:
         return "from an argument of a call"
     inner = list(sub_jaxprs(eqn))
     if len(inner) == 1 and len(inner[0].outvars) == len(eqn.outvars):
-        made = inner[0].outvars[eqn.outvars.index(residual)]  # type: ignore[arg-type]
+        made = inner[0].outvars[eqn.outvars.index(residual)]
         if made.aval.shape == residual.aval.shape and _maker(inner[0], made) is not None:
             return _origin(inner[0], made)
     if eqn.primitive is name_p:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
+import numpy as np
+
 from fnad.core import tree
 from fnad.core.axes import named_axis
-from fnad.core.flat_function import function_name
+from fnad.core.flat_function import FlatFunction, function_name, is_float0
 from fnad.core.rewrites import BatchAxis
 from fnad.core.tracer import Unknown, apply_jaxpr
-from fnad.core.types import ShapedArray, aval_of
+from fnad.core.types import ShapedArray, aval_of, float0
 from fnad.primitives.shape import moveaxis
 from fnad.primitives.subprograms import broadcast_batch, trace_function
 from fnad.transforms.batching import batch_jaxpr
@@ -78,6 +80,8 @@ def vmap(
             jaxpr, BatchAxis(size, axis_name), batched, (False,) * len(jaxpr.outvars)
         )
         outs = apply_jaxpr(program, [*consts, *leaves])
+        if flat.has_float0:
+            return _place_axes_and_float0(outs, batched_out, out_axes, flat, size, name)
         out_spec = _prefix_axes("out_axes", out_axes, flat.out_tree, name)
         outs = [
             _place_axis(o, b, ax, size, name)
@@ -182,6 +186,29 @@ def _argument_name(path: Any) -> str:
     """Name a leaf of ``(args, kwargs)`` as the caller of the function would."""
     kind, first, *rest = path
     return f"{('args', 'kwargs')[kind.idx]}{tree.keystr((first, *rest))}"
+
+
+def _place_axes_and_float0(
+    outs: Sequence[Any],
+    batched: Sequence[bool],
+    out_axes: Any,
+    flat: FlatFunction,
+    size: int,
+    name: str,
+) -> Any:
+    """Place the axis in results some of which are float0, and so part of the structure."""
+    leaves, structure = tree.flatten(tree.unflatten(flat.out_tree, list(range(len(outs)))))
+    spec = _prefix_axes("out_axes", out_axes, structure, name)
+    placed = []
+    for leaf, axis in zip(leaves, spec, strict=True):
+        if not is_float0(leaf):
+            placed.append(_place_axis(outs[leaf], batched[leaf], axis, size, name))
+            continue
+        shape = list(leaf.shape)
+        if axis is not None:
+            shape.insert(axis if axis >= 0 else len(shape) + 1 + axis, size)
+        placed.append(np.zeros(shape, float0))
+    return tree.unflatten(structure, placed)
 
 
 def _place_axis(out: Any, is_batched: bool, axis: int | None, size: int, name: str) -> Any:
