@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fnad.core.dtypes import result_type
-from fnad.core.types import kind_of
+from fnad.core.types import is_half, kind_of
 from fnad.numpy import ufuncs
+from fnad.numpy.complex_numbers import conjugate
 from fnad.numpy.contraction import matmul
 from fnad.numpy.creation import asarray, eye
 from fnad.numpy.indexing import diagonal
@@ -40,14 +41,19 @@ def as_matrices(name: str, x: Any, *, square: bool = False) -> Array:
     return as_floats(name, a)
 
 
+def adjoint(a: Array) -> Array:
+    """The conjugate transposes of matrices."""
+    return matrix_transpose(conjugate(a) if a.dtype.kind == "c" else a)
+
+
 def as_floats(name: str, a: Array) -> Array:
     """An array in a dtype that LAPACK takes."""
     if kind_of(a.dtype) in "biu":
         return convert(a, np.dtype(np.float64))
-    if a.dtype not in (np.float32, np.float64):
+    if is_half(a.dtype):
         raise TypeError(
-            f"{name}: takes float32 or float64 (integers become float64), got {a.dtype}. Convert"
-            " the array first."
+            f"{name}: takes float32, float64 (integers become float64), complex64 or complex128,"
+            f" got {a.dtype}. Convert the array first."
         )
     return a
 
@@ -55,14 +61,17 @@ def as_floats(name: str, a: Array) -> Array:
 def cholesky(a: Any, /, *, upper: bool = False, symmetrize_input: bool = True) -> Array:
     """The Cholesky factors of symmetric positive definite matrices, ``a = L Lᵀ``.
 
+    Those of Hermitian ones have ``a = L Lᴴ``.
+
     Parameters
     ----------
     a : array_like
         ``(..., n, n)``.
     upper : bool
-        Whether to return ``Lᵀ`` in place of ``L``.
+        Whether to return ``Lᵀ`` (``Lᴴ``) in place of ``L``.
     symmetrize_input : bool
-        Whether to factorise ``(a + aᵀ) / 2``; else only the lower triangle is read.
+        Whether to factorise ``(a + aᵀ) / 2`` (``(a + aᴴ) / 2``); else only the lower triangle is
+        read.
 
     Returns
     -------
@@ -78,7 +87,7 @@ def cholesky(a: Any, /, *, upper: bool = False, symmetrize_input: bool = True) -
     """
     a = as_matrices("cholesky", a, square=True)
     factor = factorisation.cholesky(a, symmetrize_input=symmetrize_input)
-    return matrix_transpose(factor) if upper else factor
+    return adjoint(factor) if upper else factor
 
 
 @custom_jvp
@@ -146,6 +155,8 @@ def inv(a: Any) -> Array:
 
 def slogdet(a: Any) -> SlogdetResult:
     """The signs of determinants and the logarithms of their absolute values.
+
+    The sign of a complex number is it divided by its absolute value.
 
     Parameters
     ----------

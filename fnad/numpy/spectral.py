@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fnad.core.dtypes import result_type
 from fnad.numpy import reductions, ufuncs
+from fnad.numpy.complex_numbers import squared_magnitude
 from fnad.numpy.contraction import matmul
 from fnad.numpy.creation import asarray
-from fnad.numpy.manipulation import expand_dims, matrix_transpose, squeeze
+from fnad.numpy.manipulation import expand_dims, squeeze
 from fnad.numpy.operands import Array, constant_like, convert
 from fnad.numpy.selection import where
-from fnad.numpy.solving import as_floats, as_matrices
+from fnad.numpy.solving import adjoint, as_floats, as_matrices
 from fnad.primitives.custom import custom_jvp
 from fnad.primitives.linalg import eigh as eigen
 from fnad.primitives.linalg import qr as orthogonal
@@ -44,7 +46,7 @@ class SVDResult(NamedTuple):
 
 
 def eigh(a: Any, UPLO: str | None = None, symmetrize_input: bool = True) -> EighResult:  # noqa: N803
-    """Eigenvalues and eigenvectors of symmetric matrices.
+    """Eigenvalues and eigenvectors of symmetric and Hermitian matrices.
 
     Parameters
     ----------
@@ -53,7 +55,7 @@ def eigh(a: Any, UPLO: str | None = None, symmetrize_input: bool = True) -> Eigh
     UPLO : {"L", "U"}, optional
         The triangle that is read, "L" by default, if the input is not symmetrized.
     symmetrize_input : bool
-        Whether to decompose ``(a + aᵀ) / 2``.
+        Whether to decompose ``(a + aᵀ) / 2``, or ``(a + aᴴ) / 2``.
 
     Returns
     -------
@@ -70,7 +72,7 @@ def eigh(a: Any, UPLO: str | None = None, symmetrize_input: bool = True) -> Eigh
         raise ValueError(f"eigh: UPLO must be 'L' or 'U', got {UPLO!r}")
     a = as_matrices("eigh", a, square=True)
     if UPLO == "U" and not symmetrize_input:
-        a = matrix_transpose(a)
+        a = adjoint(a)
     vectors, values = eigen.eigh(a, symmetrize_input=symmetrize_input)
     return EighResult(values, vectors)
 
@@ -186,14 +188,12 @@ def matrix_rank(M: Any, rtol: Any = None) -> Array:  # noqa: N803
 @partial(custom_jvp, nondiff_argnums=(1,))
 def _pinv(a: Array, rtol: Any) -> Array:
     if 0 in a.shape[-2:]:
-        return matrix_transpose(a)
+        return adjoint(a)
     u, s, vt = singular.svd(a, full_matrices=False)
     kept = _kept(s, rtol)
     one, zero = constant_like(s, 1), constant_like(s, 0)
     inverse = where(kept, ufuncs.divide(one, where(kept, s, one)), zero)
-    return matmul(
-        ufuncs.multiply(matrix_transpose(vt), expand_dims(inverse, -2)), matrix_transpose(u)
-    )
+    return matmul(ufuncs.multiply(adjoint(vt), expand_dims(inverse, -2)), adjoint(u))
 
 
 @_pinv.defjvp
@@ -202,7 +202,7 @@ def _(rtol: Any, primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[A
     # problems whose variables separate", for matrices of constant rank.
     (a,), (t,) = primals, tangents
     p = _pinv(a, rtol)
-    pt, tt = matrix_transpose(p), matrix_transpose(t)
+    pt, tt = adjoint(p), adjoint(t)
     left = matmul(matmul(p, pt), ufuncs.subtract(tt, matmul(matmul(tt, a), p)))
     right = matmul(ufuncs.subtract(tt, matmul(p, matmul(a, tt))), matmul(pt, p))
     return p, ufuncs.add(ufuncs.subtract(left, matmul(matmul(p, t), p)), right)
@@ -273,12 +273,12 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Array, Array, Arr
             f"lstsq: needs a of shape (m, n) and b of shape (m,) or (m, k), got {a.shape} and"
             f" {b.shape}"
         )
-    if a.dtype != b.dtype:
-        a, b = (convert(x, np.dtype(np.float64)) for x in (a, b))
+    dtype = result_type(a, b)
+    a, b = convert(a, dtype), convert(b, dtype)
     if rcond is None:
         rcond = float(max(a.shape) * np.finfo(a.dtype).eps)
     columns = expand_dims(b, -1) if b.ndim == 1 else b
     x = matmul(_pinv(a, rcond), columns)
     error = ufuncs.subtract(columns, matmul(a, x))
-    residuals = reductions.sum(ufuncs.multiply(error, error), 0)
+    residuals = reductions.sum(squared_magnitude(error), 0)
     return squeeze(x, -1) if b.ndim == 1 else x, residuals, matrix_rank(a, rcond), svdvals(a)

@@ -45,6 +45,7 @@ SPECIAL_CASES = {
     "custom_vjp_call": "tests/test_transforms.py",
     "custom_lin": "tests/test_transforms.py",
     "linear_solve": "tests/primitives/test_implicit.py",
+    "routine": "tests/primitives/test_complex_linalg.py",
     "psum": "tests/test_transforms.py",
     "pmax": "tests/test_transforms.py",
     "pmin": "tests/test_transforms.py",

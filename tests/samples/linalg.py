@@ -7,7 +7,7 @@ from scipy.linalg import lu, lu_factor, solve_triangular
 
 from fnad.testing import Sample
 from fnad.testing.primitive import scale
-from tests.samples.values import normal
+from tests.samples.values import normal, normal_complex
 
 EXACT = ("float32", "float64")
 SUM = {"rtol": 1e-10, "atol": 1e-11, "reason": "errors grow with the condition of the matrix"}
@@ -18,15 +18,20 @@ def positive_definite(*shape):
     return x @ np.swapaxes(x, -1, -2) + shape[-1] * np.eye(shape[-1])
 
 
-def triangular(*shape):
-    return normal(*shape) + 4 * np.eye(shape[-1])
+def hermitian_positive(*shape):
+    x = normal_complex(*shape)
+    return x @ np.conj(np.swapaxes(x, -1, -2)) + shape[-1] * np.eye(shape[-1])
+
+
+def triangular(*shape, make=normal):
+    return make(*shape) + 4 * np.eye(shape[-1])
 
 
 def stacked(function):
     return lambda *xs: np.vectorize(function, signature="(n,n),(r,c)->(r,c)")(*xs)
 
 
-def solve(shape, b_shape, **options):
+def solve(shape, b_shape, make=normal, **options):
     params = {
         "left_side": True,
         "lower": True,
@@ -42,7 +47,7 @@ def solve(shape, b_shape, **options):
             return solve_triangular(a, b, trans=trans, **kind)
         return solve_triangular(a, b.T, trans=trans, **kind).T
 
-    rows = Sample((triangular(*shape), normal(*b_shape)), params, dtypes=EXACT, **SUM)
+    rows = Sample((triangular(*shape, make=make), make(*b_shape)), params, dtypes=EXACT, **SUM)
     return Sample(**{**vars(rows), "reference": stacked(reference)})
 
 
@@ -75,12 +80,12 @@ def eigh_reference(a):
     return [v, w]
 
 
-def qr_sample(shape, full_matrices):
+def qr_sample(shape, full_matrices, make=normal):
     completed = full_matrices and shape[-2] > shape[-1]
     params = {"full_matrices": full_matrices}
     mode = "complete" if full_matrices else "reduced"
     return Sample(
-        (normal(*shape),),
+        (make(*shape),),
         params,
         reference=lambda a: list(np.linalg.qr(a, mode)),
         dtypes=EXACT,
@@ -90,7 +95,8 @@ def qr_sample(shape, full_matrices):
     )
 
 
-def svd_sample(shape, full_matrices, compute_uv):
+def svd_sample(shape, full_matrices, compute_uv, make=normal):
+    phases = make is normal_complex and compute_uv
     completed = compute_uv and full_matrices and shape[-2] != shape[-1]
 
     def reference(a):
@@ -101,11 +107,11 @@ def svd_sample(shape, full_matrices, compute_uv):
         return [np.swapaxes(ut, -1, -2), s, np.swapaxes(v, -1, -2)]
 
     return Sample(
-        (normal(*shape),),
+        (make(*shape),),
         {"full_matrices": full_matrices, "compute_uv": compute_uv},
         reference=reference,
         dtypes=EXACT,
-        order=0 if completed else 2,
+        order=0 if completed or phases else 2,
         vary=scale,
         **SUM,
     )
@@ -122,30 +128,55 @@ SAMPLES = {
         )
         for shape in [(4, 4), (2, 3, 3), (1, 1)]
     ]
-    + [Sample((np.zeros((2, 0, 0)),), dtypes=EXACT)],
+    + [
+        Sample(
+            (hermitian_positive(*shape),),
+            reference=np.linalg.cholesky,
+            dtypes=EXACT,
+            vary=scale,
+            **SUM,
+        )
+        for shape in [(4, 4), (2, 3, 3)]
+    ]
+    + [Sample((np.zeros((2, 0, 0), dtype),), dtypes=EXACT) for dtype in (float, complex)],
     "triangular_solve": [solve((3, 3), (3, 3), **flags) for flags in FLAGS]
     + [
         solve((2, 3, 3), (2, 3, 2)),
         solve((2, 3, 3), (2, 2, 3), left_side=False),
         solve((3, 3), (3, 0)),
+        solve((2, 3, 3), (2, 3, 2), normal_complex, transpose_a=True),
+        solve((3, 3), (2, 3), normal_complex, left_side=False, lower=False),
+        solve((3, 3), (3, 0), normal_complex),
     ],
     "lu": [
-        Sample((normal(*shape),), reference=lu_reference, dtypes=EXACT, vary=scale, **SUM)
+        Sample((make(*shape),), reference=lu_reference, dtypes=EXACT, vary=scale, **SUM)
+        for make in (normal, normal_complex)
         for shape in [(4, 4), (2, 3, 3), (5, 3), (3, 5), (1, 1)]
     ]
-    + [Sample((np.zeros(shape),), dtypes=EXACT) for shape in [(2, 0, 0), (3, 0), (0, 3)]],
+    + [
+        Sample((np.zeros(shape, dtype),), dtypes=EXACT)
+        for dtype in (float, complex)
+        for shape in [(2, 0, 0), (3, 0), (0, 3)]
+    ],
     "eigh": [
         Sample((separated(*shape),), reference=eigh_reference, dtypes=EXACT, vary=scale, **SUM)
         for shape in [(4, 4), (2, 3, 3), (1, 1)]
     ]
-    + [Sample((np.zeros((2, 0, 0)),), dtypes=EXACT)],
+    # Eigenvectors of Hermitian matrices have phases, whose derivative is not that of LAPACK's.
+    + [
+        Sample((hermitian_positive(*shape),), dtypes=EXACT, order=0, vary=scale, **SUM)
+        for shape in [(4, 4), (2, 3, 3)]
+    ]
+    + [Sample((np.zeros((2, 0, 0), dtype),), dtypes=EXACT) for dtype in (float, complex)],
     "qr": [
-        qr_sample(shape, full)
+        qr_sample(shape, full, make)
+        for make in (normal, normal_complex)
         for full in (False, True)
         for shape in [(4, 4), (2, 3, 3), (5, 3), (3, 5), (1, 1), (2, 0, 3), (3, 0)]
     ],
     "svd": [
-        svd_sample(shape, full, uv)
+        svd_sample(shape, full, uv, make)
+        for make in (normal, normal_complex)
         for full, uv in [(False, True), (True, True), (True, False)]
         for shape in [(4, 4), (2, 3, 3), (5, 3), (3, 5), (1, 1), (2, 0, 3), (3, 0)]
     ],

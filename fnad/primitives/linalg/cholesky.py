@@ -6,26 +6,36 @@ from typing import Any
 
 import numpy as np
 
-from fnad.core.primitive import Primitive
+from fnad.core.primitive import Parts, Primitive
+from fnad.core.types import aval_of
 from fnad.primitives.linalg.matrices import (
+    adjoint,
     check_matrices,
     each,
+    hermitian_of_lower,
     is_empty,
     lower_part,
     matmul,
-    matrix_transpose,
+    nan_like,
     nan_where_failed,
     routine,
     upper_part,
     zeros,
 )
+from fnad.primitives.linalg.routines import (
+    Made,
+    call_complex,
+    from_memory,
+    memory,
+    nan_where_it_failed,
+)
 from fnad.primitives.linalg.triangular import triangular_solve
 
 cholesky_p = Primitive(
     "cholesky",
-    "The lower triangular L with ``A = L Lᵀ``, for each matrix ``(..., n, n)``. Only the lower"
-    " triangle of A is read. L is NaN on and below the diagonal where A is not positive definite."
-    " float32, float64.",
+    "The lower triangular L with ``A = L Lᴴ``, for each matrix ``(..., n, n)``. Only the lower"
+    " triangle of A is read, and of its diagonal the real part. L is NaN on and below the diagonal"
+    " where A is not positive definite. Floats and complex numbers of single and double precision.",
 )
 
 
@@ -46,20 +56,20 @@ def _(a):
     def factor(matrix: np.ndarray) -> list[Any]:
         # Row-major, a lower triangle is the upper one of the column-major transpose.
         upper, info = potrf(matrix.T, lower=0, clean=1)
-        return [upper.T if info == 0 else np.tril(np.full_like(matrix, np.nan))]
+        return [upper.T if info == 0 else np.tril(nan_like(matrix))]
 
     return each(factor, a)[0]
 
 
 @cholesky_p.jvp
 def _(primals, tangents):
-    # L' = L Φ(L⁻¹ A' L⁻ᵀ), where Φ takes the lower triangle and half of the diagonal: Giles
+    # L' = L Φ(L⁻¹ A' L⁻ᴴ), where Φ takes the lower triangle and half of the diagonal: Giles
     # (2008), 2.2.3, and Murray (2016), arXiv:1602.07527, equation 8.
     (a,), (t,) = primals, tangents
     factor = cholesky_p.bind(a)
-    t = lower_part(t) + matrix_transpose(lower_part(t, -1))
+    t = hermitian_of_lower(t)
     inner = triangular_solve(factor, t, left_side=True, lower=True)
-    inner = triangular_solve(factor, inner, lower=True, transpose_a=True)
+    inner = triangular_solve(factor, inner, lower=True, transpose_a=True, conjugate_a=True)
     return factor, matmul(factor, _lower_with_half_of_diagonal(inner))
 
 
@@ -91,15 +101,31 @@ def _(p, a):
     return p.compute(a.shape, a.dtype, element)
 
 
+@cholesky_p.parts
+def _(a):
+    *batch, n, _ = shape = aval_of(a.re).shape
+    if is_empty(*shape):
+        return a
+    factor, info = call_complex(
+        "potrf",
+        (memory(a),),
+        ("U", n, Made(0), n, Made(1)),
+        [0, (tuple(batch), np.dtype(np.int32))],
+        n**3 // 3,
+    )
+    parts = from_memory(factor)
+    return Parts(*(lower_part(nan_where_it_failed(x, info)) for x in (parts.re, parts.im)))
+
+
 def cholesky(a: Any, *, symmetrize_input: bool = True) -> Any:
-    """The Cholesky factors of symmetric positive definite matrices.
+    """The Cholesky factors of symmetric or Hermitian positive definite matrices.
 
     Parameters
     ----------
     a : array
-        ``(..., n, n)``, float32 or float64.
+        ``(..., n, n)``, floats or complex numbers of single or double precision.
     symmetrize_input : bool
-        Whether to factorise ``(a + aᵀ) / 2``; else only the lower triangle is read.
+        Whether to factorise ``(a + aᴴ) / 2``; else only the lower triangle is read.
 
     Returns
     -------
@@ -114,5 +140,5 @@ def cholesky(a: Any, *, symmetrize_input: bool = True) -> Any:
            [1., 1.]])
     """
     if symmetrize_input:
-        a = (a + matrix_transpose(a)) * 0.5
+        a = (a + adjoint(a)) * 0.5
     return cholesky_p.bind(a)

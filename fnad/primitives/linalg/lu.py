@@ -21,9 +21,17 @@ from fnad.primitives.linalg.matrices import (
     upper_part,
     zeros,
 )
+from fnad.primitives.linalg.routines import (
+    Given,
+    Made,
+    call_complex,
+    from_columns,
+    in_columns,
+    routine_p,
+)
 from fnad.primitives.linalg.triangular import triangular_solve
 from fnad.primitives.logic import convert_element_type, ge, select
-from fnad.primitives.shape import broadcast_in_dim, broadcasted_iota, full_like
+from fnad.primitives.shape import broadcast_in_dim, broadcasted_iota, full, full_like, reshape
 from fnad.primitives.slicing import pad, slice_in_dim
 
 _INT32 = np.dtype(np.int32)
@@ -33,7 +41,8 @@ lu_p = Primitive(
     "``A[permutation] = L U`` for each matrix ``(..., m, n)``: L, whose diagonal of ones is not"
     " stored, below the diagonal of the first result and U in the rest of it; the pivots, row"
     " ``pivots[i]`` having been exchanged with row i, in order; and the permutation that they make."
-    " Both are int32. A singular matrix has a zero on the diagonal of U. float32, float64.",
+    " Both are int32. A singular matrix has a zero on the diagonal of U. Floats and complex numbers"
+    " of single and double precision.",
     multiple_results=True,
 )
 
@@ -137,13 +146,41 @@ def _(p, a):
     ]
 
 
+@lu_p.parts
+def _(a):
+    *batch, m, n = shape = aval_of(a.re).shape
+    k = min(m, n)
+    stack, rows = tuple(batch), broadcasted_iota(np.float64, (*batch, m, 1), len(batch))
+    if is_empty(*shape):
+        order = reshape(convert_element_type(rows, _INT32), (*batch, m))
+        return [a, full((*batch, k), 0, _INT32), order]
+    factors, pivots, _ = call_complex(
+        "getrf",
+        (in_columns(a),),
+        (m, n, Made(0), m, Made(1), Made(2)),
+        [0, ((*stack, k), _INT32), (stack, _INT32)],
+        m * n * k,
+    )
+    # The exchanges of rows, done to the rows' numbers: exact in double precision.
+    (order,) = routine_p.bind(
+        rows,
+        pivots,
+        name="dlaswp",
+        arguments=(1, Made(0), m, 1, k, Given(1), 1),
+        results=(0,),
+        operations=k,
+    )
+    order = reshape(convert_element_type(order, _INT32), (*batch, m))
+    return [from_columns(factors), pivots - _INT32.type(1), order]
+
+
 def lu(x: Any) -> tuple[Any, Any, Any]:
     """The LU factorisation with exchanges of rows, ``x[permutation] = L U``.
 
     Parameters
     ----------
     x : array
-        ``(..., m, n)``, float32 or float64.
+        ``(..., m, n)``, floats or complex numbers of single or double precision.
 
     Returns
     -------

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from fnad.core.types import ShapedArray, aval_of
+from fnad.primitives.complex_numbers import conj, real
 from fnad.primitives.contraction import batch_matmul
 from fnad.primitives.logic import ge, le, select
 from fnad.primitives.reductions import reduce_sum
@@ -20,7 +21,12 @@ from fnad.primitives.shape import (
     transpose,
 )
 
-_LETTERS = {np.dtype(np.float32): "s", np.dtype(np.float64): "d"}
+_LETTERS = {
+    np.dtype(np.float32): "s",
+    np.dtype(np.float64): "d",
+    np.dtype(np.complex64): "c",
+    np.dtype(np.complex128): "z",
+}
 
 
 def check_matrices(name: str, x: ShapedArray, *, square: bool = False) -> None:
@@ -29,7 +35,8 @@ def check_matrices(name: str, x: ShapedArray, *, square: bool = False) -> None:
         raise ValueError(f"{name}: needs an array of at least two axes, got shape {x.shape}")
     if x.dtype not in _LETTERS:
         raise TypeError(
-            f"{name}: takes float32 or float64, got {x.dtype}. Convert the array first."
+            f"{name}: takes float32, float64, complex64 or complex128, got {x.dtype}. Convert the"
+            " array first."
         )
     if square and x.shape[-1] != x.shape[-2]:
         raise ValueError(f"{name}: the last two axes must be of one length, got shape {x.shape}")
@@ -50,6 +57,12 @@ def each(function: Callable[..., Sequence[Any]], *stacks: Any) -> list[np.ndarra
     entries = [function(*(x[at] for x in stacks)) for at in np.ndindex(*batch)]
     results = [np.stack(parts) for parts in zip(*entries)]
     return [np.ascontiguousarray(r.reshape(*batch, *r.shape[1:])) for r in results]
+
+
+def nan_like(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """NaN of the shape and dtype of ``x``; of complex numbers, in both parts."""
+    nan = complex(np.nan, np.nan) if x.dtype.kind == "c" else np.nan
+    return np.full_like(x, nan)
 
 
 def is_empty(*shape: int) -> bool:
@@ -110,6 +123,26 @@ def matrix_transpose(x: Any) -> Any:
     return transpose(x, (*range(ndim - 2), ndim - 1, ndim - 2))
 
 
+def conjugate(x: Any) -> Any:
+    """The complex conjugate; of real numbers, themselves."""
+    return conj(x) if is_complex(x) else x
+
+
+def adjoint(x: Any) -> Any:
+    """The conjugate transposes of matrices."""
+    return matrix_transpose(conjugate(x))
+
+
+def real_part(x: Any) -> Any:
+    """The real part; of real numbers, themselves."""
+    return real(x) if is_complex(x) else x
+
+
+def is_complex(x: Any) -> bool:
+    """Whether an array has a complex dtype."""
+    return bool(aval_of(x).dtype.kind == "c")
+
+
 def matmul(*xs: Any) -> Any:
     """Products of matrices, from the left."""
     product = xs[0]
@@ -133,6 +166,15 @@ def _part(x: Any, compare: Callable[[Any, Any], Any], k: int) -> Any:
     rows = broadcasted_iota(np.int64, shape, len(shape) - 2)
     columns = broadcasted_iota(np.int64, shape, len(shape) - 1)
     return select(compare(rows + k, columns), x, full_like(x, 0))
+
+
+def hermitian_of_lower(x: Any) -> Any:
+    """The symmetric (Hermitian) matrices with these lower triangles; the diagonal becomes real."""
+    below = lower_part(x, -1)
+    diagonal = upper_part(lower_part(x))
+    if is_complex(x):
+        diagonal = (diagonal + conj(diagonal)) * 0.5
+    return diagonal + below + adjoint(below)
 
 
 def identity_like(x: Any) -> Any:

@@ -6,24 +6,35 @@ from typing import Any
 
 import numpy as np
 
-from fnad.core.primitive import Primitive, Zero
+from fnad.core.primitive import Parts, Primitive, Zero
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.linalg.matrices import (
+    adjoint,
     check_matrices,
+    conjugate,
     each,
     identity,
+    is_complex,
     is_empty,
     lower_part,
     matmul,
-    matrix_transpose,
     refuse_completed,
     routine,
     swapped,
     upper_part,
     zeros,
 )
+from fnad.primitives.linalg.routines import (
+    Given,
+    Made,
+    Scratch,
+    call_complex,
+    from_columns,
+    in_columns,
+)
 from fnad.primitives.linalg.triangular import triangular_solve
-from fnad.primitives.slicing import slice_in_dim
+from fnad.primitives.shape import full, full_like
+from fnad.primitives.slicing import pad, slice_in_dim
 
 # Columns that LAPACK may work on together, given the memory.
 _BLOCK = 64
@@ -32,7 +43,8 @@ qr_p = Primitive(
     "qr",
     "``A = Q R`` for each matrix ``(..., m, n)``: Q with k orthonormal columns and R ``(k, n)``"
     " upper triangular, where k is m with ``full_matrices``, else min(m, n). Signs are LAPACK's: R"
-    " may have negative elements on its diagonal. float32, float64.",
+    " may have negative elements on its diagonal, which is real. Floats and complex numbers of"
+    " single and double precision.",
     multiple_results=True,
 )
 
@@ -54,7 +66,8 @@ def _(a, *, full_matrices):
     if is_empty(*a.shape):
         q = np.broadcast_to(np.eye(m, k, dtype=a.dtype), (*batch, m, k))
         return [q.copy(), np.zeros((*batch, k, n), a.dtype)]
-    geqrf, orgqr = (getattr(lapack, routine(name, a.dtype)) for name in ("geqrf", "orgqr"))
+    names = "geqrf", "ungqr" if is_complex(a) else "orgqr"
+    geqrf, orgqr = (getattr(lapack, routine(name, a.dtype)) for name in names)
 
     def factor(matrix: np.ndarray) -> list[Any]:
         packed, scales, _, _ = geqrf(matrix, lwork=_BLOCK * n)
@@ -68,8 +81,9 @@ def _(a, *, full_matrices):
 @qr_p.jvp
 def _(primals, tangents, *, full_matrices):
     # With G = A₁' R₁⁻¹ for the leading columns that R₁ is square over, and the antisymmetric Ω that
-    # agrees with Qᵀ G below the diagonal: Q' = G - Q Qᵀ G + Q Ω and R' = Qᵀ A' - Ω R. Seeger et al.
-    # (2017), arXiv:1710.08717; Roberts and Roberts (2020), arXiv:2009.10071, for m < n.
+    # agrees with Qᴴ G below the diagonal: Q' = G - Q Qᴴ G + Q Ω and R' = Qᴴ A' - Ω R. Seeger et al.
+    # (2017), arXiv:1710.08717; Roberts and Roberts (2020), arXiv:2009.10071, for m < n. Of complex
+    # matrices, the diagonal of Ω is what makes that of R' real.
     (a,), (t,) = primals, tangents
     q, r = qr_p.bind(a, full_matrices=full_matrices)
     if isinstance(t, Zero):
@@ -81,11 +95,14 @@ def _(primals, tangents, *, full_matrices):
     leading = slice_in_dim(t, 0, k, 1, aval_of(t).ndim - 1)
     square = slice_in_dim(r, 0, k, 1, aval_of(r).ndim - 1)
     across = triangular_solve(square, leading)
-    inside = matmul(matrix_transpose(q), across)
+    inside = matmul(adjoint(q), across)
     below = lower_part(inside, -1)
-    turn = below - matrix_transpose(below)
+    turn = below - adjoint(below)
+    if is_complex(inside):
+        diagonal = upper_part(lower_part(inside))
+        turn = turn + (diagonal - conjugate(diagonal)) * 0.5
     t_q = across + matmul(q, turn - inside)
-    return [q, r], [t_q, upper_part(matmul(matrix_transpose(q), t) - matmul(turn, r))]
+    return [q, r], [t_q, upper_part(matmul(adjoint(q), t) - matmul(turn, r))]
 
 
 @qr_p.batch
@@ -128,6 +145,41 @@ def _(p, a, *, full_matrices):
         return b.where(b.less_equal(i, j), value, b.constant(0, a.dtype))
 
     return [swapped(p, q), p.compute((*batch, k, n), a.dtype, upper)]
+
+
+@qr_p.parts
+def _(a, *, full_matrices):
+    *batch, m, n = shape = aval_of(a.re).shape
+    part = aval_of(a.re).dtype
+    k, rank = m if full_matrices else min(m, n), min(m, n)
+    if is_empty(*shape):
+        r = full((*batch, k, n), 0, part)
+        q = full((*batch, m, k), 1, part)
+        return [Parts(upper_part(lower_part(q)), full_like(q, 0)), Parts(r, r)]
+    info = (tuple(batch), np.dtype(np.int32))
+    size = _BLOCK * n
+    packed, scales, _ = call_complex(
+        "geqrf",
+        (in_columns(a),),
+        (m, n, Made(0), m, Made(1), Scratch(2 * size, part), size, Made(2)),
+        [0, ((*batch, 2 * rank), part), info],
+        2 * m * n * rank,
+    )
+    factors = from_columns(packed)
+    columns, rows = [], []
+    for x in (factors.re, factors.im):
+        whole = pad(x, part.type(0), [(0, 0, 0)] * (x.ndim - 1) + [(0, max(k - n, 0), 0)])
+        columns.append(slice_in_dim(whole, 0, k, 1, x.ndim - 1))
+        rows.append(upper_part(slice_in_dim(x, 0, k, 1, x.ndim - 2)))
+    size = _BLOCK * k
+    q, _ = call_complex(
+        "ungqr",
+        (in_columns(Parts(*columns)), scales),
+        (m, k, rank, Made(0), m, Given(1), Scratch(2 * size, part), size, Made(1)),
+        [0, info],
+        2 * m * k * rank,
+    )
+    return [from_columns(q), Parts(*rows)]
 
 
 def qr(x: Any, *, full_matrices: bool = True) -> tuple[Any, Any]:

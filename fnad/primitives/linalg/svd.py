@@ -6,33 +6,48 @@ from typing import Any
 
 import numpy as np
 
-from fnad.core.primitive import Primitive, Zero
+from fnad.core.primitive import Parts, Primitive, Zero
 from fnad.core.types import ShapedArray, aval_of
+from fnad.primitives.complex_numbers import real_dtype
 from fnad.primitives.linalg.matrices import (
+    adjoint,
     check_matrices,
+    conjugate,
     diagonal_of,
     each,
     gaps,
     identity,
     identity_like,
+    is_complex,
     is_empty,
+    lower_part,
     matmul,
-    matrix_transpose,
+    nan_like,
     nan_where_failed,
+    real_part,
     refuse_completed,
     routine,
     scale_columns,
     scale_rows,
+    upper_part,
     zeros,
 )
-from fnad.primitives.shape import full_like
+from fnad.primitives.linalg.routines import (
+    Made,
+    Scratch,
+    call_complex,
+    from_memory,
+    memory,
+    nan_where_it_failed,
+)
+from fnad.primitives.shape import full, full_like
 
 svd_p = Primitive(
     "svd",
-    "``A = U diag(s) Vᵀ`` for each matrix ``(..., m, n)``: the descending singular values s and,"
-    " with ``compute_uv``, U and Vᵀ before and behind them. Those have orthonormal columns and"
-    " rows, min(m, n) of them or, with ``full_matrices``, as many as make them square."
-    " float32, float64.",
+    "``A = U diag(s) Vᴴ`` for each matrix ``(..., m, n)``: the descending singular values s and,"
+    " with ``compute_uv``, U and Vᴴ before and behind them. Those have orthonormal columns and"
+    " rows, min(m, n) of them or, with ``full_matrices``, as many as make them square. Floats and"
+    " complex numbers of single and double precision; s is real.",
     multiple_results=True,
 )
 
@@ -48,11 +63,12 @@ def _shapes(shape: tuple[int, ...], full_matrices: bool) -> tuple[tuple[int, ...
 def _(a, *, full_matrices, compute_uv):
     check_matrices("svd", a)
     u, s, vt = (ShapedArray(shape, a.dtype) for shape in _shapes(a.shape, full_matrices))
+    s = s.update(dtype=real_dtype(a.dtype))
     return [u, s, vt] if compute_uv else [s]
 
 
 def _workspace(m: int, n: int) -> int:
-    """Reals for ``gesdd``: more than its documentation's least, for blocks of 64 columns."""
+    """Numbers for ``gesdd``: more than its documentation's least, for blocks of 64 columns."""
     k = min(m, n)
     return 4 * k * k + 7 * k + 64 * (m + n)
 
@@ -64,7 +80,7 @@ def _(a, *, full_matrices, compute_uv):
     *_, m, n = a.shape
     if is_empty(*a.shape):
         u, s, vt = _shapes(a.shape, full_matrices)
-        outs = [np.empty(u, a.dtype), np.zeros(s, a.dtype), np.empty(vt, a.dtype)]
+        outs = [np.empty(u, a.dtype), np.zeros(s, real_dtype(a.dtype)), np.empty(vt, a.dtype)]
         for out in (outs[0], outs[2]):
             out[...] = np.eye(*out.shape[-2:])
         return outs if compute_uv else outs[1:2]
@@ -75,16 +91,17 @@ def _(a, *, full_matrices, compute_uv):
         # Of the transpose, which is column-major: U and V change places.
         v, s, ut, info = gesdd(matrix.T, lwork=_workspace(m, n), **options)
         outs = [ut.T, s, v.T] if compute_uv else [s]
-        return outs if info == 0 else [np.full_like(x, np.nan) for x in outs]
+        return outs if info == 0 else [nan_like(x) for x in outs]
 
     return each(decompose, a)
 
 
 @svd_p.jvp
 def _(primals, tangents, *, full_matrices, compute_uv):
-    # With P = Uᵀ A' V and F[i, j] = 1 / (s[j]² - s[i]²): s' = diag(P), and U' is
-    # U (F * (P S + S Pᵀ)) and what A' V S⁻¹ has outside of the columns of U, V' alike:
+    # With P = Uᴴ A' V and F[i, j] = 1 / (s[j]² - s[i]²): s' = diag(P), and U' is
+    # U (F * (P S + S Pᴴ)) and what A' V S⁻¹ has outside of the columns of U, V' alike:
     # Giles (2008), 3.2, and Townsend (2016), "Differentiating the singular value decomposition".
+    # Of complex matrices U and V are unique but for phases, of which only the difference turns.
     (a,), (t,) = primals, tangents
     m, n = aval_of(a).shape[-2:]
     if isinstance(t, Zero):
@@ -93,20 +110,24 @@ def _(primals, tangents, *, full_matrices, compute_uv):
     if compute_uv and full_matrices and m != n:
         refuse_completed("svd", (m, n))
     u, s, vt = svd_p.bind(a, full_matrices=False, compute_uv=True)
-    ut, v = matrix_transpose(u), matrix_transpose(vt)
+    ut, v = adjoint(u), adjoint(vt)
     inner = matmul(ut, t, v)
-    t_s = diagonal_of(inner)
+    t_s = real_part(diagonal_of(inner))
     if not compute_uv:
         return [s], [t_s]
     by_columns, by_rows = scale_columns(inner, s), scale_rows(inner, s)
     factors = _gaps_of_squares(s)
-    t_u = matmul(u, factors * (by_columns + matrix_transpose(by_columns)))
-    t_v = matmul(v, factors * (by_rows + matrix_transpose(by_rows)))
+    turn = factors * (by_columns + adjoint(by_columns))
+    if is_complex(a):
+        diagonal = upper_part(lower_part(inner))
+        turn = turn + scale_columns((diagonal - conjugate(diagonal)) * 0.5, 1.0 / s)
+    t_u = matmul(u, turn)
+    t_v = matmul(v, factors * (by_rows + adjoint(by_rows)))
     if m > n:
         t_u = t_u + _outside(u, matmul(t, v), s)
     if n > m:
-        t_v = t_v + _outside(v, matmul(matrix_transpose(t), u), s)
-    return [u, s, vt], [t_u, t_s, matrix_transpose(t_v)]
+        t_v = t_v + _outside(v, matmul(adjoint(t), u), s)
+    return [u, s, vt], [t_u, t_s, adjoint(t_v)]
 
 
 def _gaps_of_squares(s: Any) -> Any:
@@ -118,8 +139,8 @@ def _gaps_of_squares(s: Any) -> Any:
 
 
 def _outside(q: Any, x: Any, s: Any) -> Any:
-    """``(1 - q qᵀ) x`` divided by ``s``, column by column."""
-    return scale_columns(x - matmul(q, matrix_transpose(q), x), 1.0 / s)
+    """``(1 - q qᴴ) x`` divided by ``s``, column by column."""
+    return scale_columns(x - matmul(q, adjoint(q), x), 1.0 / s)
 
 
 @svd_p.batch
@@ -159,8 +180,49 @@ def _(p, a, *, full_matrices, compute_uv):
     return [nan_where_failed(p, u, info), s, nan_where_failed(p, vt, info)]
 
 
+@svd_p.parts
+def _(a, *, full_matrices, compute_uv):
+    *batch, m, n = shape = aval_of(a.re).shape
+    part = aval_of(a.re).dtype
+    u_shape, s_shape, vt_shape = _shapes(shape, full_matrices)
+    if is_empty(*shape):
+        s = full(s_shape, 0, part)
+        ones = (full(u_shape, 1, part), full(vt_shape, 1, part))
+        u, vt = (Parts(upper_part(lower_part(x)), full_like(x, 0)) for x in ones)
+        return [u, s, vt] if compute_uv else [s]
+    results = [0, (s_shape, part), (tuple(batch), np.dtype(np.int32))]
+    # Of the transpose, which is column-major: U and V change places.
+    if compute_uv:
+        results += [((*x[:-1], 2 * x[-1]), part) for x in (u_shape, vt_shape)]
+        factors = (Made(4), n, Made(3), u_shape[-1])
+        job = "A" if full_matrices else "S"
+    else:
+        nothing = Scratch(2, part)
+        factors, job = (nothing, 1, nothing, 1), "N"
+    small, large = min(m, n), max(m, n)
+    size = _workspace(m, n)
+    reals = small * (7 * small + 2 * large + 7)
+    work = (Scratch(2 * size, part), size, Scratch(reals, part))
+    arguments = (job, n, m, Made(0), n, Made(1), *factors, *work)
+    _, s, info, *rest = call_complex(
+        "gesdd",
+        (memory(a),),
+        (*arguments, Scratch(8 * small, np.dtype(np.int32)), Made(2)),
+        results,
+        12 * m * n * small,
+    )
+    s = nan_where_it_failed(s, info)
+    if not compute_uv:
+        return [s]
+    u, vt = (
+        Parts(*(nan_where_it_failed(x, info) for x in (parts.re, parts.im)))
+        for parts in map(from_memory, rest)
+    )
+    return [u, s, vt]
+
+
 def svd(x: Any, *, full_matrices: bool = True, compute_uv: bool = True) -> Any:
-    """The singular value decomposition, ``x = u diag(s) vt``.
+    """The singular value decomposition, ``x = u diag(s) vt`` (vt is Vᴴ of complex numbers).
 
     Differentiable where singular values are distinct (and none is zero, for m != n), unless
     ``full_matrices`` completes u or vt, which ``x`` does not determine.
@@ -168,7 +230,7 @@ def svd(x: Any, *, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     Parameters
     ----------
     x : array
-        ``(..., m, n)``, float32 or float64.
+        ``(..., m, n)``, floats or complex numbers of single or double precision.
     full_matrices : bool
         Whether u and vt are square; else they have min(m, n) columns and rows.
     compute_uv : bool
@@ -177,7 +239,7 @@ def svd(x: Any, *, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     Returns
     -------
     (u, s, vt), or s without ``compute_uv``
-        s is ``(..., min(m, n))``, descending.
+        s is ``(..., min(m, n))``, descending and real.
 
     Examples
     --------

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from fnad.core.primitive import Linear, Primitive, Zero
+from fnad.core.primitive import Linear, Parts, Primitive, Zero
 from fnad.core.types import aval_of
+from fnad.primitives.complex_parts import interleaved
 from fnad.primitives.dependencies import mixed, union
 from fnad.primitives.linalg.matrices import (
     check_matrices,
+    conjugate,
     each,
     is_empty,
     lower_part,
@@ -20,14 +22,16 @@ from fnad.primitives.linalg.matrices import (
     upper_part,
     zeros,
 )
-from fnad.primitives.shape import expand_dims, leading_axis_full, squeeze
+from fnad.primitives.linalg.routines import Given, Made, call_complex, from_memory, memory
+from fnad.primitives.shape import expand_dims, full, leading_axis_full, squeeze
 
 triangular_solve_p = Primitive(
     "triangular_solve",
     "The X with ``op(A) X = B``, or ``X op(A) = B`` unless ``left_side``, for triangular matrices A"
     " ``(..., n, n)`` and matrices B with equal leading axes. op transposes if ``transpose_a``. Of"
     " A only the lower (upper) triangle is read, and with ``unit_diagonal`` no diagonal either."
-    " Division by zeros on the diagonal gives infinities and NaN. float32, float64.",
+    " Division by zeros on the diagonal gives infinities and NaN. Floats and complex numbers of"
+    " single and double precision; op does not conjugate.",
 )
 
 
@@ -97,22 +101,40 @@ def _(args, batched, axis, **params):
     return triangular_solve_p.bind(a, b, **params), True
 
 
-@triangular_solve_p.lower
-def _(p, a, b, *, left_side, lower, transpose_a, unit_diagonal):
-    if is_empty(*b.shape):
-        return zeros(p, b.shape, b.dtype)
-    rows, columns = b.shape[-2:]
-    n = a.shape[-1]
-    x = p.copied(b)
-    options = (
+def _letters(
+    left_side: bool, lower: bool, transpose_a: bool, unit_diagonal: bool
+) -> tuple[str, ...]:
+    # For the transposes, which are column-major where these are row-major: sides change.
+    return (
         "R" if left_side else "L",
         "U" if lower else "L",
         "T" if transpose_a else "N",
         "U" if unit_diagonal else "N",
     )
-    arguments = (*options, columns, rows, 1.0, a, n, x, columns)
+
+
+@triangular_solve_p.lower
+def _(p, a, b, **options):
+    if is_empty(*b.shape):
+        return zeros(p, b.shape, b.dtype)
+    rows, columns = b.shape[-2:]
+    n = a.shape[-1]
+    x = p.copied(b)
+    arguments = (*_letters(**options), columns, rows, 1.0, a, n, x, columns)
     p.call(routine("trsm", b.dtype), arguments, (a,), (x,), rows * columns * n)
     return x
+
+
+@triangular_solve_p.parts
+def _(a, b, **options):
+    shape, n = aval_of(b.re).shape, aval_of(a.re).shape[-1]
+    if is_empty(*shape):
+        return b
+    *batch, rows, columns = shape
+    one = interleaved(Parts(*(full((*batch, 1), k, aval_of(b.re).dtype) for k in (1, 0))))
+    arguments = (*_letters(**options), columns, rows, Given(2), Given(1), n, Made(0), columns)
+    operands = (memory(b), memory(a), one)
+    return from_memory(call_complex("trsm", operands, arguments, [0], rows * columns * n)[0])
 
 
 def triangular_solve(
@@ -130,7 +152,7 @@ def triangular_solve(
     Parameters
     ----------
     a : array
-        ``(..., n, n)``, float32 or float64.
+        ``(..., n, n)``, floats or complex numbers of single or double precision.
     b : array
         ``(..., n, m)`` if ``left_side``, else ``(..., m, n)``; or without the axis of length m.
     left_side : bool
@@ -138,7 +160,7 @@ def triangular_solve(
     lower : bool
         Which triangle of ``a`` is read; the other one counts as zero.
     transpose_a, conjugate_a : bool
-        What op does; conjugation does nothing to real numbers.
+        What op does.
     unit_diagonal : bool
         Whether the diagonal counts as ones.
 
@@ -154,7 +176,7 @@ def triangular_solve(
     array([[1.],
            [2.]])
     """
-    del conjugate_a
+    a = conjugate(a) if conjugate_a else a
     ndim = aval_of(a).ndim
     is_vector = aval_of(b).ndim == ndim - 1
     axis = ndim - 1 if left_side else ndim - 2
