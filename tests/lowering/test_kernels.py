@@ -124,7 +124,7 @@ def test_several_dtypes_in_one_kernel(n):
 
 
 @pytest.mark.parametrize("n", [2, 16, 17, 100])
-@pytest.mark.parametrize("step", [-1, 2, -2, 3, 5, 8, 9])
+@pytest.mark.parametrize("step", [-1, 2, -2, 3, -3, 5, 8, -8, 9])
 @pytest.mark.parametrize("dtype", ["f4", "f8", "i1", "?"])
 def test_strides(dtype, step, n):
     x = data(abs(step) * n + 1, np.dtype(dtype))

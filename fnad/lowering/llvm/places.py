@@ -85,7 +85,7 @@ def load(p: ExpressionPrinter, expr: Expr) -> Value:
     place = strided(p, offset, vector.number)
     if place is None:
         return f.gather(pointer, dtype, p.operand(offset), vector.mask)
-    if 1 < place.stride <= _MAX_PICKED and vector.mask is None:
+    if 1 < abs(place.stride) <= _MAX_PICKED and vector.mask is None:
         return _load_picked(p, expr, place, vector)
     start = address(p, expr.attr, dtype, place)
     if place.stride == 1:
@@ -190,13 +190,16 @@ def _load_picked(p: ExpressionPrinter, expr: Expr, place: Strided, vector: Vecto
     """Every so manieth element: neighbouring vectors, and the lanes picked out of them.
 
     Loads of one stride that start less than it apart (the members of a pair, say) read the same
-    vectors, except for the last one, which must not reach beyond the last element.
+    vectors, except for the last one, which must not reach beyond the last element. Backwards, the
+    last lane is the first in memory.
     """
-    f, (lanes, stride) = p.f, (vector.lanes, place.stride)
+    f, lanes, stride, forwards = p.f, vector.lanes, abs(place.stride), place.stride > 0
     natural = place.rest.bounds is not None and place.rest.bounds[0] >= 0 <= place.constant
-    first = place.constant % stride if natural else 0
-    place = Strided(place.rest, stride, place.constant - first)
+    first = place.constant % stride if natural and forwards else 0
+    place = Strided(place.rest, place.stride, place.constant - first)
     start = address(p, expr.attr, expr.dtype, place)
+    if not forwards:
+        start = f.element(start, expr.dtype, place.stride * (lanes - 1))
     last = first + (lanes - 1) * stride  # the last element that is wanted
     starts = [k * lanes for k in range(last // lanes)] + [last - lanes + 1]
     parts = []
@@ -208,7 +211,7 @@ def _load_picked(p: ExpressionPrinter, expr: Expr, place: Strided, vector: Vecto
             p.keep(key, part)
         parts.append(part)
     wanted = [first + i * stride for i in range(lanes)]
-    return picked(f, parts, starts, wanted)
+    return picked(f, parts, starts, wanted if forwards else wanted[::-1])
 
 
 def picked(
