@@ -116,17 +116,29 @@ def in_parts(jaxpr: Jaxpr) -> Jaxpr:
     def body(*args: Any) -> list[Any]:
         inputs = joined_parts(args, are_complex(jaxpr.in_avals))
         env: dict[Atom, Any] = dict(zip(jaxpr.invars, inputs, strict=True))
+
+        def read(atom: Atom) -> Any:
+            if type(atom) is not Literal:
+                return env[atom]
+            if not atom.aval.shape:
+                return _literal(atom)
+            found = arrays.get(id(atom.val))
+            if found is None:
+                found = arrays[id(atom.val)] = _literal(atom)
+            return found
+
+        arrays: dict[int, Any] = {}  # those that stand in several equations are kept once
         with sources() as trace:
             for eqn in jaxpr.eqns:
                 trace.source = eqn.source
-                operands = [_literal(a) if type(a) is Literal else env[a] for a in eqn.invars]
+                operands = list(map(read, eqn.invars))
                 if _is_complex(eqn):
                     outs = _applied(eqn, operands)
                 else:
                     out = eqn.primitive.bind(*operands, **eqn.params)
                     outs = out if eqn.primitive.multiple_results else [out]
                 env.update(zip(eqn.outvars, outs, strict=True))
-        return flat_parts(_literal(a) if type(a) is Literal else env[a] for a in jaxpr.outvars)
+        return flat_parts(map(read, jaxpr.outvars))
 
     return rewrite(body, flat_avals(jaxpr.in_avals), "lowering complex arrays")
 
@@ -140,8 +152,10 @@ def _literal(literal: Literal) -> Any:
     value, weak = literal.val, literal.aval.weak_type
     if literal.aval.dtype.kind != "c":
         return value.item() if weak else value
-    re, im = (np.array(x)[()] for x in (value.real, value.imag))
-    return Parts(re.item(), im.item()) if weak else Parts(re, im)
+    parts = [np.array(x) for x in (value.real, value.imag)]
+    for part in parts:
+        part.flags.writeable = False  # nobody need copy it
+    return Parts(*[part.item() if weak else part[()] for part in parts])
 
 
 def _applied(eqn: Equation, operands: Sequence[Any]) -> list[Any]:
