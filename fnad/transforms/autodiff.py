@@ -312,7 +312,8 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
         try:
             program, _ = transpose_jaxpr(jaxpr, linear, (True,) * len(cts), (True,) * len(avals))
         except Exception as error:
-            _refuse_nonlinear(kind, jaxpr, linear, error)
+            if "not linear" not in str(error):
+                _refuse_nonlinear(kind, jaxpr, linear, error)
             raise
         given = [_cast(ct, a) for ct, a in zip(cts, jaxpr.out_avals)]
         return tree.unflatten(in_tree, apply_jaxpr(program, [*consts, *given]))[0]

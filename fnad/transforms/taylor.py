@@ -93,8 +93,10 @@ def _instantiated(series: Any, order: int) -> list[Any] | None:
     terms = [None if series.constant else series[k] for k in range(1, order + 1)]
     if all(t is None for t in terms):
         return None
-    zero = make_zeros(aval_of(series[0]).strong())
-    return [zero if t is None else t for t in terms]
+    if any(t is None for t in terms):
+        zero = make_zeros(aval_of(series[0]).strong())
+        terms = [zero if t is None else t for t in terms]
+    return terms
 
 
 class _Expansion:

@@ -201,6 +201,19 @@ def test_long_loops_stand_for_any_number_of_turns(monkeypatch):
     assert pattern_of(spread, np.ones(40)).all()
 
 
+@pytest.mark.parametrize("max_steps", [None, 20])
+def test_reverse_mode_through_while_loops(max_steps):
+    def fun(x):
+        grow = lambda c: c * c + 0.1
+        return np.sum(lax.while_loop(lambda c: np.sum(c) < 50, grow, x, max_steps=max_steps))
+
+    x = np.array([1.1, 1.3, 1.2])
+    np.testing.assert_array_equal(pattern_of(fnad.grad(fun), x), np.eye(3))
+    hessian = fnad.hessian_sparse(fun)
+    np.testing.assert_allclose(hessian(x).toarray(), fnad.hessian(fun)(x), rtol=1e-10)
+    assert hessian.compression(x).num_colors == 1
+
+
 def test_branches():
     x = np.ones(3)
     fun = lambda x, p: lax.cond(p, lambda x: x, lambda x: x[::-1], x)

@@ -199,6 +199,15 @@ def test_loops():
     compare(lambda x: lax.while_loop(lambda c: np.sum(c) < 9, lambda c: c + c * c + 1, x), x)
 
 
+@pytest.mark.parametrize("max_steps", [None, 20])
+def test_gradients_of_while_loops(max_steps):
+    def fun(x):
+        grow = lambda c: c * c + 0.1 * x
+        return np.sum(lax.while_loop(lambda c: np.sum(c) < 50, grow, x, max_steps=max_steps))
+
+    compare(fnad.grad(fun), np.array([1.1, 1.3]), order=2, rtol=1e-8)
+
+
 def test_branches_and_calls():
     x = np.array([0.3, -0.2])
     for sign in (1.0, -1.0):

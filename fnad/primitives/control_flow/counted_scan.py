@@ -7,6 +7,7 @@ not see it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,10 @@ from fnad.core.rewrites import BatchAxis, Mask
 from fnad.core.tracer import apply_jaxpr, rewrite
 from fnad.core.types import TAPE, ShapedArray
 from fnad.primitives.control_flow.cond import cond
+from fnad.primitives.control_flow.loop_dependencies import counted_pattern
+from fnad.primitives.control_flow.loop_jets import scan_jet
 from fnad.primitives.control_flow.scan_rules import attach_rules, stacked
-from fnad.primitives.dependencies import Operand, dense_pattern
+from fnad.primitives.dependencies import Operand
 from fnad.primitives.reductions import reduce_max
 from fnad.primitives.shape import full
 from fnad.primitives.subprograms import check_operands, parts
@@ -130,16 +133,16 @@ def _(
 
 
 @counted_scan_p.dependencies
-def _(*operands: Operand, jaxpr: Jaxpr, length: int, **params: Any) -> list[Operand]:
-    avals = counted_scan_p.out_avals(
-        [x.aval for x in operands], {"jaxpr": jaxpr, "length": length, **params}
-    )
-    if length == TAPE and len(avals) > params["num_carry"]:
-        raise ValueError(
-            "sparsity detection: reverse mode through while_loop has dependencies of no fixed"
-            " size; give it max_steps, or use lax.scan"
-        )
-    return [Operand(a, None, dense_pattern(operands, a.shape)) for a in avals]
+def _(*operands: Operand, reverse: bool, **params: Any) -> list[Operand]:
+    return counted_pattern(operands, **params)
+
+
+@counted_scan_p.jet
+def _(
+    primals: Sequence[Any], series: Sequence[list[Any] | None], order: int, **params: Any
+) -> tuple[list[Any], list[list[Any] | None]]:
+    bind = partial(counted_scan_p.bind, primals[0])
+    return scan_jet(bind, primals[1:], series[1:], order, **params)
 
 
 @counted_scan_p.lower

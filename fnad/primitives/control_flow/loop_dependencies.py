@@ -12,6 +12,7 @@ import numpy as np
 
 from fnad.core.ir import Jaxpr
 from fnad.core.rewrites import BatchAxis, get_rewrites
+from fnad.core.types import TAPE
 from fnad.primitives.dependencies import (
     Operand,
     Pattern,
@@ -20,6 +21,7 @@ from fnad.primitives.dependencies import (
     numbers,
     propagate,
     rows,
+    spread,
     union,
 )
 from fnad.primitives.subprograms import every, none, parts
@@ -100,6 +102,28 @@ def scan_pattern(
     batched = (*none(num_consts + num_carry), *every(len(xs)))
     program, _ = get_rewrites().batch(jaxpr, BatchAxis(length), batched, every(count))
     return [*carry, *propagate(program, [*consts, *carry, *xs])[num_carry:]]
+
+
+def counted_pattern(
+    operands: Sequence[Operand], jaxpr: Jaxpr, length: int, num_consts: int, num_carry: int
+) -> list[Operand]:
+    """Of a number of turns that nobody knows, a turn stands for all.
+
+    A tape, whose length nobody knows either, has the pattern of any of its slices.
+    """
+    _, consts, carry, xs = parts(operands, 1, num_consts, num_carry)
+    types = [v.aval for v in jaxpr.invars[num_consts + num_carry :]]
+    slices = [
+        Operand(a, None, x.pattern if length == TAPE else _any_slice(x)) for a, x in zip(types, xs)
+    ]
+    carry = _settled_carry(jaxpr, consts, carry, slices)
+    ys = []
+    for y in propagate(jaxpr, [*consts, *carry, *slices])[num_carry:]:
+        aval = y.aval.update((length, *y.aval.shape)).strong()
+        one = (1, *y.aval.shape)
+        pattern = y.pattern if length == TAPE else spread(y.pattern, one, aval.shape)
+        ys.append(Operand(aval, None, pattern))
+    return [*carry, *ys]
 
 
 def _any_slice(x: Operand) -> Pattern | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fnad.core.ir import Jaxpr
@@ -68,7 +68,7 @@ def _zeros_where(
 
 
 def scan_jet(
-    primitive: Primitive,
+    bind: Callable[..., list[Any]],
     primals: Sequence[Any],
     series: Sequence[Series],
     order: int,
@@ -78,7 +78,7 @@ def scan_jet(
     num_carry: int,
     **params: Any,
 ) -> tuple[list[Any], list[Series]]:
-    """Taylor mode of ``scan``."""
+    """Taylor mode of ``scan`` and its kin; ``bind`` applies the primitive."""
     num_ys = len(jaxpr.outvars) - num_carry
     const_nz, carry_nz, xs_nz = map(tuple, parts(series_mask(series), num_consts, num_carry))
     while True:
@@ -96,7 +96,7 @@ def scan_jet(
     )
     consts, carry, xs = parts(primals, num_consts, num_carry)
     const_terms, carry_terms, xs_terms = parts(series, num_consts, num_carry)
-    results = primitive.bind(
+    results = bind(
         *consts,
         *flat_terms(const_terms),
         *carry,

@@ -78,7 +78,7 @@ def _(*operands: Operand, unroll: int, **params: Any) -> list[Operand]:
 def _(
     primals: Sequence[Any], series: Sequence[list[Any] | None], order: int, **params: Any
 ) -> tuple[list[Any], list[list[Any] | None]]:
-    return scan_jet(scan_p, primals, series, order, **params)
+    return scan_jet(scan_p.bind, primals, series, order, **params)
 
 
 @scan_p.lower
