@@ -171,10 +171,10 @@ def _part(x: Any, compare: Callable[[Any, Any], Any], k: int) -> Any:
 def hermitian_of_lower(x: Any) -> Any:
     """The symmetric (Hermitian) matrices with these lower triangles; the diagonal becomes real."""
     below = lower_part(x, -1)
+    if not is_complex(x):
+        return lower_part(x) + matrix_transpose(below)
     diagonal = upper_part(lower_part(x))
-    if is_complex(x):
-        diagonal = (diagonal + conj(diagonal)) * 0.5
-    return diagonal + below + adjoint(below)
+    return (diagonal + conj(diagonal)) * 0.5 + below + adjoint(below)
 
 
 def identity_like(x: Any) -> Any:
