@@ -70,6 +70,8 @@ def asarray(a: Any, dtype: Any = None, *, device: Any = None, copy: bool | None 
         return moved.copy() if copy and moved is x else moved
     if copy is False and x is not a:
         raise ValueError("asarray: copy=False, but lists and other byte orders take a copy")
+    if isinstance(x, np.generic) and copy is False:
+        copy = None  # scalars never change, so that nobody can tell a copy
     if device is None:
         return np.asarray(x, dtype, copy=copy)
     if copy is False and device != CPU:

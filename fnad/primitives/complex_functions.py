@@ -181,7 +181,8 @@ def complex_expm1(a: Any, b: Any) -> Pair:
     half = sin(b * 0.5)
     re, im = complex_exp(a, b)
     near = abs(a) < 1
-    accurate = expm1(select(near, a, a.dtype.type(0))) * cos(b) - half * half * 2
+    # The sum of -0.0 and 0.0 is 0.0: the standard wants no negative zero here.
+    accurate = expm1(select(near, a, a.dtype.type(0))) * cos(b) + (0 - half * half * 2)
     return select(near, accurate, re - 1), im
 
 

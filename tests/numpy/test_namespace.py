@@ -105,6 +105,7 @@ def test_devices(name):
 
 
 def test_copies():
+    assert fnp.asarray(np.float64(2), copy=False) == 2
     assert fnp.asarray(X) is X and fnp.asarray(X, copy=False) is X
     assert not np.shares_memory(fnp.asarray(X, copy=True), X)
     with pytest.raises(ValueError, match="copy"):
