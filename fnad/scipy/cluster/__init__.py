@@ -1,0 +1,5 @@
+"""Clusters of points, under the names of `scipy.cluster`."""
+
+from fnad.scipy.cluster import vq
+
+__all__ = ["vq"]
