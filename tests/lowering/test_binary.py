@@ -39,7 +39,7 @@ def same(a, b):
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "complex128"])
 def test_bytes_hold_all_of_a_binary(folder, dtype):
     x = X.astype(dtype)
     made = binary_of(lower_jaxpr(jaxpr_of(softmax, x)))
@@ -66,10 +66,12 @@ def test_constants_of_rules_are_kept(folder):
     np.testing.assert_array_equal(tangent, table)
 
 
-def test_a_program_is_planned_once_and_then_found(folder, monkeypatch):
-    want = compile_jaxpr(jaxpr_of(softmax, X))([X])
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_a_program_is_planned_once_and_then_found(dtype, folder, monkeypatch):
+    x = X.astype(dtype)
+    want = compile_jaxpr(jaxpr_of(softmax, x))([x])
     monkeypatch.setattr(binary, "emit_plan", None)  # nothing is printed any more
-    for got, expected in zip(compile_jaxpr(jaxpr_of(softmax, X))([X]), want, strict=True):
+    for got, expected in zip(compile_jaxpr(jaxpr_of(softmax, x))([x]), want, strict=True):
         assert same(got, expected)
 
 
