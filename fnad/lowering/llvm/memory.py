@@ -1,18 +1,100 @@
-"""Memory that a program gets while it runs: that of tapes, which is as long as a loop makes it."""
+"""Memory that a program gets while it runs: that of tapes, which is as long as a loop makes it.
+
+Large tapes are blocks of the pool of results (`fnad.lowering.native.pool`), as fresh memory costs
+several times what writing it does: the second call of a program gets the memory of the first. The
+pool needs the interpreter lock, for which small ones need not wait.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from fnad.lowering.llvm.once import once
 from fnad.lowering.llvm.writer import INT64, Function, Module
 from fnad.lowering.plan import Buffer, Release, Reserve
+
+if TYPE_CHECKING:
+    from fnad.lowering.llvm.target import CompiledModule
 
 # Where in the arena a program says how many bytes it could not get.
 MISSING_OFFSET = 8
 
 _MOST_BYTES = 1 << 62
 _ALIGNMENT = 64
+
+_TAKE, _GIVE = "fnad.tape.take", "fnad.tape.give"
+
+# From so many bytes on, memory is from the pool. A word before it says so.
+_LARGE = 1 << 20
+
+_IR = f"""
+declare ptr @malloc(i64)
+declare void @free(ptr)
+declare ptr @fnad.pool.take(i64)
+declare void @fnad.pool.give(ptr)
+declare i32 @PyGILState_Ensure()
+declare void @PyGILState_Release(i32)
+
+define ptr @{_TAKE}(i64 %size) nounwind {{
+entry:
+  %large = icmp uge i64 %size, {_LARGE}
+  %word = zext i1 %large to i64
+  %total = add i64 %size, {_ALIGNMENT}
+  br i1 %large, label %pool, label %heap
+pool:
+  %state = call i32 @PyGILState_Ensure()
+  %block = call ptr @fnad.pool.take(i64 %total)
+  call void @PyGILState_Release(i32 %state)
+  br label %found
+heap:
+  %chunk = call ptr @malloc(i64 %total)
+  br label %found
+found:
+  %memory = phi ptr [ %block, %pool ], [ %chunk, %heap ]
+  %none = icmp eq ptr %memory, null
+  br i1 %none, label %failed, label %given
+given:
+  store i64 %word, ptr %memory
+  %data = getelementptr i8, ptr %memory, i64 {_ALIGNMENT}
+  ret ptr %data
+failed:
+  ret ptr null
+}}
+
+define void @{_GIVE}(ptr %data) nounwind {{
+entry:
+  %none = icmp eq ptr %data, null
+  br i1 %none, label %done, label %some
+some:
+  %memory = getelementptr i8, ptr %data, i64 -{_ALIGNMENT}
+  %word = load i64, ptr %memory
+  %large = icmp ne i64 %word, 0
+  br i1 %large, label %pool, label %heap
+pool:
+  %state = call i32 @PyGILState_Ensure()
+  call void @fnad.pool.give(ptr %memory)
+  call void @PyGILState_Release(i32 %state)
+  ret void
+heap:
+  call void @free(ptr %memory)
+  ret void
+done:
+  ret void
+}}
+"""
+
+
+@once
+def _compiled() -> CompiledModule:
+    from fnad.lowering.llvm import target  # its symbols come from here, too
+
+    return target.CompiledModule(target.known_code("fnad.tape", lambda: _IR, target.VECTOR_CODE))
+
+
+def address(name: str) -> int:
+    """The address of ``fnad.tape.<name>``, which is compiled once per process."""
+    return _compiled().address(f"fnad.tape.{name}")
 
 
 class Entry(Protocol):
@@ -48,8 +130,8 @@ def emit_memory(s: Entry, node: Reserve | Release) -> None:
     if node.origin:
         f.comment(node.origin)
     if isinstance(node, Release):
-        s.module.declare("free", "declare void @free(ptr)")
-        f.emit(f"call void @free(ptr {s.pointer(node.tapes[0])})")
+        s.module.declare(_GIVE, f"declare void @{_GIVE}(ptr) nounwind")
+        f.emit(f"call void @{_GIVE}(ptr {s.pointer(node.tapes[0])})")
         return
     rows = f.load(s.pointer(node.count), INT64).ref
     sizes = [row_bytes(s.buffers[n]) for n in node.tapes]
@@ -58,13 +140,12 @@ def emit_memory(s: Entry, node: Reserve | Release) -> None:
         places.append(total)
         end = f.raw(f"add i64 {total}, {f.raw(f'mul i64 {rows}, {nbytes}')}")
         total = f.raw(f"and i64 {f.raw(f'add i64 {end}, {_ALIGNMENT - 1}')}, {-_ALIGNMENT}")
-    # At least one byte, so that null means that there is no memory.
-    most = _MOST_BYTES // max(sum(sizes), 1)
-    countable = f.raw(f"icmp ule i64 {rows}, {most}")
-    some = f.raw(f"select i1 {f.raw(f'icmp eq i64 {total}, 0')}, i64 1, i64 {total}")
-    wanted = f.raw(f"select i1 {countable}, i64 {some}, i64 {_MOST_BYTES}")
-    s.module.declare("malloc", "declare ptr @malloc(i64)")
-    memory = f.raw(f"call ptr @malloc(i64 {wanted})")
+    # At least one byte, so that what is missing is never nothing.
+    total = f.raw(f"select i1 {f.raw(f'icmp eq i64 {total}, 0')}, i64 1, i64 {total}")
+    countable = f.raw(f"icmp ule i64 {rows}, {_MOST_BYTES // max(sum(sizes), 1)}")
+    wanted = f.raw(f"select i1 {countable}, i64 {total}, i64 {_MOST_BYTES}")
+    s.module.declare(_TAKE, f"declare ptr @{_TAKE}(i64) nounwind")
+    memory = f.raw(f"call ptr @{_TAKE}(i64 {wanted})")
     none = f.raw(f"icmp eq ptr {memory}, null")
     for number, place in zip(node.tapes, places, strict=True):
         slot = f.raw(f"getelementptr inbounds ptr, ptr %data, i64 {s.positions[number]}")

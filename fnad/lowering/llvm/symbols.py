@@ -76,6 +76,12 @@ def _transpose(name: str) -> int:
     return transposes.address(name)
 
 
+def _tape(name: str) -> int:
+    from fnad.lowering.llvm import memory  # likewise
+
+    return memory.address(name)
+
+
 # What fnad's own symbols begin with, and who knows them by the rest of the name.
 _RUNTIME: Mapping[str, Callable[[str], int]] = {
     "fnad.parallel": lambda _: _runtime("fnad.parallel"),
@@ -83,6 +89,7 @@ _RUNTIME: Mapping[str, Callable[[str], int]] = {
     "fnad.matrix.": _matrix,
     "fnad.maths.": _maths,
     "fnad.transpose.": _transpose,
+    "fnad.tape.": _tape,
     "fnad.pool.": _pool,
     "fnad.numpy.": numpy_function,
     "fnad.lapack.": lapack_function,
