@@ -137,5 +137,6 @@ SAMPLES = {
     "stop_gradient": [
         Sample((X,), order=0, reference=lambda x: x),
         Sample((INTS,), reference=lambda x: x),
+        Sample((Z,), order=0, reference=lambda x: x),
     ],
 }
