@@ -13,7 +13,20 @@ Examples
 array([0., 0.])
 """
 
-from fnad import ad_checkpoint, config, errors, extend, jet, lax, nn, numpy, optim, random, tree
+from fnad import (
+    ad_checkpoint,
+    config,
+    errors,
+    extend,
+    flatten_util,
+    jet,
+    lax,
+    nn,
+    numpy,
+    optim,
+    random,
+    tree,
+)
 from fnad.core.ir import ClosedJaxpr, Jaxpr
 from fnad.core.types import ShapeDtypeStruct, float0
 from fnad.diagnosis import doctor
@@ -72,6 +85,7 @@ __all__ = [
     "errors",
     "ad_checkpoint",
     "extend",
+    "flatten_util",
     "jet",
     "lax",
     "nn",

@@ -22,6 +22,7 @@ RANKS = {
     "jet": 3,
     "ad_checkpoint": 3,
     "numpy": 4,
+    "flatten_util": 4,
     "lax": 4,
     "random": 4,
     "scipy": 4,

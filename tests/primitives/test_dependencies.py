@@ -18,7 +18,7 @@ def pattern_of(fun, *args, argnums=(0,)):
 
 def small_samples():
     for name in sorted(SAMPLES):
-        for i, sample in enumerate(SAMPLES[name]):
+        for i, sample in enumerate(SAMPLES[name][:6]):
             floats = [is_differentiable(aval_of(np.asarray(a))) for a in sample.args]
             complexes = any(np.iscomplexobj(a) for a in sample.args)
             given = "float64" in sample.dtypes and any(floats) and not complexes
@@ -160,6 +160,16 @@ def test_cumulative_sums_and_sorting():
     np.testing.assert_array_equal(
         pattern_of(lambda x: np.sort(x, axis=1), np.ones((2, 2))),
         np.kron(np.eye(2), np.ones((2, 2))),
+    )
+
+
+def test_transforms_mix_their_axes_alone():
+    smooth = lambda x: np.fft.irfft(2.0 * np.fft.rfft(x, axis=0), axis=0)
+    found = pattern_of(smooth, np.ones((4, 2)))
+    np.testing.assert_array_equal(found, np.kron(np.ones((4, 4)), np.eye(2)))
+    solve = lambda x: fnad.lax.linalg.triangular_solve(np.eye(3), x, left_side=True)
+    np.testing.assert_array_equal(
+        pattern_of(solve, np.ones((3, 2))), np.kron(np.ones((3, 3)), np.eye(2))
     )
 
 

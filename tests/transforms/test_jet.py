@@ -14,7 +14,7 @@ from fnad.scipy import special
 from fnad.testing.primitive import Sample
 from tests.samples import SAMPLES
 
-ORDER = 4
+ORDER = 3
 
 
 def nested(fun, primals, series):
@@ -40,14 +40,16 @@ def curve(x, order=ORDER, seed=0):
     return [rng.normal(size=np.shape(x)).astype(np.asarray(x).dtype)[()] for _ in range(order)]
 
 
-def compare(fun, *primals, order=ORDER, rtol=1e-9, atol=1e-9):
+def compare(fun, *primals, order=ORDER, rtol=1e-9, atol=1e-9, compiled=False):
     series = [curve(x, order, i) for i, x in enumerate(primals)]
     out, found = jet(fun, primals, series)
     np.testing.assert_allclose(out, fun(*primals), rtol=1e-12)
     for got, want in zip(found, nested(fun, primals, series), strict=True):
         np.testing.assert_allclose(got, want, rtol=rtol, atol=atol)
-    compiled = fnad.jit(lambda primals, series: jet(fun, primals, series))(primals, series)
-    for got, want in zip(compiled[1], found, strict=True):
+    if not compiled:
+        return
+    again = fnad.jit(lambda primals, series: jet(fun, primals, series))(primals, series)
+    for got, want in zip(again[1], found, strict=True):
         np.testing.assert_allclose(got, want, rtol=rtol, atol=atol)
 
 
@@ -72,7 +74,7 @@ def goes_through(sample: Sample) -> bool:
 
 @pytest.mark.parametrize("name, sample", list(smooth_samples()))
 def test_every_primitive(name, sample):
-    """To order 3 against nested jvps, by rules or by what follows from jvp rules."""
+    """To order 2 against nested jvps, by rules or by what follows from jvp rules."""
     from tests.test_primitives import PRIMITIVES
 
     primitive = PRIMITIVES[name]
@@ -90,7 +92,7 @@ def test_every_primitive(name, sample):
         return [out for out in outs if out.dtype.kind == "f"]
 
     primals = [args[i] for i in moving]
-    series = [[0.1 * t for t in curve(x, 3, i)] for i, x in enumerate(primals)]
+    series = [[0.1 * t for t in curve(x, 2, i)] for i, x in enumerate(primals)]
     found = jet(fun, primals, series)[1]
     for k, want in enumerate(nested(fun, primals, series)):
         for got, right in zip(found, want, strict=True):
@@ -179,7 +181,7 @@ def test_networks():
 
     x = rng.normal(size=4)
     compare(lambda x: network(x, weights), x)
-    compare(lambda x, *ws: network(x, ws), x, *weights)
+    compare(lambda x, *ws: network(x, ws), x, *weights, compiled=True)
 
 
 def test_linear_algebra():
@@ -195,7 +197,7 @@ def test_loops():
     compare(lambda x: lax.scan(lambda c, y: (np.sin(c + y), c * y), 0.1, x)[0], x)
     compare(lambda x: lax.scan(lambda c, y: (np.sin(c + y), c * y), 0.1, x)[1], x)
     compare(lambda x: lax.scan(lambda c, y: (c * x[0], y), x[1], None, length=3)[0], x)
-    compare(lambda x: lax.fori_loop(0, 3, lambda i, c: np.sin(c) * x, x), x)
+    compare(lambda x: lax.fori_loop(0, 3, lambda i, c: np.sin(c) * x, x), x, compiled=True)
     compare(lambda x: lax.while_loop(lambda c: np.sum(c) < 9, lambda c: c + c * c + 1, x), x)
 
 
@@ -211,7 +213,8 @@ def test_gradients_of_while_loops(max_steps):
 def test_branches_and_calls():
     x = np.array([0.3, -0.2])
     for sign in (1.0, -1.0):
-        compare(lambda x, s=sign: lax.cond(s * x[0] > 0, np.sin, lambda x: x * x, x), x)
+        branch = lambda x, s=sign: lax.cond(s * x[0] > 0, np.sin, lambda x: x * x, x)
+        compare(branch, x, compiled=True)
     compare(lambda x: lax.switch(1, [np.sin, np.cos, lambda x: np.ones(2)], x), x)
     compare(fnad.jit(lambda x: np.sin(x) * x), x)
     compare(fnad.checkpoint(lambda x: np.sin(np.sin(x))), x)

@@ -13,6 +13,7 @@ from fnad.core.primitive import Primitive, remember
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.complex_numbers import complex as complex_of
 from fnad.primitives.complex_numbers import complex_dtype, imag, real, real_dtype
+from fnad.primitives.dependencies import mixed
 from fnad.primitives.fft.decomposition import complex_to_complex, complex_to_real, real_to_complex
 from fnad.primitives.shape import broadcast_in_dim, int_tuple
 from fnad.primitives.slicing import pad
@@ -69,6 +70,12 @@ def _(x, *, fft_type, fft_lengths, axes):
     if fft_type == "IRFFT":
         return ShapedArray(_with_lengths(x.shape, axes, fft_lengths), real_dtype(x.dtype))
     return x.strong()
+
+
+@fft_p.dependencies
+def _(x, *, axes, **params):
+    (out,) = fft_p.out_avals([x.aval], {"axes": axes, **params})
+    return mixed(x, out.shape, axes)
 
 
 @fft_p.evaluate
