@@ -95,11 +95,11 @@ def nanmean(
 
 
 def _spread(
-    spread: Any, a: Any, axis: Axis, dtype: Any, ddof: float, keepdims: bool, where: Any
+    spread: Any, a: Any, axis: Axis, dtype: Any, ddof: float, keepdims: bool, where: Any, mean: Any
 ) -> Array:
     x = asarray(a)
     numbers = _numbers(x, where)
-    out = spread(_without_nan(x, 0), axis, dtype, ddof, keepdims, numbers)
+    out = spread(_without_nan(x, 0), axis, dtype, ddof, keepdims, numbers, mean=mean)
     if numbers is None:
         return out
     # As in NumPy, too few elements for ddof have no variance.
@@ -114,6 +114,8 @@ def nanvar(
     ddof: float = 0,
     keepdims: bool = False,
     where: Any = None,
+    *,
+    mean: Any = None,
 ) -> Array:
     """Variance along axes of the elements that are not NaN; NaN if they are ``ddof`` or fewer.
 
@@ -122,7 +124,7 @@ def nanvar(
     >>> nanvar(np.array([1.0, np.nan, 3.0]))
     np.float64(1.0)
     """
-    return _spread(var, a, axis, dtype, ddof, keepdims, where)
+    return _spread(var, a, axis, dtype, ddof, keepdims, where, mean)
 
 
 def nanstd(
@@ -132,6 +134,8 @@ def nanstd(
     ddof: float = 0,
     keepdims: bool = False,
     where: Any = None,
+    *,
+    mean: Any = None,
 ) -> Array:
     """Standard deviation along axes of the elements that are not NaN; see `nanvar`.
 
@@ -140,7 +144,7 @@ def nanstd(
     >>> nanstd(np.array([1.0, np.nan, 3.0]))
     np.float64(1.0)
     """
-    return _spread(std, a, axis, dtype, ddof, keepdims, where)
+    return _spread(std, a, axis, dtype, ddof, keepdims, where, mean)
 
 
 def _extremum(

@@ -35,6 +35,7 @@ from fnad.numpy.reductions import Axis, any, keep_axes, sum
 from fnad.numpy.selection import where
 from fnad.numpy.sorting import sort
 from fnad.numpy.statistics import mean
+from fnad.numpy.weighted_quantiles import look_up, weights_like
 from fnad.primitives.slicing import slice_in_dim
 
 Positions = tuple[Array, Array, Array | float]
@@ -127,7 +128,16 @@ def _interpolate(low: Array, high: Array, weight: Any) -> Array:
 
 
 def _quantile(
-    name: str, a: Any, q: Any, axis: Axis, method: str, keepdims: bool, *, omit: bool, percent: bool
+    name: str,
+    a: Any,
+    q: Any,
+    axis: Axis,
+    method: str,
+    keepdims: bool,
+    weights: Any = None,
+    *,
+    omit: bool,
+    percent: bool,
 ) -> Array:
     x = asarray(a)
     if kind_of(x.dtype) == "c":
@@ -147,6 +157,9 @@ def _quantile(
     if count == 0:
         dtype = result if kind_of(result) == "f" else floating
         out = full((*kept, fractions.shape[0]), np.nan, dtype)
+    elif weights is not None:
+        heavy = _along_last(weights_like(name, weights, x, axes, method), axes)
+        out = look_up(flat, heavy, fractions, omit and kind_of(x.dtype) == "f")
     else:
         out = _look_up(flat, fractions, method, result, omit and kind_of(x.dtype) == "f")
     out = moveaxis(out, -1, 0)
@@ -183,7 +196,13 @@ def _in_dtype(weight: Array | float, dtype: np.dtype[Any]) -> Array:
 
 
 def quantile(
-    a: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False
+    a: Any,
+    q: Any,
+    axis: Axis = None,
+    method: str = "linear",
+    keepdims: bool = False,
+    *,
+    weights: Any = None,
 ) -> Array:
     """The values below which the fractions ``q`` of the elements lie; NaN if there is a NaN.
 
@@ -202,6 +221,8 @@ def quantile(
         ``"higher"``, ``"nearest"``, ``"inverted_cdf"`` and ``"closest_observation"`` choose one.
     keepdims : bool
         Keep the axes, with length 1.
+    weights : array_like, optional
+        For ``method="inverted_cdf"``: of the shape of ``a``, or of its axes ``axis``.
 
     Returns
     -------
@@ -213,11 +234,17 @@ def quantile(
     >>> quantile(np.array([4.0, 1.0, 2.0]), [0.5, 0.75])
     array([2., 3.])
     """
-    return _quantile("quantile", a, q, axis, method, keepdims, omit=False, percent=False)
+    return _quantile("quantile", a, q, axis, method, keepdims, weights, omit=False, percent=False)
 
 
 def percentile(
-    a: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False
+    a: Any,
+    q: Any,
+    axis: Axis = None,
+    method: str = "linear",
+    keepdims: bool = False,
+    *,
+    weights: Any = None,
 ) -> Array:
     """The values below which ``q`` percent of the elements lie; parameters as for `quantile`.
 
@@ -226,11 +253,17 @@ def percentile(
     >>> percentile(np.array([4.0, 1.0, 2.0]), 75)
     np.float64(3.0)
     """
-    return _quantile("percentile", a, q, axis, method, keepdims, omit=False, percent=True)
+    return _quantile("percentile", a, q, axis, method, keepdims, weights, omit=False, percent=True)
 
 
 def nanquantile(
-    a: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False
+    a: Any,
+    q: Any,
+    axis: Axis = None,
+    method: str = "linear",
+    keepdims: bool = False,
+    *,
+    weights: Any = None,
 ) -> Array:
     """Quantiles of the elements that are not NaN; parameters as for `quantile`.
 
@@ -239,11 +272,17 @@ def nanquantile(
     >>> nanquantile(np.array([4.0, np.nan, 2.0]), 0.25)
     np.float64(2.5)
     """
-    return _quantile("nanquantile", a, q, axis, method, keepdims, omit=True, percent=False)
+    return _quantile("nanquantile", a, q, axis, method, keepdims, weights, omit=True, percent=False)
 
 
 def nanpercentile(
-    a: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False
+    a: Any,
+    q: Any,
+    axis: Axis = None,
+    method: str = "linear",
+    keepdims: bool = False,
+    *,
+    weights: Any = None,
 ) -> Array:
     """Percentiles of the elements that are not NaN; parameters as for `quantile`.
 
@@ -252,7 +291,9 @@ def nanpercentile(
     >>> nanpercentile(np.array([4.0, np.nan, 2.0]), 25)
     np.float64(2.5)
     """
-    return _quantile("nanpercentile", a, q, axis, method, keepdims, omit=True, percent=True)
+    return _quantile(
+        "nanpercentile", a, q, axis, method, keepdims, weights, omit=True, percent=True
+    )
 
 
 def median(a: Any, axis: Axis = None, keepdims: bool = False) -> Array:

@@ -103,6 +103,9 @@ def average(
     return (out, convert(total, out.dtype)) if returned else out
 
 
+_mean = mean  # of which `var` has a parameter
+
+
 def var(
     a: Any,
     axis: Axis = None,
@@ -111,10 +114,13 @@ def var(
     keepdims: bool = False,
     where: Any = None,
     correction: float | None = None,
+    *,
+    mean: Any = None,
 ) -> Array:
     """Variance along axes, the squared deviations being divided by ``count - ddof``.
 
-    That of complex numbers is real: the deviations are distances in the plane.
+    That of complex numbers is real: the deviations are distances in the plane. ``mean``, where it
+    is known already (with ``keepdims=True``), is not computed again.
 
     Examples
     --------
@@ -126,7 +132,10 @@ def var(
     computed, result = _mean_dtypes(x, dtype)
     axes = normalize_axes(axis, x.ndim)
     x = convert(x, computed)
-    center = mean(x, axes, keepdims=True, where=where)
+    if mean is None:
+        center = _mean(x, axes, keepdims=True, where=where)
+    else:
+        center = convert(asarray(mean), computed)
     deviation = ufuncs.subtract(x, center)
     # Of complex numbers, the mean of |deviation|**2, which is real.
     computed, result = real_dtype(computed), real_dtype(result)
@@ -147,6 +156,8 @@ def std(
     keepdims: bool = False,
     where: Any = None,
     correction: float | None = None,
+    *,
+    mean: Any = None,
 ) -> Array:
     """Standard deviation along axes; parameters as for `var`.
 
@@ -155,7 +166,7 @@ def std(
     >>> std(np.array([1.0, 3.0]))
     np.float64(1.0)
     """
-    variance = var(a, axis, dtype, ddof, keepdims, where, correction)
+    variance = var(a, axis, dtype, ddof, keepdims, where, correction, mean=mean)
     return ufuncs.sqrt(variance)
 
 

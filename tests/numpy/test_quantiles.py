@@ -98,3 +98,31 @@ def test_what_has_no_quantile():
         fnp.percentile(F, 50, method="cubic")
     with pytest.raises(TypeError, match="complex numbers have no order"):
         fnp.quantile(F + 1j, 0.5)
+
+
+WEIGHTED = np.array([[3.0, 1.0, 2.0, 2.0], [5.0, np.nan, 0.5, 7.0], [1.0, 8.0, -2.0, 4.0]])
+HEAVY = np.array([[1.0, 2.0, 0.0, 0.5], [1.0, 2.0, 3.0, 0.0], [0.0, 1.0, 0.0, 2.0]])
+
+
+@pytest.mark.parametrize("name", ["quantile", "percentile", "nanquantile", "nanpercentile"])
+@pytest.mark.parametrize(
+    ("axis", "weights"), [(1, HEAVY), (None, HEAVY), (1, HEAVY[0]), (0, HEAVY)]
+)
+def test_weights(name, axis, weights):
+    q = np.array([0.0, 0.1, 0.3, 0.5, 0.77, 1.0]) * (100 if "per" in name else 1)
+    options = {"axis": axis, "method": "inverted_cdf"}
+    # NumPy's nan-functions do not take the weights of an axis alone.
+    wide = np.broadcast_to(weights, WEIGHTED.shape)
+    expected = getattr(np, name)(WEIGHTED, q, weights=wide, **options)
+    of_weights = lambda x, w: getattr(fnp, name)(x, q, weights=w, **options)
+    assert_same(of_weights(WEIGHTED, weights), expected)
+    assert_same(fnad.jit(of_weights)(WEIGHTED, weights), expected)
+
+
+def test_weights_that_do_not_fit():
+    with pytest.raises(ValueError, match="weights go with method='inverted_cdf' only"):
+        fnp.quantile(WEIGHTED, 0.5, weights=HEAVY)
+    with pytest.raises(ValueError, match=r"weights of shape \(4,\) fit neither the array"):
+        fnp.quantile(WEIGHTED, 0.5, 0, "inverted_cdf", weights=HEAVY[0])
+    with pytest.raises(ValueError, match="must not be negative"):
+        fnp.quantile(WEIGHTED, 0.5, method="inverted_cdf", weights=-HEAVY)

@@ -80,3 +80,15 @@ def test_array_equiv():
     assert fnp.array_equiv(np.ones((2, 3)), 1)
     assert not fnp.array_equiv(np.ones((2, 3)), np.ones(2))
     assert not fnad.jit(fnp.array_equiv)(F, Y)
+
+
+@pytest.mark.parametrize("name", ["var", "std", "nanvar", "nanstd"])
+def test_a_mean_that_is_known(name):
+    for axis in (0, 1, None):
+        center = np.mean(F, axis, keepdims=True)
+        expected = getattr(np, name)(F, axis, mean=center, ddof=1)
+        spread = lambda x, c, axis=axis: getattr(fnp, name)(x, axis, mean=c, ddof=1)
+        assert_same(spread(F, center), expected)
+        assert_same(fnad.jit(spread, static_argnames="axis")(F, center), expected)
+    other = np.full((3, 1), 2.0)
+    assert_same(getattr(fnp, name)(F, 1, mean=other), getattr(np, name)(F, 1, mean=other))
