@@ -11,7 +11,7 @@ from fnad.core.source import user_line
 from fnad.core.tracer import Tracer
 from fnad.core.types import is_device_array
 from fnad.numpy.creation import asarray
-from fnad.numpy.devices import CPU
+from fnad.numpy.devices import CPU, placed
 from fnad.numpy.operands import Array
 
 _CUDA = (2, 13)  # kDLCUDA, kDLCUDAManaged
@@ -81,4 +81,14 @@ def _refuse_export(self: Tracer, **options: Any) -> Any:
     )
 
 
-EXPORT: dict[str, Any] = {"__dlpack__": _refuse_export, "__dlpack_device__": _refuse_export}
+def _to_device(self: Tracer, device: Any, /, *, stream: Any = None) -> Array:
+    """The array itself: where a program runs is decided by the arrays that it is called with."""
+    return placed(self, device)
+
+
+EXPORT: dict[str, Any] = {
+    "__dlpack__": _refuse_export,
+    "__dlpack_device__": _refuse_export,
+    "to_device": _to_device,
+    "device": property(lambda self: None, doc="None: what ``device=`` takes as where arrays are."),
+}

@@ -104,6 +104,16 @@ def test_devices(name):
         MAKERS[name]("gpu")
 
 
+def test_devices_of_traced_arrays():
+    def program(x):
+        return fnp.zeros(2, device=x.device) + x.to_device("cpu").to_device(x.device)
+
+    np.testing.assert_array_equal(program(X[0, :2]), X[0, :2])
+    np.testing.assert_array_equal(fnad.jit(program)(X[0, :2]), X[0, :2])
+    with pytest.raises(ValueError, match="device must be None"):
+        fnad.jit(lambda x: x.to_device("gpu"))(X)
+
+
 def test_copies():
     assert fnp.asarray(np.float64(2), copy=False) == 2
     assert fnp.asarray(X) is X and fnp.asarray(X, copy=False) is X
