@@ -21,7 +21,7 @@ from benchmarks import environment
 from benchmarks.options import Options, Report
 from benchmarks.peers import PEERS
 
-_SUITES = ("run", "call", "compile", "memory", "scaling", "threads", "accuracy", "minimize")
+_SUITES = ("run", "call", "compile", "memory", "scaling", "threads", "accuracy", "minimize", "ode")
 
 
 class _CanBeMissing(Protocol):

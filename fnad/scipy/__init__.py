@@ -4,11 +4,23 @@ Functions of `fnad.numpy` and the primitives put together: they trace, different
 compile. Operands promote as in NumPy; integers become float64.
 """
 
-from fnad.scipy import cluster, fft, interpolate, ndimage, optimize, signal, sparse, special, stats
+from fnad.scipy import (
+    cluster,
+    fft,
+    integrate,
+    interpolate,
+    ndimage,
+    optimize,
+    signal,
+    sparse,
+    special,
+    stats,
+)
 
 __all__ = [
     "cluster",
     "fft",
+    "integrate",
     "interpolate",
     "ndimage",
     "optimize",

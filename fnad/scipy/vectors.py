@@ -73,7 +73,10 @@ class Vectors:
         """The pytree of a vector; further axes in front are in front of each leaf, too."""
         leaves, start, lead = [], 0, vector.shape[:-1]
         for shape, dtype, size in zip(self.shapes, self.dtypes, self.sizes):
-            part = fnp.reshape(vector[..., start : start + size], (*lead, *shape))
+            if shape:
+                part = fnp.reshape(vector[..., start : start + size], (*lead, *shape))
+            else:
+                part = vector[..., start]  # a scalar, where nothing is traced
             if kind_of(self.dtype) == "c" and kind_of(dtype) != "c":
                 part = fnp.real(part)
             leaves.append(part.astype(dtype))

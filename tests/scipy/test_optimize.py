@@ -105,6 +105,7 @@ def test_derivatives_are_those_of_the_minimum(method):
     assert np.all(fnad.grad(lambda s: search(a, s)[1])(start) == 0)
 
 
+@pytest.mark.slow
 def test_second_derivatives_and_closed_over_arrays():
     def lowest(a):  # at a / 3, of value a**2 / 3 * 2
         return minimize(lambda x: (x - a) ** 2 + 2 * x**2, 0.0, method="BFGS")
