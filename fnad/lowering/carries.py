@@ -44,20 +44,23 @@ _MIN_BYTES_A_NODE = 256
 Places = dict[int, tuple[int, Expr]]
 
 
-def settle_carries(body: Sequence[Node], buffers: list[Buffer]) -> list[Node]:
+def settle_carries(
+    body: Sequence[Node], buffers: list[Buffer], branches: bool = True
+) -> list[Node]:
     """Free the loops of a schedule from copies.
 
     Before ``for t0 < 10: {kernel: %2[i0] = sin(%1[i0]); copy 8: %1[0] = %2[0]}``, after
-    ``for t0 < 10: kernel: %1[i0] = sin(%1[i0])``. Buffers may be added.
+    ``for t0 < 10: kernel: %1[i0] = sin(%1[i0])``. Buffers may be added. Loops whose number of
+    turns is in a buffer keep their copies unless there may be ``branches`` instead.
     """
     if not any(isinstance(node, (For, While, Branch, Copy)) for node in body):
         return list(body)
-    return _Settling(buffers, count_uses(body)).schedule(body)
+    return _Settling(buffers, count_uses(body), branches).schedule(body)
 
 
 class _Settling:
-    def __init__(self, buffers: list[Buffer], uses: Counter[int]) -> None:
-        self.buffers, self.uses = buffers, uses
+    def __init__(self, buffers: list[Buffer], uses: Counter[int], branches: bool) -> None:
+        self.buffers, self.uses, self.branches = buffers, uses, branches
 
     def schedule(self, body: Iterable[Node]) -> list[Node]:
         nodes: list[Node] = []
@@ -82,7 +85,9 @@ class _Settling:
             return [node]
         if isinstance(node, While):
             nodes = self._two_of_while(node, copies)
-        elif node.extent > 1 and node.count is None:
+        elif node.count is not None:
+            nodes = self._two_of_counted(node, copies) if self.branches else [node]
+        elif node.extent > 1:
             nodes = _two_of_for(node, copies)
         else:
             return [node]
@@ -114,14 +119,38 @@ class _Settling:
         """The second turn happens if the condition holds of what the first one wrote."""
         body = _without(node.body, copies)
         swapped = _swap(copies)
-        which = Buffer(len(self.buffers), (), np.dtype(np.int32), "temp")
-        self.buffers.append(which)
         choice = B.convert(load(node.predicate, integer(0), np.dtype(np.bool_)), np.int32)
-        again = [redirected(n, swapped) for n in node.condition]
-        again.append(Kernel((), (), (Store(which.number, integer(0), choice),)))
+        which, choose = self._scalar(choice)
+        again = [*(redirected(n, swapped) for n in node.condition), choose]
         second = tuple(redirected(n, swapped) for n in body)
-        branch = Branch(which.number, (tuple(copies), second), node.origin)
+        branch = Branch(which, (tuple(copies), second), node.origin)
         return [replace(node, body=(*body, *again, branch))]
+
+    def _two_of_counted(self, node: For, copies: Sequence[Copy]) -> list[Node]:
+        """Of an odd number of turns, the one with the last number has no other one beside it."""
+        assert node.count is not None
+        body, swapped = _without(node.body, copies), _swap(copies)
+        count = load(node.count, integer(0), np.dtype(np.int64))
+        half, halve = self._scalar(B.divide(count + 1, integer(2)))
+        extent = (node.extent + 1) // 2
+        turn, old = counter(node.counter, extent), counter(node.counter, node.extent)
+        lower = [with_turn(n, old, turn * 2) for n in body]
+        upper = [with_turn(n, old, turn * 2 + 1) for n in body]
+        which, choose = self._scalar(B.convert(B.less(turn * 2 + 1, count), np.int32))
+        if node.backwards:
+            back = tuple(redirected(c, swapped) for c in copies)
+            turns: list[Node] = [choose, Branch(which, (back, tuple(upper)), node.origin)]
+            turns += [redirected(n, swapped) for n in lower]
+        else:
+            second = tuple(redirected(n, swapped) for n in upper)
+            turns = [*lower, choose, Branch(which, (tuple(copies), second), node.origin)]
+        return [halve, replace(node, extent=extent, body=tuple(turns), count=half)]
+
+    def _scalar(self, value: Expr) -> tuple[int, Kernel]:
+        """A new buffer for a scalar, and what writes it."""
+        number = len(self.buffers)
+        self.buffers.append(Buffer(number, (), value.dtype, "temp"))
+        return number, Kernel((), (), (Store(number, integer(0), value),))
 
 
 def _is_whole_temporary(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -552,7 +553,7 @@ def plan_jaxpr(
         given,  # type: ignore[arg-type]
         outputs,
         types,
-        settle_carries,
+        partial(settle_carries, branches=target.cheap_branches),
     )
     schedule = tuple(with_releases(group(body, p.buffers, p.new_buffer, target)))
     buffers, arena = place(p.buffers, schedule)

@@ -34,6 +34,8 @@ class Target:
         Terms of a block where there are rows enough for a group, which a split one would not join.
     reduction_unit : int
         Blocks of contiguous terms are multiples of so many, where that leaves a rest.
+    cheap_branches : bool
+        Whether a branch costs less than a copy of some KiB.
     """
 
     group_bytes: int
@@ -43,6 +45,7 @@ class Target:
     reduction_points: int = 32
     reduction_terms: int = 4096
     reduction_unit: int = 1
+    cheap_branches: bool = True
 
 
 # What fits the first cache gains nothing from being worked through in blocks.

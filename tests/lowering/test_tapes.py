@@ -69,3 +69,21 @@ def test_the_plan_and_the_profile_say_what_a_step_takes():
     times = profile_jaxpr(jaxpr, [X, np.int64(5)], 1)
     assert "tape of 48 bytes a step" in [t.description for t in times]
     assert all(t.num_bytes < 2**20 for t in times)
+
+
+@pytest.mark.parametrize("way", [{}, {"max_steps": 9}])
+def test_two_turns_in_one(way):
+    x = np.linspace(0.1, 1.0, 1200)
+
+    def f(x, n):
+        body = lambda s: (s[0] + 1, fnp.sin(s[1]) + fnp.roll(s[1], 1) ** 2)
+        return fnp.sum(lax.while_loop(lambda s: s[0] < n, body, (0, x), **way)[1])
+
+    closed = make_jaxpr(fnad.grad(f))(x, 5)
+    plan = plan_jaxpr(simplify(closed.jaxpr))
+    assert "case %" in str(plan)  # in place of a copy of the carry
+    for n in range(7):
+        wanted = fnad.grad(f)(x, n)
+        [found] = run_plan(plan, [*closed.consts, x, np.int64(n)])
+        np.testing.assert_allclose(found, wanted, rtol=1e-11)
+        np.testing.assert_allclose(fnad.jit(fnad.grad(f))(x, n), wanted, rtol=1e-11)

@@ -11,4 +11,5 @@ CARD = Target(
     reduction_points=256,
     reduction_terms=1 << 14,  # half of what a block goes through at once
     reduction_unit=32,  # so that words are aligned
+    cheap_branches=False,  # the host waits for the choice
 )

@@ -68,8 +68,8 @@ def expand_counted_scan(eqn: Equation) -> list[Equation] | None:
     carry_out, ys = parts(eqn.outvars, num_carry)
     outvars, names = split(idle, carry_out)
     body = with_constants(params["jaxpr"], len(consts), idle)
-    carry_out, ys_out = parts(body.outvars, num_carry)
-    body = body.replace(outvars=(*split(idle, carry_out)[0], *ys_out))
+    new_carry, new_ys = parts(body.outvars, num_carry)
+    body = body.replace(outvars=(*split(idle, new_carry)[0], *new_ys))
     step, step_eqns, consts = without_invariant(body, [*consts, *fixed], may_not_run=True)
     if not fixed and step is body:
         return None
