@@ -64,20 +64,56 @@ HOLOMORPHIC = {
 }
 
 
+# Made with JAX 0.10.2 and JAX_ENABLE_X64=1: sums of the gradients' products with fixed numbers.
+JAX_GRADIENTS = {
+    "modulus": -4.985588188940222 + 2.0423705585651017j,
+    "modulus at zero": 1.0139697105825158 - 1.5116235851030753j,
+    "squared modulus": -7.65486553420052 + 2.54556017873744j,
+    "real part": 0.448382490559593 + 3.616583818507854j,
+    "imaginary part": 0.5483376576732348 + 0.3291304490467266j,
+    "angle": 9.884599368763668 - 3.4024759970631187j,
+    "products": -15.35647523793407 + 14.128738780507007j,
+    "vdot": 67.59250989555073 + 108.74868029930455j,
+    "norm": -0.7637303910765307 + 0.2539720210799281j,
+    "norm of order 3": -1.6543996619866672 - 0.815281398107858j,
+    "variance": -1.5933548201689316 - 0.35407830223924586j,
+    "mixed": -8.023035002250747 + 58.18965904911096j,
+    "real to complex": -0.9086610724383284 - 0.057677546159435655j,
+    "scalars": -10.05928187903561 - 11.642840299425139j,
+    "powers": 80.21933174162591 + 223.49665306084333j,
+    "running": -20.74082720789699 + 19.240788436216825j,
+    "product": -9.142381303546552 - 0.18734042529116568j,
+    "extrema": 3.3007002792910862 - 4.771405975847255j,
+    "sorted": 4.949451437512197 - 5.858641716637928j,
+    "chosen": -5.056901448359717 + 3.948476254248529j,
+    "moved": -6.213288291240804 + 0.2687865442757742j,
+    "convolved": -59.76183503540581 - 12.368312590545369j,
+    "einsum": 1.1316616528834256 - 1.2618411823727198j,
+}
+
+
+def digest(gradients):
+    weighted = [np.sum(np.asarray(g) * numbers(*np.shape(g), seed=11)) for g in gradients]
+    return complex(sum(weighted))
+
+
 @pytest.mark.parametrize("name", REAL)
 def test_gradients_of_real_functions_are_those_of_jax(name):
+    make, args = REAL[name]
+    gradients = fnad.grad(make(fnp), tuple(range(len(args))))(*args)
+    assert [g.dtype for g in gradients] == [np.asarray(x).dtype for x in args]
+    np.testing.assert_allclose(digest(gradients), JAX_GRADIENTS[name], rtol=1e-11)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REAL)
+def test_the_recorded_gradients_of_jax(name):
     jax = pytest.importorskip("jax")
     make, args = REAL[name]
-    argnums = tuple(range(len(args)))
-    value, grads = fnad.value_and_grad(make(fnp), argnums)(*args)
     with jax.enable_x64(True):
-        want, jax_grads = jax.value_and_grad(make(jax.numpy), argnums)(
-            *map(jax.numpy.asarray, args)
-        )
-    assert_allclose(value, np.asarray(want)[()], rtol=1e-12)
-    for got, expected, arg in zip(grads, jax_grads, args):
-        assert got.dtype == np.asarray(arg).dtype
-        assert_allclose(got, np.asarray(expected)[()], rtol=1e-10, atol=1e-11)
+        operands = map(jax.numpy.asarray, args)
+        gradients = jax.grad(make(jax.numpy), tuple(range(len(args))))(*operands)
+    np.testing.assert_allclose(digest(gradients), JAX_GRADIENTS[name], rtol=1e-11)
 
 
 @pytest.mark.parametrize("name", REAL)
