@@ -8,7 +8,7 @@ same plan printed for a card.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fnad import config
@@ -20,11 +20,10 @@ from fnad.lowering.llvm.compilation import Compilation
 from fnad.lowering.llvm.emitter import emit_plan
 from fnad.lowering.llvm.target import assembly
 from fnad.lowering.parts import in_parts, with_real_memory
-from fnad.lowering.plan import ArrayType, Node, Plan
+from fnad.lowering.plan import ArrayType, Plan
 from fnad.lowering.planner import plan_jaxpr
 from fnad.lowering.profiling import NodeTime, profile
 from fnad.lowering.simplify import simplify
-from fnad.lowering.target import CPU, Target
 
 if TYPE_CHECKING:
     from fnad.lowering.cuda.device import Device
@@ -71,15 +70,10 @@ def _plan(jaxpr: Jaxpr, donated: tuple[int, ...]) -> Plan:
     return _planned(jaxpr, donated)
 
 
-def _planned(
-    jaxpr: Jaxpr,
-    donated: tuple[int, ...],
-    watch: Callable[[Node], None] | None = None,
-    target: Target = CPU,
-) -> Plan:
+def _planned(jaxpr: Jaxpr, donated: tuple[int, ...], **options: Any) -> Plan:
     real = with_real_memory(jaxpr)
     interface = None if real is jaxpr else (_types(jaxpr.in_avals), _types(jaxpr.out_avals))
-    return plan_jaxpr(simplify(real), donated, watch, target, interface)
+    return plan_jaxpr(simplify(real), donated, interface=interface, **options)
 
 
 def _types(avals: Sequence[ShapedArray]) -> tuple[ArrayType, ...]:
@@ -92,7 +86,7 @@ def _executable(jaxpr: Jaxpr, donated: tuple[int, ...]) -> Executable:
     binary = None if name is None else load(name)
     if binary is None:
         with Compilation() as compilation:
-            plan = _planned(jaxpr, donated, compilation.anticipate)
+            plan = _planned(jaxpr, donated, watch=compilation.anticipate)
             binary = finish_binary(plan, compilation)
         if name is not None:
             store(name, binary)
