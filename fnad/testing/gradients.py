@@ -196,7 +196,8 @@ def check_grads(
     Parameters
     ----------
     f : callable
-        Function of arrays or pytrees of them.
+        Function of arrays or pytrees of them. Of complex numbers it need not be holomorphic: they
+        are moved in directions of the plane, and derivatives are linear over the reals.
     args : sequence
         Where to check it; integer arguments are held fixed.
     order : int

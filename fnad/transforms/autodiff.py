@@ -260,7 +260,8 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
     (out, f_vjp) or (out, f_vjp, aux)
         ``f_vjp(cotangent)`` returns a tuple with one cotangent a positional argument; those of
         integer arguments are zeros of dtype ``float0``. It can be called any number of times,
-        and does not see later in-place changes of the inputs.
+        and does not see later in-place changes of the inputs. A complex cotangent ``ct`` stands for
+        the linear form ``v -> Re(ct * v)``, without conjugation, as in JAX.
 
     Examples
     --------
