@@ -10,7 +10,7 @@ import numpy as np
 
 from fnad.core import tree
 from fnad.core.axes import named_axis
-from fnad.core.flat_function import FlatFunction, function_name, is_float0
+from fnad.core.flat_function import FlatFunction, function_name, hide_float0, is_float0
 from fnad.core.rewrites import BatchAxis
 from fnad.core.tracer import Unknown, apply_jaxpr
 from fnad.core.types import ShapedArray, aval_of, float0
@@ -69,6 +69,8 @@ def vmap(
         leaves, in_tree = tree.flatten((args, kwargs))
         axes = _flat_in_axes(name, in_axes, args, kwargs)
         size = _mapped_size(name, args, kwargs, leaves, axes, axis_size)
+        if any(map(is_float0, leaves)):
+            leaves, axes, in_tree = _without_float0(leaves, axes, in_tree)
         leaves = [a if ax is None else moveaxis(a, ax, 0) for a, ax in zip(leaves, axes)]
         avals = [_example_aval(a, ax) for a, ax in zip(leaves, axes)]
         unknown = Unknown(f"vmap of {name}")
@@ -90,6 +92,20 @@ def vmap(
         return tree.unflatten(flat.out_tree, outs)
 
     return mapped
+
+
+def _without_float0(
+    leaves: Sequence[Any], axes: Sequence[int | None], in_tree: Any
+) -> tuple[list[Any], list[int | None], Any]:
+    """Make arrays of float0, without the mapped axis, part of the structure of the arguments."""
+    examples = [
+        np.zeros(leaf.shape if axis is None else np.delete(leaf.shape, axis), float0)
+        if is_float0(leaf)
+        else leaf
+        for leaf, axis in zip(leaves, axes, strict=True)
+    ]
+    others, structure = tree.flatten(hide_float0(tree.unflatten(in_tree, examples)))
+    return others, [ax for leaf, ax in zip(leaves, axes) if not is_float0(leaf)], structure
 
 
 def _example_aval(value: Any, axis: int | None) -> ShapedArray:
@@ -159,7 +175,7 @@ def _mapped_size(
     for path, leaf, axis in zip(paths, leaves, axes, strict=True):
         if axis is None:
             continue
-        shape = aval_of(leaf).shape
+        shape = leaf.shape if is_float0(leaf) else aval_of(leaf).shape
         where = _argument_name(path)
         if not -len(shape) <= axis < len(shape):
             raise ValueError(

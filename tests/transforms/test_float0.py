@@ -63,6 +63,18 @@ def test_vmap_gives_them_the_axis():
     assert_float0(fnad.jit(fnad.vmap(gradient))(x, n)[1], (3,))
 
 
+def test_vmap_takes_them_with_the_axis():
+    pull = lambda x, ct: fnad.vjp(lambda x: times(x, np.arange(2)), x)[1](ct)[0]
+    x = np.arange(3.0)
+    cts = (np.ones((3, 2)), np.zeros((3, 2), float0))
+    np.testing.assert_array_equal(fnad.vmap(pull)(x, cts), np.ones(3))
+    np.testing.assert_array_equal(
+        fnad.vmap(pull, (0, (0, None)))(x, (cts[0], np.zeros(2, float0))), np.ones(3)
+    )
+    with pytest.raises(ValueError, match="different lengths"):
+        fnad.vmap(pull)(x, (np.ones((3, 2)), np.zeros((4, 2), float0)))
+
+
 def test_nested_derivatives():
     inner = lambda x: fnad.grad(lambda x, n: x * x * n, (0, 1), allow_int=True)(x, 3)[0]
     assert fnad.grad(inner)(2.0) == 6.0
