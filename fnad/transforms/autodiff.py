@@ -25,6 +25,7 @@ from fnad.primitives.shape import full
 from fnad.primitives.subprograms import trace_function
 from fnad.transforms.dce import dce_jaxpr
 from fnad.transforms.forward import jvp_jaxpr
+from fnad.transforms.gradient_conditions import check_inputs, check_output, pick_positions
 from fnad.transforms.partial_eval import linearize_jaxpr
 from fnad.transforms.transpose import transpose_jaxpr
 
@@ -389,9 +390,9 @@ def value_and_grad(
 
     @wraps(fun)
     def value_and_grad_fun(*args: Any, **kwargs: Any) -> Any:
-        picked = _pick_positions(name, positions, len(args))
+        picked = pick_positions(name, positions, len(args))
         differentiated = tuple(args[i] for i in picked)
-        _check_grad_inputs(name, picked, differentiated, holomorphic, allow_int)
+        check_inputs(name, picked, differentiated, holomorphic, allow_int)
 
         def partial(*inner: Any) -> Any:
             full_args = list(args)
@@ -401,7 +402,7 @@ def value_and_grad(
 
         partial.__name__ = name
         out, aux, part, residuals = _linearize(partial, differentiated, "grad", has_aux)
-        one = _check_grad_output(name, out, part.out_avals, holomorphic)
+        one = check_output(name, out, part.out_avals, holomorphic)
         grads = tree.unflatten(part.in_tree, part.pull_leaves(residuals, [one]))[0]
         gradient = grads[0] if single else grads
         return ((out, aux), gradient) if has_aux else (out, gradient)
@@ -437,70 +438,3 @@ def grad(
         return (gradient, value[1]) if has_aux else gradient
 
     return grad_fun
-
-
-def _pick_positions(name: str, argnums: tuple[int, ...], num_args: int) -> list[int]:
-    for i in argnums:
-        if not -num_args <= i < num_args:
-            raise TypeError(
-                f"grad of {name}: argnums={i} asks for positional argument {i}, but the function"
-                f" was called with {num_args} positional arguments (keyword arguments cannot be"
-                " differentiated)"
-            )
-    return [i % num_args for i in argnums]
-
-
-def _check_grad_inputs(
-    name: str, positions: list[int], args: Sequence[Any], holomorphic: bool, allow_int: bool
-) -> None:
-    for i, arg in zip(positions, args):
-        for path, leaf in tree.flatten_with_path(arg)[0]:
-            kind = kind_of(aval_of(leaf).dtype)
-            where = f"argument {i}{tree.keystr(path)}"
-            if holomorphic and kind != "c":
-                raise TypeError(
-                    f"grad of {name}: holomorphic=True needs complex inputs, {where} is"
-                    f" {aval_of(leaf)}"
-                )
-            if kind == "c" and not holomorphic:
-                continue
-            if kind not in "fc" and not allow_int:
-                raise TypeError(
-                    f"grad of {name} needs floating inputs, but {where} has type"
-                    f" {aval_of(leaf)}. Pass floats (e.g. 3.0 or x.astype(float)), name another"
-                    " argument in argnums, or pass allow_int=True."
-                )
-
-
-def _check_grad_output(name: str, out: Any, out_avals: list[ShapedArray], holomorphic: bool) -> Any:
-    """Check that the result is a scalar and return the cotangent 1 of its type."""
-    structure = tree.structure(out)
-    if structure != tree.structure(0):
-        raise TypeError(
-            f"grad of {name} needs a function with one scalar result, got the pytree"
-            f" {structure}; pass has_aux=True if it returns (loss, aux)"
-        )
-    aval = out_avals[0]
-    if aval.shape != ():
-        raise TypeError(
-            f"grad of {name} needs a scalar result, got {aval}. Reduce it (e.g. with .sum() or"
-            " .mean()), or use vjp, jacrev or vmap(grad(...))."
-        )
-    kind = kind_of(aval.dtype)
-    if kind != ("c" if holomorphic else "f"):
-        need = "complex" if holomorphic else "real floating"
-        raise TypeError(
-            f"grad of {name} needs a {need} scalar result"
-            f"{' with holomorphic=True' if holomorphic else ''}, got {aval}{_other_way(kind)}"
-        )
-    return aval.dtype.type(1)
-
-
-def _other_way(kind: str) -> str:
-    """What to do about a result of another kind than grad takes."""
-    if kind != "c":
-        return ""
-    return (
-        ". If the function is holomorphic, pass holomorphic=True and complex arguments; else take"
-        " vjp, or the gradients of its real and imaginary parts"
-    )
