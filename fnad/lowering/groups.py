@@ -170,8 +170,11 @@ class _Candidate:
         buffers: Mapping[int, Buffer],
     ) -> None:
         self.alone = node  # what runs if no other node joins
-        # Whether this only lays elements out anew: that goes with those who read them.
-        self.lays_out = isinstance(node, Kernel) and all(s.value.op == "load" for s in node.stores)
+        # Whether this only lays elements out anew: that goes with those who read them, but for
+        # parts that are brought together, which go with those who made them.
+        self.lays_out = (
+            isinstance(node, Kernel) and len(node.stores) == 1 and node.stores[0].value.op == "load"
+        )
         if isinstance(node, Kernel) and self.lays_out:
             node = by_lines(node)
             tasks = node.axes[0][1]
