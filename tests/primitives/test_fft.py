@@ -174,6 +174,37 @@ def test_transforms_of_what_is_computed():
     np.testing.assert_allclose(fnad.jit(f)(z), f(z), rtol=1e-12)
 
 
+@pytest.mark.parametrize("n", [4, 12, 37])
+def test_transforms_in_loops_and_branches(n):
+    x = normal_complex(3, n).real.copy()
+
+    def step(carry, _):
+        half = lax.fft(carry, "RFFT", (n,))
+        carry = lax.fft(half * 0.5, "IRFFT", (n,)) + 0.1 * carry
+        return carry, half.real
+
+    def f(x):
+        last, halves = lax.scan(step, x, None, length=5)
+        return lax.cond(last.sum() > 0, lambda y: y, lambda y: 2 * y, last), halves
+
+    for found, expected in zip(fnad.jit(fnad.vmap(f))(x), fnad.vmap(f)(x), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
+
+
+def test_threads_change_no_bit():
+    z = normal_complex(128, 512)
+    f = fnad.jit(lambda z: lax.fft(z, "FFT", z.shape))
+    found = []
+    before = fnad.config.num_threads
+    try:
+        for threads in (1, 2, 3):
+            fnad.config.num_threads = threads
+            found.append(f(z))
+    finally:
+        fnad.config.num_threads = before
+    assert all((z == found[0]).all() for z in found)
+
+
 # -- the user's function -----------------------------------------------------------------------
 
 
