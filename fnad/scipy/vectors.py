@@ -11,9 +11,10 @@ import fnad.numpy as fnp
 from fnad.core import tree
 from fnad.core.dtypes import promote
 from fnad.core.types import aval_of, kind_of
-from fnad.numpy.operands import as_operand, promotion_key
+from fnad.numpy.operands import promotion_key
 
 Array = Any
+_ARRAY = tree.structure(0)
 
 
 class Vectors:
@@ -32,7 +33,7 @@ class Vectors:
     """
 
     def __init__(self, example: Any, what: str, promoting: Sequence[Any] = ()) -> None:
-        leaves, self.structure = tree.flatten(_arrays(example))
+        leaves, self.structure = tree.flatten(example)
         if not leaves:
             raise ValueError(f"{what} has no arrays")
         self.what = what
@@ -45,15 +46,17 @@ class Vectors:
         self.sizes = [int(np.prod(s)) for s in self.shapes]
         self.size = sum(self.sizes)
 
-    def ravel(self, value: Any, what: str = "") -> Array:
-        """The vector of a pytree like the example.
+    def ravel(self, value: Any, what: str) -> Array:
+        """The vector of a pytree like the example; for an array, a list of its parts will do.
 
         Raises
         ------
         TypeError
             If it is of another structure or of other shapes, or complex where the example is real.
         """
-        leaves, structure = tree.flatten(_arrays(value))
+        if self.structure == _ARRAY and isinstance(value, (list, tuple)) and value:
+            value = fnp.stack([fnp.asarray(x) for x in value])
+        leaves, structure = tree.flatten(value)
         avals = [aval_of(x) for x in leaves]
         if structure != self.structure or [a.shape for a in avals] != self.shapes:
             raise TypeError(
@@ -84,9 +87,12 @@ class Vectors:
         return tree.unflatten(self.structure, leaves)
 
 
-def _arrays(value: Any) -> Any:
-    """A list of numbers is an array, as elsewhere in SciPy; other containers are pytrees."""
-    numbers = isinstance(value, list) and all(
-        isinstance(x, (int, float, complex, np.generic)) for x in value
-    )
-    return as_operand(value) if numbers and value else value
+def with_arrays(value: Any) -> Any:
+    """A list of numbers, or of such lists, as an array, as in SciPy; other lists are pytrees."""
+    return np.asarray(value) if isinstance(value, list) and value and _numbers(value) else value
+
+
+def _numbers(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_numbers, value))
+    return isinstance(value, (bool, int, float, complex, np.generic))

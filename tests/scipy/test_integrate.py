@@ -69,6 +69,13 @@ def test_pytrees_and_closed_over_arrays():
     assert y["v"].shape == (3, 2)
 
 
+def test_lists_are_arrays():
+    ours = solve_ivp(lambda t, y: [y[1], -y[0]], (0, 1), [0.0, 1.0], max_steps=50, **TIGHT)
+    np.testing.assert_allclose(ours.y[:, -1], [np.sin(1), np.cos(1)], rtol=1e-8)
+    ours = odeint(lambda y, t: (y[1], -y[0]), [0, 1], [0.0, 1.0])
+    np.testing.assert_allclose(ours[-1], [np.sin(1), np.cos(1)], rtol=1e-6)
+
+
 def test_dtypes():
     wave = solve_ivp(lambda t, y: 1j * y, (0.0, 1.0), np.array([1.0 + 0j]), **TIGHT)
     np.testing.assert_allclose(wave.y[:, -1], np.exp(1j), rtol=1e-8)
@@ -175,7 +182,9 @@ def test_gradients_are_those_of_jax():
         np.testing.assert_allclose(x, y, rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["times", pytest.param("steps", marks=pytest.mark.slow), "dense"])
+@pytest.mark.parametrize(
+    "kind", [*(pytest.param(k, marks=pytest.mark.slow) for k in ("times", "steps")), "dense"]
+)
 def test_reverse_mode_of_solve_ivp(kind):
     y0 = np.array([1.0, 0.5])
 
@@ -210,14 +219,17 @@ def test_cotangents_of_complex_states():
     np.testing.assert_allclose(fnad.grad(turned)(0.8), -np.sin(0.8), rtol=1e-8)
 
 
-def test_forward_mode_goes_through_the_steps():
+def test_derivatives_of_the_steps():
     times = np.array([0.0, 0.5, 2.0])
 
     @fnad.jit
     def solution(y0, a):
         return odeint(lambda y, t: driven(t, y, a), y0, times, adjoint=False, **TIGHT)
 
-    check_grads(solution, (np.array([1.0, 0.5]), 0.7), order=1, modes=("fwd",), atol=1e-6)
+    check_grads(solution, (np.array([1.0, 0.5]), 0.7), order=1, atol=1e-6)
+
+    with pytest.raises(TypeError, match="with adjoint=False it does"):
+        fnad.jvp(lambda a: odeint(lambda y, t: -a * y, 1.0, times), (1.0,), (1.0,))
 
     def to(end):
         return solve_ivp(lambda t, y: y, (0.0, end), 1.0, adjoint=False, max_steps=99, **TIGHT)
@@ -261,7 +273,7 @@ def test_errors_say_what_was_wrong(call, error, says):
         call()
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 6, 7])
+@pytest.mark.parametrize("count", [1, 2, 6, 7])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_sums_over_samples_are_scipys(count, axis, rng):
     shape = (count, 3) if axis == 0 else (3, count)

@@ -11,6 +11,7 @@ from fnad.scipy.optimize.line_search import line_search
 from fnad.testing import check_grads
 
 METHODS = ["BFGS", "L-BFGS"]
+ONE_IS_SLOW = [pytest.param("BFGS", marks=pytest.mark.slow), "L-BFGS"]
 QUICK = [p for p in PROBLEMS if p.number in (4, 7, 16)]
 
 
@@ -60,7 +61,7 @@ def test_hess_inv_is_the_inverse_of_a_quadratic_functions_matrix():
     assert minimize(lambda x: x @ x, np.ones(3), method="L-BFGS").hess_inv is None
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ONE_IS_SLOW)
 def test_float32_and_pytrees(method):
     def fun(p):
         return np.sum((p["a"] - 3) ** 2) + (p["b"] + 1) ** 2
@@ -75,7 +76,7 @@ def test_float32_and_pytrees(method):
     np.testing.assert_allclose(whole.x, 2.5)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ONE_IS_SLOW)
 def test_jit_and_vmap_agree_with_single_searches(method, rng):
     starts = rng.normal(size=(3, 2))
 
@@ -88,7 +89,7 @@ def test_jit_and_vmap_agree_with_single_searches(method, rng):
     assert isinstance(batched, OptimizeResults) and len(set(batched.nfev.tolist())) > 1
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ONE_IS_SLOW[::-1])
 def test_derivatives_are_those_of_the_minimum(method):
     options = {"gtol": 1e-10} if method == "BFGS" else {"gtol": 1e-10, "ftol": 0.0}
 

@@ -32,6 +32,8 @@ from fnad.transforms.autodiff import vjp
 from fnad.transforms.vmap import vmap
 
 Array = Any
+# In the error of forward mode.
+_NAME = "odeint or solve_ivp with adjoint=True (with adjoint=False it does)"
 # Of time, state, the parameters that have derivatives, and the others.
 Rhs = Callable[[Array, Array, Any, Any], Array]
 
@@ -104,8 +106,8 @@ def states_at(
     each: bool,
     adjoint: bool,
 ) -> tuple[Array, Outcome]:
-    """States at times, a row each; see `through_times`. Reverse mode goes through it with
-    ``adjoint``, forward mode without."""
+    """States at times, a row each; see `through_times`. With ``adjoint`` there is reverse
+    mode, by the adjoint equation; without, derivatives are those of the steps."""
 
     def solve(y: Array, times: Array, params: Any, rest: Any) -> tuple[Array, Outcome]:
         fixed, length, control = rest
@@ -131,6 +133,7 @@ def states_at(
         time_cts = _inner(cts[1:], slopes, times.dtype)
         return ct, fnp.concatenate([start_ct[None], time_cts]), param_cts, None
 
+    solve.__name__ = _NAME
     wrapped = custom_vjp(solve)
     wrapped.defvjp(forward, backward)
     result: tuple[Array, Outcome] = wrapped(y, times, operands.params, rest)
@@ -196,6 +199,7 @@ def trajectory(
         end_ct = _inner(fnp.sum(at_end, 0), slope(ends[1], states[-1], params), ends.dtype)
         return ct, fnp.stack([start_ct, end_ct]), param_cts, None
 
+    solve.__name__ = _NAME
     wrapped = custom_vjp(solve)
     wrapped.defvjp(forward, backward)
     result: tuple[Trajectory, Outcome] = wrapped(y, ends, operands.params, rest)

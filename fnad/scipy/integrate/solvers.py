@@ -16,7 +16,7 @@ from fnad.numpy.operands import as_operand, promotion_key
 from fnad.scipy.integrate.adaptive import Control
 from fnad.scipy.integrate.adjoint import equation, states_at, trajectory
 from fnad.scipy.integrate.dormand_prince import on_curve
-from fnad.scipy.vectors import Vectors
+from fnad.scipy.vectors import Vectors, with_arrays
 from fnad.transforms.jit import jit
 
 Array = Any
@@ -66,8 +66,9 @@ def odeint(
     hmax : float
         A bound of the length of steps.
     adjoint : bool
-        Whether reverse mode goes through the solution, by solving the adjoint equation; otherwise
-        forward mode does, through the steps that were taken.
+        Whether derivatives are found by solving the adjoint equation, in reverse mode only;
+        otherwise they are those of the steps that were taken, in both modes, and reverse mode
+        keeps all of these.
 
     Returns
     -------
@@ -92,6 +93,7 @@ def odeint(
     >>> round(float(fnad.grad(last)(0.5)), 6)
     -0.735759
     """
+    y0, t = with_arrays(y0), with_arrays(t)
     vectors = Vectors(y0, "odeint: y0")
     dtype = _time_dtype(vectors, t)
     if len(aval_of(fnp.asarray(t)).shape) != 1 or not aval_of(fnp.asarray(t)).shape[0]:
@@ -105,7 +107,7 @@ def odeint(
         def on_vectors(t: Array, y: Array, args: Any) -> Array:
             return vectors.ravel(func(vectors.unravel(y), t, *args), "odeint: what func returns")
 
-        y, times = vectors.ravel(y0), fnp.asarray(t, dtype)
+        y, times = vectors.ravel(y0, vectors.what), fnp.asarray(t, dtype)
         field, operands = equation(on_vectors, times[0], y, args, "the function of odeint")
         states, _ = states_at(
             field, y, times, None, operands, _typed(control, y, dtype), True, adjoint
@@ -265,8 +267,9 @@ def solve_ivp(
     first_step : float, optional
         The length of the first one.
     adjoint : bool
-        Whether reverse mode goes through the solution, by solving the adjoint equation; otherwise
-        forward mode does, through the steps that were taken.
+        Whether derivatives are found by solving the adjoint equation, in reverse mode only;
+        otherwise they are those of the steps that were taken, in both modes, and reverse mode
+        keeps all of these.
 
     Returns
     -------
@@ -298,6 +301,7 @@ def solve_ivp(
         raise ValueError(
             f"solve_ivp: there is no method {method!r}; 'RK45' is for equations that are not stiff"
         )
+    y0, t_eval, atol = with_arrays(y0), with_arrays(t_eval), with_arrays(atol)
     vectors = Vectors(y0, "solve_ivp: y0")
     begin, end = t_span
     dtype = _time_dtype(vectors, begin, end, *([] if t_eval is None else [t_eval]))
@@ -313,7 +317,7 @@ def solve_ivp(
         def on_vectors(t: Array, y: Array, args: Any) -> Array:
             return vectors.ravel(fun(t, vectors.unravel(y), *args), "solve_ivp: what fun returns")
 
-        y = vectors.ravel(y0)
+        y = vectors.ravel(y0, vectors.what)
         ends = fnp.stack([fnp.asarray(x, dtype) for x in span])
         if atol_is_like_y0:
             control = control._replace(

@@ -145,6 +145,7 @@ def line_search(
     """
     slope = fnp.dot(direction, grad)
     rounding = 4.0 * fnp.finfo(x.dtype).eps
+    longest = min(_MAX_STEP, float(fnp.finfo(x.dtype).max) / 4)
     zero = fnp.zeros_like(value)
     start = Point(zero, value, slope)
     no, yes = fnp.asarray(False), fnp.asarray(True)
@@ -176,7 +177,7 @@ def line_search(
         away = fnp.maximum(s.best.step, s.other.step)
         bounds = (
             fnp.where(s.bracketed, near, t.step + 1.1 * span),
-            fnp.where(s.bracketed, away, fnp.minimum(t.step + 4.0 * span, _MAX_STEP)),
+            fnp.where(s.bracketed, away, fnp.minimum(t.step + 4.0 * span, longest)),
         )
         found = _next_trial(best, other, at, s.bracketed, bounds)
 
@@ -191,7 +192,7 @@ def line_search(
         found = fnp.where(s.bracketed & slow, middle, found)
         retreat = s.best.step + _RETREAT * span
         found = fnp.where(finite, fnp.where(fnp.isfinite(found), found, middle), retreat)
-        found = fnp.minimum(found, _MAX_STEP)
+        found = fnp.minimum(found, longest)
         stuck = (found == new_best.step) | (found == new_other.step) & bracketed
         stuck = stuck | (bracketed & (width <= rounding * new_best.step))
         return _State(
@@ -208,7 +209,7 @@ def line_search(
             stuck,
         )
 
-    big = fnp.full_like(value, 2.0 * _MAX_STEP)
+    big = fnp.full_like(value, 2.0 * longest)
     init = _State(
         start, grad, start, first, no, yes, big, 2.0 * big, fnp.asarray(0), no, ~(slope < 0)
     )

@@ -14,7 +14,7 @@ from fnad.primitives.custom.linear_solve import custom_linear_solve
 from fnad.primitives.custom.root import custom_root
 from fnad.scipy.optimize.quasi_newton import Dense, Limited, Memory, Settings, quasi_newton
 from fnad.scipy.sparse.linalg.krylov import Limits, conjugate_gradients
-from fnad.scipy.vectors import Vectors
+from fnad.scipy.vectors import Vectors, with_arrays
 from fnad.transforms.autodiff import grad as gradient_of
 from fnad.transforms.autodiff import value_and_grad
 from fnad.transforms.jit import jit
@@ -204,6 +204,7 @@ def minimize(
     0.25
     """
     name = _method(method)
+    x0 = with_arrays(x0)
     vectors = Vectors(x0, "minimize: x0")
     if vectors.dtype.kind == "c":
         raise TypeError("minimize: x0 must be real; take real and imaginary parts as two arrays")
@@ -237,7 +238,7 @@ def minimize(
                 return fnp.linalg.solve(hessian, change)
             return custom_linear_solve(linear, change, _by_conjugate_gradients, symmetric=True)
 
-        start = vectors.ravel(x0)
+        start = vectors.ravel(x0, vectors.what)
         x, found = custom_root(gradient_of(of_vector), start, search, moved, has_aux=True)
         success = found.status == 0
         x = _certain(x, success)

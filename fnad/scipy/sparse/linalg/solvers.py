@@ -15,7 +15,7 @@ from fnad.scipy.sparse.linalg.krylov import (
     generalized_minimal_residual,
     stabilized_bi_conjugate_gradients,
 )
-from fnad.scipy.vectors import Vectors
+from fnad.scipy.vectors import Vectors, with_arrays
 from fnad.transforms.autodiff import linear_transpose
 from fnad.transforms.jit import jit
 
@@ -50,6 +50,7 @@ def _solve(
     maxiter: Any,
     M: Any,  # noqa: N803 - SciPy's name
 ) -> tuple[Any, Any]:
+    b, x0 = with_arrays(b), with_arrays(x0)
     matrix_dtype = () if callable(A) else (fnp.zeros((), aval_of(fnp.asarray(A)).dtype),)
     vectors = Vectors(b, f"{name}: b", promoting=matrix_dtype)
     limits = Limits(tol, atol, 10 * vectors.size if maxiter is None else maxiter)
