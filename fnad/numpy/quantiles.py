@@ -326,4 +326,20 @@ def nanmedian(a: Any, axis: Axis = None, keepdims: bool = False) -> Array:
     >>> nanmedian(np.array([3.0, np.nan, 1.0, 2.0]))
     np.float64(2.0)
     """
+    if asarray(a).dtype.kind == "c":
+        return _complex_nanmedian(asarray(a), axis, keepdims)
     return _quantile("nanmedian", a, 0.5, axis, "midpoint", keepdims, omit=True, percent=False)
+
+
+def _complex_nanmedian(x: Array, axis: Axis, keepdims: bool) -> Array:
+    axes = normalize_axes(axis, x.ndim)
+    flat = _along_last(x, axes)
+    nan = x.dtype.type(np.nan)
+    if flat.shape[-1] == 0:
+        return keep_axes(full(flat.shape[:-1], nan, x.dtype), x.shape, axes, keepdims)
+    ordered, number = _nan_to_end(flat)
+    last = ufuncs.maximum(number - 1, 0)
+    low, high = (take_along_axis(ordered, place, -1) for place in (last // 2, number // 2))
+    middle = ufuncs.multiply(ufuncs.add(low, high), x.dtype.type(0.5))
+    out = select(ufuncs.equal(number, 0), nan, middle)
+    return keep_axes(reshape(out, flat.shape[:-1]), x.shape, axes, keepdims)

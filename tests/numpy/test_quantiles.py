@@ -126,3 +126,16 @@ def test_weights_that_do_not_fit():
         fnp.quantile(WEIGHTED, 0.5, 0, "inverted_cdf", weights=HEAVY[0])
     with pytest.raises(ValueError, match="must not be negative"):
         fnp.quantile(WEIGHTED, 0.5, method="inverted_cdf", weights=-HEAVY)
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1])
+@pytest.mark.filterwarnings("ignore:All-NaN:RuntimeWarning")
+def test_medians_of_complex_numbers(axis):
+    z = np.array([[1 + 2j, 1 - 1j, 3j], [0.5, np.nan, complex(0, np.nan)], [2, 2j, 1 + 1j]])
+    for name in ("median", "nanmedian"):
+        want = getattr(np, name)(z, axis)
+        f = lambda z, name=name: getattr(fnp, name)(z, axis)
+        np.testing.assert_array_equal(f(z), want)
+        np.testing.assert_array_equal(fnad.jit(f)(z), want)
+    nothing = np.full((2, 3), np.nan + 0j)
+    assert np.isnan(fnp.nanmedian(nothing, 1)).all()
