@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from fnad.lowering.access import Access, access, count_uses, kernel_exprs, loads
+from fnad.lowering.access import Access, access, count_uses, loads, node_bodies, own_access
+from fnad.lowering.early_reads import copies_whole, read_early, same_element
 from fnad.lowering.expr import B, Expr, counter, integer, load
 from fnad.lowering.kernels import mapped
 from fnad.lowering.plan import (
@@ -72,9 +73,15 @@ class _Settling:
                 nodes.append(replace(node, branches=branches))
             else:
                 nodes.append(node)
-        if not any(isinstance(node, Copy) for node in nodes):
-            return nodes
-        return _Direct(nodes, self.buffers, self.uses).nodes()
+        left = len(nodes) + 1
+        while 0 < (copies := sum(isinstance(node, Copy) for node in nodes)) < left:
+            left = copies
+            early = read_early(nodes, self.buffers)
+            if early != nodes:
+                self.uses.update(count_uses(early))
+                self.uses.subtract(count_uses(nodes))
+            nodes = _Direct(early, self.buffers, self.uses).nodes()
+        return nodes
 
     def _loop(self, node: For | While) -> list[Node]:
         body = tuple(self.schedule(node.body))
@@ -193,86 +200,96 @@ class _Direct:
         """Let everybody use the target instead of the source."""
         places = {copy.source: (copy.out, copy.out_offset)}
         users = self.users.pop(copy.source)
-        used_before = len(self.users[copy.out])
-        for k in users:
-            node = self.body[k]
+        old = [self.body[k] for k in users]
+        for k, node in zip(users, old):
             assert node is not None
-            if k == position or _copies(node, copy.out, copy.source):
+            if k == position or copies_whole(node, copy.out, copy.source):
                 self.body[k], self.accesses[k] = None, Access()
             else:
                 new = self.body[k] = redirected(node, places)
                 self.accesses[k] = access(new)
+        new_nodes = [n for k in users if (n := self.body[k]) is not None]
+        self.uses.update(count_uses(new_nodes))
+        self.uses.subtract(count_uses([n for n in old if n is not None]))
         kept = {k for k in {*users, *self.users[copy.out]} if self.body[k] is not None}
         self.users[copy.out] = sorted(kept)
-        self.uses[copy.out] += len(kept) - used_before
-        self.uses[copy.source] = 0
 
     def _goes_straight(self, copy: Copy, position: int) -> bool:
         """Whether a copy's source may be written at its target from the beginning."""
-        source, target = copy.source, copy.out
+        source = copy.source
         users = self.users[source]
-        if not _is_whole_temporary(copy, self.buffers, self.uses, len(users)):
+        inside = count_uses([n for k in users if (n := self.body[k]) is not None])
+        if not _is_whole_temporary(copy, self.buffers, self.uses, inside[source]):
             return False
         if loads([copy.out_offset]) or users[0] == position:
             return False
         fills = _fills(copy, self.buffers)
-        if not all(_redirectable(self.body[k], fills) for k in users):
+        if not all(_redirectable(self.body[k], source, fills) for k in users):
             return False
-        last_read = max(k for k in users if source in self.accesses[k].reads)
-        return self._keeps_old(copy, position) and not any(
-            position < k <= last_read and target in self.accesses[k].writes
-            for k in self.users[target]
-        )
+        return self._keeps_old(copy, position) and self._leaves_source(copy, position)
+
+    def _leaves_source(self, copy: Copy, position: int) -> bool:
+        """Whether source and target do not change behind the copy as long as both are needed."""
+        source, target = copy.source, copy.out
+        if any(k > position and source in self.accesses[k].writes for k in self.users[source]):
+            return False
+        last_read = max(k for k in self.users[source] if source in self.accesses[k].reads)
+        whole, back = copies_whole(copy, source, target), replace(copy, source=target, out=source)
+        for k in self.users[target]:
+            if position < k <= last_read and target in self.accesses[k].writes:
+                node = self.body[k]
+                at_once = whole and isinstance(node, Kernel) and same_element(node, back)
+                if k < last_read or not at_once:
+                    return False
+        return True
 
     def _keeps_old(self, copy: Copy, position: int) -> bool:
         """Whether the target's old value is not needed once something is written to the source."""
-        source, target = copy.source, copy.out
-        made = False
-        for k in sorted({*self.users[source], *self.users[target]}):
-            node, found = self.body[k], self.accesses[k]
-            if k < self.users[source][0] or k >= position:
-                continue
-            touches = target in found.reads | found.writes
-            if made and touches:
-                return False
-            if source in found.writes:
-                if _fills(copy, self.buffers) and _copies(node, target, source):
-                    continue  # the source begins as what the target holds
-                if touches and not (isinstance(node, Kernel) and _same_element(node, copy)):
-                    return False
-                made = True
-            elif target in found.writes:
-                return False
-        return made
+        first = self.users[copy.source][0]
+        both = sorted({*self.users[copy.source], *self.users[copy.out]})
+        steps = [(self.body[k], self.accesses[k]) for k in both if first <= k < position]
+        return bool(_begun(steps, copy, _fills(copy, self.buffers), False))
 
 
-def _copies(node: Node | None, source: int, out: int) -> bool:
-    return (
-        isinstance(node, Copy)
-        and (node.source, node.out) == (source, out)
-        and node.source_offset is node.out_offset is integer(0)
-    )
+def _begun(
+    steps: Iterable[tuple[Node | None, Access]], copy: Copy, fills: bool, begun: bool
+) -> bool | None:
+    """Whether some nodes begin the new value, or None if one then touches the old one.
+
+    ``begun`` says whether others before them did.
+    """
+    source, target = copy.source, copy.out
+    for node, found in steps:
+        touches = target in found.touched
+        if begun and touches:
+            return None
+        if source not in found.writes:
+            if target in found.writes:
+                return None
+            continue
+        if fills and copies_whole(node, target, source):
+            continue  # the source begins as what the target holds
+        if touches and isinstance(node, Branch):
+            sides = [_begun([(n, access(n)) for n in b], copy, fills, False) for b in node.branches]
+            if None in sides or node.index in (source, target):
+                return None
+            begun = any(sides)
+            continue
+        if touches and not (isinstance(node, Kernel) and same_element(node, copy)):
+            return None
+        begun = True
+    return begun
 
 
-def _redirectable(node: Node | None, whole: bool) -> bool:
+def _redirectable(node: Node | None, number: int, whole: bool) -> bool:
+    """Whether a node can use another buffer, or a part of one, in place of a buffer."""
+    if isinstance(node, (For, While, Branch)):
+        inner = [n for body in node_bodies(node) for n in body if number in access(n).touched]
+        outside = number not in own_access(node).touched
+        return (whole or outside) and all(_redirectable(n, number, whole) for n in inner)
     return isinstance(node, (Kernel, Contraction, Copy)) or (
         whole and isinstance(node, (Accumulate, Routine, Sort))
     )
-
-
-def _same_element(kernel: Kernel, copy: Copy) -> bool:
-    """Whether no point of a kernel reads of a copy's target what others write to its source."""
-    if any(s.buffer == copy.out for s in kernel.stores):
-        return False
-    if not kernel.axes:
-        return True
-    stores = [s for s in kernel.stores if s.buffer == copy.source]
-    reduced = loads([r.value for r in kernel.reductions])
-    if kernel.sequential or any(e.attr == copy.out for e in reduced):
-        return False
-    # All that a point stores is computed before any of it is stored, both parts of complex numbers.
-    places = {copy.out_offset + s.offset for s in stores}
-    return all(e.args[0] in places for e in loads(kernel_exprs(kernel)) if e.attr == copy.out)
 
 
 def _two_of_for(node: For, copies: Sequence[Copy]) -> list[Node]:
@@ -365,6 +382,13 @@ def _copy(node: Copy, change: Change, places: Places) -> Copy:
     )
 
 
+def _copies_onto_itself(node: Node) -> bool:
+    """Whether a node copies elements to where they are."""
+    return (
+        isinstance(node, Copy) and node.source == node.out and node.source_offset is node.out_offset
+    )
+
+
 def _renamed(number: int, places: Places) -> int:
     return places[number][0] if number in places else number
 
@@ -385,7 +409,8 @@ def _reserve(node: Reserve, change: Change, places: Places) -> Reserve:
 
 def _control(node: Any, change: Change, places: Places) -> Any:
     def bodies(nodes: Sequence[Node]) -> tuple[Node, ...]:
-        return tuple(_mapped(n, change, places) for n in nodes)
+        changed = (_mapped(n, change, places) for n in nodes)
+        return tuple(n for n in changed if not _copies_onto_itself(n))
 
     if isinstance(node, For):
         count = None if node.count is None else _renamed(node.count, places)

@@ -11,7 +11,9 @@ import numpy as np
 from fnad.core.primitive import Linear, Parts, Primitive, Zero, instantiate, remember
 from fnad.core.types import ShapedArray, aval_of, computing_dtype, kind_of
 from fnad.primitives.dependencies import collapse, numbers, rows, spread, sums, union
-from fnad.primitives.logic import bitwise_and, eq, ge, lt, select
+from fnad.primitives.logic import bitwise_and, bitwise_not, eq, ge, lt, ne, select
+from fnad.primitives.pairs import are_few, equal_pairs, over_pairs, pairs_of_numbers
+from fnad.primitives.reductions import reduce_or, reduce_prod, reduce_sum
 from fnad.primitives.shape import (
     broadcast_in_dim,
     broadcasted_iota,
@@ -177,7 +179,7 @@ def _(ct, x, *indices, mode):
 def _(args, batched, axis, *, mode):
     x, *indices = args
     k = len(indices)
-    if not any(batched[1:]):
+    if not any(batched[1:]) and not _leaves_most(aval_of(x).shape[1:], indices):
         out = gather_p.bind(moveaxis(x, 0, k), *indices, mode=mode)
         return moveaxis(out, aval_of(indices[0]).ndim, 0), True
     indices = [leading_axis_full(i, b, axis.size) for i, b in zip(indices, batched[1:])]
@@ -206,6 +208,15 @@ def _(p, x, *indices, mode):
         return p.b.where(inside, value, p.b.constant(fill, x.dtype)) if mode == "fill" else value
 
     return p.compute(shape, x.dtype, element)
+
+
+def _leaves_most(shape: Sequence[int], indices: Sequence[Any]) -> bool:
+    """Whether indices that are the same for all of a batch choose a small part of the elements.
+
+    The batch axis then stays where it is, with an index of its own: to move it behind the others
+    is a pass over all of the array, at the latest where cotangents are scattered.
+    """
+    return 4 * aval_of(indices[0]).size <= math.prod(shape[: len(indices)])
 
 
 def gather(x: Any, *indices: Any, mode: str = "fill") -> Any:
@@ -303,6 +314,20 @@ def _(primals, tangents, *, kind, mode):
         others = _product_of_others(x, updates, indices, mode)
         return ans, combine(combine(dx, updates, kind), du * others, "add")
     # The tangents of all that attain the extremum, the old value included, share it evenly.
+    if are_few(aval_of(x).shape, indices):
+        repeats = equal_pairs(aval_of(x).shape, indices, mode)
+        old, new = (gather_or_zero(a, indices, mode) for a in (x, ans))
+        zero, one, stays, wins = (
+            full_like(new, 0),
+            full_like(new, 1),
+            eq(old, new),
+            eq(updates, new),
+        )
+        total, count = (
+            select(stays, a, zero) + over_pairs(select(wins, b, zero), repeats, reduce_sum, 0)
+            for a, b in ((gather_or_zero(dx, indices, mode), du), (one, one))
+        )
+        return ans, combine(dx, total / count, "set")
     one = full_like(ans, 1)
     stays = eq(x, ans)
     wins = eq(updates, gather_p.bind(ans, *indices, mode=mode))
@@ -317,6 +342,10 @@ def _product_of_others(x: Any, updates: Any, indices: Sequence[Any], mode: str) 
 
     The product is divided by the update; where an update is 0, the zeros are counted instead.
     """
+    shape = aval_of(x).shape
+    if are_few(shape, indices):
+        others = bitwise_and(equal_pairs(shape, indices, mode), pairs_of_numbers(ne, indices))
+        return gather_or_zero(x, indices, mode) * over_pairs(updates, others, reduce_prod, 1)
     zero, one = full_like(updates, 0), full_like(updates, 1)
     is_zero = eq(updates, zero)
     nonzero = select(is_zero, one, updates)
@@ -351,8 +380,15 @@ def _(ct, x, updates, *indices, kind, mode):
 
 
 def _is_last(shape: Sequence[int], indices: Sequence[Any], mode: str) -> Any:
-    """Which updates of a scatter survive: each writes its number, and looks whether it stayed."""
+    """Which updates of a scatter survive: each writes its number, and looks whether it stayed.
+
+    Of a few, those that no later one is equal to, which takes no board to write on.
+    """
     index_shape = aval_of(indices[0]).shape
+    if are_few(shape, indices):
+        pairs = equal_pairs(shape, indices, mode)
+        later = bitwise_and(pairs, pairs_of_numbers(lt, indices))
+        return reshape(bitwise_not(reduce_or(later, (1,))), index_shape)
     numbers = reshape(iota(_INT64, aval_of(indices[0]).size), index_shape)
     board = full(shape[: len(indices)], -1, _INT64)
     board = scatter_p.bind(board, numbers, *indices, kind="set", mode=mode)
@@ -365,7 +401,7 @@ def _(args, batched, axis, *, kind, mode):
     k = len(indices)
     x = leading_axis_full(x, batched[0], axis.size)
     updates = leading_axis_full(updates, batched[1], axis.size)
-    if not any(batched[2:]):
+    if not any(batched[2:]) and not _leaves_most(aval_of(x).shape[1:], indices):
         x, updates = moveaxis(x, 0, k), moveaxis(updates, 0, aval_of(indices[0]).ndim)
         return moveaxis(scatter_p.bind(x, updates, *indices, kind=kind, mode=mode), k, 0), True
     indices = [leading_axis_full(i, b, axis.size) for i, b in zip(indices, batched[2:])]

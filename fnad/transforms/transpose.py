@@ -16,6 +16,7 @@ from fnad.core.primitive import Linear, Zero, instantiate
 from fnad.core.rewrites import Mask
 from fnad.core.tracer import rewrite, sources
 from fnad.core.types import ShapedArray, aval_of
+from fnad.primitives.accumulation import accumulate_in_place
 from fnad.primitives.strong_zeros import StrongZeros, given_zeros, settled, summed
 from fnad.transforms.dce import drop_dead
 
@@ -30,7 +31,7 @@ def transpose_jaxpr(
         "strong_transpose" in e.primitive.rules and "dce" in e.primitive.rules for e in jaxpr.eqns
     ):
         program = drop_dead(program)  # calls return masks that nobody may have asked for
-    return program, nonzero_in
+    return accumulate_in_place(program), nonzero_in
 
 
 @memoize
@@ -38,7 +39,10 @@ def strong_transpose_jaxpr(
     jaxpr: Jaxpr, linear: Mask, nonzero: Mask, lives: tuple[ShapedArray | None, ...]
 ) -> tuple[Jaxpr, Mask, Mask]:
     """See `fnad.core.rewrites.Rewrites.strong_transpose`."""
-    return _transpose(jaxpr, linear, nonzero, (False,) * sum(linear), lives)
+    program, nonzero_in, live_in = _transpose(
+        jaxpr, linear, nonzero, (False,) * sum(linear), lives
+    )
+    return accumulate_in_place(program), nonzero_in, live_in
 
 
 def _transpose(

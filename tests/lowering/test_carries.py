@@ -62,7 +62,13 @@ def test_a_later_reader_of_the_old_value_keeps_the_copy():
 
 
 def test_the_copy_stays_if_the_target_changes_while_the_source_is_read():
-    body = [kernel(1, at(2)), whole(1, 0), kernel(0, at(2) + at(2)), kernel(3, at(1))]
+    body = [kernel(1, at(2)), whole(1, 0), kernel(0, at(2) + at(2)), kernel(3, at(0) + at(1))]
+    roles = ["output", "temp", "input", "output"]
+    assert settle_carries(body, buffers(*roles)) == body
+
+
+def test_the_copy_stays_if_the_source_changes_while_the_target_is_read():
+    body = [kernel(1, at(2)), whole(1, 0), kernel(1, at(2) + at(2)), kernel(3, at(0) + at(1))]
     roles = ["output", "temp", "input", "output"]
     assert settle_carries(body, buffers(*roles)) == body
 

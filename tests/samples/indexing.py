@@ -90,6 +90,7 @@ def dynamic_update_slice(x, update, starts):
 # No value is there twice, so that extrema have one winner.
 VALUES = distinct(4, 3)
 UPDATES = distinct(5, 3) + 0.125
+LONG = distinct(21, 2)
 
 SAMPLES = {
     "gather": [
@@ -114,6 +115,16 @@ SAMPLES = {
         scatter(VALUES, UPDATES, OUTSIDE),
         scatter(VALUES, UPDATES, OUTSIDE, mode="clip"),
         scatter(VALUES, UPDATES[:3], np.array([1, 1, 2])),
+        # Few indices into many places: repeats are found by comparing all with all.
+        *(
+            scatter(LONG, UPDATES[:4, :2].reshape(2, 2, 2), np.array([[1, 20], [1, 25]]), mode=mode)
+            for mode in ("fill", "clip")
+        ),
+        *(
+            scatter(VALUES, UPDATES[0], np.int64(at), kind=kind, mode="fill")
+            for kind in ("multiply", "min", "max")
+            for at in (1, 7)
+        ),
         *(
             scatter(VALUES, UPDATES, np.array(indices), kind=kind, mode=mode)
             for kind in ("add", "multiply", "min", "max")

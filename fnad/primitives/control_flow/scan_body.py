@@ -8,6 +8,7 @@ from typing import Any
 from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var, memoize
 from fnad.core.rewrites import Mask, get_rewrites
 from fnad.core.tracer import apply_jaxpr, rewrite
+from fnad.primitives.accumulation import accumulate_in_place
 from fnad.primitives.subprograms import (
     dce_keeping,
     either,
@@ -189,7 +190,7 @@ def transposed_body(
         *res_xs_avals,
         *(a.strong() for a in ys_avals),
     ]
-    return rewrite(run, avals, "transposition of scan")
+    return accumulate_in_place(rewrite(run, avals, "transposition of scan"))
 
 
 def linear_carries(jaxpr: Jaxpr, linear: Mask, num_consts: int, num_carry: int) -> Mask:

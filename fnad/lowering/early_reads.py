@@ -1,0 +1,145 @@
+"""Reads of an old value that happen before any of it is replaced.
+
+A few elements of a copy are replaced, and the copy then takes the place of the original. What
+still reads the original meanwhile is all that the copy is for. Before::
+
+    copy: %2 = %1; kernel: %2[%5[0]] = 0; kernel: %3[0] = %1[%6[0]]; copy: %1 = %2
+
+after, when nothing keeps `fnad.lowering.carries` from writing into ``%1`` at once::
+
+    copy: %2 = %1; kernel: %3[0] = %1[%6[0]]; kernel: %2[%5[0]] = 0; copy: %1 = %2
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fnad.lowering.access import access, kernel_exprs, loads
+from fnad.lowering.expr import B, Expr, axis, integer, load
+from fnad.lowering.kernels import mapped
+from fnad.lowering.plan import Branch, Buffer, Copy, Kernel, Node, Store
+from fnad.lowering.tensors import linear
+from fnad.lowering.walk import postorder, rebuild
+
+# A kernel that reads of a buffer is small if it has fewer points than one in so many elements.
+_FRACTION = 8
+
+
+def copies_whole(node: Node | None, source: int, out: int) -> bool:
+    """Whether a node copies one buffer to another from the first elements on."""
+    return (
+        isinstance(node, Copy)
+        and (node.source, node.out) == (source, out)
+        and node.source_offset is node.out_offset is integer(0)
+    )
+
+
+def same_element(kernel: Kernel, copy: Copy) -> bool:
+    """Whether no point of a kernel reads of a copy's target what others write to its source."""
+    if any(s.buffer == copy.out for s in kernel.stores):
+        return False
+    if not kernel.axes:
+        return True
+    stores = [s for s in kernel.stores if s.buffer == copy.source]
+    reduced = loads([r.value for r in kernel.reductions])
+    if kernel.sequential or any(e.attr == copy.out for e in reduced):
+        return False
+    # All that a point stores is computed before any of it is stored, both parts of complex numbers.
+    places = {copy.out_offset + s.offset for s in stores}
+    return all(e.args[0] in places for e in loads(kernel_exprs(kernel)) if e.attr == copy.out)
+
+
+def read_early(body: Sequence[Node], buffers: list[Buffer]) -> list[Node]:
+    """Move reads of old values in front of what makes the new ones.
+
+    Around each copy: reads of its target, which it overwrites, in front of it; reads of its
+    source behind it, where the target has begun to change. Kernels that read only a few
+    elements are cut in two where they cannot move whole; buffers may be added.
+    """
+    nodes = list(body)
+    for copy in [n for n in body if isinstance(n, Copy) and copies_whole(n, n.source, n.out)]:
+        if buffers[copy.source].role != "temp":
+            continue
+        position = next(k for k, n in enumerate(nodes) if n is copy)
+        before, behind = nodes[:position], nodes[position + 1 :]
+        if _begins_as(before, copy.out, copy.source):
+            before = _moved(before, copy, buffers)
+        back = replace(copy, source=copy.out, out=copy.source)
+        nodes = [*before, copy, *_moved(behind, back, buffers)]
+    return nodes
+
+
+def _begins_as(nodes: Sequence[Node], target: int, source: int) -> bool:
+    return any(
+        copies_whole(n, target, source)
+        or (isinstance(n, Branch) and any(_begins_as(b, target, source) for b in n.branches))
+        for n in nodes
+    )
+
+
+def _moved(nodes: Sequence[Node], copy: Copy, buffers: list[Buffer]) -> list[Node]:
+    """Let nodes that make the source of a copy read its target first."""
+    source, target = copy.source, copy.out
+    out: list[Node] = []
+    start: int | None = None  # where the first node stands that makes the new value
+    for node in nodes:
+        found = access(node)
+        makes = source in found.writes and not copies_whole(node, target, source)
+        reads = target in found.reads and target not in found.writes
+        if reads and (makes or start is not None):
+            if isinstance(node, Branch) and start is None:
+                branches = tuple(tuple(_moved(b, copy, buffers)) for b in node.branches)
+                node = replace(node, branches=branches)
+            elif start is not None and not any(access(n).conflicts(found) for n in out[start:]):
+                out.insert(start, node)
+                start += 1
+                continue
+            elif isinstance(node, Kernel) and (start is not None or not same_element(node, copy)):
+                place = len(out) if start is None else start
+                written = {n for other in out[place:] for n in access(other).writes}
+                if target not in written:
+                    first, node = _apart(node, target, written, buffers)
+                    out[place:place] = first
+                    start = None if start is None else start + len(first)
+        if makes and start is None:
+            start = len(out)
+        out.append(node)
+    return out
+
+
+def _apart(
+    kernel: Kernel, target: int, written: set[int], buffers: list[Buffer]
+) -> tuple[list[Node], Kernel]:
+    """Kernels that read the few elements of a buffer which a kernel needs, and what is left.
+
+    A place may be outside of the buffer where a condition keeps the kernel from reading it.
+    """
+    points = math.prod(extent for _, extent in kernel.axes)
+    reduced = set(loads([r.value for r in kernel.reductions]))
+    found = dict.fromkeys(
+        e for e in loads(kernel_exprs(kernel)) if e.attr == target and e not in reduced
+    )
+    size = buffers[target].size
+    if not found or points * _FRACTION > size:
+        return [], kernel
+    extents = tuple(extent for _, extent in kernel.axes)
+    place = linear(tuple(axis(*a) for a in kernel.axes), extents)
+    early: list[Node] = []
+    replaced: dict[Expr, Expr] = {}
+    for read in found:
+        offset = read.args[0]
+        if any(e.attr in written for e in loads([offset])) or _is_of_reductions(offset):
+            continue
+        held = Buffer(len(buffers), extents, read.dtype, "temp")
+        buffers.append(held)
+        inside = B.minimum(B.maximum(offset, integer(0)), integer(size - 1))
+        value = load(target, inside, read.dtype)
+        early.append(Kernel(kernel.axes, (), (Store(held.number, place, value),)))
+        replaced[read] = load(held.number, place, read.dtype)
+    return early, mapped(kernel, lambda exprs: rebuild(exprs, replaced.get))
+
+
+def _is_of_reductions(expr: Expr) -> bool:
+    return any(e.op in ("reduce", "reduced") for e in postorder([expr]))
