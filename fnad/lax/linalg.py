@@ -1,6 +1,7 @@
 """Factorisations of stacks of matrices, under the names of `jax.lax.linalg`."""
 
 from fnad.primitives.linalg.cholesky import cholesky
+from fnad.primitives.linalg.eig import eig
 from fnad.primitives.linalg.eigh import eigh
 from fnad.primitives.linalg.lu import lu
 from fnad.primitives.linalg.qr import qr
@@ -9,6 +10,7 @@ from fnad.primitives.linalg.triangular import triangular_solve
 
 __all__ = [
     "cholesky",
+    "eig",
     "eigh",
     "lu",
     "qr",

@@ -256,6 +256,7 @@ from fnad.numpy.polynomials import (
     polymul,
     polysub,
     polyval,
+    roots,
     vander,
 )
 from fnad.numpy.protocols import PROTOCOLS
@@ -505,7 +506,7 @@ __all__ = [
     "get_printoptions", "half", "int_", "intc", "intp", "load", "long", "longlong", "object_",
     "printoptions", "save", "savez", "set_printoptions", "short", "single", "ubyte", "uint",
     "uintc", "uintp", "ulong", "ulonglong", "ushort", "ComplexWarning", "float_", "complex_",
-    "frompyfunc", "ufunc", "isscalar",
+    "frompyfunc", "ufunc", "isscalar", "roots",
     "angle", "iscomplex", "iscomplexobj", "isreal", "isrealobj", "matvec", "real_if_close",
     "sort_complex", "vecmat",
 ]  # fmt: skip

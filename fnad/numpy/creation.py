@@ -352,6 +352,8 @@ def eye(
            [0., 1.]])
     """
     shape = (N, N if M is None else M)
+    if isinstance(k, int):  # diagonals further out are empty, however far
+        k = max(-N, min(k, shape[1]))
     rows = lax.broadcasted_iota(np.int64, shape, 0)
     columns = lax.broadcasted_iota(np.int64, shape, 1)
     made = convert(ufuncs.equal(ufuncs.add(rows, k), columns), canonical_dtype(dtype or float))
@@ -383,6 +385,8 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = float) -> Array: 
 
 
 def _lower_triangle(shape: tuple[int, ...], k: int) -> Array:
+    if isinstance(k, int):
+        k = max(-shape[-2], min(k, shape[-1]))
     rows = lax.broadcasted_iota(np.int64, shape, len(shape) - 2)
     columns = lax.broadcasted_iota(np.int64, shape, len(shape) - 1)
     return ufuncs.less_equal(columns, ufuncs.add(rows, k))

@@ -9,7 +9,9 @@ from fnad.numpy.norms import cond, matrix_norm, norm, vector_norm
 from fnad.numpy.operands import Array
 from fnad.numpy.solving import cholesky, det, inv, matrix_power, slogdet, solve
 from fnad.numpy.spectral import (
+    eig,
     eigh,
+    eigvals,
     eigvalsh,
     lstsq,
     matrix_rank,
@@ -51,7 +53,9 @@ __all__ = [
     "cross",
     "det",
     "diagonal",
+    "eig",
     "eigh",
+    "eigvals",
     "eigvalsh",
     "inv",
     "lstsq",

@@ -16,14 +16,14 @@ from fnad.core.tracer import Tracer
 from fnad.numpy import ufuncs
 from fnad.numpy.complex_numbers import conjugate
 from fnad.numpy.contraction import matmul, outer
-from fnad.numpy.creation import asarray, zeros_like
+from fnad.numpy.creation import asarray, eye, zeros_like
 from fnad.numpy.dtype_info import finfo
 from fnad.numpy.joining import atleast_1d, concatenate, stack
 from fnad.numpy.operands import Array, convert, to_inexact
 from fnad.numpy.reductions import sum
 from fnad.numpy.signals import convolve
 from fnad.numpy.solving import inv
-from fnad.numpy.spectral import lstsq
+from fnad.numpy.spectral import eigvals, lstsq
 from fnad.primitives.shape import full, rev
 from fnad.primitives.slicing import pad, slice_in_dim
 
@@ -324,3 +324,53 @@ def polyfit(
     elif ys.ndim == 2:
         base = base[:, :, None]
     return coefficients, base
+
+
+def roots(p: Any, *, strip_zeros: bool = True) -> Array:
+    """The roots of a polynomial: eigenvalues of its companion matrix.
+
+    Parameters
+    ----------
+    p : array_like
+        Coefficients, shape ``(N,)``.
+    strip_zeros : bool
+        Whether to leave out leading and trailing coefficients that are zero, for which they must be
+        known. Without it there are N - 1 roots, and a leading zero makes them infinite or NaN.
+
+    Returns
+    -------
+    array
+        Always complex, in no particular order.
+
+    Examples
+    --------
+    >>> roots(np.array([1.0, -3.0, 2.0])).round(12)
+    array([2.+0.j, 1.+0.j])
+    """
+    p = to_inexact(_coefficients("roots", p))
+    trailing = 0
+    if strip_zeros:
+        p, trailing = _stripped(p)
+    whole = result_type(p, np.complex64)
+    if p.size < 2:
+        return full((trailing,), whole.type(0), whole)
+    # Ones below the diagonal; the coefficients in the first row.
+    first = ufuncs.negative(ufuncs.divide(p[1:], p[0]))[None]
+    below = eye(p.size - 2, p.size - 1, dtype=p.dtype)
+    found = eigvals(concatenate([first, below], 0))
+    return concatenate([found, full((trailing,), whole.type(0), whole)], 0)
+
+
+def _stripped(p: Array) -> tuple[Array, int]:
+    """Without zeros at both ends, and how many stood at the second."""
+    known = p
+    if isinstance(p, Tracer):
+        try:
+            known = p.concretize(ConcretizationTypeError)
+        except ConcretizationTypeError as error:
+            error.add_note("roots: say strip_zeros=False where coefficients are traced")
+            raise
+    nonzero = np.flatnonzero(known)
+    if not nonzero.size:
+        return p[:0], 0
+    return p[nonzero[0] : nonzero[-1] + 1], p.size - 1 - int(nonzero[-1])

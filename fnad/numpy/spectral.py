@@ -18,9 +18,17 @@ from fnad.numpy.operands import Array, constant_like, convert
 from fnad.numpy.selection import where
 from fnad.numpy.solving import adjoint, as_floats, as_matrices
 from fnad.primitives.custom import custom_jvp
+from fnad.primitives.linalg import eig as eigenvalues
 from fnad.primitives.linalg import eigh as eigen
 from fnad.primitives.linalg import qr as orthogonal
 from fnad.primitives.linalg import svd as singular
+
+
+class EigResult(NamedTuple):
+    """What `eig` returns."""
+
+    eigenvalues: Array
+    eigenvectors: Array
 
 
 class EighResult(NamedTuple):
@@ -75,6 +83,43 @@ def eigh(a: Any, UPLO: str | None = None, symmetrize_input: bool = True) -> Eigh
         a = adjoint(a)
     vectors, values = eigen.eigh(a, symmetrize_input=symmetrize_input)
     return EighResult(values, vectors)
+
+
+def eig(a: Any) -> EigResult:
+    """Eigenvalues and eigenvectors of general square matrices.
+
+    Parameters
+    ----------
+    a : array_like
+        ``(..., n, n)``.
+
+    Returns
+    -------
+    EigResult
+        A named tuple of eigenvalues ``(..., n)``, in no particular order, and eigenvectors as
+        columns ``(..., n, n)``, of length 1, their largest component real and positive. Both are
+        always complex, since dtypes do not depend on values. Their derivatives are those for
+        distinct eigenvalues.
+
+    Examples
+    --------
+    >>> eig(np.array([[0.0, 1.0], [-1.0, 0.0]])).eigenvalues
+    array([0.+1.j, 0.-1.j])
+    """
+    values, vectors = eigenvalues.eig(as_matrices("eig", a, square=True))
+    return EigResult(values, vectors)
+
+
+def eigvals(a: Any) -> Array:
+    """Eigenvalues of general square matrices ``(..., n, n)``, always complex; see `eig`.
+
+    Examples
+    --------
+    >>> eigvals(np.array([[2.0, 1.0], [0.0, 3.0]]))
+    array([2.+0.j, 3.+0.j])
+    """
+    a = as_matrices("eigvals", a, square=True)
+    return eigenvalues.eig(a, compute_right_eigenvectors=False)[0]
 
 
 def eigvalsh(a: Any, UPLO: str | None = "L", *, symmetrize_input: bool = True) -> Array:  # noqa: N803

@@ -59,7 +59,7 @@ def has(part: str, name: str) -> bool:
 def row(part: str, name: str, numpys: list[str], jaxs: list[str]) -> str:
     """One line of the table: the name, who has it, and whether fnad does."""
     full = f"{part[1:]}.{name}" if part else name
-    state = "there" if has(part, name) else "; use ".join(ABSENT.get(full, ["not yet"]))
+    state = "there" if has(part, name) else "; use ".join(ABSENT[full])
     marks = ["yes" if name in names else "" for names in (numpys, jaxs)]
     return f"| `{full}` | {marks[0]} | {marks[1]} | {state} |"
 

@@ -54,6 +54,14 @@ def test_linspace_of_integers_rounds_down():
     np.testing.assert_array_equal(got, expected)
 
 
+@pytest.mark.parametrize("k", [-(10**30), -4, -3, 2, 3, 10**30])
+def test_diagonals_far_outside(k):
+    near = max(-4, min(k, 4))
+    assert_same(fnp.eye(3, 4, k), np.eye(3, 4, near))
+    assert_same(fnp.tri(3, 4, k), np.tri(3, 4, near))
+    assert_same(fnp.triu(np.ones((3, 4)), k), np.triu(np.ones((3, 4)), near))
+
+
 def test_open_grids():
     for got, expected in zip(fnp.indices((2, 3), sparse=True), np.indices((2, 3), sparse=True)):
         assert_same(got, expected)

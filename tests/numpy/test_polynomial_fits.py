@@ -53,3 +53,28 @@ def test_errors():
         fnp.polyfit(X[:3], Y[:3], 2, cov=True)
     with pytest.raises(ValueError, match="must not be negative"):
         fnp.polyfit(X, Y, -1)
+
+
+@pytest.mark.parametrize(
+    "p",
+    [[1, -6, 11, -6], [2.0, 0, 3], [0, 0, 1, 2, 0, 0], [1j, 2, -1], [5], [0, 0], [1, 0]],
+    ids=str,
+)
+def test_roots(p):
+    p = np.array(p)
+    got, expected = fnp.roots(p), np.roots(p)
+    assert got.dtype == np.complex128 and got.shape == expected.shape
+    np.testing.assert_allclose(np.sort_complex(got), np.sort_complex(expected), atol=1e-12)
+
+
+def test_roots_of_traced_coefficients():
+    p = np.array([1.0, -6.0, 11.0, -6.0])
+    of_all = fnad.jit(lambda p: fnp.roots(p, strip_zeros=False))
+    np.testing.assert_allclose(fnp.sort_complex(of_all(p)), [1, 2, 3], rtol=1e-12)
+    assert of_all(p.astype(np.float32)).dtype == np.complex64
+    # Of (x - 1)(x - 2)(x - 3), a change of the last coefficient moves a root by -1 / p'(x).
+    slope = fnad.jacfwd(lambda p: fnp.sort(fnp.roots(p, strip_zeros=False).real))(p)
+    np.testing.assert_allclose(slope[:, -1], [-1 / 2, 1, -1 / 2], rtol=1e-10)
+    with pytest.raises(fnad.errors.ConcretizationTypeError) as raised:
+        fnad.jit(fnp.roots)(p)
+    assert any("strip_zeros=False" in note for note in raised.value.__notes__)

@@ -75,6 +75,14 @@ def separated(*shape):
     return (normal(*shape) + np.swapaxes(normal(*shape), -1, -2)) / 4 + np.diag(range(shape[-1]))
 
 
+def turning(*shape, make=normal):
+    """General matrices whose eigenvalues are far apart, among them a conjugate pair."""
+    x = make(*shape) / 8 + np.diag(range(shape[-1]))
+    # Not of one size, so that it is clear which component of an eigenvector is the largest.
+    x[..., -2:, -2:] += np.array([[0, 3], [-1, -1]])
+    return x
+
+
 def eigh_reference(a):
     w, v = np.linalg.eigh(a, "U")  # the triangle that row-major lower ones are to LAPACK: signs
     return [v, w]
@@ -168,6 +176,16 @@ SAMPLES = {
         for shape in [(4, 4), (2, 3, 3)]
     ]
     + [Sample((np.zeros((2, 0, 0), dtype),), dtypes=EXACT) for dtype in (float, complex)],
+    "eig": [
+        Sample((turning(*shape, make=make),), {"vectors": vectors}, dtypes=EXACT, vary=scale, **SUM)
+        for vectors in (False, True)
+        for make in (normal, normal_complex)
+        for shape in [(4, 4), (2, 3, 3)]
+    ]
+    + [
+        Sample((np.zeros((2, 0, 0), dtype),), {"vectors": True}, dtypes=EXACT)
+        for dtype in (float, complex)
+    ],
     "qr": [
         qr_sample(shape, full, make)
         for make in (normal, normal_complex)

@@ -1,0 +1,70 @@
+"""General eigenvalue problems: against NumPy, their derivatives against differences."""
+
+import numpy as np
+import pytest
+
+import fnad
+import fnad.numpy as fnp
+from fnad.testing import check_grads
+from tests.samples.linalg import turning
+from tests.samples.values import normal_complex
+
+REAL = turning(2, 4, 4)
+COMPLEX = turning(2, 4, 4, make=normal_complex)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+def test_decompositions(dtype):
+    a = (COMPLEX if dtype.startswith("c") else REAL).astype(dtype)
+    tolerance = 100 * np.finfo(dtype).eps
+    for decompose in (fnp.linalg.eig, fnad.jit(fnp.linalg.eig)):
+        w, v = decompose(a)
+        assert w.dtype == v.dtype == np.result_type(dtype, np.complex64)
+        np.testing.assert_allclose(a @ v, v * w[:, None], atol=20 * tolerance)
+        np.testing.assert_allclose(np.linalg.norm(v, axis=-2), 1, rtol=tolerance)
+        largest = np.take_along_axis(v, np.argmax(abs(v), -2)[:, None], -2)
+        np.testing.assert_allclose(largest.imag, 0, atol=tolerance)
+        assert (largest.real > 0).all()
+        expected = np.sort_complex(np.linalg.eigvals(a))
+        np.testing.assert_allclose(np.sort_complex(w), expected, atol=20 * tolerance)
+        np.testing.assert_allclose(fnad.jit(fnp.linalg.eigvals)(a), w, atol=20 * tolerance)
+
+
+def test_real_matrices_have_conjugate_pairs_and_real_eigenvalues():
+    w, v = fnad.jit(fnp.linalg.eig)(REAL[0])
+    real = w.imag == 0
+    assert real.sum() == 2 and not v[:, real].imag.any()
+    pair = np.flatnonzero(~real)
+    assert w[pair[0]] == np.conj(w[pair[1]])
+    np.testing.assert_array_equal(v[:, pair[0]], np.conj(v[:, pair[1]]))
+
+
+@pytest.mark.parametrize("a", [REAL[0], COMPLEX[0]], ids=["real", "complex"])
+def test_derivatives(a):
+    def parts(a):
+        w, v = fnp.linalg.eig(a)
+        return w.real, w.imag, v.real, v.imag
+
+    check_grads(parts, (a,), order=1)
+    got = fnad.jit(fnad.grad(lambda a: fnp.sum(fnp.abs(fnp.linalg.eigvals(a)))))(a)
+    expected = fnad.grad(lambda a: fnp.sum(fnp.abs(fnp.linalg.eig(a)[0])))(a)
+    np.testing.assert_allclose(got, expected, rtol=1e-10)
+
+
+def test_derivatives_of_eigenvalues_against_jax():
+    jax = pytest.importorskip("jax")
+    with jax.enable_x64(True):
+        loss = lambda xp: lambda a: xp.sum(xp.abs(xp.linalg.eigvals(a)) ** 3)
+        for a in (REAL[0], COMPLEX[0]):
+            expected = jax.grad(loss(jax.numpy))(a)
+            np.testing.assert_allclose(fnad.grad(loss(fnp))(a), expected, rtol=1e-10)
+
+
+def test_special_matrices():
+    w, _ = fnad.jit(fnp.linalg.eig)(np.zeros((0, 0)))
+    assert w.shape == (0,)
+    w, v = fnad.jit(fnp.linalg.eig)(np.array([[3.0]]))
+    assert (w, v) == (3, 1)
+    assert np.isnan(fnad.grad(lambda a: fnp.linalg.eig(a)[1].real[0, 1])(np.eye(2))).any()
+    with pytest.raises(ValueError, match="eig: the last two axes must be of one length"):
+        fnp.linalg.eig(np.ones((2, 3)))
