@@ -12,7 +12,8 @@ def disagreement(ours: list[np.ndarray], theirs: list[np.ndarray], tolerance: fl
     for i, (a, b) in enumerate(zip(ours, theirs)):
         if a.shape != b.shape:
             return f"result {i} has shape {a.shape} against {b.shape}"
-        a, b = a.astype(np.float64), b.astype(np.float64)
+        wide = np.complex128 if np.iscomplexobj(a) or np.iscomplexobj(b) else np.float64
+        a, b = a.astype(wide), b.astype(wide)
         scale = max(np.max(np.abs(b), initial=0.0), 1e-30)
         error = np.max(np.abs(a - b), initial=0.0) / scale
         if not error <= tolerance:

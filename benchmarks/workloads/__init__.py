@@ -13,6 +13,7 @@ from benchmarks.workloads import (
     mlp,
     rows,
     science,
+    spectra,
     transformer,
 )
 
@@ -28,6 +29,7 @@ _FAMILIES = (
     transformer,
     loops,
     science,
+    spectra,
     chains,
 )
 
