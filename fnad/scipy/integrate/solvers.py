@@ -78,6 +78,8 @@ def odeint(
 
     Notes
     -----
+    Each call traces ``func``: where there are many, let them be a part of a function under `jit`.
+
     Reverse mode finds cotangents of ``y0``, ``t``, ``args`` and of what ``func`` closes over. They
     are as accurate as the tolerances, not exact derivatives of what is returned, and NaN where the
     adjoint equation could not be solved.
@@ -96,10 +98,9 @@ def odeint(
     y0, t = with_arrays(y0), with_arrays(t)
     vectors = Vectors(y0, "odeint: y0")
     dtype = _time_dtype(vectors, t)
-    if len(aval_of(fnp.asarray(t)).shape) != 1 or not aval_of(fnp.asarray(t)).shape[0]:
-        raise ValueError(
-            f"odeint: t must be a vector of at least one time, got {aval_of(fnp.asarray(t))}"
-        )
+    times = aval_of(as_operand(t))
+    if len(times.shape) != 1 or not times.shape[0]:
+        raise ValueError(f"odeint: t must be a vector of at least one time, got {times}")
     bound = 2**62 if isinstance(mxstep, float) and mxstep == np.inf else mxstep
     control = Control(rtol, atol, bound, hmax)
 
@@ -283,6 +284,8 @@ def solve_ivp(
 
     Notes
     -----
+    Each call traces ``fun``: where there are many, let them be a part of a function under `jit`.
+
     Reverse mode finds cotangents of ``y0``, ``args``, what ``fun`` closes over, ``t_span`` and
     ``t_eval``; times of steps are constants. They are as accurate as the tolerances, not exact
     derivatives of what is returned, and NaN where the adjoint equation could not be solved.
@@ -305,8 +308,8 @@ def solve_ivp(
     vectors = Vectors(y0, "solve_ivp: y0")
     begin, end = t_span
     dtype = _time_dtype(vectors, begin, end, *([] if t_eval is None else [t_eval]))
-    if t_eval is not None and len(aval_of(fnp.asarray(t_eval)).shape) != 1:
-        raise ValueError(f"solve_ivp: t_eval must be a vector, got {aval_of(fnp.asarray(t_eval))}")
+    if t_eval is not None and len(aval_of(as_operand(t_eval)).shape) != 1:
+        raise ValueError(f"solve_ivp: t_eval must be a vector, got {aval_of(as_operand(t_eval))}")
     if max_steps < 1:
         raise ValueError(f"solve_ivp: max_steps must be at least 1, got {max_steps}")
     control = Control(rtol, atol, max_steps, max_step)

@@ -184,10 +184,13 @@ def minimize(
 
     Notes
     -----
+    Each call traces ``fun``: where there are many, let them be a part of a function under `jit`.
+
     ``x`` and ``fun`` have derivatives, forwards and backwards and of any order, with respect to
     ``args`` and what ``fun`` closes over: those of the minimum itself, ``dx = -inv(H) d(grad)``
     with the Hessian at ``x``; they are NaN where the search did not converge, and infinite or NaN
     where the Hessian is singular. ``x0`` has no influence. All other results are constants.
+    Forward mode must go through the gradient of ``fun`` for that.
     The Hessian is built and solved directly for BFGS; L-BFGS multiplies by it in conjugate
     gradients.
 

@@ -1,0 +1,45 @@
+"""Whole solvers on the emulated card: loops in loops, and what they call."""
+
+import numpy as np
+import pytest
+
+import fnad
+from fnad.lowering.cuda.target import CARD
+from fnad.lowering.planner import plan_jaxpr
+from fnad.lowering.simplify import simplify
+from fnad.scipy.integrate import odeint, solve_ivp
+from fnad.scipy.optimize import minimize
+from fnad.scipy.sparse.linalg import cg, gmres
+from tests.lowering.cuda.running import needs_emulator, run_plan
+
+TIMES = np.array([0.0, 1.0])
+
+
+def turn(y, t):
+    return np.stack([y[1], -y[0]])
+
+
+def bowl(x):
+    return np.sum((x - 2) ** 2 + (x - 1) ** 4)
+
+
+PROGRAMS = {
+    "odeint": lambda x: odeint(turn, x, TIMES),
+    "solve_ivp": lambda x: solve_ivp(lambda t, y: turn(y, t), (0.0, 1.0), x, max_steps=20).y,
+    "adjoint": fnad.grad(lambda x: odeint(turn, x, TIMES, rtol=1e-4)[-1].sum()),
+    "BFGS": lambda x: minimize(bowl, x).x,
+    "L-BFGS": lambda x: minimize(bowl, x, method="L-BFGS").x,
+    "cg": lambda x: cg(lambda v: 2 * v + np.flip(v), x)[0],
+    "gmres": lambda x: gmres(lambda v: 2 * v + np.flip(v), x)[0],
+}
+
+
+@needs_emulator
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_card_finds_what_the_cpu_finds(name):
+    function, x = PROGRAMS[name], np.array([1.0, 0.25])
+    program = fnad.make_jaxpr(function)(x)
+    plan = plan_jaxpr(simplify(program.jaxpr), target=CARD)
+    (got,), _ = run_plan(plan, [*map(np.asarray, program.consts), x])
+    np.testing.assert_allclose(got, function(x), rtol=1e-10, atol=1e-10)
