@@ -5,12 +5,16 @@ Columns of one colour share no row, so that the sum of them holds each of their 
 Of a symmetric matrix half the entries are enough, and fewer colours do: those of a star colouring
 (T. F. Coleman, J. J. Moré, Estimation of sparse Hessian matrices and graph coloring problems,
 1984). Both are found greedily, in several orders of the columns (A. H. Gebremedhin, F. Manne,
-A. Pothen, What color is your Jacobian?, SIAM Review 47, 2005).
+A. Pothen, What color is your Jacobian?, SIAM Review 47, 2005). Stencils on grids are coloured
+periodically, which takes the fewest colours possible (D. Goldfarb, Ph. L. Toint, Optimal
+estimation of Jacobian and Hessian matrices that arise in finite difference calculations,
+Mathematics of Computation 43, 1984).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,6 +23,10 @@ Colors = np.ndarray[Any, np.dtype[np.int64]]
 
 # Pairs of columns that meet in a row, up to which the order that looks at all of them is tried.
 _MOST_PAIRS = 3_000_000
+# What is taken for a stencil on a grid, and at how many entries colourings of it are checked.
+_LONGEST_STENCIL = 30
+_MOST_SHAPES = 16
+_MOST_CHECKED = 20_000_000
 
 
 def _as_colors(values: Sequence[int]) -> Colors:
@@ -55,20 +63,19 @@ def color_columns(pattern: Any) -> Colors:
     fewest = int(lengths.max(initial=1))
     columns = pattern.tocsc()
     entries, ends = columns.indices.tolist(), columns.indptr.tolist()
-    best: Colors | None = None
+    best = _greedy(entries, ends, range(pattern.shape[1]), pattern.shape[0])
+    if num_colors(best) > fewest:  # a row of so many entries allows no fewer
+        periodic = _color_periodically(pattern, fewest, num_colors(best))
+        best = best if periodic is None else periodic
     for order in _orders(pattern, columns, lengths):
-        colors = _greedy(entries, ends, order, pattern.shape[0])
-        if best is None or num_colors(colors) < num_colors(best):
-            best = colors
-        if num_colors(best) <= fewest:  # a row of so many entries allows no fewer
+        if num_colors(best) <= fewest:
             break
-    assert best is not None
+        best = min(best, _greedy(entries, ends, order, pattern.shape[0]), key=num_colors)
     return best
 
 
 def _orders(pattern: Any, columns: Any, lengths: Any) -> Iterator[Sequence[int]]:
-    """Orders worth trying: as they come, those that meet most others first, smallest last."""
-    yield range(pattern.shape[1])
+    """More orders worth trying: those that meet most others first, smallest last."""
     ends = np.concatenate([[0], np.cumsum(lengths[columns.indices] - 1)])
     yield np.argsort(-np.diff(ends[columns.indptr]), kind="stable").tolist()
     if int((lengths.astype(np.int64) ** 2).sum()) <= _MOST_PAIRS:
@@ -89,6 +96,71 @@ def _greedy(entries: list[int], ends: list[int], order: Sequence[int], num_rows:
         for row in rows:
             taken[row] |= bit
     return _as_colors(colors)
+
+
+def _color_periodically(pattern: Any, fewest: int, below: int) -> Colors | None:
+    """Colours ``(x + a y + b z) mod k`` of the places x, y, z of columns on a grid, or None.
+
+    Lengths of the grid's axes are guessed from the distances between the entries of its longest
+    rows; whether the colouring is one is checked on all of them. k is at least ``fewest``, and
+    less than ``below``.
+    """
+    distances = _distances(pattern)
+    if distances is None:
+        return None
+    apart = set(distances.tolist())
+    # A stencil mostly reaches to both sides: then twice an axis's stride is a distance, too.
+    strides = sorted(apart - {1}, key=lambda s: (2 * s not in apart, s))
+    pairs = ((s, t) for s in strides for t in strides if t > s and t % s == 0)
+    grids: list[tuple[int, ...]] = [(), *((s,) for s in strides), *pairs]
+    rows = np.repeat(np.arange(pattern.shape[0]), np.diff(pattern.indptr))
+    checked = 0
+    for k in range(fewest, below):
+        for grid in grids:
+            places = _places(distances, grid, centered=True)
+            for factors in product(range(1, k), repeat=len(grid)):
+                if not (_mixed(places, factors) % k).all():
+                    continue
+                of_column = _places(np.arange(pattern.shape[1]), grid, centered=False)
+                colors = _mixed(of_column, factors) % k
+                met = rows * k + colors[pattern.indices]
+                if np.bincount(met).max() <= 1:
+                    return colors
+                checked += pattern.nnz
+                if checked > _MOST_CHECKED:
+                    return None
+    return None
+
+
+def _distances(pattern: Any) -> np.ndarray[Any, Any] | None:
+    """How far apart entries stand in the longest rows; None if these are few, or unlike."""
+    lengths = np.diff(pattern.indptr)
+    longest = int(lengths.max())
+    starts = pattern.indptr[:-1][lengths == longest]
+    if longest > _LONGEST_STENCIL or 4 * len(starts) < len(lengths):
+        return None
+    entries = np.sort(pattern.indices[starts[:, None] + np.arange(longest)], 1).astype(np.int64)
+    shapes = np.unique(entries - entries[:, :1], axis=0)
+    if len(shapes) > _MOST_SHAPES:
+        return None
+    distances = np.unique(shapes[:, :, None] - shapes[:, None, :])
+    return distances[distances > 0]
+
+
+def _places(
+    numbers: np.ndarray[Any, Any], grid: tuple[int, ...], centered: bool
+) -> list[np.ndarray[Any, Any]]:
+    """The coordinates of numbers on a grid of these strides; of distances, around 0."""
+    places, rest = [], numbers
+    for above in reversed(grid):
+        shift = above // 2 if centered else 0
+        places.append((rest + shift) // above)
+        rest = (rest + shift) % above - shift
+    return [rest, *places[::-1]]
+
+
+def _mixed(places: Sequence[Any], factors: Sequence[int]) -> Any:
+    return places[0] + sum(f * p for f, p in zip(factors, places[1:], strict=True))
 
 
 def _smallest_last(pattern: Any, columns: Any) -> list[int]:
@@ -156,7 +228,8 @@ def color_symmetric(pattern: Any) -> Colors:
         return natural
     degrees = np.diff(pattern.indptr)
     largest = _star(near, ends, np.argsort(-degrees, kind="stable").tolist())
-    return min(natural, largest, key=num_colors)
+    # Columns of one colour that share no row make a star colouring, too: the best on grids.
+    return min(natural, largest, color_columns(pattern), key=num_colors)
 
 
 def _star(near: list[int], ends: list[int], order: Sequence[int]) -> Colors:

@@ -18,6 +18,13 @@ def grid(n, points):
     return both[points].tocsr()
 
 
+def cube(n):
+    """Pattern of the seven-point stencil on a grid of n x n x n."""
+    line, one = band(n, -1, 0, 1), sp.eye_array(n)
+    lines = [(line, one, one), (one, line, one), (one, one, line)]
+    return sum(sp.kron(sp.kron(a, b), c) for a, b, c in lines).tocsr()
+
+
 def random_pattern(rng, shape, density, symmetric=False):
     dense = rng.random(shape) < density
     return sp.csr_array(dense | dense.T if symmetric else dense)
@@ -44,13 +51,14 @@ def assert_star(pattern, colors):
         (band(50, 0), 1, 1),
         (band(50, -1, 0, 1), 3, 3),
         (band(50, -2, -1, 0, 1, 2), 5, 5),
-        (grid(12, 5), 5, 6),
+        (grid(12, 5), 5, 5),
         (grid(12, 9), 9, 9),
+        (cube(7), 7, 7),
         (sp.csr_array((3, 4)), 1, None),
         (sp.csr_array((0, 0)), 0, 0),
         (sp.csr_array(np.ones((4, 4))), 4, 4),
     ],
-    ids=["diagonal", "3 diagonals", "5 diagonals", "5 points", "9 points", "zero", "none", "dense"],
+    ids=["diagonal", "line", "wide-line", "square", "full-square", "cube", "zero", "none", "dense"],
 )
 def test_counts_of_the_literature(pattern, columns, symmetric):
     assert num_colors(color_columns(pattern)) == columns
