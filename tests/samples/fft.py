@@ -31,7 +31,7 @@ def transform(kind, shape, axes):
 
 
 def one_pass(shape, tables):
-    batch, radix, count, lanes = shape
+    radix, count = shape[1:3]
     turned = tuple(normal(radix - 1, count, seed=seed) for seed in (2, 3)) if tables else ()
 
     def reference(re, im, *tables):
