@@ -17,7 +17,7 @@ from fnad.numpy.operands import Array, broadcast_shapes, convert, dtype_of, expa
 from fnad.primitives import arithmetic, logic
 from fnad.primitives.arithmetic import add, div, mul, neg, rem, sub
 from fnad.primitives.bits import nextafter
-from fnad.primitives.control_flow import while_loop
+from fnad.primitives.control_flow.while_loop import while_loop
 from fnad.primitives.reductions import reduce_or
 
 _FLOAT32 = np.dtype(np.float32)
