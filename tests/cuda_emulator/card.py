@@ -49,8 +49,8 @@ class DeviceArray:
     def copy(self) -> "DeviceArray":
         return _put(self.get())
 
-    def astype(self, dtype: Any) -> "DeviceArray":
-        return _put(self.get().astype(dtype))
+    def astype(self, dtype: Any, copy: bool = True) -> "DeviceArray":
+        return _put(self.get().astype(dtype)) if copy or dtype != self.dtype else self
 
     def __getitem__(self, index: Any) -> "DeviceArray":
         return _put(np.asarray(self.get()[index]))
