@@ -15,7 +15,7 @@ from fnad.numpy.creation import asarray, zeros_like
 from fnad.numpy.indexing import at, take
 from fnad.numpy.joining import concatenate
 from fnad.numpy.manipulation import moveaxis, ravel, reshape
-from fnad.numpy.operands import Array, as_operand, convert, expand, shape_of
+from fnad.numpy.operands import Array, as_operand, convert, expand, normalize_axes, shape_of
 from fnad.numpy.reductions import cumsum
 from fnad.numpy.selection import where
 from fnad.numpy.sized import truth
@@ -260,8 +260,10 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Array:
     return take(concatenate([x, wide], axis), origin, axis)
 
 
-def trim_zeros(filt: Any, trim: str = "fb") -> Array:
-    """A vector without leading (``"f"``) and trailing (``"b"``) zeros; it must be known.
+def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Array:
+    """An array without leading (``"f"``) and trailing (``"b"``) zeros along axes (all by default).
+
+    Of more than one axis, slices that are all zeros go. What is zero must be known.
 
     Examples
     --------
@@ -270,14 +272,17 @@ def trim_zeros(filt: Any, trim: str = "fb") -> Array:
     """
     x = asarray(filt)
     known = x.concretize(ConcretizationTypeError) if isinstance(x, Tracer) else x
-    if known.ndim != 1:
-        raise ValueError(f"trim_zeros: takes a vector, got shape {known.shape}")
-    (places,) = np.nonzero(known)
-    if not places.size:
-        return x[:0]
-    start = places[0] if "f" in trim.lower() else 0
-    stop = places[-1] + 1 if "b" in trim.lower() else known.size
-    return x[int(start) : int(stop)]
+    index = [slice(None)] * known.ndim
+    for along in normalize_axes(axis, known.ndim):
+        others = tuple(i for i in range(known.ndim) if i != along)
+        places = np.flatnonzero(np.any(known != 0, others))
+        if not places.size:
+            index[along] = slice(0)
+            continue
+        start = int(places[0]) if "f" in trim.lower() else 0
+        stop = int(places[-1]) + 1 if "b" in trim.lower() else known.shape[along]
+        index[along] = slice(start, stop)
+    return x[tuple(index)]
 
 
 def piecewise(

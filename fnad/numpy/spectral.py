@@ -159,7 +159,9 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     return r if mode == "r" else QRResult(q, r)
 
 
-def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+def svd(
+    a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
+) -> Any:
     """The singular value decomposition, ``a = U diag(S) Vh``.
 
     Parameters
@@ -170,6 +172,8 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
         Whether U and Vh are square; else they have min(m, n) columns and rows.
     compute_uv : bool
         Whether U and Vh are wanted.
+    hermitian : bool
+        Whether the matrices are Hermitian; it is taken for NumPy's sake, and changes nothing.
 
     Returns
     -------
@@ -207,7 +211,13 @@ def _kept(s: Array, rtol: Any) -> Array:
     return ufuncs.greater(s, ufuncs.multiply(convert(bound, s.dtype), largest))
 
 
-def matrix_rank(M: Any, rtol: Any = None) -> Array:  # noqa: N803
+def matrix_rank(
+    M: Any,  # noqa: N803
+    rtol: Any = None,
+    *,
+    tol: Any = None,
+    hermitian: bool = False,
+) -> Array:
     """How many singular values are larger than ``rtol`` times the largest.
 
     Parameters
@@ -216,6 +226,10 @@ def matrix_rank(M: Any, rtol: Any = None) -> Array:  # noqa: N803
         ``(..., m, n)``.
     rtol : float or array, optional
         By default max(m, n) times the machine epsilon.
+    tol : float or array, optional
+        The bound itself, in place of ``rtol``.
+    hermitian : bool
+        Whether the matrices are Hermitian; it is taken for NumPy's sake, and changes nothing.
 
     Examples
     --------
@@ -225,9 +239,12 @@ def matrix_rank(M: Any, rtol: Any = None) -> Array:  # noqa: N803
     a = as_matrices("matrix_rank", M)
     if 0 in a.shape[-2:]:
         return reductions.sum(convert(svdvals(a), np.dtype(np.int64)), -1)
+    s = svdvals(a)
+    if tol is not None:
+        return reductions.sum(ufuncs.greater(s, expand_dims(asarray(tol), -1)), -1)
     if rtol is None:
         rtol = max(a.shape[-2:]) * np.finfo(a.dtype).eps
-    return reductions.sum(_kept(svdvals(a), rtol), -1)
+    return reductions.sum(_kept(s, rtol), -1)
 
 
 @partial(custom_jvp, nondiff_argnums=(1,))
@@ -253,7 +270,9 @@ def _(rtol: Any, primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[A
     return p, ufuncs.add(ufuncs.subtract(left, matmul(matmul(p, t), p)), right)
 
 
-def pinv(a: Any, rtol: float | None = None) -> Array:
+def pinv(
+    a: Any, rtol: float | None = None, hermitian: bool = False, *, rcond: float | None = None
+) -> Array:
     """The pseudo-inverses of matrices, after Moore and Penrose.
 
     Parameters
@@ -263,6 +282,10 @@ def pinv(a: Any, rtol: float | None = None) -> Array:
     rtol : float, optional
         Singular values up to ``rtol`` times the largest count as zero; by default 10 max(m, n)
         times the machine epsilon. The derivative takes the rank to be constant.
+    hermitian : bool
+        Whether the matrices are Hermitian; it is taken for NumPy's sake, and changes nothing.
+    rcond : float, optional
+        NumPy's older name of ``rtol``.
 
     Returns
     -------
@@ -276,6 +299,7 @@ def pinv(a: Any, rtol: float | None = None) -> Array:
            [0. , 0. ]])
     """
     a = as_matrices("pinv", a)
+    rtol = rcond if rtol is None else rtol
     if rtol is None:
         rtol = float(10 * max(a.shape[-2:]) * np.finfo(a.dtype).eps)
     return _pinv(a, rtol)

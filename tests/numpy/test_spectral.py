@@ -173,3 +173,15 @@ def test_errors_say_what_is_possible():
         LA.lstsq(np.eye(2), np.ones(3))
     with pytest.raises(ValueError, match="UPLO must be 'L' or 'U'"):
         LA.eigh(np.eye(2), "X")
+
+
+def test_numpys_other_arguments():
+    a = np.diag([4.0, 1e-3, 0.0])
+    assert fnad.jit(lambda a, tol: fnp.linalg.matrix_rank(a, tol=tol))(a, 1e-2) == 1
+    assert fnp.linalg.matrix_rank(a, tol=1e-4, hermitian=True) == 2
+    expected = np.linalg.pinv(a, 1e-2, hermitian=True)
+    np.testing.assert_allclose(fnp.linalg.pinv(a, rcond=1e-2, hermitian=True), expected)
+    traced = fnad.jit(lambda a: np.linalg.pinv(a, rcond=1e-2, hermitian=True))(a)
+    np.testing.assert_allclose(traced, expected)
+    s = fnp.linalg.svd(a, compute_uv=False, hermitian=True)
+    np.testing.assert_allclose(s, np.linalg.svd(a, compute_uv=False, hermitian=True))
