@@ -112,7 +112,11 @@ SAMPLES = {
     "rsqrt": [*unary(lambda x: 1 / np.sqrt(x), POSITIVE), complex_row(lambda x: 1 / np.sqrt(x))],
     "cbrt": unary(as_operand(np.cbrt), POSITIVE),
     "abs": [*unary(np.abs, X), *ints(np.abs), complex_row(np.abs)],
-    "sign": [*unary(np.sign, X), *ints(np.sign), complex_row(np.sign)],
+    "sign": [
+        *unary(np.sign, X),
+        *ints(np.sign),
+        Sample((Z,), reference=np.sign, atol=1e-15, reason="along z its derivative is 0"),
+    ],
     "max": [
         *binary(np.maximum, X, Y),
         edge_pairs(np.maximum),
