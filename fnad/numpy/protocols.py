@@ -7,6 +7,7 @@ is answered by the function of `fnad.numpy` that has the same name.
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -135,6 +136,38 @@ def _find(function: Any) -> Any:
     return getattr(target, function.__name__, None)
 
 
+@functools.lru_cache(maxsize=1024)
+def _positions(function: Any, found: Any) -> tuple[int | None, tuple[str, ...]]:
+    """The first position at which NumPy's and fnad's parameters differ, and NumPy's names."""
+    try:
+        theirs = inspect.signature(function).parameters.values()
+    except ValueError:  # a function of an older NumPy, written in C
+        return None, ()
+    ours = inspect.signature(found).parameters.values()
+    if any(p.kind is p.VAR_POSITIONAL for p in (*theirs, *ours)):
+        return None, ()
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = tuple(p.name for p in theirs if p.kind in positional)
+    own = [p.name for p in ours if p.kind in positional]
+    all_names, all_own = {p.name for p in theirs}, {p.name for p in ours}
+    for place, name in enumerate(names):
+        here = own[place] if place < len(own) else None
+        # Two names that the other side does not have are one parameter under another name.
+        if here != name and (here is None or name in all_own or here in all_names):
+            return place, names
+    return None, names
+
+
+def _by_numpys_names(
+    function: Any, found: Any, args: tuple[Any, ...]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments by position that mean the same to both functions, and the others by name."""
+    place, names = _positions(function, found)
+    if place is None or len(args) <= place:
+        return args, {}
+    return args[:place], dict(zip(names[place:], args[place:]))
+
+
 def array_function(
     self: Any, function: Any, types: Any, args: tuple[Any, ...], options: dict[str, Any]
 ) -> Any:
@@ -144,7 +177,8 @@ def array_function(
     if found is None:
         raise _unknown(qualified, function.__name__)
     parameters = inspect.signature(found).parameters
-    options = _without_usual(options)
+    args, by_name = _by_numpys_names(function, found, args)
+    options = _without_usual(by_name | options)
     unknown = [name for name in options if name not in parameters]
     if unknown and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         if "out" in unknown:

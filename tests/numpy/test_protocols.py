@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import fnad
 import fnad.numpy as fnp
 from fnad.core.errors import TracerArrayConversionError
 from tests.numpy.helpers import run_traced
@@ -83,3 +84,30 @@ def test_assigning_a_known_traced_value_to_an_array_does_not_cut_the_gradient():
     with pytest.raises(ValueError, match="setting an array element") as raised:
         fnad.grad(function)(2.0)
     assert "fnp.at" in str(raised.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: np.sum(x, 0, None, None, True),
+        lambda x: np.std(x, 0, None, None, 1),
+        lambda x: np.histogram(x, 4, None, True)[0],
+        lambda x: np.clip(x, 0.5, 1.5),
+        lambda x: np.median(x, 0, None, False, True),
+        lambda x: np.zeros_like(x, np.int32, "C", True, (2,)),
+        lambda x: np.linalg.matrix_rank(x @ x.T, 1e9),
+        lambda x: np.linalg.matmul(x, x.T),
+        lambda x: np.linalg.pinv(x, 0.1, False),
+        lambda x: np.take(x, np.array([0, 9]), 1, None, "clip"),
+        lambda x: np.concatenate([x, x], 1, None),
+        lambda x: np.einsum("ij->j", x),
+    ],
+)
+def test_arguments_by_position_are_numpys(call):
+    x = np.arange(12.0).reshape(3, 4) / 4
+    np.testing.assert_allclose(fnad.jit(call)(x), call(x), atol=1e-12)
+
+
+def test_an_argument_by_position_that_fnad_does_not_take():
+    with pytest.raises(TypeError, match="with out="):
+        fnad.jit(lambda x: np.sum(x, 0, None, np.zeros(())))(np.ones(3))
