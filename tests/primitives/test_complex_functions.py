@@ -161,7 +161,7 @@ def test_accuracy(name, dtype, rng):
     with mpmath.workdps(450):
         exact = [EXACT[name](mpmath.mpc(complex(v))) for v in z]
         error = [float(abs(mpmath.mpmathify(complex(g)) - e) / abs(e)) for g, e in zip(got, exact)]
-    assert max(error) < 6 * np.finfo(dtype).eps, (z[np.argmax(error)], max(error))
+    assert max(error) < 2 * np.finfo(dtype).eps, (z[np.argmax(error)], max(error))
 
 
 def test_division_neither_over_nor_underflows(rng):
