@@ -21,7 +21,18 @@ from benchmarks import environment
 from benchmarks.options import Options, Report
 from benchmarks.peers import PEERS
 
-_SUITES = ("run", "call", "compile", "memory", "scaling", "threads", "accuracy", "minimize", "ode")
+_SUITES = (
+    "run",
+    "call",
+    "compile",
+    "memory",
+    "scaling",
+    "threads",
+    "accuracy",
+    "minimize",
+    "ode",
+    "selects",
+)
 
 
 class _CanBeMissing(Protocol):

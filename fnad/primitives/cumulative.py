@@ -10,9 +10,10 @@ import numpy as np
 from fnad.core.primitive import Parts, Primitive, Zero, remember
 from fnad.core.types import aval_of, computing_dtype, is_half, kind_of
 from fnad.primitives.dependencies import numbers, rows, sums
-from fnad.primitives.logic import eq, gt, select
+from fnad.primitives.logic import convert_element_type, eq, gt, select
 from fnad.primitives.shape import canonicalize_axis, check_axes, full_like
 from fnad.primitives.slicing import concatenate, slice_in_dim
+from fnad.primitives.strong_zeros import Live, StrongZeros, settled
 
 # The product-rule of one combination: (value a, its tangent, value b, its tangent) to the same.
 Combine = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
@@ -119,6 +120,22 @@ cumsum_p.acts_on_parts()
 @cumsum_p.transpose
 def _(ct, x, *, axis, reverse):
     return [cumsum_p.bind(ct, axis=axis, reverse=not reverse)]
+
+
+@cumsum_p.strong_transpose
+def _(ct, x, *, axis, reverse):
+    cts = cumsum_p.rule("transpose")(settled(ct), x, axis=axis, reverse=reverse)
+    if type(ct) is not StrongZeros:
+        return cts
+
+    def make():  # a term reaches all sums from its own on
+        mask = ct.live.mask()
+        if not aval_of(mask).shape:
+            return mask
+        reached = cummax_p.bind(convert_element_type(mask, np.int8), axis=axis, reverse=not reverse)
+        return convert_element_type(reached, np.bool_)
+
+    return [StrongZeros(cts[0], Live(make))]
 
 
 def cumsum(operand: Any, axis: int = 0, reverse: bool = False) -> Any:

@@ -24,7 +24,7 @@ from fnad.primitives.shape import (
     moveaxis,
     reshape,
 )
-from fnad.primitives.strong_zeros import moves_elements
+from fnad.primitives.strong_zeros import StrongZeros, moves_elements, settled, transposed_moves
 
 MODES = ("clip", "fill", "promise_in_bounds")
 KINDS = ("set", "add", "multiply", "min", "max")
@@ -73,10 +73,7 @@ def lower_indices(p: Any, indices: Sequence[Any], at: Any, sizes: Sequence[int])
     """The same for the expressions of one element."""
     b, inside, clipped = p.b, None, []
     for tensor, n in zip(indices, sizes):
-        i = tensor.at(at)
-        if i.dtype == np.uint64:  # what does not fit into int64 must not become negative
-            i = b.minimum(i, b.constant(np.iinfo(np.int64).max, i.dtype))
-        i = b.convert(i, _INT64)
+        i = b.index(tensor.at(at))
         ok = b.bitwise_and(i >= 0, i < n)
         inside = ok if inside is None else b.bitwise_and(inside, ok)
         clipped.append(b.minimum(b.maximum(i, b.constant(0, _INT64)), b.constant(n - 1, _INT64)))
@@ -377,6 +374,17 @@ def _(ct, x, updates, *indices, kind, mode):
             last = _along_leading(_is_last(aval_of(ct).shape, indices, mode), update_aval.shape)
             updates_ct = select(last, updates_ct, full_like(updates_ct, 0))
     return [x_ct, updates_ct, *[None] * len(indices)]
+
+
+@scatter_p.strong_transpose
+def _(ct, x, updates, *indices, kind, mode):
+    if kind in ("set", "add"):
+        params = {"kind": kind, "mode": mode}
+        return transposed_moves(scatter_p, ct, (x, updates, *indices), params)
+    cts = scatter_p.rule("transpose")(settled(ct), x, updates, *indices, kind=kind, mode=mode)
+    if type(ct) is StrongZeros:  # factors stay in their lanes
+        cts[0] = StrongZeros(cts[0], ct.live)
+    return cts
 
 
 def _is_last(shape: Sequence[int], indices: Sequence[Any], mode: str) -> Any:

@@ -8,9 +8,10 @@ in which it is not zero for sure, a `Live`: what residuals make of the others is
 select itself waits until behind the products, so that it is one as before. A zero that merely
 happens to be one is not strong: a taken lane shows its NaN.
 
-The lanes follow elementwise equations, sums, and those that move elements. Where they cannot be
-followed (products of matrices, convolutions, running sums, bounds of loops and branches), or where
-a lane gets a cotangent by another way, zeros are ordinary again.
+The lanes follow elementwise equations, sums, running sums, and those that move elements, updates
+at indices included. Where they cannot be followed (bounds of loops and branches, a user's
+`custom_vjp`), where it would cost passes over what a product of matrices or a convolution reads, or
+where a lane gets a cotangent by another way, zeros are ordinary again.
 """
 
 from __future__ import annotations
@@ -140,14 +141,17 @@ def transposed_elementwise(
     if type(ct) is not StrongZeros:
         return cast("Sequence[Any]", transpose(ct, *operands, **params))
     live = ct.live
-    given, choose = (
-        (ct.settled(), None) if all(map(_is_harmless, operands)) else (ct.ct, live.choose)
-    )
+    # The zeros can wait, so that they are selected once, behind all products.
+    choose = ct.choose if all(map(_is_harmless, operands)) else live.choose
     # Sums to the shape of a scalar operand have to wait for the zeros.
-    whole = [_widened(x, aval_of(given).shape) for x in operands]
+    whole = [_widened(x, aval_of(ct.ct).shape) for x in operands]
+    # Operands that get the same cotangent share it, and what it is with its zeros.
+    made = {id(ct.ct): ct} if choose is ct.choose else {}
     return [
-        c if c is None or type(c) is Zero else unbroadcast_strong(StrongZeros(c, live, choose), x)
-        for c, x in zip(transpose(given, *whole, **params), operands, strict=True)
+        c
+        if c is None or type(c) is Zero
+        else unbroadcast_strong(made.setdefault(id(c), StrongZeros(c, live, choose)), x)
+        for c, x in zip(transpose(ct.ct, *whole, **params), operands, strict=True)
     ]
 
 
@@ -193,26 +197,37 @@ def moves_elements(primitive: Primitive, *followed: int) -> None:
 
     @primitive.strong_transpose
     def _(ct: Any, *operands: Any, **params: Any) -> Sequence[Any]:
-        transpose = primitive.rule("transpose")
-        cts: Sequence[Any] = transpose(settled(ct), *operands, **params)
-        if type(ct) is not StrongZeros:
-            return cts
-        positions = followed or range(len(operands))
-        stand_ins = [_stand_in(x, i in positions) for i, x in enumerate(operands)]
-        moved: list[Any] = []
+        return transposed_moves(primitive, ct, operands, params, followed)
 
-        def mask_of(position: int) -> Any:
-            mask = ct.live.mask()
-            if not aval_of(mask).shape:
-                return mask
-            if not moved:
-                moved.extend(transpose(mask, *stand_ins, **params))
-            return moved[position]
 
-        return [
-            StrongZeros(c, Live(partial(mask_of, i))) if isinstance(x, Linear) else c
-            for i, (c, x) in enumerate(zip(cts, stand_ins, strict=True))
-        ]
+def transposed_moves(
+    primitive: Primitive,
+    ct: Any,
+    operands: Sequence[Any],
+    params: dict[str, Any],
+    followed: Sequence[int] = (),
+) -> Sequence[Any]:
+    """Transpose an equation that moves elements, and say which of its results are zero for sure."""
+    transpose = primitive.rule("transpose")
+    cts: Sequence[Any] = transpose(settled(ct), *operands, **params)
+    if type(ct) is not StrongZeros:
+        return cts
+    positions = followed or range(len(operands))
+    stand_ins = [_stand_in(x, i in positions) for i, x in enumerate(operands)]
+    moved: list[Any] = []
+
+    def mask_of(position: int) -> Any:
+        mask = ct.live.mask()
+        if not aval_of(mask).shape:
+            return mask
+        if not moved:
+            moved.extend(transpose(mask, *stand_ins, **params))
+        return moved[position]
+
+    return [
+        StrongZeros(c, Live(partial(mask_of, i))) if isinstance(x, Linear) else c
+        for i, (c, x) in enumerate(zip(cts, stand_ins, strict=True))
+    ]
 
 
 def _stand_in(operand: Any, followed: bool) -> Any:

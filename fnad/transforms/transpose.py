@@ -39,9 +39,7 @@ def strong_transpose_jaxpr(
     jaxpr: Jaxpr, linear: Mask, nonzero: Mask, lives: tuple[ShapedArray | None, ...]
 ) -> tuple[Jaxpr, Mask, Mask]:
     """See `fnad.core.rewrites.Rewrites.strong_transpose`."""
-    program, nonzero_in, live_in = _transpose(
-        jaxpr, linear, nonzero, (False,) * sum(linear), lives
-    )
+    program, nonzero_in, live_in = _transpose(jaxpr, linear, nonzero, (False,) * sum(linear), lives)
     return accumulate_in_place(program), nonzero_in, live_in
 
 

@@ -74,6 +74,17 @@ def _windowed(x):
     return fnp.sum(fnp.where(x > 0, window, 0.0))
 
 
+def _updated(x):
+    roots = fnp.zeros(4, x.dtype).at[1:3].set(fnp.sqrt(x)).at[np.array([0, 3])].add(fnp.log(x))
+    scaled = roots.at[np.array([0, 1])].multiply(2.0)
+    taken = np.concatenate([x > 0, x > 0])[np.array([0, 0, 1, 1])]
+    return fnp.sum(fnp.where(taken, scaled, 0.0))
+
+
+def _running_sum(x):
+    return fnp.sum(fnp.where(x > 0, fnp.cumsum(fnp.sqrt(x)[::-1])[::-1], 0.0))
+
+
 def _loop(x):
     def body(carry, a):
         return fnp.where(a > 0, carry * fnp.sqrt(a), carry), fnp.where(a > 0, fnp.log(a), 0.0)
@@ -111,6 +122,8 @@ CASES = {
     "moved": (_moved, [0.0, 4.0], [1.0, 1.0]),
     "gathered": (_gathered, [0.0, 4.0], [0.0, 0.75]),
     "windowed": (_windowed, [0.0, 4.0], [0.0, 0.25]),
+    "updated": (_updated, [0.0, 4.0], [0.0, 0.5]),
+    "running sum": (_running_sum, [0.0, 4.0], [0.0, 0.25]),
     "loop": (_loop, [0.0, 1.0, 4.0], [0.0, 2.0, 0.5]),
     "nested": (_nested, [0.0, 0.5, 2.0], [1.0, 1 + np.log(0.5), 0.5]),
     "scalar case": (_scalar_case, [1.0, 2.0], [1.0, 1.0]),
@@ -222,6 +235,20 @@ def test_scalars_beside_arrays():
 def test_gradients_of_smooth_code_are_checked_through_selects():
     x = np.array([0.3, 1.7, 2.5])
     check_grads(lambda x: fnp.where(x > 1, fnp.sqrt(x) * x[::-1], fnp.sum(x) / x), (x,), order=2)
+
+
+def test_zeros_are_selected_once():
+    def selects(function, x):
+        jaxpr = make_jaxpr(grad(function))(x).jaxpr
+        return [e for e in jaxpr.eqns if e.primitive.name == "select"]
+
+    x = np.ones(3)
+    # The select itself, and one behind all that is made of its operand.
+    for function in (_angle_elsewhere, _power_off_zero):
+        assert len(selects(function, x)) == 2
+    # Both products read the same zeros.
+    w = np.ones((3, 3))
+    assert len(selects(lambda x: fnp.sum(fnp.where(w > 0, w @ (w * x) + (w + x) @ w, 0)), x)) == 2
 
 
 def test_other_code_pays_nothing():
