@@ -362,6 +362,12 @@ class Builder:
             bounds = (0, 1) if info is None else (int(info.min), int(info.max))
         return make("convert", (x,), dtype, None, bounds)
 
+    def index(self, x: Expr) -> Expr:
+        """An integer as int64; one that is too large for it stays large, for it is clipped next."""
+        if x.dtype == np.uint64:
+            x = self.minimum(x, self.constant(_INT_MAX, x.dtype))
+        return self.convert(x, INT64)
+
     def bitcast(self, x: Expr, dtype: Any) -> Expr:
         dtype = np.dtype(dtype)
         return x if dtype == x.dtype else make("bitcast", (x,), dtype)

@@ -242,7 +242,7 @@ def scatter(
     target: list[Expr] = []
     inside: Expr | None = None
     for t, extent in zip(indices, x.shape):
-        i = B.convert(t.at(index[:rank] if t.shape else ()), np.int64)
+        i = B.index(t.at(index[:rank] if t.shape else ()))
         clipped = B.minimum(B.maximum(i, integer(0)), integer(extent - 1))
         if mode == "fill":
             check = B.equal(i, clipped)
@@ -269,7 +269,7 @@ def update_slice(p: Planner, x: Tensor, update: Tensor, starts: Sequence[Tensor]
     index = generic_index(update.shape)
     target = []
     for t, i, extent, length in zip(starts, index, x.shape, update.shape, strict=True):
-        start = B.convert(t.at(()), np.int64)
+        start = B.index(t.at(()))
         target.append(B.minimum(B.maximum(start, integer(0)), integer(extent - length)) + i)
     store = Store(out.buffer, linear(tuple(target), x.shape), update.at(index))
     p.emit(build_kernel(generic_axes(update.shape), (store,), p.origin))

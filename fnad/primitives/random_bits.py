@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from fnad.primitives.elementwise import elementwise
 
 # Rotations of the four rounds between key injections, and the constant of the key schedule, of
@@ -31,11 +33,18 @@ def _threefry2x32(b: Any, k1: Any, k2: Any, x1: Any, x2: Any) -> tuple[Any, Any]
     return x1, x2
 
 
+def _words(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    if dtype != np.uint32:
+        raise TypeError(f"threefry2x32 takes words of dtype uint32, got {dtype}")
+    return dtype
+
+
 threefry2x32_p = elementwise(
     "threefry2x32",
     "Encrypt the counter (x1, x2) with the key (k1, k2): two words of 32 random bits.",
     _threefry2x32,
     kinds="u",
+    result=_words,
     num_results=2,
 )
 

@@ -6,6 +6,7 @@ The rules of the primitives are checked from the rows in ``tests/samples``.
 import numpy as np
 import pytest
 
+import fnad
 from fnad.primitives import (
     contraction,
     convolution,
@@ -130,6 +131,14 @@ def test_gather_never_leaves_the_array():
     np.testing.assert_array_equal(indexing.gather(line, far, mode="clip"), [2])
     dropped = indexing.scatter(line, np.full(5, 9.0), where, kind="set", mode="fill")
     np.testing.assert_array_equal(dropped, [0, 1, 9])
+
+
+def test_compiled_writes_at_indices_beyond_int64():
+    line, far = np.arange(3.0), np.uint64(2**64 - 1)
+    added = fnad.jit(lambda x, i: indexing.scatter(x, 8.0 * x, i, kind="add", mode="clip"))
+    np.testing.assert_array_equal(added(line, np.array([far, 0, far], np.uint64)), [8, 1, 18])
+    written = fnad.jit(lambda x, i: dynamic_slices.dynamic_update_slice(x, x[:2] + 5, (i,)))
+    np.testing.assert_array_equal(written(line, far), [0, 5, 6])
 
 
 def test_sort_and_top_k_match_numpy():

@@ -23,8 +23,11 @@ fft_pass_p = Primitive(
 @fft_pass_p.type_rule
 def _(re, im, *tables):
     batch, radix, count, lanes = re.shape
-    if re != im or {t.shape for t in tables} - {(radix - 1, count)} or len(tables) not in (0, 2):
+    table = ShapedArray((radix - 1, count), re.dtype)
+    if re != im or {t.strong() for t in tables} - {table} or len(tables) not in (0, 2):
         raise TypeError(f"fft_pass: {re}, {im} do not go with tables {tables}")
+    if re.dtype not in (np.float32, np.float64):
+        raise TypeError(f"fft_pass takes float32 or float64, got {re.dtype}")
     return [ShapedArray((batch, count, radix, lanes), re.dtype)] * 2
 
 
