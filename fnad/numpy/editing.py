@@ -12,7 +12,7 @@ from fnad.core.errors import ConcretizationTypeError
 from fnad.core.tracer import Tracer
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray, zeros_like
-from fnad.numpy.indexing import at, take
+from fnad.numpy.indexing import at, bounded, take
 from fnad.numpy.joining import concatenate
 from fnad.numpy.manipulation import moveaxis, ravel, reshape
 from fnad.numpy.operands import Array, as_operand, convert, expand, normalize_axes, shape_of
@@ -84,10 +84,8 @@ def put(a: Any, ind: Any, v: Any, mode: str | None = None, *, inplace: bool = Tr
         raise ValueError(f"put: mode must be None, 'clip' or 'wrap', got {mode!r}")
     if index.size == 0 or values.size == 0:
         return x
-    if mode == "wrap":
-        index = ufuncs.remainder(index, x.size)
-    elif mode == "clip":
-        index = ufuncs.minimum(ufuncs.maximum(index, 0), x.size - 1)
+    if mode in ("clip", "wrap"):
+        index = bounded(index, x.size, mode)
     elif not isinstance(index, Tracer) and np.any((index < -x.size) | (index >= x.size)):
         raise IndexError(f"put: an index is out of bounds for {x.size} elements")
     turns = take(values, np.arange(index.size) % values.size)

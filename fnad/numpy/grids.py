@@ -13,7 +13,7 @@ from fnad.core.errors import ConcretizationTypeError
 from fnad.core.tracer import Tracer
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray, indices
-from fnad.numpy.indexing import diag
+from fnad.numpy.indexing import bounded, diag
 from fnad.numpy.manipulation import broadcast_arrays, ravel, reshape
 from fnad.numpy.operands import Array, convert, shape_of
 from fnad.numpy.sized import flatnonzero, nonzero
@@ -188,10 +188,8 @@ def ravel_multi_index(
 
 
 def _bounded(index: Array, length: int, mode: str) -> Array:
-    if mode == "clip":
-        return ufuncs.minimum(ufuncs.maximum(index, 0), length - 1)
-    if mode == "wrap":
-        return ufuncs.remainder(index, length)
+    if mode in ("clip", "wrap"):
+        return bounded(index, length, mode)
     if mode != "raise":
         raise ValueError(f"mode must be 'raise', 'wrap' or 'clip', got {mode!r}")
     if isinstance(index, Tracer):

@@ -344,6 +344,16 @@ def at(x: Any) -> At:
 # -- functions ----------------------------------------------------------------------------
 
 
+def bounded(index: Array, length: int, mode: str) -> Array:
+    """Indices moved to where an axis of some length has elements, by ``mode`` "clip" or "wrap"."""
+    if index.dtype.kind in "iu" and index.dtype.itemsize < 8:  # it may not hold the length
+        index = convert(index, _INT64)
+    if mode == "wrap":
+        return ufuncs.remainder(index, length)
+    # As in NumPy, clipping makes negative indices 0.
+    return ufuncs.minimum(ufuncs.maximum(index, 0), length - 1)
+
+
 def take(
     a: Any,
     indices: Any,
@@ -378,11 +388,8 @@ def take(
     axis = lax.canonicalize_axis(axis, x.ndim)
     if index.dtype.kind not in "iu":
         raise TypeError(f"take: indices must be integers, got dtype {index.dtype}")
-    if mode == "wrap":
-        index = ufuncs.remainder(index, x.shape[axis])
-    elif mode == "clip":
-        # As in NumPy, clipping makes negative indices 0.
-        index = ufuncs.minimum(ufuncs.maximum(index, 0), x.shape[axis] - 1)
+    if mode in ("clip", "wrap"):
+        index = bounded(index, x.shape[axis], mode)
     how = "fill" if mode == "fill" else "clip"
     full = (slice(None),) * axis + (index,)
     return _read(

@@ -112,6 +112,15 @@ def test_take():
         fnp.take(x, np.array([5]), 0)
 
 
+def test_indices_of_few_bits_into_long_axes():
+    x, i = np.arange(300.0), np.array([-3, 5, 100, 0], np.int8)
+    for mode in ("clip", "wrap"):
+        assert_same(fnp.take(x, i, mode=mode), np.take(x, i, mode=mode))
+        written = x.copy()
+        np.put(written, i, 7.0, mode=mode)
+        assert_same(fnp.put(x, i, 7.0, mode=mode, inplace=False), written)
+
+
 def test_updates_never_alias_their_operands():
     x, values = np.zeros(2), np.ones(2)
     for out in (fnp.at(x)[:].set(values), fnp.at(x)[2:].set(0.0), fnp.at(x)[2:].add(0.0)):
