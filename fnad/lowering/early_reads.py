@@ -59,16 +59,48 @@ def read_early(body: Sequence[Node], buffers: list[Buffer]) -> list[Node]:
     elements are cut in two where they cannot move whole; buffers may be added.
     """
     nodes = list(body)
+    users: dict[int, list[int]] | None = None
     for copy in [n for n in body if isinstance(n, Copy) and copies_whole(n, n.source, n.out)]:
         if buffers[copy.source].role != "temp":
             continue
-        position = next(k for k, n in enumerate(nodes) if n is copy)
-        before, behind = nodes[:position], nodes[position + 1 :]
-        if _begins_as(before, copy.out, copy.source):
-            before = _moved(before, copy, buffers)
+        if users is None:
+            users = _users(nodes)
+        position = next(k for k in users[copy.source] if nodes[k] is copy)
+        both = [(k, nodes[k]) for k in sorted({*users[copy.source], *users[copy.out]})]
+        first = [n for k, n in both if k < position]
+        last = [n for k, n in both if k > position]
+        if _begins_as(first, copy.out, copy.source) and _reads_late(first, copy):
+            before = _moved(nodes[:position], copy, buffers)
+            nodes, users = [*before, *nodes[position:]], None
+            position = len(before)
         back = replace(copy, source=copy.out, out=copy.source)
-        nodes = [*before, copy, *_moved(behind, back, buffers)]
+        if _reads_late(last, back):
+            behind = _moved(nodes[position + 1 :], back, buffers)
+            nodes, users = [*nodes[: position + 1], *behind], None
     return nodes
+
+
+def _users(nodes: Sequence[Node]) -> dict[int, list[int]]:
+    """The positions of the nodes that touch each buffer."""
+    users: dict[int, list[int]] = {}
+    for k, node in enumerate(nodes):
+        for number in access(node).touched:
+            users.setdefault(number, []).append(k)
+    return users
+
+
+def _reads_late(nodes: Sequence[Node], copy: Copy) -> bool:
+    """Whether a copy's target is read when nodes have begun to make, or make, its source."""
+    made = False
+    for node in nodes:
+        found = access(node)
+        makes = copy.source in found.writes and not copies_whole(node, copy.out, copy.source)
+        if copy.out in found.reads and (
+            made or (makes and not (isinstance(node, Kernel) and same_element(node, copy)))
+        ):
+            return True
+        made = made or makes
+    return False
 
 
 def _begins_as(nodes: Sequence[Node], target: int, source: int) -> bool:
