@@ -31,6 +31,8 @@ interleave_p = Primitive(
 @interleave_p.type_rule
 @remember
 def _(re: ShapedArray, im: ShapedArray) -> ShapedArray:
+    if re.strong() != im.strong() or re.dtype not in (np.float32, np.float64):
+        raise TypeError(f"interleave takes two arrays of one type, float32 or float64: {re}, {im}")
     return ShapedArray((*re.shape, 2), re.dtype)
 
 

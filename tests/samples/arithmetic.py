@@ -27,8 +27,8 @@ PAIRS = np.where([[True, False, True], [False, True, False]], Z + 0.25j * normal
 
 def truncated_quotient(x, y):
     """Integer division towards zero, with x / 0 = 0."""
-    wide = np.where(y == 0, 0, np.trunc(x.astype(np.float64) / np.where(y == 0, 1, y)))
-    return wide.astype(np.float64).astype(np.int64).astype(x.dtype)
+    divisor = np.where(y == 0, x.dtype.type(1), y)
+    return np.where(y == 0, 0, (x - np.fmod(x, divisor)) // divisor).astype(x.dtype)
 
 
 def remainder(x, y):
@@ -48,6 +48,10 @@ def integer_power(x, y):
 
     pairs = zip(x.tolist(), y.tolist())
     return np.array([one(b, e) for b, e in pairs], x.dtype)
+
+
+def clipped(a, x, b):
+    return np.clip(x, a, b).astype(x.dtype)
 
 
 def complex_row(reference, z=Z):
@@ -120,6 +124,7 @@ SAMPLES = {
     "max": [
         *binary(np.maximum, X, Y),
         edge_pairs(np.maximum),
+        Sample((BOOLS, ~BOOLS), reference=np.maximum),
         *integers(np.maximum),
         Sample((Z, Z[::-1]), reference=np.maximum),
         Sample((Z, PAIRS), reference=np.maximum, order=0),
@@ -127,15 +132,16 @@ SAMPLES = {
     "min": [
         *binary(np.minimum, X, Y),
         edge_pairs(np.minimum),
+        Sample((BOOLS, ~BOOLS), reference=np.minimum),
         *integers(np.minimum),
         Sample((Z, Z[::-1]), reference=np.minimum),
         Sample((Z, PAIRS), reference=np.minimum, order=0),
     ],
     "clamp": [
-        Sample((np.float64(-0.5), X, np.float64(0.6)), reference=lambda a, x, b: np.clip(x, a, b)),
-        Sample((X - 0.3, Y, X + 0.4), reference=lambda a, x, b: np.clip(x, a, b)),
-        Sample((np.int64(-2), INTS, np.int64(50)), reference=lambda a, x, b: np.clip(x, a, b)),
-        Sample((Z - 0.3, Z[::-1], Z + 0.4), reference=lambda a, x, b: np.clip(x, a, b)),
+        Sample((np.float64(-0.5), X, np.float64(0.6)), reference=clipped),
+        Sample((X - 0.3, Y, X + 0.4), reference=clipped),
+        Sample((np.int64(-2), INTS, np.int64(50)), reference=clipped),
+        Sample((Z - 0.3, Z[::-1], Z + 0.4), reference=clipped),
     ],
     "floor": unary(np.floor, X),
     "ceil": unary(np.ceil, X),

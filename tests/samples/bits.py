@@ -35,9 +35,10 @@ LARGE = np.array([2**63 - 1, -(2**63), 2**32 + 1, -(2**32) - 1, 2**31, -1, 0, 12
 
 
 def as_float16(x):
+    wide = x.astype(np.float64)
     with np.errstate(over="ignore"):
-        y = x.astype(np.float16)
-    return np.where(abs(y) < np.finfo(np.float16).tiny, np.copysign(0, x), y).astype(x.dtype)
+        y = wide.astype(np.float16)
+    return np.where(abs(y) < np.finfo(np.float16).tiny, np.copysign(0, wide), y).astype(x.dtype)
 
 
 SAMPLES = {

@@ -32,7 +32,12 @@ SAMPLES = {
     # Complex numbers have no half precision.
     "complex": binary(made, X, Y, dtypes=("float32", "float64")),
     "interleave": [
-        Sample((x, y), reference=lambda x, y: np.stack([x, y], -1), order=0)
+        Sample(
+            (x, y),
+            reference=lambda x, y: np.stack([x, y], -1),
+            order=0,
+            dtypes=("float32", "float64"),
+        )
         for x, y in ((X, Y), (X[0, 0], Y[0, 0]), (X[:0], Y[:0]), (normal(37), normal(37, seed=2)))
     ],
 }

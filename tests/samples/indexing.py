@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fnad.core.types import computing_dtype, kind_of
 from fnad.testing import Sample
 from tests.samples.values import BOOLS, INTS, distinct, normal, normal_complex
 
@@ -13,7 +14,7 @@ OUTSIDE = np.array([-1, 3, 4, 0, 100])
 
 
 def fill_value(dtype):
-    if dtype.kind in "fc":
+    if kind_of(dtype) in "fc":
         return np.nan
     if dtype.kind == "b":
         return True
@@ -34,7 +35,7 @@ def naive_gather(x, indices, mode):
 
 def naive_scatter(x, updates, indices, kind, mode):
     """Update after update."""
-    out = x.astype(np.float32) if x.dtype == np.float16 else x.copy()
+    out = x.astype(computing_dtype(x.dtype))
     for at in np.ndindex(*indices[0].shape):
         where = tuple(int(i[at]) for i in indices)
         if mode == "fill" and not all(0 <= w < n for w, n in zip(where, x.shape)):
@@ -139,6 +140,10 @@ SAMPLES = {
             scatter(INTS, INTS[:3] * 2, np.array([1, 1, 5]), kind=kind)
             for kind in ("set", "add", "multiply", "min", "max")
         ),
+        *(
+            scatter(BOOLS, ~BOOLS, np.array([1, 1, 5]), kind=kind)
+            for kind in ("set", "add", "multiply", "min", "max")
+        ),
         scatter(Z, normal_complex(2), [1, 0]),
         scatter(Z, normal_complex(2), [1, 1], kind="add"),
         *(
@@ -151,12 +156,14 @@ SAMPLES = {
         dynamic_slice(X, (np.int32(-5), np.int32(9)), (2, 2)),
         dynamic_slice(X, (np.int64(3), np.int64(1)), (4, 1)),
         dynamic_slice(INTS, (np.uint8(5),), (3,)),
+        dynamic_slice(BOOLS, (np.int32(1),), (2,)),
         dynamic_slice(Z, (np.int64(1),), (2,)),
     ],
     "dynamic_update_slice": [
         dynamic_update_slice(X, normal(2, 2), (np.int64(1), np.int64(0))),
         dynamic_update_slice(X, normal(2, 2), (np.int64(-5), np.int64(9))),
         dynamic_update_slice(INTS, INTS[:2], (np.uint8(5),)),
+        dynamic_update_slice(BOOLS, ~BOOLS[:2], (np.uint8(1),)),
         dynamic_update_slice(Z, normal_complex(2), (np.int64(1),)),
     ],
 }

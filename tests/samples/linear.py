@@ -4,9 +4,10 @@ import itertools
 
 import numpy as np
 
+from fnad.core.types import is_half
 from fnad.primitives.convolution import ConvDimensionNumbers
 from fnad.testing import Sample
-from tests.samples.values import INTS, normal, normal_complex
+from tests.samples.values import BOOLS, INTS, normal, normal_complex
 
 SUM = {"rtol": 1e-11, "atol": 1e-12, "reason": "another order of summation, with cancellation"}
 
@@ -23,7 +24,7 @@ def dot(equation, a, b, preferred=None, **options):
 
     def reference(x, y):
         target = preferred or x.dtype
-        inner = np.float32 if x.dtype == np.float16 else np.result_type(x.dtype, target)
+        inner = np.float32 if is_half(x.dtype) else np.result_type(x.dtype, target)
         return np.einsum(equation, x.astype(inner), y.astype(inner)).astype(target)
 
     return Sample((a, b), params, reference=reference, **{**SUM, **options})
@@ -138,6 +139,7 @@ SAMPLES = {
         dot("b,b->b", normal(4), normal(4, seed=1)),
         dot("ij,jk->ik", np.zeros((3, 0)), np.zeros((0, 2))),
         dot("ij,jk->ik", INTS[:6].reshape(2, 3), INTS[:3].reshape(3, 1)),
+        dot("ij,jk->ik", INTS[:6].reshape(2, 3) > 0, INTS[:6].reshape(3, 2) > 1),
         dot("ij,jk->ik", normal_complex(2, 3), normal_complex(3, 2)),
         dot("bij,bkj->bik", normal_complex(2, 2, 3), normal_complex(2, 1, 3)),
         dot(
@@ -164,12 +166,14 @@ SAMPLES = {
         convolution(normal(2, 4, 6), normal(6, 2, 3), groups=2, strides=(2,)),
         convolution(normal(1, 4, 4, 4), normal(4, 1, 2, 2), groups=4, padding=((-1, 1), (0, 0))),
         convolution(normal(1, 2, 3, 3, 3), normal(2, 2, 2, 2, 2)),
+        convolution(np.arange(20).reshape(2, 2, 5) % 5, np.arange(12).reshape(3, 2, 2) % 3),
         convolution(normal_complex(2, 2, 5), normal_complex(2, 1, 3), groups=2, padding=((1, 0),)),
     ],
     "windows": [
         windows(normal(2, 6), (3,), (1,), (1,)),
         windows(normal(2, 5, 6), (2, 3), (2, 1), (1, 2)),
         windows(INTS, (2,), (3,), (1,)),
+        windows(BOOLS, (2,), (1,), (1,)),
         windows(normal_complex(5), (2,), (1,), (2,)),
     ],
     "fold": [
@@ -177,6 +181,10 @@ SAMPLES = {
         folded((5, 6), (2,), (2, 3), (2, 1), (1, 2)),
         folded((7,), (), (2,), (3,), (1,)),
         folded((5,), (), (2,), (1,), (2,), normal_complex),
+        *(
+            folded((5,), (), (2,), (1,), (2,), lambda *shape, d=d: (np.ones(shape) * 9).astype(d))
+            for d in (np.int64, np.bool_)
+        ),
     ],
     # Known answers published with the Random123 library.
     "threefry2x32": [

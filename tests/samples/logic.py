@@ -125,18 +125,24 @@ SAMPLES = {
             dtypes=("float16",),
             reference=lambda x: x.view(np.uint16),
         ),
-        Sample(
-            (INTS,), {"new_dtype": np.dtype(np.float64)}, reference=lambda x: x.view(np.float64)
-        ),
-        Sample(
-            (INTS.astype(np.int8),),
-            {"new_dtype": np.dtype(np.uint8)},
-            reference=lambda x: x.view(np.uint8),
+        *(
+            Sample(
+                (INTS.astype(dtype),),
+                {"new_dtype": np.dtype(new)},
+                reference=lambda x, new=new: x.view(new),
+            )
+            for dtype, new in [
+                (np.int64, np.float64),
+                (np.int32, np.float32),
+                (np.int16, np.float16),
+                (np.int8, np.uint8),
+            ]
         ),
     ],
     "stop_gradient": [
         Sample((X,), order=0, reference=lambda x: x),
         Sample((INTS,), reference=lambda x: x),
+        Sample((BOOLS,), reference=lambda x: x),
         Sample((Z,), order=0, reference=lambda x: x),
     ],
 }

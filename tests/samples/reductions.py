@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fnad.core.types import computing_dtype
 from fnad.testing import Sample, roll
 from tests.samples.values import BOOLS, INTS, distinct, normal, normal_complex
 
@@ -54,28 +55,35 @@ def cumlogsumexp(x, axis):
     return np.logaddexp.accumulate(x, axis=axis)
 
 
+def in_own_dtype(function):
+    """NumPy sums small integers in int64, where the primitive keeps their dtype."""
+    return lambda x, axis: function(x, axis=axis, dtype=x.dtype)
+
+
 INDEX = {"index_dtype": np.dtype(np.int64)}
-# NumPy sums small integers in int64; fnad.numpy converts first, the primitive keeps the dtype.
 SMALL = {"reference_dtype": False}
 
 SAMPLES = {
     "reduce_sum": [
-        *over_axes(np.sum, X, **SUM),
-        *over_axes(np.sum, INTS.reshape(7, 1), ((0,), (0, 1))),
-        *over_axes(np.sum, Z, ((0,), (0, 1)), **SUM),
-        *over_axes(np.sum, np.zeros((0, 3)), ((0,), (1,))),
-        *over_axes(np.sum, NANS, ((0,), (1,)), order=0),
+        *over_axes(in_own_dtype(np.sum), X, **SUM),
+        *over_axes(in_own_dtype(np.sum), INTS.reshape(7, 1), ((0,), (0, 1))),
+        *over_axes(in_own_dtype(np.sum), Z, ((0,), (0, 1)), **SUM),
+        *over_axes(in_own_dtype(np.sum), np.zeros((0, 3)), ((0,), (1,))),
+        *over_axes(in_own_dtype(np.sum), NANS, ((0,), (1,)), order=0),
     ],
     "reduce_prod": [
-        *over_axes(np.prod, normal(2, 3, 4), **SUM),
-        *over_axes(np.prod, np.array([[0.0, 2.0, 3.0], [0.0, 0.0, 1.5]]), ((1,), (0,)), **SUM),
-        *over_axes(np.prod, INTS[1:5].reshape(2, 2), ((0,), (0, 1))),
-        *over_axes(np.prod, np.zeros((0, 3)), ((0,),)),
-        *over_axes(np.prod, Z, ((0,), (0, 1)), **SUM),
+        *over_axes(in_own_dtype(np.prod), normal(2, 3, 4), **SUM),
+        *over_axes(
+            in_own_dtype(np.prod), np.array([[0.0, 2.0, 3.0], [0.0, 0.0, 1.5]]), ((1,), (0,)), **SUM
+        ),
+        *over_axes(in_own_dtype(np.prod), INTS[1:5].reshape(2, 2), ((0,), (0, 1))),
+        *over_axes(in_own_dtype(np.prod), np.zeros((0, 3)), ((0,),)),
+        *over_axes(in_own_dtype(np.prod), Z, ((0,), (0, 1)), **SUM),
     ],
     "reduce_max": [
         *over_axes(np.max, X),
         *over_axes(np.max, INTS, ((0,),)),
+        *over_axes(np.max, FLAGS, ((1,),)),
         *over_axes(np.max, NANS, ((1,),), order=0),
         *over_axes(np.max, Z, ((0,), (0, 1))),
         *over_axes(np.max, TIES, ((0,), (1,), (0, 1)), order=0),
@@ -84,13 +92,20 @@ SAMPLES = {
     "reduce_min": [
         *over_axes(np.min, X),
         *over_axes(np.min, INTS, ((0,),)),
+        *over_axes(np.min, FLAGS, ((1,),)),
         *over_axes(np.min, NANS, ((1,),), order=0),
         *over_axes(np.min, Z, ((0,), (0, 1))),
         *over_axes(np.min, TIES, ((0,), (1,), (0, 1)), order=0),
         *over_axes(np.min, COMPLEX_NANS, ((1,),), order=0),
     ],
-    "reduce_and": over_axes(np.all, FLAGS, ((0,), (1,), (0, 1), ())),
-    "reduce_or": over_axes(np.any, FLAGS, ((0,), (1,), (0, 1), ())),
+    "reduce_and": [
+        *over_axes(np.all, FLAGS, ((0,), (1,), (0, 1), ())),
+        *over_axes(np.bitwise_and.reduce, INTS[1:].reshape(2, 3), ((0,), (0, 1))),
+    ],
+    "reduce_or": [
+        *over_axes(np.any, FLAGS, ((0,), (1,), (0, 1), ())),
+        *over_axes(np.bitwise_or.reduce, INTS[1:].reshape(2, 3), ((0,), (0, 1))),
+    ],
     "argmax": [
         *along_axis(np.argmax, X, extra=INDEX),
         *along_axis(np.argmax, NANS, extra=INDEX),
@@ -105,26 +120,29 @@ SAMPLES = {
         *along_axis(np.argmin, INTS % 3, extra=INDEX),
         *along_axis(np.argmin, TIES, extra=INDEX),
         *along_axis(np.argmin, COMPLEX_NANS, extra=INDEX),
+        *along_axis(np.argmin, BOOLS, extra={"index_dtype": np.dtype(np.int32)}, **SMALL),
     ],
     "cumsum": [
-        *cumulative(np.cumsum, X, **SUM),
-        *along_axis(np.cumsum, INTS, extra={"reverse": False}),
-        *cumulative(np.cumsum, Z, **SUM),
+        *cumulative(in_own_dtype(np.cumsum), X, **SUM),
+        *along_axis(in_own_dtype(np.cumsum), INTS, extra={"reverse": False}),
+        *cumulative(in_own_dtype(np.cumsum), Z, **SUM),
     ],
     "cumprod": [
-        *cumulative(np.cumprod, normal(2, 3, 4), **SUM),
-        *along_axis(np.cumprod, INTS, extra={"reverse": False}),
-        *cumulative(np.cumprod, Z, **SUM),
+        *cumulative(in_own_dtype(np.cumprod), normal(2, 3, 4), **SUM),
+        *along_axis(in_own_dtype(np.cumprod), INTS, extra={"reverse": False}),
+        *cumulative(in_own_dtype(np.cumprod), Z, **SUM),
     ],
     "cummax": [
         *cumulative(np.maximum.accumulate, X),
         *along_axis(np.maximum.accumulate, INTS, extra={"reverse": False}),
+        *along_axis(np.maximum.accumulate, BOOLS, extra={"reverse": False}),
         *cumulative(np.maximum.accumulate, Z),
         *cumulative(np.maximum.accumulate, TIES, order=0),
     ],
     "cummin": [
         *cumulative(np.minimum.accumulate, X),
         *along_axis(np.minimum.accumulate, INTS, extra={"reverse": False}),
+        *along_axis(np.minimum.accumulate, BOOLS, extra={"reverse": False}),
         *cumulative(np.minimum.accumulate, Z),
         *cumulative(np.minimum.accumulate, TIES, order=0),
     ],
@@ -141,7 +159,8 @@ SAMPLES = {
         Sample(
             (np.array([3.0, np.nan, -1.0, -np.inf, 0.5]),),
             {"dimension": 0, "num_keys": 1, "is_stable": True},
-            reference=lambda a: [np.sort(a)],
+            # NumPy sorts NaN of bfloat16 to the front.
+            reference=lambda a: [np.sort(a.astype(computing_dtype(a.dtype))).astype(a.dtype)],
             order=0,
         ),
         *(
@@ -170,6 +189,20 @@ SAMPLES = {
             {"dimension": 0, "num_keys": 2, "is_stable": True},
             reference=lambda k, v, i: [a[np.lexsort((v, k))] for a in (k, v, i)],
             vary=roll,
+        ),
+        # What is carried along may be of any dtype.
+        *(
+            Sample(
+                operands,
+                {"dimension": 0, "num_keys": 1, "is_stable": True},
+                reference=lambda *xs: [a[np.argsort(xs[0], kind="stable")] for a in xs],
+                order=0,
+            )
+            for operands in [
+                (np.array([True, False, True, True, False]), normal(5), np.arange(5) % 2 == 0),
+                (np.array([2, 1, 2, 1, 0]), np.arange(5) % 3 == 0, normal_complex(5)),
+                (np.array([2.0, 1.0, 2.0, 1.0, 0.0]), np.arange(5), normal(5)),
+            ]
         ),
     ],
 }

@@ -8,6 +8,7 @@ from tests.samples.values import BOOLS, INTS, normal, normal_complex
 X = normal(2, 3, 4)
 M = normal(2, 3)
 Z = normal_complex(2, 3)
+FLAGS = X[0, :2] > 0
 
 
 def broadcast(x, shape, dims, **options):
@@ -84,6 +85,7 @@ SAMPLES = {
             (M[:1, :1], ()),
             (np.float64(2.0), (1, 1)),
             (INTS, (7, 1)),
+            (BOOLS, (3, 1)),
             (Z, (3, 2)),
             (np.zeros((0, 3)), (3, 0)),
         ]
@@ -95,14 +97,17 @@ SAMPLES = {
             (X, (0, 2, 1)),
             (M, (1, 0)),
             (INTS, (0,)),
+            (FLAGS, (1, 0)),
             (Z, (1, 0)),
             (np.float64(1.0), ()),
         ]
     ],
-    "lay_out": [Sample((x,), reference=lambda a: a) for x in (X, M, INTS, Z, np.float64(1.0))],
+    "lay_out": [
+        Sample((x,), reference=lambda a: a) for x in (X, M, INTS, FLAGS, Z, np.float64(1.0))
+    ],
     "rev": [
         Sample((x,), {"dimensions": d}, reference=lambda a, d=d: np.flip(a, d))
-        for x, d in [(X, (0, 2)), (X, ()), (M, (1,)), (INTS, (0,)), (Z, (1,))]
+        for x, d in [(X, (0, 2)), (X, ()), (M, (1,)), (INTS, (0,)), (BOOLS, (0,)), (Z, (1,))]
     ],
     "iota": [
         iota(np.int64, (4,), 0),
@@ -116,6 +121,7 @@ SAMPLES = {
         sliced(X, (0, 0, 0), (2, 3, 4), (1, 2, 3)),
         sliced(X, (1, 1, 1), (1, 3, 4)),
         sliced(INTS, (1,), (6,), (2,)),
+        sliced(BOOLS, (1,), (3,)),
         sliced(Z, (0, 1), (2, 3)),
     ],
     "pad": [
@@ -124,19 +130,24 @@ SAMPLES = {
         padded(M, np.float64(0.5), ((-1, 1, 0), (0, -1, 0))),
         padded(M, np.float64(0.0), ((0, 0, 0), (-1, -1, 1))),
         padded(INTS, np.int64(-1), ((2, 2, 0),)),
+        padded(BOOLS, np.bool_(True), ((-1, 2, 1),)),
         padded(Z, np.complex128(0.5 - 2j), ((1, 0, 1), (-1, 2, 0))),
         padded(np.zeros((0, 3)), np.float64(2.0), ((1, 1, 0), (0, 0, 0))),
     ],
     "concatenate": [
         joined(0, M, X[:, :, 0] * 2, M[:1]),
         joined(1, M, M[:, :1]),
-        joined(0, INTS, INTS[:2]),
+        joined(0, INTS, INTS[:2], INTS[:1]),
+        joined(0, BOOLS, BOOLS[:2], BOOLS),
         joined(0, M),
         joined(0, M[:0], M),
-        joined(1, Z, Z[:, :2] * 1j),
+        joined(1, Z, Z[:, :2] * 1j, Z),
     ],
     "optimization_barrier": [
-        Sample((M, INTS, Z), reference=lambda x, y, z: [x, y, z]),
+        Sample(xs, reference=lambda x, y, z: [x, y, z])
+        for xs in [(M, INTS, Z), (Z, BOOLS, M), (INTS, Z, BOOLS), (BOOLS, M, INTS)]
     ],
-    "name": [Sample((x,), {"name": "residual"}, reference=lambda x: x) for x in (M, Z)],
+    "name": [
+        Sample((x,), {"name": "residual"}, reference=lambda x: x) for x in (M, INTS, BOOLS, Z)
+    ],
 }
