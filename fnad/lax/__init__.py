@@ -96,9 +96,10 @@ from fnad.primitives.fft.transform import (
     FftType,
     fft,
 )
-from fnad.primitives.indexing import (
-    gather,
-    scatter,
+from fnad.primitives.index_windows import (
+    GatherDimensionNumbers,
+    GatherScatterMode,
+    ScatterDimensionNumbers,
 )
 from fnad.primitives.logic import (
     bitcast_convert_type,
@@ -195,6 +196,16 @@ from fnad.primitives.transposed_convolution import (
     conv_general_dilated_patches,
     conv_transpose,
 )
+from fnad.primitives.window_indexing import (
+    gather,
+    scatter,
+    scatter_add,
+    scatter_apply,
+    scatter_max,
+    scatter_min,
+    scatter_mul,
+    scatter_sub,
+)
 from fnad.primitives.windows import (
     reduce_window,
 )
@@ -206,6 +217,9 @@ from fnad.scipy.special import i1e as bessel_i1e
 
 __all__ = [
     "FftType",
+    "GatherDimensionNumbers",
+    "GatherScatterMode",
+    "ScatterDimensionNumbers",
     "abs",
     "acos",
     "acosh",
@@ -341,6 +355,12 @@ __all__ = [
     "rsqrt",
     "scan",
     "scatter",
+    "scatter_add",
+    "scatter_apply",
+    "scatter_max",
+    "scatter_min",
+    "scatter_mul",
+    "scatter_sub",
     "select",
     "select_n",
     "shift_left",

@@ -10,6 +10,7 @@ from fnad.lowering.cuda import radix, scatter
 from fnad.lowering.cuda.scatter import scatter_of
 from fnad.lowering.expr import B, axis, integer, load
 from fnad.lowering.plan import Kernel, Store
+from fnad.primitives.indexing import scatter as write
 from tests.lowering.cuda.running import (
     compile_for_device,
     needs_emulator,
@@ -47,7 +48,7 @@ def reference(x, updates, indices, kind):
 
 def plan_for(x, updates, indices, kind, mode="fill"):
     def fun(x, updates, *indices):
-        return lax.scatter(x, updates, *indices, kind=kind, mode=mode)
+        return write(x, updates, *indices, kind=kind, mode=mode)
 
     return lower_jaxpr(fnad.make_jaxpr(fun)(x, updates, *indices).jaxpr)
 
@@ -183,7 +184,7 @@ def test_in_a_loop():
     x, updates, [rows] = case((9, 6), 1, (4, 70), "f8")
 
     def fun(x, updates, rows):
-        return lax.fori_loop(0, 4, lambda k, x: lax.scatter(x, updates[k], rows[k], kind="add"), x)
+        return lax.fori_loop(0, 4, lambda k, x: write(x, updates[k], rows[k], kind="add"), x)
 
     plan = lower_jaxpr(fnad.make_jaxpr(fun)(x, updates, rows).jaxpr)
     [got], _ = run_plan(plan, [x, updates, rows])
