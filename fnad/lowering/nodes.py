@@ -33,15 +33,20 @@ if TYPE_CHECKING:
 
 
 def neutral(kind: str, dtype: np.dtype[Any]) -> Any:
-    """What a reduction over nothing gives."""
-    if kind in ("add", "multiply", "and", "or"):
-        return kind in ("multiply", "and")
+    """The value that a reduction starts from, and gives of nothing."""
+    if kind in ("add", "or"):
+        return 0
+    if kind == "multiply":
+        return 1
+    if kind == "and":
+        return ~dtype.type(0)
+    low = kind in ("max", "argmax", "logaddexp")
     if dtype.kind == "b":
-        return kind == "min"
+        return not low
     if kind_of(dtype) == "f":
-        return -np.inf if kind == "max" else np.inf
+        return -np.inf if low else np.inf
     info = np.iinfo(dtype)
-    return info.min if kind == "max" else info.max
+    return info.min if low else info.max
 
 
 def copy(t: Tensor, buffer: int, base: Expr, origin: Origin | None) -> Copy:

@@ -101,10 +101,12 @@ SAMPLES = {
     "reduce_and": [
         *over_axes(np.all, FLAGS, ((0,), (1,), (0, 1), ())),
         *over_axes(np.bitwise_and.reduce, INTS[1:].reshape(2, 3), ((0,), (0, 1))),
+        *over_axes(np.bitwise_and.reduce, np.zeros((0, 3), int), ((0,), (1,))),
     ],
     "reduce_or": [
         *over_axes(np.any, FLAGS, ((0,), (1,), (0, 1), ())),
         *over_axes(np.bitwise_or.reduce, INTS[1:].reshape(2, 3), ((0,), (0, 1))),
+        *over_axes(np.bitwise_or.reduce, np.zeros((0, 3), int), ((0,), (1,))),
     ],
     "argmax": [
         *along_axis(np.argmax, X, extra=INDEX),

@@ -197,7 +197,7 @@ class _Scan:
         self.index = "i32" if outer * length * inner <= _NARROW else "i64"
         self.dtype = node.accumulator
         self.combine = running(f.b, node.kind)
-        start = -np.inf if node.kind == "logaddexp" else neutral(node.kind, self.dtype)
+        start = neutral(node.kind, self.dtype)
         if node.kind == "add" and kind_of(self.dtype) == "f":
             start = -0.0  # keeps the sign of a zero
         self.neutral = f.b.constant(start, self.dtype)

@@ -14,8 +14,8 @@ import numpy as np
 
 from fnad.core.errors import InternalError
 from fnad.lowering.llvm import host
-from fnad.lowering.llvm.reductions import neutral
 from fnad.lowering.llvm.writer import INT32, INT64, Function, Value
+from fnad.lowering.nodes import neutral
 from fnad.lowering.plan import Accumulate
 
 if TYPE_CHECKING:

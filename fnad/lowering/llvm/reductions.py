@@ -5,29 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from fnad.core.types import kind_of
 from fnad.lowering.llvm.expressions import ExpressionPrinter
 from fnad.lowering.llvm.writer import INT32, INT64, DType, Function, Value
+from fnad.lowering.nodes import neutral
 from fnad.lowering.plan import Reduction
-
-
-def neutral(kind: str, dtype: DType) -> object:
-    """The value that a reduction starts from."""
-    if kind in ("add", "or"):
-        return 0
-    if kind == "multiply":
-        return 1
-    if kind == "and":
-        return True if dtype.kind == "b" else -1
-    low = kind in ("max", "argmax", "logaddexp")
-    if kind_of(dtype) == "f":
-        return -np.inf if low else np.inf
-    if dtype.kind == "b":
-        return not low
-    info = np.iinfo(dtype)
-    return info.min if low else info.max
 
 
 def initial(f: Function, r: Reduction, lanes: int = 1) -> list[Value]:
