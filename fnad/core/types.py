@@ -11,6 +11,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from fnad.core.foreign import is_foreign_array
+
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 _FLOAT32 = np.dtype(np.float32)
 _SHORT_KIND = {"b": "bool", "i": "i", "u": "u", "f": "f", "c": "c"}
@@ -240,6 +242,11 @@ def aval_of(value: Any) -> ShapedArray:
         return ShapedArray(value.shape, _ONE_OF_EQUAL.get(value.dtype.char, value.dtype))
     if isinstance(value, ShapeDtypeStruct):
         return ShapedArray(value.shape, value.dtype, value.weak_type)
+    if is_foreign_array(value):
+        raise TypeError(
+            f"an argument is a {type(value).__name__}, an array of another library: pass"
+            " fnp.asarray(x), a NumPy array that shares its memory."
+        )
     raise TypeError(
         f"{value!r} of type {type(value).__name__} is not an array: fnad takes NumPy arrays (on a"
         " card, CuPy's), Python and NumPy scalars, and pytrees (dicts, lists, tuples, ...) of them."

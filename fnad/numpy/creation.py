@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.dtypes import canonical_dtype, result_type
+from fnad.core.foreign import is_foreign_array, read_foreign
 from fnad.core.tracer import Tracer
 from fnad.core.types import is_device_array
 from fnad.numpy import ufuncs
@@ -37,7 +38,9 @@ def asarray(a: Any, dtype: Any = None, *, device: Any = None, copy: bool | None 
     Parameters
     ----------
     a : array_like
-        An array, a number, or a nested list of numbers.
+        An array, a number, or a nested list of numbers; also an array of another library (a
+        tensor of PyTorch, a column of pandas or pyarrow), whose memory is shared where its layout
+        allows it.
     dtype : dtype, optional
         That of ``a`` by default.
     device : optional
@@ -69,7 +72,9 @@ def asarray(a: Any, dtype: Any = None, *, device: Any = None, copy: bool | None 
             raise ValueError("asarray: copy=False, but another dtype or device takes a copy")
         return moved.copy() if copy and moved is x else moved
     if copy is False and x is not a:
-        raise ValueError("asarray: copy=False, but lists and other byte orders take a copy")
+        if not is_foreign_array(a):
+            raise ValueError("asarray: copy=False, but lists and other byte orders take a copy")
+        x = as_operand(read_foreign(a, copy=False))
     if isinstance(x, np.generic) and copy is False:
         copy = None  # scalars never change, so that nobody can tell a copy
     if device is None:

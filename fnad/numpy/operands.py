@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.dtypes import promote, promotion_operand
+from fnad.core.foreign import is_foreign_array, read_foreign
 from fnad.core.tracer import Tracer
 from fnad.core.types import (
     BFLOAT16,
@@ -41,10 +42,12 @@ def contains_tracer(value: Any) -> bool:
 def as_operand(value: Any) -> Array:
     """Return an array, a scalar or a tracer as it is, and a nested list as a NumPy array.
 
+    Arrays of other libraries are read where they lie.
+
     Raises
     ------
     TypeError
-        If ``value`` is a list that holds traced arrays, or no array at all.
+        If ``value`` is a list that holds traced arrays, or nothing that can be read as an array.
     """
     kind = type(value)
     if kind is Tracer or kind in PYTHON_SCALARS or isinstance(value, np.generic):
@@ -58,6 +61,8 @@ def as_operand(value: Any) -> Array:
                 " fnp.stack([...]) (a new axis) or fnp.concatenate([...]) (an existing one)"
             )
         return np.asarray(value)
+    if is_foreign_array(value):
+        return as_operand(read_foreign(value))
     aval_of(value)
     return value
 
