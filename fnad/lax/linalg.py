@@ -5,6 +5,7 @@ from fnad.primitives.linalg.eig import eig
 from fnad.primitives.linalg.eigh import eigh
 from fnad.primitives.linalg.lu import lu
 from fnad.primitives.linalg.qr import qr
+from fnad.primitives.linalg.schur import schur
 from fnad.primitives.linalg.svd import svd
 from fnad.primitives.linalg.triangular import triangular_solve
 
@@ -14,6 +15,7 @@ __all__ = [
     "eigh",
     "lu",
     "qr",
+    "schur",
     "svd",
     "triangular_solve",
 ]

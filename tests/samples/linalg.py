@@ -3,7 +3,7 @@
 import itertools
 
 import numpy as np
-from scipy.linalg import lu, lu_factor, solve_triangular
+from scipy.linalg import lu, lu_factor, solve_sylvester, solve_triangular
 
 from fnad.testing import Sample
 from fnad.testing.primitive import scale
@@ -86,6 +86,23 @@ def turning(*shape, make=normal):
 def eigh_reference(a):
     w, v = np.linalg.eigh(a, "U")  # the triangle that row-major lower ones are to LAPACK: signs
     return [v, w]
+
+
+def sylvester(first, second, transposed):
+    s, t = (triangular(*shape, make=normal_complex) for shape in (first, second))
+    c = normal_complex(*first[:-1], second[-1])
+
+    def solved(s, t, c):
+        s, t = np.triu(s), np.triu(t)
+        return solve_sylvester(s.T, t.T, c) if transposed else solve_sylvester(s, t, c)
+
+    return Sample(
+        (s, t, c),
+        {"transposed": transposed},
+        reference=np.vectorize(solved, signature="(m,m),(n,n),(m,n)->(m,n)") if c.size else None,
+        dtypes=EXACT,
+        **SUM,
+    )
 
 
 def qr_sample(shape, full_matrices, make=normal):
@@ -185,6 +202,17 @@ SAMPLES = {
     + [
         Sample((np.zeros((2, 0, 0), dtype),), {"vectors": True}, dtypes=EXACT)
         for dtype in (float, complex)
+    ],
+    "schur": [
+        Sample((turning(*shape, make=make),), dtypes=EXACT, order=0, vary=scale, **SUM)
+        for make in (normal, normal_complex)
+        for shape in [(4, 4), (2, 3, 3)]
+    ]
+    + [Sample((np.zeros((2, 0, 0), dtype),), dtypes=EXACT, order=0) for dtype in (float, complex)],
+    "triangular_sylvester": [
+        sylvester((4, 4), (3, 3), transposed=False),
+        sylvester((2, 3, 3), (2, 2, 2), transposed=True),
+        sylvester((0, 0), (3, 3), transposed=False),
     ],
     "qr": [
         qr_sample(shape, full, make)

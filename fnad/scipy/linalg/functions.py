@@ -1,0 +1,326 @@
+"""Functions of matrices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+import fnad.numpy as fnp
+from fnad import lax
+from fnad.numpy.operands import Array, constant_like, convert
+from fnad.numpy.solving import as_matrices
+from fnad.primitives.custom import custom_jvp
+from fnad.primitives.linalg.schur import schur
+from fnad.primitives.linalg.triangular import triangular_solve
+from fnad.scipy.linalg.operands import adjoint, as_complex, of_one_dtype
+from fnad.scipy.linalg.solving import solve_sylvester
+from fnad.transforms.autodiff import jvp
+
+# By the digits of a dtype: the degree of the Padé approximant, and the size of matrices up to which
+# it is good to the last place: Higham (2005), "The scaling and squaring method for the matrix
+# exponential revisited". For double precision it is that of Al-Mohy and Higham (2009), table 6.1,
+# up to which the derivative is, too.
+_DEGREES = {24: (7, 3.925724783138660), 53: (13, 4.74)}
+
+
+def expm(
+    A: Any,  # noqa: N803
+    *,
+    upper_triangular: bool = False,
+    max_squarings: int = 16,
+) -> Array:
+    """The exponentials of matrices, by a Padé approximant of the scaled matrix, squared.
+
+    How far to scale is decided by the norms of powers, which scales no more than needed: Al-Mohy
+    and Higham (2009), "A new scaling and squaring algorithm for the matrix exponential".
+
+    Parameters
+    ----------
+    A : array_like
+        ``(..., n, n)``.
+    upper_triangular : bool
+        Whether the matrices are upper triangular, which saves a factorisation.
+    max_squarings : int
+        Matrices that would have to be squared more often, which are of a norm above about
+        ``4.7 * 2 ** max_squarings``, become NaN.
+
+    Returns
+    -------
+    array
+        As ``A``.
+
+    Examples
+    --------
+    >>> expm(np.array([[0.0, np.pi], [-np.pi, 0.0]])).round(12) + 0.0
+    array([[-1.,  0.],
+           [ 0., -1.]])
+    """
+    a = as_matrices("expm", A, square=True)
+    if a.size == 0:
+        return a
+    degree, bound = _DEGREES[np.finfo(a.dtype).nmant + 1]
+    # By a power of two, which is exact, so that powers do not overflow.
+    norm = _norm(lax.stop_gradient(a))
+    magnitude = fnp.frexp(fnp.where(fnp.isfinite(norm), norm, 1))[1]
+    powers = _powers(_scaled(a, -magnitude))
+    squarings = _squarings([lax.stop_gradient(x) for x in powers], magnitude, degree, bound)
+    exponents = [k * (magnitude - squarings) for k in _EXPONENTS]
+    p, q = _pade([_scaled(x, exponent) for x, exponent in zip(powers, exponents)], degree)
+    if upper_triangular:
+        r = triangular_solve(q, p, left_side=True)
+    else:
+        r = fnp.linalg.solve(q, p)
+
+    def square(r: Array, i: Array) -> tuple[Array, None]:
+        more = i < squarings
+
+        def squared(r: Array) -> Array:
+            return fnp.where(more[..., None, None], r @ r, r)
+
+        return lax.cond(fnp.any(more), squared, lambda r: r, r), None
+
+    r = lax.scan(square, r, np.arange(max_squarings, dtype=np.int32))[0]
+    small = (squarings <= max_squarings)[..., None, None]
+    return fnp.where(small, r, constant_like(r, np.nan))
+
+
+_EXPONENTS = (1, 2, 4, 6)
+
+
+def _powers(a: Array) -> list[Array]:
+    square = a @ a
+    fourth = square @ square
+    return [a, square, fourth, fourth @ square]
+
+
+def _norm(a: Array) -> Array:
+    """The largest sum of absolute values of a column."""
+    return fnp.max(fnp.sum(fnp.abs(a), -2), -1)
+
+
+def _scaled(a: Array, exponent: Array) -> Array:
+    one = fnp.ones((), np.finfo(a.dtype).dtype)
+    return a * fnp.ldexp(one, exponent)[..., None, None]
+
+
+def _squarings(powers: Sequence[Array], magnitude: Array, degree: int, bound: float) -> Array:
+    """How often to halve the matrices ``powers[0] * 2 ** magnitude``: algorithm 5.1 there."""
+    a, _, fourth, sixth = powers
+    size = fnp.maximum(_norm(sixth) ** (1 / 6), _norm(fourth @ fourth) ** (1 / 8))
+    halvings = fnp.ceil(fnp.log2(size / bound) + magnitude)
+    halvings = fnp.maximum(halvings, 0)
+    # More of them where rounding errors of the approximant would be large: equation 5.1 there. Of
+    # matrices without negative elements, the columns' sums of a power are found with vectors.
+    absolute = fnp.abs(a)
+
+    def times(_: Any, sums: Array) -> Array:
+        return sums @ absolute
+
+    sums = lax.fori_loop(0, 2 * degree + 1, times, fnp.ones_like(absolute[..., :1, :]))
+    constant = math.comb(2 * degree, degree) * math.factorial(2 * degree + 1)
+    growth = fnp.max(sums, (-2, -1)) / fnp.where(_norm(a) == 0, 1, _norm(a))
+    error = fnp.log2(growth) + 2 * degree * (magnitude - halvings) - math.log2(constant)
+    excess = (error - math.log2(np.finfo(a.dtype).eps / 2)) / (2 * degree)
+    total = halvings + fnp.maximum(fnp.ceil(excess), 0)
+    return convert(fnp.where(fnp.isnan(total), 0, total), np.dtype(np.int32))
+
+
+def _pade(powers: Sequence[Array], degree: int) -> tuple[Array, Array]:
+    """Numerator and denominator of the diagonal Padé approximant of the exponential."""
+    b = [
+        math.comb(degree, i) * math.factorial(2 * degree - i) / math.factorial(2 * degree)
+        for i in range(degree + 1)
+    ]
+    a, *rest = powers
+    even = [fnp.eye(a.shape[-1], dtype=a.dtype), *rest]
+
+    def combined(first: int) -> Array:
+        """The terms of every second coefficient, with the powers 0, 2, 4, 6 and beyond."""
+        low, high = b[first::2][:4], b[first::2][4:]
+        total: Any = sum(c * x for c, x in zip(low, even))
+        if high:
+            total = total + even[3] @ sum(c * x for c, x in zip(high, even[1:]))
+        return total
+
+    odd, rest_of_it = a @ combined(1), combined(0)
+    return rest_of_it + odd, rest_of_it - odd
+
+
+def expm_frechet(
+    A: Any,  # noqa: N803
+    E: Any,  # noqa: N803
+    *,
+    method: str | None = None,
+    compute_expm: bool = True,
+) -> Any:
+    """The derivative of the exponential of ``A`` in the direction ``E``.
+
+    Parameters
+    ----------
+    A, E : array_like
+        ``(..., n, n)``.
+    method : {None, "SPS", "blockEnlarge"}
+        For the sake of SciPy's signature: it is always the derivative of `expm`.
+    compute_expm : bool
+        Whether to return the exponential, too.
+
+    Returns
+    -------
+    (expm_A, expm_frechet_AE), or only the second without ``compute_expm``
+
+    Examples
+    --------
+    >>> expm_frechet(np.zeros((1, 1)), np.array([[3.0]]))
+    (array([[1.]]), array([[3.]]))
+    """
+    if method not in (None, "SPS", "blockEnlarge"):
+        raise ValueError(
+            f"expm_frechet: method must be None, 'SPS' or 'blockEnlarge', got {method!r}"
+        )
+    a, e = fnp.broadcast_arrays(*of_one_dtype("expm_frechet", A, E))
+    value, derivative = jvp(expm, (a,), (e,))
+    return (value, derivative) if compute_expm else derivative
+
+
+@custom_jvp
+def _root(a: Array) -> Array:
+    t, z = schur(a)
+
+    def system(r: Array, j: Array, before: Array) -> tuple[Array, Array, Array]:
+        return r, fnp.take(_diagonal(r), j, -1), fnp.take(t, j, -1)
+
+    return z @ _by_columns(t, fnp.sqrt(_diagonal(t)), system) @ adjoint(z)
+
+
+@_root.defjvp
+def _(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
+    # R R' + R' R = A'.
+    root = _root(*primals)
+    return root, solve_sylvester(root, root, tangents[0])
+
+
+def sqrtm(A: Any, blocksize: int = 1) -> Array:  # noqa: N803
+    """The principal square roots of matrices, by Schur decompositions.
+
+    Björck and Hammarling (1983), "A Schur method for the square root of a matrix".
+
+    Parameters
+    ----------
+    A : array_like
+        ``(..., n, n)``.
+    blocksize : int
+        For the sake of SciPy's signature.
+
+    Returns
+    -------
+    array
+        Complex, since dtypes do not depend on values: the eigenvalues' real parts are not negative.
+        NaN for singular matrices that have no root. The derivative is that of ``R R = A``, of any
+        order; it is NaN where A is singular.
+
+    Examples
+    --------
+    >>> sqrtm(np.array([[4.0, 0.0], [0.0, -9.0]]))
+    array([[2.+0.j, 0.+0.j],
+           [0.+0.j, 0.+3.j]])
+    """
+    del blocksize
+    return _root(as_complex("sqrtm", A))
+
+
+def funm(A: Any, func: Callable[[Array], Array], disp: bool = True) -> Any:  # noqa: N803
+    """A function of matrices, by their Schur decompositions and Parlett's recurrence.
+
+    It loses digits where eigenvalues are close to each other, and is NaN where they are equal,
+    unless the matrix is normal. It has no derivative, since Schur decompositions have none.
+
+    Parameters
+    ----------
+    A : array_like
+        ``(..., n, n)``.
+    func : callable
+        The function of eigenvalues, an array of complex numbers.
+    disp : bool
+        Whether to return the values alone, else also an estimate of the relative error.
+
+    Returns
+    -------
+    array
+        Complex; without ``disp`` a pair of it and ``(...)`` errors.
+
+    Examples
+    --------
+    >>> funm(np.array([[1.0, 4.0], [0.0, 2.0]]), lambda x: x * x).real.round(12)
+    array([[ 1., 12.],
+           [ 0.,  4.]])
+    """
+    t, z = schur(as_complex("funm", A))
+    joins = fnp.triu(t, 1)
+
+    def system(f: Array, j: Array, before: Array) -> tuple[Array, Array, Array]:
+        column, value = fnp.take(t, j, -1), fnp.take(_diagonal(f), j, -1)
+        inner = fnp.where(before[:, None] & before, f, 0)
+        right = (inner @ column[..., None])[..., 0] - value[..., None] * column
+        # Of equal eigenvalues it would take derivatives of the function, if something joins them.
+        own = fnp.take(_diagonal(t), j, -1)
+        joined = fnp.any((joins != 0) & before, -1) | (column != 0)
+        lost = (_diagonal(t) == own[..., None]) & joined
+        return t, -own, fnp.where(lost, constant_like(right, np.nan), right)
+
+    f = _by_columns(t, fnp.asarray(func(_diagonal(t))), system)
+    whole = z @ f @ adjoint(z)
+    return whole if disp else (whole, _parlett_error(t, f))
+
+
+def _parlett_error(t: Array, f: Array) -> Array:
+    """The estimate of Golub and Van Loan, "Matrix Computations", algorithm 9.1.1."""
+    w, n = _diagonal(t), t.shape[-1]
+    distances = fnp.abs(w[..., :, None] - w[..., None, :])
+    least = fnp.min(distances + np.where(np.eye(n, dtype=bool), np.inf, 0), (-2, -1), initial=1)
+    eps = np.finfo(t.dtype).eps
+    error = fnp.maximum(
+        eps,
+        eps
+        / fnp.maximum(least, np.finfo(t.dtype).tiny)
+        * fnp.linalg.norm(fnp.triu(t, 1), 1, (-2, -1)),
+    )
+    finite = fnp.all(fnp.isfinite(f), (-2, -1))
+    return fnp.where(finite, fnp.minimum(error, 1), np.inf)
+
+
+def _diagonal(a: Array) -> Array:
+    return fnp.diagonal(a, axis1=-2, axis2=-1)
+
+
+def _by_columns(
+    t: Array,
+    diagonal: Array,
+    system: Callable[[Array, Array, Array], tuple[Array, Array, Array]],
+) -> Array:
+    """An upper triangular matrix with this diagonal, its columns found one after the other.
+
+    Of column j, the rows above the diagonal solve ``(U + shift) x = right`` with those rows and
+    columns of an upper triangular U; ``system(found, j, rows < j)`` is U, shift and right. Where
+    that says ``0 x = 0``, x is 0; where it says ``0 x = 1``, it is NaN.
+    """
+    n = t.shape[-1]
+    rows = np.arange(n)
+
+    def column(j: Array, found: Array) -> Array:
+        before = fnp.less(rows, j)
+        upper, shift, right = system(found, j, before)
+        upper = fnp.where(before[:, None] & before, upper, 0)
+        shifted = fnp.where(before, _diagonal(upper) + shift[..., None], 1)
+        free = shifted == 0
+        divisors = fnp.where(free, 1, shifted)
+        matrix = fnp.where(np.eye(n, dtype=bool), divisors[..., None, :], upper)
+        x = triangular_solve(matrix, fnp.where(before, right, 0), left_side=True)
+        x = fnp.where(free & (x != 0), constant_like(x, np.nan), x)
+        here = before[:, None] & (rows == j)
+        return fnp.where(here, x[..., :, None], found)
+
+    start = fnp.where(np.eye(n, dtype=bool), diagonal[..., None, :], 0)
+    return lax.fori_loop(1, n, column, convert(start, t.dtype))
