@@ -38,9 +38,9 @@ def asarray(a: Any, dtype: Any = None, *, device: Any = None, copy: bool | None 
     Parameters
     ----------
     a : array_like
-        An array, a number, or a nested list of numbers; also an array of another library (a
-        tensor of PyTorch, a column of pandas or pyarrow), whose memory is shared where its layout
-        allows it.
+        An array, a number, or a nested list of them (their shapes agree); also an array of
+        another library (a tensor of PyTorch, a column of pandas or pyarrow), whose memory is
+        shared where its layout allows it.
     dtype : dtype, optional
         That of ``a`` by default.
     device : optional
@@ -52,7 +52,7 @@ def asarray(a: Any, dtype: Any = None, *, device: Any = None, copy: bool | None 
     Raises
     ------
     TypeError
-        If ``a`` is a list of traced arrays: join those with ``fnp.stack``.
+        If ``a`` is nothing that can be read as an array.
     ValueError
         If ``copy`` is False, and what was asked for takes a copy.
 

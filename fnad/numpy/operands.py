@@ -25,6 +25,7 @@ from fnad.core.types import (
 )
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.shape import broadcast_in_dim, canonicalize_axis
+from fnad.primitives.slicing import concatenate
 
 Array = Any
 DType = np.dtype[Any]
@@ -40,14 +41,16 @@ def contains_tracer(value: Any) -> bool:
 
 
 def as_operand(value: Any) -> Array:
-    """Return an array, a scalar or a tracer as it is, and a nested list as a NumPy array.
+    """Return an array, a scalar or a tracer as it is, and make an array of a nested list.
 
     Arrays of other libraries are read where they lie.
 
     Raises
     ------
     TypeError
-        If ``value`` is a list that holds traced arrays, or nothing that can be read as an array.
+        If ``value`` is nothing that can be read as an array.
+    ValueError
+        If it is a list whose elements differ in shape.
     """
     kind = type(value)
     if kind is Tracer or kind in PYTHON_SCALARS or isinstance(value, np.generic):
@@ -55,16 +58,26 @@ def as_operand(value: Any) -> Array:
     if isinstance(value, np.ndarray):
         return native(value)
     if isinstance(value, (list, tuple)):
-        if contains_tracer(value):
-            raise TypeError(
-                "a list or tuple of traced arrays is not an array: join them with"
-                " fnp.stack([...]) (a new axis) or fnp.concatenate([...]) (an existing one)"
-            )
-        return np.asarray(value)
+        return _stacked(value) if contains_tracer(value) else np.asarray(value)
     if is_foreign_array(value):
         return as_operand(read_foreign(value))
     aval_of(value)
     return value
+
+
+def _stacked(values: Sequence[Any]) -> Array:
+    """Join the elements of a nested list that holds traced arrays, as `numpy.array` would."""
+    xs = [as_operand(v) for v in values]
+    shapes = {shape_of(x) for x in xs}
+    if len(shapes) > 1:
+        raise ValueError(
+            "the elements of a list must have one shape to make an array, got"
+            f" {', '.join(map(str, sorted(shapes)))}; fnp.concatenate joins along an existing axis"
+        )
+    # Python's numbers count as NumPy's here, not as weak ones, in `numpy.array` as well.
+    dtype = promote(tuple([dtype_of(x) for x in xs]))
+    rows = [expand(convert(x, dtype), (1, *shape_of(x))) for x in xs]
+    return concatenate(rows, 0)
 
 
 def shape_of(x: Array) -> tuple[int, ...]:

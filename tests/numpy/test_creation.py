@@ -65,3 +65,24 @@ def test_diagonals_far_outside(k):
 def test_open_grids():
     for got, expected in zip(fnp.indices((2, 3), sparse=True), np.indices((2, 3), sparse=True)):
         assert_same(got, expected)
+
+
+def test_lists_of_traced_arrays_are_arrays():
+    def rotation(angle):
+        c, s = fnp.cos(angle), fnp.sin(angle)
+        return fnp.array([[c, -s, 0], [s, c, 0], [0.0, 0.0, 1.0]])
+
+    for angle in (0.3, np.float32(0.3)):
+        c, s = np.cos(angle), np.sin(angle)
+        expected = np.array([[c, -s, 0], [s, c, 0], [0.0, 0.0, 1.0]])
+        np.testing.assert_allclose(fnad.jit(rotation)(angle), expected, rtol=1e-6, strict=True)
+    derivative = fnad.jacfwd(rotation)(0.3)
+    np.testing.assert_allclose(derivative[:2, 0], [-np.sin(0.3), np.cos(0.3)])
+    rows = fnad.jit(lambda x: fnp.array([x, x + 1, [5, 6, 7]], np.float32))(np.arange(3))
+    np.testing.assert_array_equal(rows, np.float32([[0, 1, 2], [1, 2, 3], [5, 6, 7]]), strict=True)
+    assert fnad.jit(lambda x: fnp.sum([x, 2 * x]))(3) == 9
+
+
+def test_lists_of_traced_arrays_of_different_shapes():
+    with pytest.raises(ValueError, match=r"one shape .*\(\), \(2,\)"):
+        fnad.jit(lambda x: fnp.array([x, x[0]]))(np.ones(2))
