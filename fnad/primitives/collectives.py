@@ -23,7 +23,8 @@ from fnad.primitives.reductions import reduce_max, reduce_min, reduce_sum
 from fnad.primitives.shape import broadcast_in_dim, iota
 
 
-def _axis_names(axis_name: Any) -> tuple[Hashable, ...]:
+def axis_names(axis_name: Any) -> tuple[Hashable, ...]:
+    """One name or several as a tuple; raises NameError for one that nothing binds."""
     names = tuple(axis_name) if isinstance(axis_name, (tuple, list)) else (axis_name,)
     for name in names:
         axis_size(name)
@@ -118,7 +119,7 @@ def _(
 
 
 def _map_leaves(primitive: Primitive, x: Any, axis_name: Any) -> Any:
-    names = _axis_names(axis_name)
+    names = axis_names(axis_name)
     return tree.map(lambda leaf: primitive.bind(leaf, axes=names), x)
 
 
@@ -149,7 +150,7 @@ def psum(x: Any, axis_name: Any) -> Any:
     >>> fnad.vmap(lambda x: x / lax.psum(x, "i"), axis_name="i")(np.array([1.0, 3.0]))
     array([0.25, 0.75])
     """
-    names = _axis_names(axis_name)
+    names = axis_names(axis_name)
     if type(x) in (int, float):
         return x * int(np.prod([axis_size(n) for n in names]))
 
@@ -168,7 +169,7 @@ def pmean(x: Any, axis_name: Any) -> Any:
     def mean(leaf: Any) -> Any:
         dtype = aval_of(leaf).dtype
         leaf = leaf if kind_of(dtype) in "fc" else convert_element_type(leaf, np.float64)
-        return div(psum_p.bind(leaf, axes=_axis_names(axis_name)), float(size))
+        return div(psum_p.bind(leaf, axes=axis_names(axis_name)), float(size))
 
     return tree.map(mean, x)
 
@@ -193,7 +194,7 @@ def axis_index(axis_name: Any) -> Any:
     >>> fnad.vmap(lambda x: x * lax.axis_index("i"), axis_name="i")(np.ones(3))
     array([0., 1., 2.])
     """
-    names = _axis_names(axis_name)
+    names = axis_names(axis_name)
     index: Any = np.int32(0)
     for name in names:
         index = add(mul(index, np.int32(axis_size(name))), axis_index_p.bind(axes=(name,)))

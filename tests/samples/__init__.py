@@ -49,7 +49,7 @@ SPECIAL_CASES = {
     "psum": "tests/test_transforms.py",
     "pmax": "tests/test_transforms.py",
     "pmin": "tests/test_transforms.py",
-    "all_gather": "tests/test_transforms.py",
+    "all_gather": "tests/primitives/test_exchanges.py",
     "axis_index": "tests/test_transforms.py",
     "scan": "tests/test_control_flow.py",
     "while": "tests/test_control_flow.py",

@@ -1,0 +1,304 @@
+"""Exchanges between the lanes of a ``vmap`` that has named its axis.
+
+All are made of `all_gather`, which batching over its axis turns into the batched array itself, and
+of the lane's own number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fnad.core import axes as bound
+from fnad.core import tree
+from fnad.core.errors import InternalError
+from fnad.core.primitive import Primitive
+from fnad.core.types import ShapedArray, aval_of
+from fnad.primitives.collectives import axis_index, axis_names, psum
+from fnad.primitives.indexing import gather_p
+from fnad.primitives.logic import ge, select
+from fnad.primitives.shape import broadcast_in_dim, full_like, moveaxis, reshape
+
+all_gather_p = Primitive(
+    "all_gather", "The values of all lanes of a named axis, along a new leading axis."
+)
+all_gather_p.linear()
+
+
+@all_gather_p.type_rule
+def _(x: ShapedArray, *, axes: tuple[Hashable], size: int) -> ShapedArray:
+    return ShapedArray((size, *x.shape), x.dtype)
+
+
+@all_gather_p.evaluate
+def _(x: Any, *, axes: tuple[Hashable], size: int) -> Any:
+    raise InternalError(f"all_gather over {axes} was evaluated outside the vmap that names it")
+
+
+@all_gather_p.transpose
+def _(ct: Any, x: Any, *, axes: tuple[Hashable], size: int) -> list[Any]:
+    # Each lane gets what all lanes say of its own value.
+    return [gather_p.bind(psum(ct, axes), axis_index(axes), mode="clip")]
+
+
+@all_gather_p.batch
+def _(args: Any, batched: Any, axis: Any, *, axes: tuple[Hashable], size: int) -> tuple[Any, bool]:
+    (x,) = args
+    if axis.name not in axes:
+        return moveaxis(all_gather_p.bind(x, axes=axes, size=size), 1, 0), True
+    if not batched[0]:
+        shape = aval_of(x).shape
+        x = broadcast_in_dim(x, (size, *shape), range(1, len(shape) + 1))
+    return x, False
+
+
+def axis_size(axis_name: Any) -> int:
+    """The number of lanes of an axis that an enclosing ``vmap`` has named.
+
+    Parameters
+    ----------
+    axis_name : hashable or tuple of hashable
+        Of several names, the product.
+
+    Examples
+    --------
+    >>> import numpy as np, fnad
+    >>> fnad.vmap(lambda x: x / axis_size("i"), axis_name="i")(np.ones(4))
+    array([0.25, 0.25, 0.25, 0.25])
+    """
+    return math.prod(bound.axis_size(name) for name in axis_names(axis_name))
+
+
+def _stacked(x: Any, axis_name: Any) -> Any:
+    """The values of all lanes along a leading axis, row-major over several names."""
+    shape = aval_of(x).shape
+    for name in reversed(axis_names(axis_name)):
+        x = all_gather_p.bind(x, axes=(name,), size=bound.axis_size(name))
+    return reshape(x, (axis_size(axis_name), *shape))
+
+
+def _merged(x: Any, axis: int) -> Any:
+    """Two neighbouring axes as one."""
+    shape = aval_of(x).shape
+    return reshape(x, (*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2 :]))
+
+
+def _axis_of(name: str, axis: int, rank: int) -> int:
+    if not -rank <= axis < rank:
+        raise ValueError(f"{name}: axis {axis} is out of range for an array with {rank} axes")
+    return axis % rank
+
+
+def _divided(name: str, x: Any, axis: int, size: int, tiled: bool) -> Any:
+    """``x`` with an axis of one part a lane in place of ``axis``; behind it, tiles' own axis."""
+    shape = aval_of(x).shape
+    if shape[axis] != size if not tiled else shape[axis] % size:
+        raise ValueError(
+            f"{name}: axis {axis} of an array of shape {shape} must "
+            + ("be divisible by" if tiled else "be as long as")
+            + f" the named axis, {size} (tiled={tiled})"
+        )
+    if not tiled:
+        return x
+    return reshape(x, (*shape[:axis], size, shape[axis] // size, *shape[axis + 1 :]))
+
+
+def all_gather(x: Any, axis_name: Any, *, axis: int = 0, tiled: bool = False) -> Any:
+    """The values of all lanes of the enclosing ``vmap`` that is named ``axis_name``.
+
+    Parameters
+    ----------
+    x : pytree of arrays
+        One value a lane.
+    axis_name : hashable or tuple of hashable
+        Names given to enclosing ``vmap(..., axis_name=...)``.
+    axis : int
+        The axis of the result along which the values lie.
+    tiled : bool
+        Whether they are concatenated along an axis that they have, in place of a new one.
+
+    Returns
+    -------
+    pytree of arrays
+        The same in every lane.
+
+    Examples
+    --------
+    >>> import numpy as np, fnad
+    >>> fnad.vmap(lambda x: all_gather(x, "i")[::-1], axis_name="i")(np.array([1, 2]))
+    array([[2, 1],
+           [2, 1]])
+    """
+
+    def one(leaf: Any) -> Any:
+        rank = aval_of(leaf).ndim + (not tiled)
+        place = _axis_of("all_gather", axis, rank)
+        out = moveaxis(_stacked(leaf, axis_name), 0, place)
+        return _merged(out, place) if tiled else out
+
+    return tree.map(one, x)
+
+
+def ppermute(x: Any, axis_name: Any, perm: Sequence[tuple[int, int]]) -> Any:
+    """Send values from lane to lane of the enclosing ``vmap`` that is named ``axis_name``.
+
+    Parameters
+    ----------
+    x : pytree of arrays
+    axis_name : hashable or tuple of hashable
+    perm : sequence of (source, destination)
+        Lanes by number, each at most once a source and at most once a destination.
+
+    Returns
+    -------
+    pytree of arrays
+        What the lane is sent; zeros where nothing is.
+
+    Examples
+    --------
+    >>> import numpy as np, fnad
+    >>> send = lambda x: ppermute(x, "i", [(0, 1), (1, 2)])
+    >>> fnad.vmap(send, axis_name="i")(np.array([5.0, 6.0, 7.0]))
+    array([0., 5., 6.])
+    """
+    size = axis_size(axis_name)
+    pairs = [(int(source), int(destination)) for source, destination in perm]
+    sources = np.full(size, -1)
+    for lanes in zip(*pairs):
+        if len(set(lanes)) != len(lanes) or any(not 0 <= lane < size for lane in lanes):
+            raise ValueError(
+                f"ppermute: sources and destinations must be different lanes of {size}, got {perm}"
+            )
+    for source, destination in pairs:
+        sources[destination] = source
+    source = gather_p.bind(sources, axis_index(axis_name), mode="clip")
+
+    def one(leaf: Any) -> Any:
+        out = gather_p.bind(_stacked(leaf, axis_name), source, mode="clip")
+        return select(ge(source, np.int64(0)), out, full_like(out, 0))
+
+    return tree.map(one, x)
+
+
+def pshuffle(x: Any, axis_name: Any, perm: Sequence[int]) -> Any:
+    """Lane i gets the value of lane ``perm[i]`` (see `ppermute`).
+
+    Examples
+    --------
+    >>> import numpy as np, fnad
+    >>> fnad.vmap(lambda x: pshuffle(x, "i", [2, 0, 1]), axis_name="i")(np.array([5, 6, 7]))
+    array([7, 5, 6])
+    """
+    if sorted(perm) != list(range(axis_size(axis_name))):
+        raise ValueError(
+            f"pshuffle: perm must be a permutation of the {axis_size(axis_name)} lanes, got {perm}"
+        )
+    return ppermute(x, axis_name, list(zip(perm, range(len(perm)))))
+
+
+def pbroadcast(x: Any, axis_name: Any, source: int) -> Any:
+    """Every lane gets the value of lane ``source``.
+
+    Examples
+    --------
+    >>> import numpy as np, fnad
+    >>> fnad.vmap(lambda x: pbroadcast(x, "i", 1), axis_name="i")(np.array([5, 6, 7]))
+    array([6, 6, 6])
+    """
+    size = axis_size(axis_name)
+    if not 0 <= source < size:
+        raise ValueError(f"pbroadcast: source must be one of {size} lanes, got {source}")
+    return tree.map(lambda leaf: _stacked(leaf, axis_name)[source], x)
+
+
+def all_to_all(
+    x: Any, axis_name: Any, split_axis: int, concat_axis: int, *, tiled: bool = False
+) -> Any:
+    """Part i of each lane's value goes to lane i, which puts the parts together.
+
+    Parameters
+    ----------
+    x : pytree of arrays
+    axis_name : hashable or tuple of hashable
+    split_axis : int
+        The axis that is divided into a part a lane. Without ``tiled`` it is as long as there are
+        lanes, and it is dropped.
+    concat_axis : int
+        The axis of the result along which the parts lie: a new one, unless ``tiled``.
+    tiled : bool
+        Whether axes are divided and concatenated, so that none is dropped or made.
+
+    Returns
+    -------
+    pytree of arrays
+
+    Examples
+    --------
+    >>> import numpy as np, fnad
+    >>> x = np.array([[1, 2], [3, 4]])
+    >>> fnad.vmap(lambda row: all_to_all(row, "i", 0, 0), axis_name="i")(x)
+    array([[1, 3],
+           [2, 4]])
+    """
+    size = axis_size(axis_name)
+
+    def one(leaf: Any) -> Any:
+        rank = aval_of(leaf).ndim
+        split = _axis_of("all_to_all", split_axis, rank)
+        concat = _axis_of("all_to_all", concat_axis, rank)
+        parts = _stacked(_divided("all_to_all", leaf, split, size, tiled), axis_name)
+        mine = gather_p.bind(moveaxis(parts, split + 1, 0), axis_index(axis_name), mode="clip")
+        out = moveaxis(mine, 0, concat)
+        return _merged(out, concat) if tiled else out
+
+    return tree.map(one, x)
+
+
+def pswapaxes(x: Any, axis_name: Any, axis: int) -> Any:
+    """Exchange the named axis with an axis of the values, which must be as long.
+
+    Examples
+    --------
+    >>> import numpy as np, fnad
+    >>> fnad.vmap(lambda row: pswapaxes(row, "i", 0), axis_name="i")(np.eye(2, k=1))
+    array([[0., 0.],
+           [1., 0.]])
+    """
+    return all_to_all(x, axis_name, axis, axis)
+
+
+def psum_scatter(x: Any, axis_name: Any, *, scatter_dimension: int = 0, tiled: bool = False) -> Any:
+    """Part i of the sum over all lanes, in lane i.
+
+    Parameters
+    ----------
+    x : pytree of arrays
+    axis_name : hashable or tuple of hashable
+    scatter_dimension : int
+        The axis that is divided into a part a lane. Without ``tiled`` it is as long as there are
+        lanes, and it is dropped.
+    tiled : bool
+        Whether the axis stays, with what each lane gets of it.
+
+    Returns
+    -------
+    pytree of arrays
+
+    Examples
+    --------
+    >>> import numpy as np, fnad
+    >>> x = np.array([[1, 2], [3, 4]])
+    >>> fnad.vmap(lambda row: psum_scatter(row, "i"), axis_name="i")(x)
+    array([4, 6])
+    """
+    size = axis_size(axis_name)
+
+    def one(leaf: Any) -> Any:
+        axis = _axis_of("psum_scatter", scatter_dimension, aval_of(leaf).ndim)
+        parts = moveaxis(_divided("psum_scatter", leaf, axis, size, tiled), axis, 0)
+        return gather_p.bind(psum(parts, axis_name), axis_index(axis_name), mode="clip")
+
+    return tree.map(one, x)
