@@ -15,7 +15,7 @@ import numpy as np
 
 import fnad
 from fnad.core.primitive import Primitive
-from fnad.core.types import BFLOAT16, ShapedArray, aval_of, kind_of
+from fnad.core.types import ShapedArray, aval_of, kind_of
 from fnad.testing import Sample, assert_allclose, check_primitive
 from fnad.testing.primitive import (
     _blame,
@@ -25,13 +25,8 @@ from fnad.testing.primitive import (
     _limits,
     _results,
 )
+from tests.samples.values import DTYPES
 
-DTYPES = (
-    *map(np.dtype, ("bool", "int8", "int16", "int32", "int64")),
-    *map(np.dtype, ("uint8", "uint16", "uint32", "uint64", "float16")),
-    BFLOAT16,
-    *map(np.dtype, ("float32", "float64", "complex64", "complex128")),
-)
 # A row of one kind is run in all dtypes of its group.
 _GROUPS = {"b": "b", "i": "iu", "u": "iu", "f": "f", "c": "c"}
 

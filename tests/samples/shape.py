@@ -3,7 +3,7 @@
 import numpy as np
 
 from fnad.testing import Sample
-from tests.samples.values import BOOLS, INTS, normal, normal_complex
+from tests.samples.values import BOOLS, DTYPES, INTS, normal, normal_complex
 
 X = normal(2, 3, 4)
 M = normal(2, 3)
@@ -115,6 +115,7 @@ SAMPLES = {
         iota(np.float64, (2, 3), 0),
         iota(np.uint8, (0, 3), 1),
         iota(np.float16, (5, 1), 0),
+        *(iota(dtype, (4,), 0) for dtype in DTYPES[1:]),
     ],
     "slice": [
         sliced(X, (0, 1, 1), (2, 3, 4)),

@@ -5,7 +5,15 @@ from typing import Any
 
 import numpy as np
 
+from fnad.core.types import BFLOAT16
 from fnad.testing import Sample
+
+DTYPES = (
+    *map(np.dtype, ("bool", "int8", "int16", "int32", "int64")),
+    *map(np.dtype, ("uint8", "uint16", "uint32", "uint64", "float16")),
+    BFLOAT16,
+    *map(np.dtype, ("float32", "float64", "complex64", "complex128")),
+)
 
 
 def normal(*shape: int, seed: int = 0) -> np.ndarray:

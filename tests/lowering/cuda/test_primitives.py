@@ -19,6 +19,7 @@ from fnad.testing.primitive import (
     _results,
 )
 from tests.cuda_emulator.cards import CARDS, card_of
+from tests.primitive_dtypes import variants
 from tests.samples import SAMPLES
 from tests.test_primitives import PRIMITIVES
 
@@ -59,6 +60,18 @@ def test_forward(name):
     check([
         (lambda *xs, f=f: _results(primitive, f(*xs)), args, _limits(sample, args))
         for sample, f, args in cases(name)
+    ])  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_every_dtype(name):
+    primitive = PRIMITIVES[name]
+    check([
+        (lambda *xs, f=_function(primitive, row): _results(primitive, f(*xs)), row.args,
+         _limits(row, row.args))
+        for row in variants(primitive, SAMPLES[name])
+        if _compiles(primitive, row)
     ])  # fmt: skip
 
 
