@@ -131,6 +131,7 @@ from fnad.primitives.logic import (
     shift_right_logical,
     stop_gradient,
 )
+from fnad.primitives.ragged import ragged_dot
 from fnad.primitives.reductions import (
     argmax,
     argmin,
@@ -140,6 +141,15 @@ from fnad.primitives.reductions import (
     reduce_or,
     reduce_prod,
     reduce_sum,
+)
+from fnad.primitives.result_types import (
+    conv_general_permutations,
+    conv_general_shape_tuple,
+    conv_shape_tuple,
+    conv_transpose_shape_tuple,
+    dtype,
+    padtype_to_pads,
+    reduce_window_shape_tuple,
 )
 from fnad.primitives.rounding import ceil, floor, round, sign, trunc
 from fnad.primitives.shape import (
@@ -203,6 +213,7 @@ from fnad.primitives.transcendental import (
     tanh,
 )
 from fnad.primitives.transposed_convolution import (
+    conv_general_dilated_local,
     conv_general_dilated_patches,
     conv_transpose,
 )
@@ -275,8 +286,13 @@ __all__ = [
     "conv",
     "conv_dimension_numbers",
     "conv_general_dilated",
+    "conv_general_dilated_local",
     "conv_general_dilated_patches",
+    "conv_general_permutations",
+    "conv_general_shape_tuple",
+    "conv_shape_tuple",
     "conv_transpose",
+    "conv_transpose_shape_tuple",
     "conv_with_general_padding",
     "convert_element_type",
     "cos",
@@ -292,6 +308,7 @@ __all__ = [
     "div",
     "dot",
     "dot_general",
+    "dtype",
     "dynamic_index_in_dim",
     "dynamic_slice",
     "dynamic_slice_in_dim",
@@ -342,6 +359,7 @@ __all__ = [
     "nextafter",
     "optimization_barrier",
     "pad",
+    "padtype_to_pads",
     "pbroadcast",
     "pmax",
     "pmean",
@@ -354,6 +372,7 @@ __all__ = [
     "psum",
     "psum_scatter",
     "pswapaxes",
+    "ragged_dot",
     "real",
     "reciprocal",
     "reduce",
@@ -365,6 +384,7 @@ __all__ = [
     "reduce_prod",
     "reduce_sum",
     "reduce_window",
+    "reduce_window_shape_tuple",
     "reduce_xor",
     "rem",
     "reshape",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.types import aval_of
+from fnad.primitives.contraction import dot_general
 from fnad.primitives.convolution import conv_dimension_numbers, conv_general_dilated
 from fnad.primitives.shape import int_tuple, invert_permutation, reshape, rev, transpose
 from fnad.primitives.slicing import pad
@@ -22,7 +23,7 @@ _LAYOUTS = {
 }
 
 
-def _transposed_padding(padding: str | tuple[int, int], size: int, stride: int) -> tuple[int, int]:
+def transposed_padding(padding: str | tuple[int, int], size: int, stride: int) -> tuple[int, int]:
     """Padding of a transposed convolution, by that of the convolution that it transposes.
 
     ``size`` is that of the filters after dilation. "SAME" makes ``n * stride`` elements of n,
@@ -104,7 +105,7 @@ def conv_transpose(
         spatial = [shapes[1][i] for i in numbers.rhs_spec[2:]]
         each: Any = [padding.upper()] * len(spatial) if isinstance(padding, str) else padding
         pairs = [
-            _transposed_padding(p, dilated(k, d), s)
+            transposed_padding(p, dilated(k, d), s)
             for p, k, d, s in zip(each, spatial, holes, strides, strict=True)
         ]
     if transpose_kernel:
@@ -172,3 +173,61 @@ def conv_general_dilated_patches(
     batch, features, *rest = aval_of(views).shape
     flat = reshape(views, (batch, features * prod(window), *rest[num:]))
     return transpose(flat, invert_permutation(numbers.out_spec))
+
+
+def conv_general_dilated_local(
+    lhs: Any,
+    rhs: Any,
+    window_strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    filter_shape: Sequence[int],
+    lhs_dilation: Sequence[int] | None = None,
+    rhs_dilation: Sequence[int] | None = None,
+    dimension_numbers: Any = None,
+) -> Any:
+    """A convolution whose filters differ from position to position.
+
+    Parameters
+    ----------
+    lhs : array
+        Input, ``(batch, features, *spatial)`` unless ``dimension_numbers`` says otherwise.
+    rhs : array
+        Filters, ``(out features, features * prod(filter_shape), *positions)`` in the layout of
+        filters: one for each position of the result, each in the order of
+        `conv_general_dilated_patches`.
+    filter_shape : sequence of int
+        The size of the windows, in the order of the filters' spatial axes.
+    window_strides, padding, lhs_dilation, rhs_dilation, dimension_numbers
+        As of `conv_general_dilated`.
+
+    Returns
+    -------
+    array
+        ``(batch, out features, *positions)``, or as ``dimension_numbers`` says.
+
+    Examples
+    --------
+    >>> x, w = np.arange(4.0).reshape(1, 1, 4), np.array([[[1.0, 10, 100], [0, 0, 0]]])
+    >>> conv_general_dilated_local(x, w, (1,), "VALID", (2,))
+    array([[[  0.,  10., 200.]]])
+    """
+    options = window_strides, padding, lhs_dilation, rhs_dilation, dimension_numbers
+    patches = conv_general_dilated_patches(lhs, filter_shape, *options)
+    shapes = aval_of(patches).shape, aval_of(rhs).shape
+    numbers = conv_dimension_numbers(*shapes, dimension_numbers)
+    wanted = [shapes[0][i] for i in numbers.out_spec[1:]]
+    if [shapes[1][i] for i in numbers.rhs_spec[1:]] != wanted:
+        raise TypeError(
+            "conv_general_dilated_local: filters must be"
+            f" (out features, features * prod(filter_shape), *positions) = (..., {wanted[0]},"
+            f" {', '.join(map(str, wanted[1:]))}) in the layout of filters, got shape {shapes[1]}"
+        )
+    spatial = list(range(2, len(shapes[0])))
+    out = dot_general(
+        transpose(patches, numbers.out_spec),
+        transpose(rhs, numbers.rhs_spec),
+        (([1], [1]), (spatial, spatial)),
+    )  # positions, batch, out features
+    num = len(spatial)
+    canonical = transpose(out, (num, num + 1, *range(num)))
+    return transpose(canonical, invert_permutation(numbers.out_spec))

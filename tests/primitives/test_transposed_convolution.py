@@ -86,3 +86,30 @@ def test_patches_times_filters_are_the_convolution():
     np.testing.assert_allclose(product(x), want, rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(fnad.jit(product)(x), want, rtol=1e-12, atol=1e-13)
     check_grads(patches, (x[:1, :, :2, :3],), order=1)
+
+
+@pytest.mark.parametrize(
+    ("layout", "shapes"),
+    [
+        (None, ((2, 3, 5, 6), (4, 18, 4, 2))),
+        (("NHWC", "HWIO", "NHWC"), ((2, 5, 6, 3), (4, 2, 18, 4))),
+        (("NHWC", "WHIO", "CNHW"), ((2, 5, 6, 3), (4, 3, 18, 4))),
+    ],
+)
+def test_filters_of_their_own_for_each_position(layout, shapes):
+    jl = pytest.importorskip("jax").lax
+    lhs, rhs = (rng.standard_normal(s).astype(np.float32) for s in shapes)
+    args = (1, 2), "VALID", (2, 3)
+    if layout and layout[1] == "WHIO":
+        args = (2, 1), "VALID", (2, 3)
+        rhs = rng.standard_normal((3, 3, 18, 4)).astype(np.float32)
+    want = jl.conv_general_dilated_local(lhs, rhs, *args, dimension_numbers=layout)
+    f = lambda lhs, rhs: lax.conv_general_dilated_local(lhs, rhs, *args, dimension_numbers=layout)
+    for got in (f(lhs, rhs), fnad.jit(f)(lhs, rhs)):
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+def test_filters_that_do_not_fit_their_positions():
+    with pytest.raises(TypeError, match=r"features \* prod\(filter_shape\)"):
+        x, w = np.ones((1, 1, 4)), np.ones((1, 2, 4))
+        lax.conv_general_dilated_local(x, w, (1,), "VALID", (2,))
