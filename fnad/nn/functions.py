@@ -139,6 +139,129 @@ def hard_tanh(x: Any) -> Any:
     return fnp.where(x > 1, 1, fnp.where(x < -1, -1, x))
 
 
+def identity(x: Any) -> Any:
+    """``x`` itself, as an array.
+
+    Examples
+    --------
+    >>> identity([1.0, 2.0])
+    array([1., 2.])
+    """
+    return fnp.asarray(x)
+
+
+def hard_sigmoid(x: Any) -> Any:
+    """``relu6(x + 3) / 6``, elementwise: a `sigmoid` of three straight lines.
+
+    Examples
+    --------
+    >>> hard_sigmoid(np.array([-4.0, 0.0, 1.5]))
+    array([0.  , 0.5 , 0.75])
+    """
+    return relu6(x + 3) / 6
+
+
+def hard_silu(x: Any) -> Any:
+    """``x * hard_sigmoid(x)``, elementwise; also called hard_swish.
+
+    Examples
+    --------
+    >>> hard_silu(np.array([-4.0, 0.0, 4.0]))
+    array([-0.,  0.,  4.])
+    """
+    return x * hard_sigmoid(x)
+
+
+hard_swish = hard_silu
+
+
+def mish(x: Any) -> Any:
+    """``x * tanh(softplus(x))``, elementwise (D. Misra, 2019, https://arxiv.org/abs/1908.08681).
+
+    Examples
+    --------
+    >>> mish(np.array([0.0, 100.0]))
+    array([  0., 100.])
+    """
+    return x * fnp.tanh(softplus(x))
+
+
+def squareplus(x: Any, b: Any = 4) -> Any:
+    """``(x + sqrt(x**2 + b)) / 2``, elementwise (J. T. Barron, 2021, arXiv:2112.11687).
+
+    Computed without cancellation where x is negative, and without overflow.
+
+    Examples
+    --------
+    >>> squareplus(np.array([-1e200, 0.0, 1.5]))
+    array([1.e-200, 1.e+000, 2.e+000])
+    """
+    root = fnp.hypot(x, b**0.5)
+    return fnp.where(x > 0, 0.5 * (x + root), 0.5 * b / (root - x))
+
+
+def sparse_plus(x: Any) -> Any:
+    """0 up to -1, ``(x + 1)**2 / 4`` up to 1, ``x`` from there, elementwise.
+
+    Examples
+    --------
+    >>> sparse_plus(np.array([-2.0, 0.0, 2.0]))
+    array([0.  , 0.25, 2.  ])
+    """
+    return fnp.where(x <= -1, 0, fnp.where(x >= 1, x, (x + 1) * (x + 1) / 4))
+
+
+def sparse_sigmoid(x: Any) -> Any:
+    """0 up to -1, ``(x + 1) / 2`` up to 1, 1 from there: the derivative of `sparse_plus`.
+
+    Examples
+    --------
+    >>> sparse_sigmoid(np.array([-2.0, 0.0, 2.0]))
+    array([0. , 0.5, 1. ])
+    """
+    return 0.5 * fnp.clip(x + 1, 0, 2)
+
+
+def log1mexp(x: Any) -> Any:
+    """``log(1 - exp(-x))`` of positive numbers without cancellation, elementwise.
+
+    M. Maechler, Accurately computing log(1 - exp(-|a|)), 2012, equation 7.
+
+    Examples
+    --------
+    >>> log1mexp(np.array([1e-20, 50.0]))
+    array([-4.60517019e+01, -1.92874985e-22])
+    """
+    near = x < math.log(2)
+    return fnp.where(near, fnp.log(-fnp.expm1(-x)), fnp.log1p(-fnp.exp(-x)))
+
+
+def logmeanexp(
+    x: Any, axis: int | tuple[int, ...] | None = None, where: Any = None, keepdims: bool = False
+) -> Any:
+    """The logarithm of the mean of ``exp(x)`` over ``axis``, without overflow.
+
+    Parameters
+    ----------
+    x : array
+    axis : int, tuple of int or None
+        All axes for None.
+    where : bool array, optional
+        Elements to include; of none, the result is NaN.
+    keepdims : bool
+        Whether the axes stay, with length 1.
+
+    Examples
+    --------
+    >>> logmeanexp(np.array([1000.0, 1000.0]))
+    np.float64(1000.0)
+    """
+    total = logsumexp(x, axis=axis, where=where, keepdims=keepdims)
+    included = fnp.ones(fnp.shape(x), bool) if where is None else fnp.broadcast_to(where, x.shape)
+    count = fnp.sum(included, axis=axis, keepdims=keepdims)
+    return total - fnp.log(count.astype(total.dtype))
+
+
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
     """``x`` where positive, ``negative_slope * x`` elsewhere.
 

@@ -1,11 +1,13 @@
 """Activations and their kin against NumPy/SciPy formulas, in value, derivative and dtype."""
 
+import mpmath
 import numpy as np
 import pytest
 import scipy.special
 
 import fnad
 from fnad import nn
+from fnad.testing import check_grads
 
 X = np.array([-3.0, -1.5, -0.2, 0.0, 0.3, 1.0, 2.5, 7.0])
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
@@ -25,6 +27,15 @@ FORMULAS = {
     "celu": lambda x: np.where(x > 0, x, np.exp(x) - 1),
     "selu": lambda x: SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * (np.exp(x) - 1)),
     "gelu": lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
+    "hard_sigmoid": lambda x: np.clip(x + 3, 0, 6) / 6,
+    "hard_silu": lambda x: x * np.clip(x + 3, 0, 6) / 6,
+    "hard_swish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
+    "mish": lambda x: x * np.tanh(np.log1p(np.exp(x))),
+    "squareplus": lambda x: (x + np.sqrt(x * x + 4)) / 2,
+    "sparse_plus": lambda x: np.select([x <= -1, x >= 1], [0, x], (x + 1) ** 2 / 4),
+    "sparse_sigmoid": lambda x: np.clip(x + 1, 0, 2) / 2,
+    "identity": lambda x: x,
+    "logmeanexp": lambda x: scipy.special.logsumexp(x) - np.log(len(x)),
     "softmax": lambda x: scipy.special.softmax(x),
     "log_softmax": lambda x: scipy.special.log_softmax(x),
     "logsumexp": lambda x: scipy.special.logsumexp(x),
@@ -69,6 +80,42 @@ def test_derivative_is_finite_far_out(name):
 def test_exact_gelu():
     expected = X * scipy.special.ndtr(X)
     np.testing.assert_allclose(nn.gelu(X, approximate=False), expected, rtol=1e-12, atol=1e-14)
+
+
+def test_squareplus_far_out_and_with_a_parameter():
+    x, b = np.array([-1e300, -1e8, -3.0, 2.0, 1e300]), np.array([4.0, 2.0, 1.0, 0.5, 3.0])
+    with mpmath.workdps(700):
+        wanted = [
+            float((mpmath.mpf(v) + mpmath.sqrt(mpmath.mpf(v) ** 2 + w)) / 2) for v, w in zip(x, b)
+        ]
+    np.testing.assert_allclose(nn.squareplus(x, b), wanted, rtol=1e-15)
+    check_grads(nn.squareplus, (x[2:4], b[2:4]), order=2)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_log1mexp(dtype):
+    x = np.array([1e-30, 1e-8, 0.1, 0.69, 0.7, 3.0, 40.0, 80.0], dtype)
+    with mpmath.workdps(60):
+        exact = [-mpmath.expm1(-mpmath.mpf(float(v))) for v in x]
+        wanted = [float(mpmath.log(v)) for v in exact]
+        slopes = [float((1 - v) / v) for v in exact]
+    for f in (nn.log1mexp, fnad.jit(nn.log1mexp)):
+        assert f(x).dtype == dtype
+        np.testing.assert_allclose(f(x), wanted, rtol=4 * np.finfo(dtype).eps)
+    got = fnad.grad(lambda x: nn.log1mexp(x).sum())(x)
+    np.testing.assert_allclose(got, slopes, rtol=8 * np.finfo(dtype).eps)
+    assert nn.log1mexp(dtype(0)) == -np.inf and nn.log1mexp(dtype(np.inf)) == 0
+
+
+def test_logmeanexp_axes_and_where():
+    x = np.random.default_rng(0).standard_normal((2, 3)) * 100
+    mask = np.array([[True, True, False], [False, False, False]])
+    wanted = scipy.special.logsumexp(x, axis=0, keepdims=True) - np.log(2)
+    np.testing.assert_allclose(nn.logmeanexp(x, 0, keepdims=True), wanted)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        held = nn.logmeanexp(x, 1, where=mask)
+    np.testing.assert_allclose(held[0], scipy.special.logsumexp(x[0, :2]) - np.log(2))
+    assert np.isnan(held[1])
 
 
 def test_relu_at_zero_and_nan():
