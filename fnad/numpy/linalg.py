@@ -4,10 +4,11 @@ from typing import Any
 
 from fnad.numpy import indexing
 from fnad.numpy.contraction import cross, matmul, multi_dot, outer, tensordot, vecdot
+from fnad.numpy.determinants import det, slogdet
 from fnad.numpy.manipulation import matrix_transpose
 from fnad.numpy.norms import cond, matrix_norm, norm, vector_norm
 from fnad.numpy.operands import Array
-from fnad.numpy.solving import cholesky, det, inv, matrix_power, slogdet, solve
+from fnad.numpy.solving import cholesky, inv, matrix_power, solve
 from fnad.numpy.spectral import (
     eig,
     eigh,

@@ -35,6 +35,12 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     keepdims : bool
         Keep the axes, with length 1.
 
+    Returns
+    -------
+    array
+        The root of a sum of squares has no derivative where it is zero, and says NaN; the sum of
+        squares has. Norms of singular values have derivatives where those are equal, too.
+
     Examples
     --------
     >>> norm(np.array([3.0, 4.0]))

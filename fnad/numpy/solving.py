@@ -1,34 +1,23 @@
-"""Linear equations, inverses and determinants, by triangular factors of the matrices."""
+"""Linear equations and inverses, by triangular factors of the matrices."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from fnad.core.dtypes import result_type
 from fnad.core.types import is_half, kind_of
-from fnad.numpy import ufuncs
 from fnad.numpy.complex_numbers import conjugate
 from fnad.numpy.contraction import matmul
 from fnad.numpy.creation import asarray, eye
-from fnad.numpy.indexing import diagonal
 from fnad.numpy.manipulation import expand_dims, matrix_transpose, squeeze
 from fnad.numpy.operands import Array, broadcast_shapes, convert, expand
-from fnad.numpy.reductions import prod
-from fnad.numpy.reductions import sum as sum_of
 from fnad.primitives.custom import custom_jvp
 from fnad.primitives.linalg import cholesky as factorisation
 from fnad.primitives.linalg.lu import lu, lu_solve
-
-
-class SlogdetResult(NamedTuple):
-    """What `slogdet` returns."""
-
-    sign: Array
-    logabsdet: Array
 
 
 def as_matrices(name: str, x: Any, *, square: bool = False) -> Array:
@@ -151,56 +140,6 @@ def inv(a: Any) -> Array:
     """
     a = as_matrices("inv", a, square=True)
     return solve(a, eye(a.shape[-1], dtype=a.dtype))
-
-
-def slogdet(a: Any) -> SlogdetResult:
-    """The signs of determinants and the logarithms of their absolute values.
-
-    The sign of a complex number is it divided by its absolute value.
-
-    Parameters
-    ----------
-    a : array_like
-        ``(..., n, n)``.
-
-    Returns
-    -------
-    SlogdetResult
-        A named tuple ``(sign, logabsdet)``; 0 and -inf for singular matrices.
-
-    Examples
-    --------
-    >>> sign, logabsdet = slogdet(np.array([[0.0, 2.0], [2.0, 0.0]]))
-    >>> sign, logabsdet
-    (np.float64(-1.0), np.float64(1.3862943611198906))
-    """
-    a = as_matrices("slogdet", a, square=True)
-    parity, pivots = _parity_and_pivots(a)
-    sign = ufuncs.multiply(parity, prod(ufuncs.sign(pivots), -1))
-    return SlogdetResult(sign, sum_of(ufuncs.log(ufuncs.absolute(pivots)), -1))
-
-
-def det(a: Any) -> Array:
-    """The determinants of square matrices ``(..., n, n)``.
-
-    The derivative at a singular matrix is NaN or infinite, since it comes of the factors.
-
-    Examples
-    --------
-    >>> det(np.array([[0.0, 2.0], [2.0, 0.0]]))
-    np.float64(-4.0)
-    """
-    parity, pivots = _parity_and_pivots(as_matrices("det", a, square=True))
-    return ufuncs.multiply(parity, prod(pivots, -1))
-
-
-def _parity_and_pivots(a: Array) -> tuple[Array, Array]:
-    """The sign of the permutation of an LU factorisation, and the diagonal of U."""
-    factors, exchanges, _ = lu(a)
-    exchanged = ufuncs.not_equal(exchanges, np.arange(a.shape[-1], dtype=np.int32))
-    odd = ufuncs.remainder(sum_of(exchanged, -1), 2)
-    parity = convert(ufuncs.subtract(1, ufuncs.multiply(2, odd)), a.dtype)
-    return parity, diagonal(factors, 0, -2, -1)
 
 
 def matrix_power(a: Any, n: int) -> Array:

@@ -69,7 +69,8 @@ def eigh(a: Any, UPLO: str | None = None, symmetrize_input: bool = True) -> Eigh
     -------
     EighResult
         A named tuple of eigenvalues ``(..., n)``, ascending, and eigenvectors as columns
-        ``(..., n, n)``. Their derivatives are those for distinct eigenvalues.
+        ``(..., n, n)``. The derivative of eigenvectors is not finite where eigenvalues are equal;
+        of the eigenvalues, sums of functions of all (traces) have the right gradient even there.
 
     Examples
     --------
@@ -99,7 +100,7 @@ def eig(a: Any) -> EigResult:
         A named tuple of eigenvalues ``(..., n)``, in no particular order, and eigenvectors as
         columns ``(..., n, n)``, of length 1, their largest component real and positive. Both are
         always complex, since dtypes do not depend on values. Their derivatives are those for
-        distinct eigenvalues.
+        distinct eigenvalues: a defective matrix, of fewer than n eigenvectors, has none.
 
     Examples
     --------
@@ -146,7 +147,8 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     Returns
     -------
     QRResult, or R for mode "r"
-        A named tuple of orthonormal columns and upper triangular matrices.
+        A named tuple of orthonormal columns and upper triangular matrices. The derivatives are not
+        finite where the first min(m, n) columns depend on each other.
 
     Examples
     --------
@@ -178,7 +180,9 @@ def svd(
     Returns
     -------
     SVDResult, or S without ``compute_uv``
-        A named tuple; S is ``(..., min(m, n))``, descending.
+        A named tuple; S is ``(..., min(m, n))``, descending. The derivatives of U and Vh are not
+        finite where singular values are equal; of S, sums of functions of all have the right
+        gradient even there.
 
     Examples
     --------

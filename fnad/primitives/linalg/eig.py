@@ -203,7 +203,10 @@ def _of_real(a: Any, batch: Any, n: int, part: Any, vectors: bool) -> tuple[Any,
 def eig(x: Any, *, compute_right_eigenvectors: bool = True) -> tuple[Any, ...]:
     """Eigenvalues and eigenvectors of general square matrices.
 
-    The derivatives are those for distinct eigenvalues; where two are equal, they are not finite.
+    The derivatives are those for distinct eigenvalues (Boeddeker et al. 2017, arXiv:1701.00392);
+    where two are equal, those of eigenvectors are not finite. The eigenvalues of a defective
+    matrix, of fewer than n eigenvectors, have none: what comes out is NaN, infinite, or as large as
+    the inverse of a rounding error.
 
     Parameters
     ----------

@@ -1,0 +1,145 @@
+"""Matrices of which something is not determined: what still is has derivatives, the rest is NaN."""
+
+import mpmath
+import numpy as np
+import pytest
+
+import fnad
+import fnad.numpy as fnp
+from fnad.numpy import linalg
+from fnad.testing import check_grads
+from tests.samples.values import normal
+
+pytestmark = pytest.mark.filterwarnings("ignore::fnad.errors.RecompilationWarning")
+
+Q = np.linalg.qr(normal(3, 3))[0]
+REPEATED = Q @ np.diag([2.0, 2.0, 5.0]) @ Q.T
+
+
+@pytest.mark.parametrize("a", [np.eye(3), REPEATED, np.zeros((3, 3)), np.diag([1.0, 1, 4])])
+@pytest.mark.parametrize("wrap", [lambda f: f, fnad.jit], ids=["eager", "jit"])
+def test_traces_of_functions_of_symmetric_matrices(a, wrap):
+    # d tr f(A) = f'(A), whatever the eigenvalues.
+    got = wrap(fnad.grad(lambda a: fnp.sum(fnp.sin(linalg.eigvalsh(a)))))(a)
+    w, v = np.linalg.eigh(a)
+    np.testing.assert_allclose(got, v * np.cos(w) @ v.T, atol=1e-14)
+    got = wrap(fnad.grad(lambda a: fnp.sum(fnp.sin(linalg.eigh(a)[0]))))(a)
+    np.testing.assert_allclose(got, v * np.cos(w) @ v.T, atol=1e-14)
+
+
+def test_traces_of_functions_of_general_matrices():
+    a = normal(3, 3) @ np.diag([1.0, 1.0, 3.0]) @ np.linalg.inv(normal(3, 3))
+    got = fnad.grad(lambda a: fnp.sum(linalg.eigvals(a) ** 3).real)(a)
+    np.testing.assert_allclose(got, 3 * (a @ a).T, rtol=1e-9, atol=1e-9)
+
+
+def test_eigenvectors_of_equal_eigenvalues_have_no_derivative():
+    for decompose, position in ((linalg.eigh, 1), (linalg.svd, 0), (linalg.eig, 1)):
+        pick = lambda a, d=decompose, i=position: fnp.sum(fnp.real(d(a)[i][:, 0]) * np.arange(3.0))
+        assert not np.isfinite(fnad.grad(pick)(2 * np.eye(3))).all(), decompose
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (4, 3), (3, 4)])
+def test_norms_of_singular_values_that_are_equal(shape):
+    a = np.eye(*shape) * 2
+    a[:3, :3] = REPEATED - 7 * np.outer(Q[:, 2], Q[:, 2])  # 2, 2 and -2
+    u, _, vt = np.linalg.svd(a, full_matrices=False)
+    for gradient in (fnad.grad, lambda f: fnad.jit(fnad.grad(f))):
+        got = gradient(lambda a: linalg.norm(a, "nuc"))(a)
+        np.testing.assert_allclose(got, u @ vt, atol=1e-13)
+    got = fnad.grad(lambda a: fnp.sum(linalg.svdvals(a) ** 2))(a)
+    np.testing.assert_allclose(got, 2 * a, atol=1e-13)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (5, 3), (3, 5)])
+def test_norms_of_singular_values_that_are_zero(shape):
+    a = normal(shape[0], 2) @ normal(2, shape[1])
+    got = fnad.jit(fnad.grad(lambda a: fnp.sum(linalg.svdvals(a) ** 2)))(a)
+    np.testing.assert_allclose(got, 2 * a, atol=1e-13)
+    largest = fnad.grad(lambda a: linalg.norm(a, 2))(a)
+    u, _, vt = np.linalg.svd(a)
+    np.testing.assert_allclose(largest, np.outer(u[:, 0], vt[0]), atol=1e-13)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (5, 3), (3, 5)])
+def test_pseudo_inverses_among_matrices_of_one_rank(shape):
+    left, right = normal(shape[0], 2), normal(2, shape[1])
+    check_grads(lambda x, y: linalg.pinv(x @ y), (left, right), order=1)
+    b = normal(shape[0], 2)
+    check_grads(lambda x, y, b: linalg.lstsq(x @ y, b)[0], (left, right, b), order=1)
+    x, _, rank, _ = fnad.jit(linalg.lstsq)(left @ right, b)
+    expected = np.linalg.lstsq(left @ right, b)
+    np.testing.assert_allclose(x, expected[0], atol=1e-12)
+    assert rank == expected[2] == 2
+
+
+def test_what_rcond_cuts_off():
+    a, b = np.diag([1.0, 1e-3, 1e-6]), np.ones(3)
+    for rcond, rank in ((1e-2, 1), (1e-5, 2), (None, 3)):
+        solve = lambda a, b, r=rcond: linalg.lstsq(a, b, r)
+        x, _, found, _ = fnad.jit(solve)(a, b)
+        np.testing.assert_allclose(x, np.linalg.lstsq(a, b, rcond)[0], rtol=1e-12)
+        assert found == rank
+        # Of what is cut off, nothing depends on b.
+        slope = fnad.jacobian(lambda b, s=solve: s(a, b)[0])(b)
+        np.testing.assert_allclose(slope, np.linalg.pinv(a, rcond=rcond or 1e-15), rtol=1e-12)
+
+
+def test_norms_at_zero():
+    # They have a kink: no derivative but for squares, which have.
+    for order in (None, 2):
+        assert np.isnan(fnad.grad(lambda x, o=order: linalg.norm(x, o))(np.zeros(3))).all()
+    square = fnad.grad(lambda x: linalg.vector_norm(x, ord=4) ** 4)
+    np.testing.assert_allclose(square(np.array([0.0, 1.0])), [0, 4])
+    np.testing.assert_array_equal(fnad.grad(lambda x: fnp.sum(x**2))(np.zeros(3)), 0)
+    # Of sums of absolute values, it is one of the slopes that there are.
+    assert (abs(fnad.grad(lambda x: linalg.norm(x, 1))(np.zeros(3))) <= 1).all()
+    # A zero among other elements is none.
+    x = np.array([0.0, 3.0, 4.0])
+    for order in (None, 2, 3, 1.5, 1, np.inf):
+        assert np.isfinite(fnad.grad(lambda x, o=order: linalg.norm(x, o))(x)).all(), order
+
+
+@pytest.mark.parametrize("power", [-3, -1, 0, 1, 5])
+def test_powers(power):
+    a = normal(3, 3) + 3 * np.eye(3)
+    run = lambda a: linalg.matrix_power(a, power)
+    np.testing.assert_allclose(fnad.jit(run)(a), np.linalg.matrix_power(a, power), rtol=1e-11)
+    check_grads(run, (a,), order=2)
+    singular = fnad.jit(run)(np.ones((2, 2)))
+    assert np.isfinite(singular).all() == (power >= 0)
+
+
+def test_qr_of_wide_and_of_dependent_columns():
+    wide = normal(2, 4)
+    check_grads(lambda a: linalg.qr(a), (wide,), order=2)
+    dependent = np.ones((3, 2))
+    q, r = fnad.jit(linalg.qr)(dependent)
+    np.testing.assert_allclose(q @ r, dependent, atol=1e-14)
+    slope = fnad.jvp(lambda a: linalg.qr(a)[0], (np.zeros((3, 2)),), (dependent,))[1]
+    assert not np.isfinite(slope).all()
+
+
+def test_cholesky_of_matrices_that_have_no_factor():
+    for a in (-np.eye(2), np.array([[1.0, 2], [2, 1]]), np.zeros((2, 2))):
+        for run in (linalg.cholesky, fnad.jit(linalg.cholesky)):
+            assert np.isnan(np.diagonal(run(a))).all()
+        assert np.isnan(fnad.grad(lambda a: fnp.sum(linalg.cholesky(a)))(a)).any()
+
+
+@pytest.mark.parametrize("n", [6, 9])
+def test_hilberts_matrix(n):
+    # Errors are as large as the condition allows, and no larger.
+    a = 1 / (1 + np.arange(n)[:, None] + np.arange(n))
+    condition, eps = np.linalg.cond(a), np.finfo(float).eps
+    with mpmath.workdps(60):
+        exact = mpmath.matrix(a.tolist())
+        inverse = np.array(mpmath.inverse(exact).tolist(), float)
+        value = float(mpmath.det(exact))
+    near = {"rtol": 0, "atol": 10 * condition * eps * abs(inverse).max()}
+    np.testing.assert_allclose(fnad.jit(linalg.inv)(a), inverse, **near)
+    np.testing.assert_allclose(linalg.det(a), value, rtol=10 * condition * eps)
+    gradient = fnad.jit(fnad.grad(linalg.det))(a)
+    np.testing.assert_allclose(gradient, value * inverse, rtol=0, atol=near["atol"] * value * 10)
+    gradient = fnad.jit(fnad.grad(lambda a: linalg.slogdet(a)[1]))(a)
+    np.testing.assert_allclose(gradient, inverse, **near)
