@@ -1,9 +1,9 @@
 """Lowering: ``Jaxpr -> simplified Jaxpr -> plan -> LLVM IR -> machine code``.
 
 Reading order: ``parts``, ``simplify``, ``interned``, ``expr``, ``walk``, ``plan``, ``tensors``,
-``planner``, ``kernels``, ``buffers``; then ``llvm``, ``binary`` for what is kept of a compiled
-plan, and ``executable`` and ``native`` for how it is called. ``cuda`` is the other backend: the
-same plan printed for a card.
+``planner``, ``kernels``, ``buffers``, ``planning``; then ``llvm``, ``binary`` for what is kept of
+a compiled plan, and ``executable`` and ``native`` for how it is called. ``cuda`` is the other
+backend: the same plan printed for a card.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fnad.lowering.llvm.emitter import emit_plan
 from fnad.lowering.llvm.target import assembly
 from fnad.lowering.parts import in_parts, with_real_memory
 from fnad.lowering.plan import ArrayType, Plan
-from fnad.lowering.planner import plan_jaxpr
+from fnad.lowering.planning import plan_jaxpr
 from fnad.lowering.profiling import NodeTime, profile
 from fnad.lowering.simplify import simplify
 

@@ -1,4 +1,4 @@
-"""From a simplified program to a plan: what is inlined, what gets a buffer, what runs when.
+"""From equations to the nodes of a plan: what is inlined, what gets a buffer.
 
 Pull model: the lower rule of an equation makes lazy tensors, which are inlined into the kernel
 of whoever reads them. The planner gives a tensor a buffer if it must (outputs, operands of
@@ -10,17 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from fnad.core.errors import InternalError
-from fnad.core.ir import Atom, Jaxpr, Literal, Var
+from fnad.core.ir import Atom, Jaxpr, Literal
 from fnad.core.types import ShapedArray, computing_dtype
 from fnad.lowering import blocks, nodes
-from fnad.lowering.buffers import place
-from fnad.lowering.carries import settle_carries
 from fnad.lowering.costs import (
     CHEAP,
     CHEAP_FAR,
@@ -30,25 +27,16 @@ from fnad.lowering.costs import (
     costs_more,
     operations,
 )
-from fnad.lowering.donation import update_in_place
 from fnad.lowering.expr import B, Expr, Reduce, integer, reduce
-from fnad.lowering.fusion import fuse
-from fnad.lowering.groups import group
 from fnad.lowering.kernels import build_kernel
 from fnad.lowering.plan import (
-    ArrayType,
     Buffer,
-    Interface,
     Node,
     Origin,
-    Plan,
     Store,
     Workspace,
 )
-from fnad.lowering.products import arrange_products
-from fnad.lowering.splitting import split_reductions
-from fnad.lowering.tapes import with_releases
-from fnad.lowering.target import CPU, Target
+from fnad.lowering.sharing import last_uses, shared_variables
 from fnad.lowering.tensors import (
     Expansion,
     Index,
@@ -486,108 +474,3 @@ class Planner:
             and q.buffer is None
             and costs_more(q.at(generic_index(q.shape)), CHEAP)
         ]
-
-
-def last_uses(jaxpr: Jaxpr) -> dict[Var, int]:
-    """The position of the last equation that reads a variable; results are read after all."""
-    last = {
-        v: position
-        for position, eqn in enumerate(jaxpr.eqns)
-        for v in eqn.invars
-        if isinstance(v, Var)
-    }
-    last.update((v, len(jaxpr.eqns)) for v in jaxpr.outvars if isinstance(v, Var))
-    return last
-
-
-def shared_variables(jaxpr: Jaxpr) -> set[Var]:
-    """Variables whose values would end up in more than one kernel, were they not stored.
-
-    A variable read by several equations may still flow into one kernel only, through equations
-    that keep the shape of their operands (most of them elementwise). What an equation flows
-    into is itself, unless it keeps the shape and flows into one kernel alone.
-    """
-    into: dict[Atom, set[Any]] = {v: {v} for v in jaxpr.outvars if isinstance(v, Var)}
-    shared: set[Var] = set()
-    for eqn in reversed(jaxpr.eqns):
-        goals: set[Any] = set()
-        for v in eqn.outvars:
-            reached = into.get(v, set())
-            if len(reached) > 1:
-                shared.add(v)
-                reached = {v}
-            goals |= reached
-        shape = eqn.outvars[0].aval.shape if eqn.outvars else ()
-        for a in eqn.invars:
-            if isinstance(a, Var):
-                into.setdefault(a, set()).update(goals if a.aval.shape == shape else {eqn})
-    return shared
-
-
-def plan_jaxpr(
-    jaxpr: Jaxpr,
-    donated: Sequence[int] = (),
-    watch: Callable[[Node], None] | None = None,
-    target: Target = CPU,
-    interface: Interface | None = None,
-) -> Plan:
-    """Plan a program (simplified: without ``lower_as`` primitives and calls).
-
-    Outputs may be computed in the memory of the inputs at the positions ``donated``. ``watch`` is
-    told of each node at once, long before the plan is complete; later passes may change nodes.
-    ``target`` is what the plan is for, ``interface`` that of the plan.
-    """
-    p = Planner(watch)
-    args = [p.stored(v.aval.shape, v.aval.dtype, "input") for v in jaxpr.invars]
-    results = p.run(jaxpr, args)
-    outputs = tuple(_output(p, t, aval) for t, aval in zip(results, jaxpr.out_avals, strict=True))
-    inputs = tuple(t.buffer for t in (*args, *(t for t, _ in p.constants.values())))
-    constants = tuple(array for _, array in p.constants.values())
-    body = arrange_products(p.body, p.buffers, p.new_buffer)
-    body = split_reductions(body, p.new_buffer, target)
-    given = [inputs[i] for i in donated]
-    types = _callers_types(p.buffers, interface, inputs, outputs)  # type: ignore[arg-type]
-    body, outputs = update_in_place(
-        fuse(body, p.buffers),
-        p.buffers,
-        given,  # type: ignore[arg-type]
-        outputs,
-        types,
-        partial(settle_carries, branches=target.cheap_branches),
-    )
-    schedule = tuple(with_releases(group(body, p.buffers, p.new_buffer, target)))
-    buffers, arena = place(p.buffers, schedule)
-    return Plan(
-        buffers,
-        inputs,  # type: ignore[arg-type]
-        outputs,
-        schedule,
-        arena,
-        constants,
-        interface,
-    )
-
-
-def _callers_types(
-    buffers: Sequence[Buffer],
-    interface: Interface | None,
-    inputs: Sequence[int],
-    outputs: Sequence[int],
-) -> dict[int, ArrayType]:
-    """The types that inputs and outputs have to the caller, by their buffers."""
-    if interface is None:
-        return {n: (buffers[n].shape, buffers[n].dtype) for n in (*inputs, *outputs)}
-    return {**dict(zip(inputs, interface[0])), **dict(zip(outputs, interface[1]))}
-
-
-def _output(p: Planner, t: Tensor, aval: ShapedArray) -> int:
-    """The buffer of an output: the result's own one if it is free for it, else a fresh one."""
-    if t.stored and t.base is integer(0):
-        assert t.buffer is not None
-        own = p.buffers[t.buffer]
-        if own.role == "temp" and own.size == t.size:
-            p.buffers[t.buffer] = Buffer(own.number, aval.shape, own.dtype, "output")
-            return own.number
-    buffer = p.new_buffer(aval.shape, aval.dtype, "output")
-    p.place(t, buffer, integer(0))
-    return buffer

@@ -11,7 +11,7 @@ import fnad.numpy as fnp
 from fnad import lax, lowering
 from fnad.lowering import fusion, groups, lines, panels, products, splitting
 from fnad.lowering.plan import Contraction, For, Group, Kernel
-from fnad.lowering.planner import plan_jaxpr
+from fnad.lowering.planning import plan_jaxpr
 from fnad.lowering.target import CPU
 from tests.lowering.test_plan import PROGRAMS, check, flattened, kinds
 

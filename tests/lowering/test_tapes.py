@@ -8,7 +8,7 @@ import fnad.numpy as fnp
 from fnad import lax, make_jaxpr
 from fnad.lowering import profile_jaxpr
 from fnad.lowering.plan import For, Release, Reserve
-from fnad.lowering.planner import plan_jaxpr
+from fnad.lowering.planning import plan_jaxpr
 from fnad.lowering.simplify import simplify
 from fnad.lowering.tapes import with_releases
 from tests.lowering.plan_interpreter import run_plan

@@ -5,7 +5,7 @@ import pytest
 
 import fnad
 from fnad.lowering.cuda.target import CARD
-from fnad.lowering.planner import plan_jaxpr
+from fnad.lowering.planning import plan_jaxpr
 from fnad.lowering.simplify import simplify
 from fnad.scipy.integrate import odeint, solve_ivp
 from fnad.scipy.optimize import minimize

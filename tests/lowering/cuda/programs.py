@@ -2,7 +2,7 @@
 
 from fnad import make_jaxpr
 from fnad.lowering.cuda.target import CARD
-from fnad.lowering.planner import plan_jaxpr
+from fnad.lowering.planning import plan_jaxpr
 from fnad.lowering.simplify import simplify
 from tests.lowering.cuda.running import run_plan
 

@@ -12,7 +12,7 @@ from fnad.lowering.cuda.products import arrange_products
 from fnad.lowering.cuda.target import CARD
 from fnad.lowering.cuda.tiles import matrix_product
 from fnad.lowering.plan import Contraction, Kernel
-from fnad.lowering.planner import plan_jaxpr
+from fnad.lowering.planning import plan_jaxpr
 from fnad.lowering.simplify import simplify
 from tests.cuda_emulator.card import EmulatedCard
 from tests.lowering.cuda.programs import plan_program
