@@ -22,12 +22,12 @@ CONTINUOUS = [
     ("beta", (2.3, 1.4), ALL), ("t", (3.5,), "logpdf pdf"), ("pareto", (2.5,), ALL + " ppf"),
     ("gumbel_r", (), ALL + " ppf"), ("gumbel_l", (), ALL + " ppf"), ("truncnorm", (-1.0, 2.0), ALL),
     ("truncnorm", (20.0, 21.0), ALL), ("vonmises", (2.0,), "logpdf pdf"),
-    ("wrapcauchy", (0.4,), "logpdf pdf"),
+    ("wrapcauchy", (0.4,), "logpdf pdf"), ("gennorm", (1.5,), "logpdf pdf cdf sf"),
 ]  # fmt: skip
 DISCRETE = [
     ("bernoulli", (0.3,), "logpmf pmf cdf ppf"), ("binom", (7, 0.3), "logpmf pmf"),
     ("poisson", (2.5,), "logpmf pmf cdf"), ("geom", (0.3,), "logpmf pmf"),
-    ("nbinom", (2.5, 0.3), "logpmf pmf"),
+    ("nbinom", (2.5, 0.3), "logpmf pmf"), ("betabinom", (7, 2.3, 0.6), "logpmf pmf"),
 ]  # fmt: skip
 CASES = [
     (name, shapes, f, tail)

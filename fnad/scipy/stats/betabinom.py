@@ -1,0 +1,32 @@
+"""The binomial distribution whose probability is beta distributed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import fnad.numpy as fnp
+from fnad.scipy.operands import floating
+from fnad.scipy.special import betaln
+
+
+def logpmf(k: Any, n: Any, a: Any, b: Any, loc: Any = 0) -> Any:
+    """The logarithm of the probability of ``k`` successes of ``n``, elementwise.
+
+    Examples
+    --------
+    >>> logpmf(np.array([2.0, 5.0]), 4, 1.0, 1.0)
+    array([-1.60943791,        -inf])
+    """
+    k, n, a, b, loc = floating("betabinom.logpmf", k, n, a, b, loc)
+    y = k - loc
+    outside = (y < 0) | (y > n) | (y != fnp.floor(y))
+    z = fnp.where(outside, 0, y)
+    choices = -betaln(1 + z, 1 + n - z) - fnp.log(n + 1)
+    return fnp.where(outside, -np.inf, choices + betaln(z + a, n - z + b) - betaln(a, b))
+
+
+def pmf(k: Any, n: Any, a: Any, b: Any, loc: Any = 0) -> Any:
+    """The probability of ``k`` successes of ``n``, elementwise."""
+    return fnp.exp(logpmf(k, n, a, b, loc))
