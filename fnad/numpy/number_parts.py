@@ -105,4 +105,4 @@ def gcd(x: Array, y: Array) -> Array:
 def lcm(x: Array, y: Array) -> Array:
     """|x y| / gcd(x, y), and 0 if one of them is 0."""
     # x / 0 is 0 for integers.
-    return absolute(mul(div(x, gcd(x, y)), y))
+    return mul(div(absolute(x), gcd(x, y)), absolute(y))

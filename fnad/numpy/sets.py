@@ -234,7 +234,7 @@ def union1d(ar1: Any, ar2: Any, *, size: int | None = None, fill_value: Any = No
     >>> union1d([3, 1], [2, 1])
     array([1, 2, 3])
     """
-    both = concatenate([ravel(ar1), ravel(ar2)])
+    both = concatenate([ar1, ar2], axis=None)
     return unique(both, size=size, fill_value=fill_value)
 
 

@@ -52,9 +52,6 @@ def test_divisors_and_multiples(dtype):
         x[3, 0] = np.iinfo(dtype).min
     for name in ["gcd", "lcm"]:
         function, expected = getattr(fnp, name), getattr(np, name)(x, y)
-        if name == "lcm" and dtype == np.int8:
-            x, y = x % 11, y % 11
-            expected = np.lcm(x, y)
         assert_same(function(x, y), expected)
         assert_same(fnad.jit(function)(x, y), expected)
         np.testing.assert_array_equal(fnad.vmap(function, (0, None))(x, y[4]), function(x, y[4]))

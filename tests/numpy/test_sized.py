@@ -121,6 +121,11 @@ def test_sets(name, x, y):
         fnad.jit(ours)(x, y)
 
 
+def test_a_union_with_a_number_keeps_the_dtype():
+    x = np.array([3, 1], np.int8)
+    same(fnp.union1d(x, 7), np.union1d(x, 7))
+
+
 def test_places_of_an_intersection():
     x, y = np.array([5, 3, 9, 3]), np.array([9, 1, 3, 3])
     expected = np.intersect1d(x, y, return_indices=True)
