@@ -1,12 +1,18 @@
 """Loops that become one function, their carries in registers, against loops of Python."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 import fnad
 import fnad.lax as lax
 import fnad.numpy as fnp
+from fnad.lowering import lower_jaxpr
 from fnad.lowering.expr import axis, integer, load
+from fnad.lowering.llvm.emitter import emit_plan
+from fnad.lowering.llvm.target import OPTIMIZED, PACKED_CODE
 from fnad.lowering.plan import Kernel, Store
 from fnad.lowering.unroll import written_out
 
@@ -175,3 +181,49 @@ def test_products_that_are_loops_inside(rows, dtype):
         np.testing.assert_array_equal(row, h)
         h = np.clip(h.astype(np.float64) @ w @ u, -2, 2).astype(dtype)
     np.testing.assert_array_equal(got, h)
+
+
+@pytest.mark.parametrize("steps, recipe", [(1, PACKED_CODE), (9, OPTIMIZED)])
+def test_scalars_of_small_loops_are_packed(steps, recipe):
+    def step(m):
+        for _ in range(steps):
+            m = fnp.tanh(m @ m)
+        return m
+
+    traced = fnad.make_jaxpr(lambda m: lax.fori_loop(0, 50, lambda _, m: step(m), m))(np.eye(4))
+    recipes = []
+    emit_plan(lower_jaxpr(traced.jaxpr), lambda _, recipe: recipes.append(recipe))
+    assert {OPTIMIZED, PACKED_CODE}.intersection(recipes) == {recipe}
+
+
+# LLVM's packing of scalars failed an assertion, in second derivatives, and took the process down.
+NESTS = """
+import numpy as np
+import fnad
+import fnad.numpy as fnp
+from fnad import lax
+
+def repeated(f, length):
+    body = fnad.checkpoint(lambda x, _: (f(x), None))
+    return lambda x: lax.scan(body, x, length=length)[0]
+
+def size(x):
+    return fnp.sum(fnp.abs(x) ** 2)
+
+def loss(w, x):
+    return size(repeated(repeated(repeated(lambda x: fnp.tanh(w @ x) + 0.9 * x, 3), 4), 4)(x))
+
+def second(w, x):
+    return sum(size(g) for g in fnad.grad(loss, (0, 1))(w, x))
+
+w = np.array([[0.5, -0.3, 0.1], [0.2, 0.9, 0.0], [-0.4, 0.3, 0.7]]) * (1 + 0.3j)
+fnad.jit(fnad.grad(second, (0, 1))).lower(w, np.array([0.3, -0.8, 0.5]) * (1 - 0.2j)).compile()
+print("alive")
+"""
+
+
+@pytest.mark.slow
+def test_nested_loops_of_complex_numbers_are_compiled(monkeypatch):
+    monkeypatch.setenv("FNAD_CACHE_DIR", "")
+    done = subprocess.run([sys.executable, "-c", NESTS], capture_output=True, text=True)
+    assert done.stdout == "alive\n", done.stderr[-2000:]

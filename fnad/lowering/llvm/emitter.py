@@ -31,7 +31,7 @@ from fnad.lowering.llvm.loops import CONTROL
 from fnad.lowering.llvm.memory import emit_memory
 from fnad.lowering.llvm.small_loops import SmallLoop
 from fnad.lowering.llvm.split import Splitter
-from fnad.lowering.llvm.target import OPTIMIZED, SCALAR_CODE, Recipe
+from fnad.lowering.llvm.target import OPTIMIZED, PACKED_CODE, Recipe
 from fnad.lowering.llvm.writer import INT64, Function, Module, Value
 from fnad.lowering.plan import Branch, For, Node, Plan, Release, Reserve, While
 
@@ -175,7 +175,7 @@ class _Emitter:
         small = SmallLoop(node, self.buffers, self.uses)
         if small.fits:
             # The optimiser puts its stack into registers.
-            recipe = SCALAR_CODE if small.counted else OPTIMIZED
+            recipe = PACKED_CODE if small.packed else OPTIMIZED
             leaf = Leaf(small.arguments, small.exprs, small.emit, recipe=recipe)
             self._call(node, self.functions.of_leaf(node, leaf, self.counters))
         else:

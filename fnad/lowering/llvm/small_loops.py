@@ -23,6 +23,10 @@ from fnad.lowering.unroll import Points, as_kernel, written_out
 
 # Operations of a loop's body, written out, beyond which each node becomes a function of its own.
 _MAX_OPERATIONS = 3000
+# Operations up to which LLVM packs scalars into vectors: products of real and complex matrices of
+# 4 by 4, tanh of them and what goes back through it then take a third of the time. Larger loops are
+# where its packing was seen to fail assertions (`target`).
+_MAX_PACKED = 1000
 # Elements of a buffer that lives in registers.
 _MAX_REGISTERS = 32
 # Cost of a kernel that is a loop inside the function; larger ones may be worth several threads.
@@ -47,8 +51,9 @@ class SmallLoop:
         All expressions of the loop.
     arguments : list of int
         The buffers that the function takes: those used elsewhere, too, or in memory.
-    counted : bool
-        Whether the turns of any loop inside are counted when it runs.
+    packed : bool
+        Whether LLVM should look for scalars to pack into vectors. In loops that go back through
+        tapes, whose turns are counted when they run, it would double the time of a step.
     """
 
     def __init__(
@@ -61,9 +66,10 @@ class SmallLoop:
         self._points: dict[int, Points] = {}
         self._loops: dict[int, Kernel] = {}
         self._operations = 0
-        self.counted = False
+        self._counted = False
         self._in_memory: set[int] = set()
         self.fits = self._walk([node])
+        self.packed = self._operations <= _MAX_PACKED and not self._counted
         if not self.fits:
             return
         inside = count_uses([node])
@@ -77,7 +83,7 @@ class SmallLoop:
     def _walk(self, nodes: Iterable[Node]) -> bool:
         for node in nodes:
             if isinstance(node, (For, While, Branch)):
-                self.counted |= isinstance(node, For) and node.count is not None
+                self._counted |= isinstance(node, For) and node.count is not None
                 fits = all(self._walk(body) for body in node_bodies(node))
             else:
                 fits = self._note(node)

@@ -38,25 +38,31 @@ _COMMENTS = re.compile(r"^[ \t]*;.*\n", re.MULTILINE)
 _DECLARED = re.compile(r"^declare [^@\n]*@(?!llvm\.)([\w.$]+)\(", re.MULTILINE)
 
 
+# How LLVM's superword vectoriser, which packs scalars into vectors, is used, by LLVM's version; in
+# others it is not. It must fail no assertion, which would end the user's process. What LLVM 22
+# calls copyable elements did ("Expected valid number of unscheduled deps"), for nested loops of
+# complex numbers and, in LLVM's issues 193040, 196281, 202463 and 203193, for far smaller code.
+_SUPERWORDS = {20: (), 22: ("-slp-copyable-elements=false",)}
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How text becomes machine code. All of it is part of the name under which code is kept."""
 
     codegen_level: int
     speed_level: int
-    vectorize: bool
+    superwords: bool
     reduce_strength: bool = True
 
 
-OPTIMIZED = Recipe(codegen_level=2, speed_level=2, vectorize=True)
-# The same without vectors: for loops that go back through tapes. Packing the scalars of a step into
-# vectors doubles their time, and LLVM's superword vectoriser fails an assertion on large ones.
-SCALAR_CODE = Recipe(codegen_level=2, speed_level=2, vectorize=False)
+OPTIMIZED = Recipe(codegen_level=2, speed_level=2, superwords=False)
+# The same with scalars packed into vectors: for small loops (`small_loops`).
+PACKED_CODE = Recipe(codegen_level=2, speed_level=2, superwords=True)
 # As it stands but for inlining: for loops that are written as vector code. LLVM's reduction of
 # strength would take a third of the time and speed them up by some percent, at most.
-VECTOR_CODE = Recipe(codegen_level=2, speed_level=0, vectorize=False, reduce_strength=False)
+VECTOR_CODE = Recipe(codegen_level=2, speed_level=0, superwords=False, reduce_strength=False)
 # The same in a hurry: for code without inner loops.
-PLAIN = Recipe(codegen_level=0, speed_level=0, vectorize=False)
+PLAIN = Recipe(codegen_level=0, speed_level=0, superwords=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +175,8 @@ def _initialize() -> tuple[str, str]:
     llvm.initialize_native_asmprinter()
     for symbol in _IMPLIED:
         llvm.add_symbol(symbol, address_of(symbol))
+    for option in _SUPERWORDS.get(llvm.llvm_version_info[0], ()):
+        llvm.set_option("fnad", option)  # it has them only for all its users together
     return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
 
 
@@ -191,8 +199,10 @@ class _Compiler:
     def __init__(self, recipe: Recipe) -> None:
         self.machine = _target_machine(recipe.codegen_level)
         options = llvm.create_pipeline_tuning_options(speed_level=recipe.speed_level)
-        options.loop_vectorization = options.slp_vectorization = recipe.vectorize
-        options.loop_unrolling = False  # halves the time of compilation, gains nothing measurable
+        known = llvm.llvm_version_info[0] in _SUPERWORDS
+        options.slp_vectorization = recipe.superwords and known
+        # Take time, gain nothing measurable: what is worth it is vector code as it is printed.
+        options.loop_vectorization = options.loop_unrolling = False
         self._builder = llvm.create_pass_builder(self.machine, options)
 
     def optimized(self, text: str) -> Any:
