@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -32,7 +32,17 @@ def _shape(shape: Shape) -> tuple[int, ...]:
     return lax.int_tuple(shape)
 
 
-def asarray(a: Any, dtype: Any = None, *, device: Any = None, copy: bool | None = None) -> Array:
+Order = Literal["K", "A", "C", "F"] | None
+
+
+def asarray(
+    a: Any,
+    dtype: Any = None,
+    order: Order = None,
+    *,
+    device: Any = None,
+    copy: bool | None = None,
+) -> Array:
     """Return ``a`` as an array (or a traced array, as it is), of ``dtype`` if one is given.
 
     Parameters
@@ -43,6 +53,8 @@ def asarray(a: Any, dtype: Any = None, *, device: Any = None, copy: bool | None 
         shared where its layout allows it.
     dtype : dtype, optional
         That of ``a`` by default.
+    order : {"K", "A", "C", "F"}, optional
+        How NumPy's arrays lie in memory; traced arrays have no order.
     device : optional
         "cpu", or "cuda" for an array of CuPy; by default it stays where it is.
     copy : bool, optional
@@ -61,6 +73,8 @@ def asarray(a: Any, dtype: Any = None, *, device: Any = None, copy: bool | None 
     >>> asarray([1, 2], float)
     array([1., 2.])
     """
+    if order is not None:
+        _check_order("asarray", order)
     x = as_operand(a)
     if isinstance(x, Tracer):
         if dtype is None:
@@ -78,13 +92,20 @@ def asarray(a: Any, dtype: Any = None, *, device: Any = None, copy: bool | None 
     if isinstance(x, np.generic) and copy is False:
         copy = None  # scalars never change, so that nobody can tell a copy
     if device is None:
-        return np.asarray(x, dtype, copy=copy)
+        return np.asarray(x, dtype, order, copy=copy)
     if copy is False and device != CPU:
         raise ValueError(f"asarray: copy=False, but a move to {device!r} takes a copy")
-    return placed(np.asarray(x, dtype, copy=copy), device)
+    return placed(np.asarray(x, dtype, order, copy=copy), device)
 
 
-def array(object: Any, dtype: Any = None, copy: bool = True, ndmin: int = 0) -> Array:
+def _check_order(name: str, order: Order) -> None:
+    if order not in (None, "K", "A", "C", "F"):
+        raise ValueError(f"{name}: order must be 'K', 'A', 'C' or 'F', got {order!r}")
+
+
+def array(
+    object: Any, dtype: Any = None, copy: bool = True, ndmin: int = 0, *, order: Order = "K"
+) -> Array:
     """Make a new array of numbers or a nested list of them; see `asarray`.
 
     Examples
@@ -92,11 +113,12 @@ def array(object: Any, dtype: Any = None, copy: bool = True, ndmin: int = 0) -> 
     >>> array([1, 2], ndmin=2)
     array([[1, 2]])
     """
+    _check_order("array", order)
     x = as_operand(object)
     if is_device_array(x):
         x = x.copy() if copy else x
     elif not isinstance(x, Tracer):
-        return np.array(x, dtype, copy=copy, ndmin=ndmin)
+        return np.array(x, dtype, copy=copy, order=order, ndmin=ndmin)
     x = asarray(x, dtype)
     return lax.reshape(x, (1,) * (ndmin - x.ndim) + x.shape) if ndmin > x.ndim else x
 
@@ -483,8 +505,8 @@ def indices(dimensions: Sequence[int], dtype: Any = int, sparse: bool = False) -
     return slicing.concatenate(grids, 0)
 
 
-def copy(a: Any) -> Array:
-    """A copy: traced arrays are immutable and stand for themselves.
+def copy(a: Any, order: Order = "K") -> Array:
+    """A copy: traced arrays are immutable and stand for themselves, without an ``order``.
 
     Examples
     --------
@@ -492,4 +514,5 @@ def copy(a: Any) -> Array:
     array([1, 2])
     """
     x = as_operand(a)
-    return x if isinstance(x, Tracer) else array(x)
+    _check_order("copy", order)
+    return x if isinstance(x, Tracer) else array(x, order=order)

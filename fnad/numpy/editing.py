@@ -93,12 +93,18 @@ def put(a: Any, ind: Any, v: Any, mode: str | None = None, *, inplace: bool = Tr
 
 
 def put_along_axis(
-    arr: Any, indices: Any, values: Any, axis: int | None, inplace: bool = True
+    arr: Any,
+    indices: Any,
+    values: Any,
+    axis: int | None,
+    inplace: bool = True,
+    *,
+    mode: str | None = None,
 ) -> Array:
     """The array with values along an axis, an index array of its rank saying where.
 
     ``inplace=False`` must be said: NumPy's function changes its argument. Indices out of bounds
-    are dropped.
+    are dropped, unless ``mode`` is ``"clip"`` (see `at`).
 
     Examples
     --------
@@ -110,7 +116,7 @@ def put_along_axis(
     _out_of_place("put_along_axis", inplace)
     x, index = asarray(arr), asarray(indices)
     if axis is None:
-        return reshape(put_along_axis(ravel(x), index, values, 0, False), x.shape)
+        return reshape(put_along_axis(ravel(x), index, values, 0, False, mode=mode), x.shape)
     axis = lax.canonicalize_axis(axis, x.ndim)
     if index.ndim != x.ndim:
         raise ValueError("`indices` and `arr` must have the same number of dimensions")
@@ -118,7 +124,7 @@ def put_along_axis(
         index if i == axis else np.arange(n).reshape((-1,) + (1,) * (x.ndim - i - 1))
         for i, n in enumerate(x.shape)
     ]
-    return at(x)[tuple(grid)].set(values)
+    return at(x)[tuple(grid)].set(values, mode=mode)
 
 
 def fill_diagonal(a: Any, val: Any, wrap: bool = False, *, inplace: bool = True) -> Array:

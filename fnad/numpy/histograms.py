@@ -84,7 +84,7 @@ def _needed_length(numbers: Array, minlength: int) -> int:
     return largest + 1 if largest >= minlength else minlength
 
 
-def digitize(x: Any, bins: Any, right: bool = False) -> Array:
+def digitize(x: Any, bins: Any, right: bool = False, *, method: str | None = None) -> Array:
     """The number of the bin that each element lies in, 0 below all edges and n above them.
 
     Parameters
@@ -95,6 +95,8 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Array:
         Edges, of shape (n,), ascending or descending.
     right : bool
         Whether intervals include their upper edge and not their lower one.
+    method : str, optional
+        One of those of `searchsorted`.
 
     Examples
     --------
@@ -108,7 +110,7 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Array:
     if not isinstance(edges, Tracer) and not _is_monotonic(edges):
         raise ValueError("digitize: bins must ascend or descend; sort them")
     side = "left" if right else "right"
-    ascending = searchsorted(edges, x, side)
+    ascending = searchsorted(edges, x, side, method=method or "scan")
     if count < 2:
         return ascending
     descending = count - searchsorted(flip(edges), x, side)
@@ -156,15 +158,23 @@ def _limits(name: str, x: Array, limits: Any) -> tuple[Array, Array]:
     return convert(as_operand(low), dtype), convert(as_operand(high), dtype)
 
 
-def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None) -> Array:
+def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Array:
     """The edges that `histogram` uses for ``bins`` and ``range``.
+
+    ``weights`` must have the shape of ``a``, as in NumPy; no edge depends on them.
 
     Examples
     --------
     >>> histogram_bin_edges(np.array([0.0, 4.0]), bins=2)
     array([0., 2., 4.])
     """
-    return _edges("histogram_bin_edges", asarray(a), bins, range)
+    x = asarray(a)
+    if weights is not None and asarray(weights).shape != x.shape:
+        raise ValueError(
+            f"histogram_bin_edges: weights of shape {asarray(weights).shape} for numbers of shape"
+            f" {x.shape}; give one each"
+        )
+    return _edges("histogram_bin_edges", x, bins, range)
 
 
 def _bin_numbers(x: Array, edges: Array) -> Array:

@@ -70,6 +70,12 @@ def _accumulate(
     return reduction
 
 
+def _own_dtype(a: Any) -> np.dtype[Any] | None:
+    """The dtype of the elements; booleans are counted in any case."""
+    dtype = asarray(a).dtype
+    return None if dtype.kind == "b" else dtype
+
+
 _sum = _accumulate(lax.reduce_sum, ufuncs.add, 0)
 _prod = _accumulate(lax.reduce_prod, ufuncs.multiply, 1)
 
@@ -81,6 +87,7 @@ def sum(
     keepdims: bool = False,
     initial: Any = None,
     where: Any = None,
+    promote_integers: bool = True,
 ) -> Array:
     """Sum of elements along axes.
 
@@ -98,12 +105,15 @@ def sum(
         Added to the sum.
     where : array_like of bool, optional
         Which elements take part.
+    promote_integers : bool
+        Whether ``dtype`` is that default for integers; otherwise it is their own.
 
     Examples
     --------
     >>> sum(np.array([[1, 2], [3, 4]]), axis=0)
     array([4, 6])
     """
+    dtype = _own_dtype(a) if dtype is None and not promote_integers else dtype
     return _sum(a, axis, dtype, keepdims, initial, where)
 
 
@@ -114,6 +124,7 @@ def prod(
     keepdims: bool = False,
     initial: Any = None,
     where: Any = None,
+    promote_integers: bool = True,
 ) -> Array:
     """Product of elements along axes; parameters as for `sum`.
 
@@ -122,6 +133,7 @@ def prod(
     >>> prod(np.array([2, 3]))
     np.int64(6)
     """
+    dtype = _own_dtype(a) if dtype is None and not promote_integers else dtype
     return _prod(a, axis, dtype, keepdims, initial, where)
 
 

@@ -72,7 +72,12 @@ def argsort(
     return rev(index, (axis,)) if descending else index
 
 
-def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Array:
+_SEARCHES = ("default", "scan", "scan_unrolled", "sort", "compare_all")
+
+
+def searchsorted(
+    a: Any, v: Any, side: str = "left", sorter: Any = None, *, method: str = "scan"
+) -> Array:
     """Where to insert ``v`` into sorted ``a`` so that it stays sorted; NaN comes last.
 
     A binary search for all elements of ``v`` at once, in steps of falling powers of two.
@@ -87,6 +92,8 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Arra
         Before or behind the elements that are equal.
     sorter : array_like of int, optional
         Of shape (n,): ``a[sorter]`` is sorted.
+    method : {"default", "scan", "scan_unrolled", "sort", "compare_all"}
+        Names of `jax.numpy`, all of which stand for the binary search.
 
     Examples
     --------
@@ -95,6 +102,8 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Arra
     """
     if side not in ("left", "right"):
         raise ValueError(f"side must be 'left' or 'right', got {side!r}")
+    if method not in _SEARCHES:
+        raise ValueError(f"searchsorted: method must be one of {_SEARCHES}, got {method!r}")
     x, values = asarray(a), asarray(v)
     if x.ndim != 1:
         raise ValueError(f"searchsorted: a must have one axis, got shape {x.shape}")
