@@ -17,6 +17,8 @@ from tests.fuzz.vocabulary import Vocabulary, fnad_vocabulary
 _LARGEST_RESULT = 5000
 # Larger numbers make overflow, and differences that say nothing.
 _LARGEST_NUMBER = 1e4
+# Of statements, that want values of other kinds than there are. After these there is another input.
+_MOST_MISFITS = 1000
 _FLOATS = ("float32", "float64")
 _INPUT_DTYPES = (*_FLOATS * 3, "int32", "bool", "complex64", "complex128")
 
@@ -76,16 +78,25 @@ def generate(seed: int, statements: int = 8) -> Program:
     """Draw a program; it is evaluated by NumPy as it grows, to know shapes and dtypes."""
     rng = np.random.default_rng(seed)
     draw, names = Draw(rng), dict(fnad_vocabulary().names)
-    inputs, lines = [], []
-    for number in range(int(rng.integers(1, 4))):
-        name, array = f"x{number}", _input(draw)
+    inputs: list[tuple[str, np.ndarray[Any, Any]]] = []
+    lines: list[tuple[str, str]] = []
+
+    def enter(array: np.ndarray[Any, Any]) -> None:
+        name = f"x{len(inputs)}"
         inputs.append((name, array))
         names[name] = array
         draw.values.append(Value(name, array.shape, array.dtype))
+
+    for _ in range(int(rng.integers(1, 4))):
+        enter(_input(draw))
+    misfits = 0
     while len(lines) < statements:
         try:
             expression = draw.among(STATEMENTS)(draw)
         except UnfitError:
+            misfits += 1
+            if misfits == _MOST_MISFITS:
+                enter(draw.rng.standard_normal(3))
             continue
         name = f"v{len(lines)}"
         result = _evaluated(expression, names)
@@ -94,7 +105,8 @@ def generate(seed: int, statements: int = 8) -> Program:
         names[name] = result
         lines.append((name, expression))
         draw.values.append(Value(name, result.shape, result.dtype))
-    floats = [v.name for v in draw.values[len(inputs) :] if v.dtype.kind in "fc"]
+    computed = (v for v in draw.values if v.name in dict(lines))
+    floats = [v.name for v in computed if v.dtype.kind in "fc"]
     results = (*floats[-2:], lines[-1][0])
     return Program(seed, tuple(inputs), tuple(lines), tuple(dict.fromkeys(results)))
 

@@ -16,3 +16,7 @@ def test_compiled_programs_give_what_eager_ones_give(seed: int, check: str) -> N
         assert disagreement(program, check, with_jax=False) is None, program.source
     except RefusedError as reason:
         pytest.skip(str(reason))
+
+
+def test_a_program_of_one_complex_scalar_gets_another_input() -> None:
+    assert [array.shape for _, array in generate(700_033).inputs] == [(), (3,)]
