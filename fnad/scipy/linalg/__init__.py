@@ -8,14 +8,12 @@ for NaN: ``overwrite_a`` and ``check_finite`` change nothing.
 from fnad.scipy.linalg.decompositions import (
     eigh,
     eigh_tridiagonal,
-    hessenberg,
-    lu,
     polar,
-    qr,
     rsf2csf,
     schur,
     svd,
 )
+from fnad.scipy.linalg.factorisations import hessenberg, lu, qr, qr_multiply
 from fnad.scipy.linalg.functions import expm, expm_frechet, funm, sqrtm
 from fnad.scipy.linalg.solving import (
     cho_factor,
@@ -80,6 +78,7 @@ __all__ = [
     "pascal",
     "polar",
     "qr",
+    "qr_multiply",
     "rsf2csf",
     "schur",
     "solve",

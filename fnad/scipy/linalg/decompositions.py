@@ -1,4 +1,4 @@
-"""Decompositions of matrices."""
+"""Decompositions by eigenvalues and singular values."""
 
 from __future__ import annotations
 
@@ -8,132 +8,15 @@ from typing import Any
 import numpy as np
 
 import fnad.numpy as fnp
-from fnad import lax
-from fnad.numpy.operands import Array, convert, expand
+from fnad.numpy.operands import Array, convert
 from fnad.numpy.solving import as_matrices
 from fnad.primitives.custom import custom_jvp
 from fnad.primitives.linalg import eigh as eigen
-from fnad.primitives.linalg import lu as exchanging
-from fnad.primitives.linalg import qr as orthogonal
 from fnad.primitives.linalg import schur as triangular
 from fnad.primitives.linalg import svd as singular
 from fnad.primitives.linalg.triangular import triangular_solve
 from fnad.scipy.linalg.operands import adjoint, as_complex, of_one_dtype
 from fnad.scipy.linalg.solving import cholesky, solve_sylvester
-
-
-def lu(
-    a: Any, permute_l: bool = False, overwrite_a: bool = False, check_finite: bool = True
-) -> tuple[Array, ...]:
-    """The LU factorisation with exchanges of rows, ``a = P L U``.
-
-    Parameters
-    ----------
-    a : array_like
-        ``(..., m, n)``.
-    permute_l : bool
-        Whether to return ``P L`` in place of P and L.
-    overwrite_a, check_finite : bool
-        For the sake of SciPy's signature, as in all functions of this module.
-
-    Returns
-    -------
-    (P, L, U), or (P L, U) with ``permute_l``
-        ``(..., m, m)``, ``(..., m, k)`` and ``(..., k, n)``, with k = min(m, n).
-
-    Examples
-    --------
-    >>> p, l, u = lu(np.array([[1.0, 5.0], [2.0, 4.0]]))
-    >>> u
-    array([[2., 4.],
-           [0., 3.]])
-    """
-    del overwrite_a, check_finite
-    a = as_matrices("lu", a)
-    factors, _, order = exchanging.lu(a)
-    m, n = a.shape[-2:]
-    k = min(m, n)
-    lower = fnp.tril(factors, -1)[..., :k] + np.eye(m, k, dtype=a.dtype)
-    upper = fnp.triu(factors)[..., :k, :]
-    if permute_l:
-        return exchanging.take_rows(lower, fnp.argsort(order, -1)), upper
-    p = convert(order[..., None, :] == np.arange(m, dtype=np.int32)[:, None], a.dtype)
-    return p, lower, upper
-
-
-def qr(
-    a: Any,
-    overwrite_a: bool = False,
-    lwork: Any = None,
-    mode: str = "full",
-    pivoting: bool = False,
-    check_finite: bool = True,
-) -> tuple[Array, ...]:
-    """The QR factorisation, ``a = Q R``.
-
-    Parameters
-    ----------
-    a : array_like
-        ``(..., m, n)``.
-    lwork : optional
-        For the sake of SciPy's signature.
-    mode : {"full", "r", "economic"}
-        Whether Q is ``(..., m, m)``, or not returned, or has min(m, n) columns.
-    pivoting : bool
-        Whether to exchange columns such that the diagonal of R descends in absolute value.
-
-    Returns
-    -------
-    (Q, R), (R,) for mode "r"; with ``pivoting``, the columns' order p behind them
-        ``a[..., p] = Q R``; p is int32.
-
-    Examples
-    --------
-    >>> q, r, p = qr(np.array([[1.0, 0.0], [0.0, 2.0]]), pivoting=True)
-    >>> p, abs(r)
-    (array([1, 0], dtype=int32), array([[2., 0.],
-           [0., 1.]]))
-    """
-    del overwrite_a, lwork, check_finite
-    if mode not in ("full", "r", "economic"):
-        raise ValueError(f"qr: mode must be 'full', 'r' or 'economic', got {mode!r}")
-    a = as_matrices("qr", a)
-    order: tuple[Array, ...] = ()
-    if pivoting:
-        columns = _descending_columns(lax.stop_gradient(a))
-        a = fnp.take_along_axis(a, columns[..., None, :], -1)
-        order = (columns,)
-    if mode == "r":
-        k = a.shape[-2]
-        r = orthogonal.qr(a, full_matrices=False)[1]
-        rows = [(0, 0)] * (a.ndim - 2) + [(0, k - r.shape[-2]), (0, 0)]
-        return (fnp.pad(r, rows), *order)
-    return (*orthogonal.qr(a, full_matrices=mode == "full"), *order)
-
-
-def _descending_columns(a: Array) -> Array:
-    """Orders of columns: each of the first is the farthest from the span of those before it."""
-    m, n = a.shape[-2:]
-    places = np.arange(n, dtype=np.int32)
-
-    def choose(carry: tuple[Array, Array], i: Array) -> tuple[tuple[Array, Array], None]:
-        rest, order = carry
-        size = fnp.where(places < i, -1, fnp.linalg.norm(rest, axis=-2))
-        best = fnp.argmax(size, -1).astype(np.int32)[..., None]
-        exchange = fnp.where(places == i, best, fnp.where(places == best, i, places))
-        order = fnp.take_along_axis(order, exchange, -1)
-        rest = fnp.take_along_axis(rest, exchange[..., None, :], -1)
-        column = fnp.take(rest, i, -1)[..., None]
-        length = fnp.take_along_axis(size, best, -1)[..., None]
-        column = column / fnp.where(length > 0, length, 1)
-        # Twice is enough for orthogonality: Giraud et al. (2005).
-        for _again in range(2):
-            rest = rest - column @ (adjoint(column) @ rest)
-        return (rest, order), None
-
-    order = expand(fnp.asarray(places), (*a.shape[:-2], n))
-    steps = np.arange(min(m, n), dtype=np.int32)
-    return lax.scan(choose, (a, order), steps)[0][1]
 
 
 def svd(
@@ -433,57 +316,3 @@ def rsf2csf(T: Any, Z: Any, check_finite: bool = True) -> tuple[Array, Array]:  
         )
     t, turn = triangular.schur(t)
     return t, z @ turn
-
-
-def hessenberg(
-    a: Any, *, calc_q: bool = False, overwrite_a: bool = False, check_finite: bool = True
-) -> Any:
-    """The Hessenberg decomposition, ``a = Q H Qᴴ``, by Householder's reflections.
-
-    Parameters
-    ----------
-    a : array_like
-        ``(..., n, n)``.
-    calc_q : bool
-        Whether Q is wanted.
-
-    Returns
-    -------
-    H, or (H, Q) with ``calc_q``
-        H is zero below the diagonal under the main one; Q has orthonormal columns.
-
-    Examples
-    --------
-    >>> hessenberg(np.array([[1.0, 2.0, 3.0], [3.0, 1.0, 0.0], [4.0, 0.0, 1.0]])).round(12)[:, 0]
-    array([ 1., -5.,  0.])
-    """
-    del overwrite_a, check_finite
-    a = as_matrices("hessenberg", a, square=True)
-    n = a.shape[-1]
-    rows = np.arange(n)
-
-    def reflect(k: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        h, q = carry
-        column = fnp.take(h, k, -1)
-        below = rows > k + 1
-        first = fnp.take(column, k + 1, -1)
-        rest = fnp.where(below, column, 0)
-        size = fnp.linalg.norm(fnp.where(rows > k, column, 0), axis=-1)
-        # What is a multiple of the first unit vector stays; LAPACK's larfg does the same.
-        done = fnp.all(rest == 0, -1) & (fnp.imag(first) == 0)
-        beta = -fnp.copysign(size, fnp.real(first))
-        divisor = fnp.where(done, 1, first - beta)
-        v = rest / divisor[..., None] + (rows == k + 1)
-        tau = fnp.where(done, 0, (beta - first) / fnp.where(done, 1, beta))
-        v, conjugated = v[..., None], adjoint(v[..., None])
-        left = fnp.conjugate(tau)[..., None, None] * v
-        right = tau[..., None, None] * conjugated
-        h = h - left @ (conjugated @ h)
-        h = fnp.where((rows == k) & below[:, None], 0, h)
-        return h - (h @ v) @ right, q - (q @ v) @ right
-
-    identity = expand(fnp.eye(n, dtype=a.dtype), a.shape)
-    if n < 2:
-        return (a, identity) if calc_q else a
-    h, q = lax.fori_loop(0, n - 1, reflect, (a, identity))
-    return (h, q) if calc_q else h

@@ -43,6 +43,24 @@ def test_qr(make, shape, mode, pivoting):
         check_grads(lambda a: run(a)[1], (a,), order=1)
 
 
+@pytest.mark.parametrize("make", MAKES)
+@pytest.mark.parametrize("shape", [(4, 4), (5, 3), (3, 5)])
+@pytest.mark.parametrize("pivoting", [False, True])
+@pytest.mark.parametrize("conjugate", [False, True])
+def test_products_with_orthonormal_columns(make, shape, pivoting, conjugate):
+    a, m, k = make(*shape), shape[0], min(shape)
+    for mode, c in (
+        ("right", make(2, m)),
+        ("right", make(m)),
+        ("left", make(k, 2)),
+        ("left", make(k)),
+    ):
+        expected = reference.qr_multiply(a, c, mode, pivoting, conjugate)
+        got = linalg.qr_multiply(a, c, mode, pivoting, conjugate)
+        for x, y in zip(got, expected, strict=True):
+            np.testing.assert_allclose(x, y, **CLOSE)
+
+
 def test_pivots_of_dependent_columns():
     a = np.array([[1.0, 2, 0], [2, 4, 0], [0, 0, 3]])
     q, r, p = fnad.jit(lambda a: linalg.qr(a, pivoting=True))(np.stack([a, a[::-1]]))
@@ -163,6 +181,7 @@ def test_small_matrices():
     ("function", "message"),
     [
         (lambda: linalg.qr(np.eye(2), mode="thin"), "mode must be 'full', 'r' or 'economic'"),
+        (lambda: linalg.qr_multiply(np.eye(2), np.ones(3)), "does not go with the factor Q"),
         (lambda: linalg.eigh(np.eye(2), eigvals=(0, 1)), "take a slice"),
         (lambda: linalg.eigh(np.eye(2), np.eye(2), type=4), "type must be 1, 2 or 3"),
         (lambda: linalg.eigh_tridiagonal(np.ones(3), np.ones(3)), "needs diagonals"),
