@@ -2,6 +2,7 @@
 
 from fnad.numpy.selection import sinc
 from fnad.scipy.special.bessel import i0, i0e, i1, i1e
+from fnad.scipy.special.box_cox import boxcox, boxcox1p
 from fnad.scipy.special.error_functions import (
     erf,
     erfc,
@@ -42,13 +43,17 @@ from fnad.scipy.special.logistic import (
     xlog1py,
     xlogy,
 )
+from fnad.scipy.special.numbers import bernoulli
 
 psi = digamma
 
 __all__ = [
+    "bernoulli",
     "beta",
     "betainc",
     "betaln",
+    "boxcox",
+    "boxcox1p",
     "digamma",
     "entr",
     "erf",
