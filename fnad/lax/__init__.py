@@ -235,6 +235,7 @@ from fnad.scipy.special import gammainc as igamma
 from fnad.scipy.special import gammaincc as igammac
 from fnad.scipy.special import i0e as bessel_i0e
 from fnad.scipy.special import i1e as bessel_i1e
+from fnad.scipy.special.incomplete_gamma import igamma_grad_a, random_gamma_grad
 
 __all__ = [
     "FftType",
@@ -333,6 +334,7 @@ __all__ = [
     "ge",
     "gt",
     "igamma",
+    "igamma_grad_a",
     "igammac",
     "imag",
     "index_in_dim",
@@ -386,6 +388,7 @@ __all__ = [
     "reduce_window",
     "reduce_window_shape_tuple",
     "reduce_xor",
+    "random_gamma_grad",
     "rem",
     "reshape",
     "rev",
