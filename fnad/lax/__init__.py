@@ -66,6 +66,7 @@ from fnad.primitives.contraction import (
 )
 from fnad.primitives.control_flow import cond, fori_loop, map, scan, switch, while_loop
 from fnad.primitives.convolution import (
+    ConvDimensionNumbers,
     conv,
     conv_dimension_numbers,
     conv_general_dilated,
@@ -238,6 +239,7 @@ from fnad.scipy.special import i1e as bessel_i1e
 from fnad.scipy.special.incomplete_gamma import igamma_grad_a, random_gamma_grad
 
 __all__ = [
+    "ConvDimensionNumbers",
     "FftType",
     "GatherDimensionNumbers",
     "GatherScatterMode",
