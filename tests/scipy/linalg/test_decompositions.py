@@ -38,8 +38,10 @@ def test_qr(make, shape, mode, pivoting):
     a = make(*shape)
     run = lambda a: linalg.qr(a, mode=mode, pivoting=pivoting)
     expected = reference.qr(a, mode=mode, pivoting=pivoting)
-    agree(run, tuple(expected), a)
-    if mode == "economic":
+    for x, y in zip(run(a), expected, strict=True):
+        np.testing.assert_allclose(x, y, **CLOSE)
+    if mode == "economic" and shape == (5, 3):
+        agree(run, tuple(expected), a)
         check_grads(lambda a: run(a)[1], (a,), order=1)
 
 
