@@ -44,7 +44,7 @@ def gradient(program: Program, vocabulary: Vocabulary) -> Callable[..., Any]:
         return weighted
 
     argnums = tuple(i for i, a in enumerate(program.arguments) if a.dtype.kind in "fc")
-    return vocabulary.fn.grad(total, argnums=argnums)  # type: ignore[no-any-return]
+    return vocabulary.fn.grad(total, argnums=argnums)
 
 
 def batched(program: Program, vocabulary: Vocabulary) -> Callable[..., Any]:
@@ -161,8 +161,11 @@ def _difference(got: Results, want: Results, spread: list[float], eps: float) ->
             if not np.array_equal(a, b):
                 return f"result {number}: unequal {a.dtype}"
         elif a.size:
-            scale = float(np.max(np.abs(b)))
-            error = float(np.max(np.abs(a.astype(np.complex128) - b)))
+            scale = float(np.max(np.abs(b), where=np.isfinite(b), initial=0))
+            if not np.array_equal(np.isnan(a), np.isnan(b)):
+                return f"result {number}: NaN in one of them only"
+            apart = np.where((a == b) | np.isnan(a), 0, a.astype(np.complex128) - b)
+            error = float(np.max(np.abs(apart)))
             if not error <= _VARIATION_FACTOR * moves + _ROUNDINGS * eps * max(scale, 1.0):
                 return f"result {number}: apart by {error:.3g}, the largest is {scale:.3g}"
     return None

@@ -117,6 +117,7 @@ def test_all_of_it_compiles_for_cards():
 
 def test_the_builder_has_every_operation():
     operation_names = {name for name in vars(Builder) if not name.startswith("_")}
+    operation_names.remove("index")  # made of others in plans, which printers then see
     assert all(hasattr(Function().b, name) for name in operation_names)
     assert sorted(FORMULAS) == FLOAT_FUNCTIONS
 
