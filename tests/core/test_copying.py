@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fnad
+from fnad.core import copying
 from fnad.core.copying import _LARGE_BYTES, frozen_copy
 
 LARGE = _LARGE_BYTES // 4 + 12_345  # float32, and not a whole number of pages
@@ -44,10 +45,19 @@ def test_a_frozen_copy_is_equal_apart_and_read_only(array):
         holder = holder.base
 
 
-def test_no_thread_is_left_behind():
-    before = threading.active_count()
-    frozen_copy(numbers(LARGE, np.float32), np.dtype(np.float32))
-    assert threading.active_count() == before
+def test_what_fails_in_the_other_thread_is_raised(monkeypatch):
+    failed = threading.Event()
+
+    def move(*_):
+        if threading.current_thread() is threading.main_thread():
+            assert failed.wait(10)
+        else:
+            failed.set()
+            raise MemoryError("no page")
+
+    monkeypatch.setattr(copying, "_memmove", move)
+    with pytest.raises(MemoryError, match="no page"):
+        frozen_copy(numbers(LARGE, np.float32), np.dtype(np.float32))
 
 
 def test_a_large_buffer_that_is_changed_while_tracing_is_read_as_it_was():
