@@ -55,18 +55,22 @@ _LOWERING = "only lowering makes it, behind all derivatives and batches"
 REASONS: dict[str, dict[str, str]] = {
     "NumPy": {"only lowering makes it, for a function of LAPACK": "routine"},
     "LLVM": {_VMAP: "all_gather axis_index pmax pmin psum"},
-    "CUDA": {_VMAP: "all_gather axis_index pmax pmin psum"},
+    "CUDA": {
+        _VMAP: "all_gather axis_index pmax pmin psum",
+        "none: dynamic functions are for the CPU": "size",
+    },
     "complex": {
         _VMAP: "all_gather axis_index pmax pmin psum",
         "a complex array is one array to it": "routine",
+        "has no operand": "size",
     },
     "jvp": {
-        "has no operand": "axis_index iota",
+        "has no operand": "axis_index iota size",
         _LOWERING: "fft_pass interleave routine",
         "the order of its eigenvalues is not determined": "schur",
     },
     "transpose": {
-        "has no operand": "axis_index iota",
+        "has no operand": "axis_index iota size",
         _LOWERING: "fft_pass interleave routine",
         "not linear: its jvp is elements taken from the tangent": "cummax cummin sort",
         "its jvp is the identity": "name",
@@ -78,13 +82,14 @@ REASONS: dict[str, dict[str, str]] = {
             lgamma log log10 log1p log2 logistic lu max min polygamma pow qr reduce_max reduce_min
             reduce_prod rem rsqrt sign sin sinh sqrt square svd tan tanh""",
     },
-    "batching": {"has no operand": "iota", _LOWERING: "fft_pass interleave routine"},
+    "batching": {"has no operand": "iota size", _LOWERING: "fft_pass interleave routine"},
     "dtypes": {
         "those of the programs that it holds": """
             checkpoint cond counted_scan custom_jvp_call custom_lin custom_vjp_call jit linear_solve
             scan while""",
         "all of the primitives that `vmap` makes of it": "all_gather pmax pmin psum",
         "an index: int64": "axis_index",
+        "a size: int64": "size",
         "those of its results are parameters": "routine",
     },
 }
@@ -109,7 +114,7 @@ def _lowered(name: str) -> tuple[str | None, str | None]:
     if routines:
         return ", ".join(routines), "on the host"
     text = "kernels" if "lower" in rules else "composed"
-    return text, text
+    return text, None if name == "size" else text
 
 
 def _jvp(name: str) -> str | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import index as as_int
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
 from fnad.core.foreign import is_foreign_array
+from fnad.core.sizes import Size, as_size
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 _FLOAT32 = np.dtype(np.float32)
@@ -80,7 +80,7 @@ class ShapedArray:
             return found
         self = object.__new__(cls)
         self.shape, self.dtype, self.weak_type = key = (
-            tuple(map(as_int, shape)),
+            tuple(map(as_size, shape)),
             np.dtype(dtype),
             bool(weak_type),
         )
@@ -213,6 +213,7 @@ def is_array_like(value: Any) -> bool:
         or isinstance(value, (np.ndarray, np.generic))
         or (hasattr(value, "aval"))
         or is_device_array(value)
+        or isinstance(value, Size)
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from fnad.core.sizes import typical
 from fnad.lowering.expr import TRANSCENDENTAL, Expr
 from fnad.lowering.interned import FREE
 from fnad.lowering.walk import below, postorder
@@ -72,7 +73,7 @@ def cost(expr: Expr) -> int:
     total = 0
     for e in below(expr, into_reductions=False):
         if e.op == "reduce":
-            total += (1 + cost(e.args[0])) * max(math.prod(n for _, n in e.attr.axes), 8)
+            total += (1 + cost(e.args[0])) * max(typical(math.prod(n for _, n in e.attr.axes)), 8)
         else:
             total += _COSTS.get(e.op, 1)
     return total

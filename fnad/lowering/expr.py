@@ -10,6 +10,7 @@ named alike, and these leaves and forms:
 ``constant``  ``attr`` is the value, a NumPy scalar
 ``axis``      ``attr`` is ``(number, extent)``: a loop variable of the kernel, or of its reductions
 ``counter``   ``attr`` is ``(number, extent)``: the turn of an enclosing `plan.For`
+``size``      ``attr`` is a `Size`, which is known when the program is called
 ``load``      ``attr`` is the number of a buffer, ``args`` the offset in elements
 ``affine``    ``attr`` is ``(coefficients, constant)``: the constant plus coefficient times argument
 ``reduce``    ``attr`` is a `Reduce`, ``args`` what is reduced (in plans ``reduced`` stands for it)
@@ -26,22 +27,28 @@ from zlib import crc32
 
 import numpy as np
 
+from fnad.core.sizes import Bound, Size, as_size, bound
 from fnad.core.types import kind_of
 from fnad.lowering.interned import INT64, Bounds, Expr, Reduce, install_builder, make
 
 BOOL = np.dtype(np.bool_)
 _INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
+# What a coefficient may be made of.
+_KNOWN = frozenset({"constant", "size"})
 
 
 @functools.lru_cache(maxsize=4096)
 def axis(number: int, extent: int) -> Expr:
     """A loop variable that runs over ``range(extent)``."""
-    return make("axis", (), INT64, (number, extent), (0, max(extent - 1, 0)))
+    # Of a loop whose extent is known at a call, nothing inside runs if there is no turn.
+    last = bound(extent - 1) if type(extent) is Size else max(extent - 1, 0)
+    return make("axis", (), INT64, (number, extent), (0, last))
 
 
 def counter(number: int, extent: int) -> Expr:
     """The turn of an enclosing counted loop."""
-    return make("counter", (), INT64, (number, extent), (0, max(extent - 1, 0)))
+    last = bound(extent - 1) if type(extent) is Size else max(extent - 1, 0)
+    return make("counter", (), INT64, (number, extent), (0, last))
 
 
 def load(buffer: int, offset: Expr, dtype: Any) -> Expr:
@@ -57,6 +64,8 @@ def reduce(spec: Reduce, value: Expr, dtype: Any) -> Expr:
 @functools.lru_cache(maxsize=4096)
 def integer(value: int) -> Expr:
     """An index constant."""
+    if type(value) is Size:
+        return make("size", (), INT64, value, (bound(value), bound(value)))
     return B.constant(value, INT64)
 
 
@@ -69,6 +78,8 @@ def affine_parts(x: Expr) -> tuple[dict[Expr, int], int]:
         return {}, int(x.attr)
     if x.op == "affine":
         return dict(zip(x.args, x.attr[0])), x.attr[1]
+    if x.op == "size":
+        return {}, x.attr
     return {x: 1}, 0
 
 
@@ -118,7 +129,7 @@ def affine(terms: dict[Expr, int], constant: int) -> Expr:
 
 def _bounds(items: Iterable[tuple[Expr, int]], constant: int) -> Bounds:
     """Between what a sum of terms with coefficients and a constant lies, if that is known."""
-    low = high = constant
+    low = high = bound(constant) if type(constant) is Size else constant
     for term, c in items:
         bounds = term.bounds
         if bounds is None:
@@ -191,6 +202,9 @@ def _divided(x: Expr, divisor: int) -> tuple[Expr, Expr]:
         return _undivided(x, divisor)
     if bounds[1] < divisor:
         return affine(whole, quotient), affine(terms, constant)
+    if any(type(c) is Size for c in (divisor, *terms.values())):
+        inner, remainder = _undivided(affine(terms, constant), divisor)
+        return _combine(affine(whole, quotient), inner, 1), remainder
     units = {math.gcd(c, divisor) for c in terms.values()} - {1}
     for unit in sorted(units, reverse=True):
         low = {t: c for t, c in terms.items() if c % unit}
@@ -210,7 +224,8 @@ def _undivided(x: Expr, divisor: int) -> tuple[Expr, Expr]:
     """Quotient and remainder as operations."""
     assert x.bounds is not None
     low, high = x.bounds
-    remainder = make("remainder", (x, integer(divisor)), INT64, None, (0, min(divisor - 1, high)))
+    most = bound(divisor - 1) if type(divisor) is Size else min(divisor - 1, high)
+    remainder = make("remainder", (x, integer(divisor)), INT64, None, (0, most))
     bounds = (low // divisor, high // divisor)
     if x.op == "divide" and x.args[1].op == "constant":
         x, divisor = x.args[0], divisor * int(x.args[1].attr)
@@ -229,6 +244,8 @@ class Builder:
             return _python_constant(value, math.copysign(1.0, value), dtype)
         if kind is int:
             return _python_constant(value, 1.0, dtype)
+        if kind is Size:
+            return self.convert(integer(value), dtype)
         if isinstance(value, np.generic):
             return _numpy_constant(value.tobytes(), value.dtype, dtype)
         return _constant(value, dtype)
@@ -244,21 +261,24 @@ class Builder:
         return make("subtract", (x, y), x.dtype)
 
     def multiply(self, x: Expr, y: Expr) -> Expr:
-        if x.dtype == INT64 and (x.op == "constant" or y.op == "constant"):
-            return _scale(x, int(y.attr)) if y.op == "constant" else _scale(y, int(x.attr))
+        if x.dtype == INT64:
+            if y.op in _KNOWN:
+                return _scale(x, as_size(y.attr))
+            if x.op in _KNOWN:
+                return _scale(y, as_size(x.attr))
         return make("multiply", (x, y), x.dtype)
 
     def negative(self, x: Expr) -> Expr:
         return _scale(x, -1) if x.dtype == INT64 else make("negative", (x,), x.dtype)
 
     def divide(self, x: Expr, y: Expr) -> Expr:
-        if x.dtype == INT64 and y.op == "constant" and int(y.attr) > 0:
-            return divided(x, int(y.attr))[0]
+        if x.dtype == INT64 and y.op in _KNOWN and as_size(y.attr) > 0:
+            return divided(x, as_size(y.attr))[0]
         return make("divide", (x, y), x.dtype)
 
     def remainder(self, x: Expr, y: Expr) -> Expr:
-        if x.dtype == INT64 and y.op == "constant" and int(y.attr) > 0:
-            return divided(x, int(y.attr))[1]
+        if x.dtype == INT64 and y.op in _KNOWN and as_size(y.attr) > 0:
+            return divided(x, as_size(y.attr))[1]
         return make("remainder", (x, y), x.dtype)
 
     def minimum(self, x: Expr, y: Expr) -> Expr:
@@ -347,7 +367,7 @@ class Builder:
             return x
         bounds = None
         if x.bounds is not None and y.bounds is not None:
-            bounds = (min(x.bounds[0], y.bounds[0]), max(x.bounds[1], y.bounds[1]))
+            bounds = _both(x.bounds, y.bounds)
         return make("where", (c, x, y), x.dtype, None, bounds)
 
     def convert(self, x: Expr, dtype: Any) -> Expr:
@@ -396,7 +416,16 @@ def _extremum_bounds(x: Expr, y: Expr, choose: Callable[..., int]) -> Bounds:
     if x.dtype != INT64:
         return None
     a, b = x.bounds or (_INT_MIN, _INT_MAX), y.bounds or (_INT_MIN, _INT_MAX)
+    if any(type(n) is Bound for n in (*a, *b)):
+        return _both(a, b)
     return choose(a[0], b[0]), choose(a[1], b[1])
+
+
+def _both(a: tuple[int, int], b: tuple[int, int]) -> Bounds:
+    """What holds two ranges, if it is known which of their ends are farther out."""
+    low = a[0] if a[0] <= b[0] else b[0] if b[0] <= a[0] else None
+    high = a[1] if a[1] >= b[1] else b[1] if b[1] >= a[1] else None
+    return None if low is None or high is None else (low, high)
 
 
 def _plain(name: str) -> Callable[..., Expr]:

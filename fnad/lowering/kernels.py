@@ -85,7 +85,7 @@ def remade(kernel: Kernel) -> Kernel:
 
 
 def _is_one_loop(axes: Axes) -> bool:
-    return not axes or (len(axes) == 1 and axes[0][0] == 0 and axes[0][1] > 1)
+    return not axes or (len(axes) == 1 and axes[0][0] == 0 and axes[0][1] != 1)
 
 
 def _renamed(exprs: list[Expr], mapping: Mapping[Expr, Expr]) -> list[Expr]:
@@ -147,7 +147,7 @@ def _divided_axis(kernel: Kernel) -> tuple[tuple[int, int], int] | None:
             variable, divisor = e.args
             if divisor.op == "constant" and variable.attr in axes:
                 c = int(divisor.attr)
-                if 1 < c < variable.attr[1] and variable.attr[1] % c == 0:
+                if c > 1 and variable.attr[1] % c == 0 and c < variable.attr[1]:
                     return variable.attr, c
     return None
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fnad.core.sizes import Size
 from fnad.lowering.expr import B, Expr, affine, affine_parts, axis, divided, integer, load
 
 if TYPE_CHECKING:
@@ -262,6 +263,6 @@ def unravel(offset: Expr, shape: tuple[int, ...]) -> Index:
     """The index of a row-major offset that is inside ``shape``."""
     index = []
     for n in reversed(shape):
-        offset, i = divided(offset, n) if n > 1 else (offset, _ZERO)
+        offset, i = divided(offset, n) if type(n) is Size or n > 1 else (offset, _ZERO)
         index.append(i)
     return tuple(index[::-1])

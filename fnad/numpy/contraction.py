@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.dtypes import canonical_dtype, result_type
+from fnad.core.sizes import repeats_into
 from fnad.numpy import ufuncs
 from fnad.numpy.complex_numbers import conjugate
 from fnad.numpy.creation import asarray, zeros_like
@@ -424,12 +425,12 @@ def _index_sizes(terms: Sequence[str], xs: Sequence[Array]) -> dict[str, int]:
     for term, x in zip(terms, xs):
         for letter, n in zip(term, x.shape):
             known = sizes.get(letter, 1)
-            if known not in (1, n) and n != 1:
+            if not repeats_into(known, n) and n != 1:
                 raise ValueError(
                     f"einsum: index {letter!r} has length {known} in one operand and {n} in"
                     f" another, of shape {x.shape}"
                 )
-            sizes[letter] = n if known == 1 else known
+            sizes[letter] = n if repeats_into(known, n) else known
     return sizes
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from fnad.core.dtypes import canonical_dtype, result_type
 from fnad.core.foreign import is_foreign_array, read_foreign
+from fnad.core.sizes import Size, common_shape, range_length
 from fnad.core.tracer import Tracer
 from fnad.core.types import is_device_array
 from fnad.numpy import ufuncs
@@ -239,10 +240,19 @@ def arange(
         _known(v) for v in ((0, start, step) if stop is None else (start, stop, step))
     )
     _concrete("arange", start, stop, step)
+    if any(type(v) is Size for v in (start, stop, step)):
+        return _range_of_sizes(start, stop, step, dtype, device)
     result: np.ndarray = np.arange(start, stop, step, dtype=dtype)
     if result.dtype.kind in "iu" and start == 0 and step == 1:
         return placed(lax.iota(result.dtype, result.size), device)
     return placed(result, device)
+
+
+def _range_of_sizes(start: int, stop: int, step: int, dtype: Any, device: Any) -> Array:
+    """`arange` of integers some of which are known when the program is called."""
+    index = lax.iota(np.dtype(np.int64), range_length(start, stop, step))
+    numbers = ufuncs.add(ufuncs.multiply(index, step), start)
+    return placed(numbers if dtype is None else convert(numbers, np.dtype(dtype)), device)
 
 
 def _known(value: Any) -> Any:
@@ -269,11 +279,11 @@ def linspace(
     array([0. , 0.5, 1. ])
     """
     start, stop = as_operand(start), as_operand(stop)
-    if not isinstance(start, Tracer) and not isinstance(stop, Tracer):
+    if not any(isinstance(x, (Tracer, Size)) for x in (start, stop, num)):
         plain: Any = np.linspace  # its overloads cannot take a bool that is not literal
         out, step = plain(start, stop, num, endpoint, True, dtype, axis)
         return (placed(out, device), step) if retstep else placed(out, device)
-    computed = result_type(start, stop, float(num))
+    computed = result_type(start, stop, 1.0)
     divisions = num - 1 if endpoint else num
     start, stop = convert(start, computed), convert(stop, computed)
     delta = ufuncs.subtract(stop, start)
@@ -317,7 +327,7 @@ def logspace(
     base = as_operand(base)
     if shape_of(base):
         start, stop, base = (asarray(v) for v in (start, stop, base))
-        wide = np.broadcast_shapes(start.shape, stop.shape, base.shape)
+        wide = common_shape(start.shape, stop.shape, base.shape)
         start, stop, base = expand(start, wide), expand(stop, wide), lax.expand_dims(base, (0,))
     out = ufuncs.power(base, linspace(start, stop, num, endpoint))
     out = lax.moveaxis(out, 0, lax.canonicalize_axis(axis, out.ndim))
@@ -342,10 +352,10 @@ def geomspace(
     array([  1.,  10., 100.])
     """
     start, stop = as_operand(start), as_operand(stop)
-    if not isinstance(start, Tracer) and not isinstance(stop, Tracer):
+    if not any(isinstance(x, (Tracer, Size)) for x in (start, stop, num)):
         plain: Any = np.geomspace  # its overloads cannot take a bool that is not literal
         return plain(start, stop, num, endpoint, dtype, axis)
-    computed = result_type(start, stop, float(num))
+    computed = result_type(start, stop, 1.0)
     first, last = convert(start, computed), convert(stop, computed)
     turn = ufuncs.sign(first)
     low, high = (ufuncs.log10(ufuncs.divide(v, turn)) for v in (first, last))

@@ -5,13 +5,13 @@ Pure Python on shapes, except that index arrays and traced integers are carried 
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fnad.core.errors import NonConcreteBooleanIndexError
+from fnad.core.sizes import Size, as_size, common_shape, range_length, slice_indices
 from fnad.core.tracer import Tracer
 from fnad.numpy.operands import contains_tracer
 
@@ -129,7 +129,7 @@ def _placed(
     """Say where the axes of the integer indices go: in place if adjacent, else first."""
     shapes = [np.shape(i) if not isinstance(i, Tracer) else i.shape for _, i in advanced]
     try:
-        advanced_shape = np.broadcast_shapes(*shapes)
+        advanced_shape = common_shape(*shapes)
     except ValueError:
         raise IndexError(
             "shape mismatch: indexing arrays could not be broadcast together with shapes "
@@ -219,12 +219,27 @@ def _width(item: Any) -> int:
 
 
 def _read_slice(entry: slice, length: int) -> tuple[int, int, int]:
-    known = [
-        None if b is None else operator.index(b) for b in (entry.start, entry.stop, entry.step)
-    ]
-    start, stop, step = slice(known[0], known[1], known[2]).indices(length)
-    count = len(range(start, stop, step))
+    known = [None if b is None else as_size(b) for b in (entry.start, entry.stop, entry.step)]
+    start, stop, step = slice_indices(known[0], known[1], known[2], length)
+    count = range_length(start, stop, step)
+    if type(count) is Size:
+        return start, step, count
     return (start if count else 0), (step if count > 1 else 1), count
+
+
+def _read_constants(index: np.ndarray, axis: int, length: Size) -> Any:
+    """Known positions along an axis whose length is known when the program is called."""
+    if not index.size:
+        return index
+    low, high = int(index.min()), int(index.max())
+    if low < -length or high >= length:
+        first = low if low < -length else high
+        raise IndexError(f"index {first} is out of bounds for axis {axis} with size {length}")
+    if low >= 0:
+        return index
+    from fnad.numpy import ufuncs  # they use this module
+
+    return ufuncs.add(index, ufuncs.multiply(index < 0, length))
 
 
 def _read_integer(entry: Any, axis: int, length: int, check_arrays: bool) -> Any:
@@ -237,13 +252,15 @@ def _read_integer(entry: Any, axis: int, length: int, check_arrays: bool) -> Any
             if entry.dtype == np.uint64
             else entry.astype(np.int64)
         )
+        if type(length) is Size:
+            return _read_constants(index, axis, length)
         outside = (index < -length) | (index >= length)
         if check_arrays and outside.any():
             first = index[outside][0]
             raise IndexError(f"index {first} is out of bounds for axis {axis} with size {length}")
         return np.where(index < 0, index + length, index)
     try:
-        position = operator.index(entry)
+        position = as_size(entry)
     except TypeError:
         raise IndexError(
             "only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or"

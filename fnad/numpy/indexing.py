@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.dtypes import result_type
+from fnad.core.sizes import Size
 from fnad.core.tracer import Tracer
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray
@@ -64,7 +65,7 @@ def _read(x: Array, plan: IndexPlan, mode: str, fill_value: Any) -> Array:
 
 def _slice_bounds(start: int, step: int, length: int) -> tuple[int, int, int]:
     """A slice of negative step as the positive one over the same elements."""
-    if length == 0:
+    if abs(step) != 1 and length == 0:
         return 0, 0, 1
     last = start + (length - 1) * step
     low, high = (start, last) if step > 0 else (last, start)
@@ -425,8 +426,11 @@ def take_along_axis(
     return _read(x, plan, _mode(mode, "clip"), fill_value)
 
 
-def _axis_range(length: int, axis: int, ndim: int) -> np.ndarray:
-    return np.arange(length).reshape((1,) * axis + (-1,) + (1,) * (ndim - axis - 1))
+def _axis_range(length: int, axis: int, ndim: int) -> Array:
+    shape = (1,) * axis + (length,) + (1,) * (ndim - axis - 1)
+    if type(length) is Size:
+        return lax.broadcasted_iota(_INT64, shape, axis)
+    return np.arange(length).reshape(shape)
 
 
 def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:

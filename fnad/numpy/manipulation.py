@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -229,7 +229,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array
         if sections <= 0:
             raise ValueError("number sections must be larger than 0.")
         size, extra = divmod(length, sections)
-        ends = np.cumsum([0] + extra * [size + 1] + (sections - extra) * [size]).tolist()
+        ends = list(accumulate([0] + extra * [size + 1] + (sections - extra) * [size]))
     else:
         ends = [0, *map(operator.index, indices_or_sections), length]
     return [slicing.slice_in_dim(x, lo, hi, 1, axis) for lo, hi in pairwise(ends)]

@@ -14,6 +14,7 @@ import numpy as np
 
 from fnad.core.dtypes import promote, promotion_operand
 from fnad.core.foreign import is_foreign_array, read_foreign
+from fnad.core.sizes import Size, common_shape, repeats_into, same_shape
 from fnad.core.tracer import Tracer
 from fnad.core.types import (
     BFLOAT16,
@@ -25,6 +26,7 @@ from fnad.core.types import (
 )
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.shape import broadcast_in_dim, canonicalize_axis
+from fnad.primitives.sizes import size_of
 from fnad.primitives.slicing import concatenate
 
 Array = Any
@@ -61,6 +63,8 @@ def as_operand(value: Any) -> Array:
         return _stacked(value) if contains_tracer(value) else np.asarray(value)
     if is_foreign_array(value):
         return as_operand(read_foreign(value))
+    if kind is Size:
+        return size_of(value)
     aval_of(value)
     return value
 
@@ -170,7 +174,7 @@ def constant_like(x: Array, value: Any) -> Any:
 def expand(x: Array, shape: tuple[int, ...]) -> Array:
     """Broadcast an operand to ``shape`` by NumPy's rules."""
     own = shape_of(x)
-    if own == shape:
+    if same_shape(own, shape):
         return x
     return broadcast_in_dim(x, shape, _dimensions(own, shape))
 
@@ -179,18 +183,18 @@ def expand(x: Array, shape: tuple[int, ...]) -> Array:
 def _dimensions(own: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
     """The axes of ``shape`` that the axes of an operand of shape ``own`` become."""
     lead = len(shape) - len(own)
-    if lead < 0 or any(m not in (1, n) for m, n in zip(own, shape[lead:])):
+    if lead < 0 or any(not repeats_into(m, n) for m, n in zip(own, shape[lead:])):
         raise ValueError(f"cannot broadcast an array of shape {own} to shape {shape}")
     return tuple(range(lead, len(shape)))
 
 
-_common_shape = functools.lru_cache(maxsize=1024)(np.broadcast_shapes)
+_common_shape = functools.lru_cache(maxsize=1024)(common_shape)
 
 
 def broadcast_shapes(shapes: Sequence[tuple[int, ...]], name: str) -> tuple[int, ...]:
     """The common shape of operands, or an error that names the function and the shapes."""
     first = shapes[0]
-    if shapes.count(first) == len(shapes):
+    if len(set(shapes)) == 1:
         return first
     try:
         return _common_shape(*shapes)
@@ -208,7 +212,7 @@ def broadcast_operands(xs: Sequence[Array], name: str) -> list[Array]:
     if len(distinct) == 1 or (len(distinct) == 2 and () in distinct):
         return list(xs)
     shape = broadcast_shapes(shapes, name)
-    return [x if s == () or s == shape else expand(x, shape) for x, s in zip(xs, shapes)]
+    return [x if s == () else expand(x, shape) for x, s in zip(xs, shapes)]
 
 
 def normalize_axes(axis: Any, ndim: int) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.dtypes import canonical_dtype
+from fnad.core.sizes import common_shape
 from fnad.core.types import computing_dtype, kind_of
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray
@@ -42,7 +43,7 @@ def _masked(x: Array, where: Any, neutral: Any) -> Array:
     if where is None:
         return x
     mask = as_operand(where)
-    shape = np.broadcast_shapes(x.shape, shape_of(mask))
+    shape = common_shape(x.shape, shape_of(mask))
     return select(expand(mask, shape), expand(x, shape), x.dtype.type(neutral))
 
 

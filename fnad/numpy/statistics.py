@@ -39,7 +39,7 @@ def _mean_dtypes(x: Array, dtype: Any) -> tuple[np.dtype[Any], np.dtype[Any]]:
 
 def _count(x: Array, axes: tuple[int, ...], where: Any, keepdims: bool) -> Any:
     if where is None:
-        return math.prod(x.shape[i] for i in axes)
+        return as_operand(math.prod(x.shape[i] for i in axes))
     return sum(expand(as_operand(where), x.shape), axes, np.int64, keepdims)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fnad.core.sizes import common_shape
 from fnad.core.types import aval_of
 from fnad.primitives.arithmetic import rem
 from fnad.primitives.elementwise import matched
@@ -40,7 +41,7 @@ def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
     >>> broadcast_shapes((3, 1), (4,))
     (3, 4)
     """
-    return np.broadcast_shapes(*map(int_tuple, shapes))
+    return common_shape(*map(int_tuple, shapes))
 
 
 def broadcast_to_rank(x: Any, rank: int) -> Any:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import index as as_int
 from typing import Any
 
 import numpy as np
 
 from fnad.core.primitive import Linear, Primitive, remember
+from fnad.core.sizes import Size, as_size
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.arithmetic import clamp
 from fnad.primitives.dependencies import collapse, numbers, rows, union
@@ -23,6 +23,7 @@ from fnad.primitives.shape import (
     leading_axis_full,
     reshape,
 )
+from fnad.primitives.sizes import size_of
 from fnad.primitives.slicing import index_in_dim
 from fnad.primitives.strong_zeros import moves_elements
 
@@ -152,10 +153,12 @@ def _wrapped_starts(starts: Any, shape: Sequence[int]) -> list[Any]:
         aval = aval_of(start)
         if isinstance(start, (int, np.integer)):
             start = int(start) + n if start < 0 else int(start)
-            out.append(np.int64(min(max(start, -1), _INT64_MAX)))
+            start = min(max(start, -1), _INT64_MAX)
+            out.append(size_of(start) if type(start) is Size else np.int64(start))
         elif aval.dtype.kind == "i":
             start = convert_element_type(start, _INT64)
-            out.append(select(lt(start, np.int64(0)), start + np.int64(n), start))
+            length = n if type(n) is Size else np.int64(n)
+            out.append(select(lt(start, np.int64(0)), start + length, start))
         else:
             out.append(start)
     return out
@@ -187,7 +190,7 @@ def dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: int, axis: 
     """`dynamic_slice` along one axis."""
     axis = canonicalize_axis(axis, aval_of(operand).ndim)
     sizes = list(aval_of(operand).shape)
-    sizes[axis] = as_int(slice_size)
+    sizes[axis] = as_size(slice_size)
     return dynamic_slice(operand, _starts_along(operand, start_index, axis), sizes)
 
 

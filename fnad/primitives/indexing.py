@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.primitive import Linear, Parts, Primitive, Zero, instantiate, remember
+from fnad.core.sizes import typical
 from fnad.core.types import ShapedArray, aval_of, computing_dtype, kind_of
 from fnad.primitives.dependencies import collapse, numbers, rows, spread, sums, union
 from fnad.primitives.logic import bitwise_and, bitwise_not, eq, ge, lt, ne, select
@@ -213,7 +214,7 @@ def _leaves_most(shape: Sequence[int], indices: Sequence[Any]) -> bool:
     The batch axis then stays where it is, with an index of its own: to move it behind the others
     is a pass over all of the array, at the latest where cotangents are scattered.
     """
-    return 4 * aval_of(indices[0]).size <= math.prod(shape[: len(indices)])
+    return 4 * typical(aval_of(indices[0]).size) <= typical(math.prod(shape[: len(indices)]))
 
 
 def gather(x: Any, *indices: Any, mode: str = "fill") -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.primitive import Parts, Primitive, install_zeros, remember
+from fnad.core.sizes import Size, as_size, repeats_into, same_shape, surely_equal
 from fnad.core.types import ShapedArray, aval_of, kind_of
 from fnad.primitives.dependencies import moves
 from fnad.primitives.logic import convert_element_type
@@ -18,7 +19,7 @@ from fnad.primitives.strong_zeros import Live, StrongZeros, any_of, moves_elemen
 
 # -- helpers -------------------------------------------------------------------------------
 
-_INT = frozenset({int})
+_INT = frozenset({int, Size})
 
 
 def int_tuple(values: int | Sequence[int]) -> tuple[int, ...]:
@@ -26,8 +27,8 @@ def int_tuple(values: int | Sequence[int]) -> tuple[int, ...]:
     if type(values) is tuple and _INT.issuperset(map(type, values)):
         return values
     if isinstance(values, (int, np.integer)):
-        return (int(values),)
-    return tuple(as_int(v) for v in values)
+        return (as_size(values),)
+    return tuple(map(as_size, values))
 
 
 def canonicalize_axis(axis: int, ndim: int) -> int:
@@ -75,7 +76,7 @@ broadcast_in_dim_p = Primitive(
 def _(x, *, shape, broadcast_dimensions):
     dims = broadcast_dimensions
     check_axes("broadcast_in_dim", "broadcast_dimensions", dims, len(shape))
-    if len(dims) != x.ndim or any(n not in (1, shape[d]) for n, d in zip(x.shape, dims)):
+    if len(dims) != x.ndim or any(not repeats_into(n, shape[d]) for n, d in zip(x.shape, dims)):
         raise ValueError(
             f"broadcast_in_dim: an operand of shape {x.shape} does not fit into shape {shape}"
             f" with broadcast_dimensions {dims}: there must be one entry for each operand axis,"
@@ -132,7 +133,8 @@ def _undoing(
     repeated = tuple(
         d
         for d in range(len(shape))
-        if d not in broadcast_dimensions or small[broadcast_dimensions.index(d)] != shape[d]
+        if d not in broadcast_dimensions
+        or not surely_equal(small[broadcast_dimensions.index(d)], shape[d])
     )
     kept = [d for d in broadcast_dimensions if d not in repeated]
     return repeated, tuple(sorted(kept).index(d) for d in kept)
@@ -147,7 +149,7 @@ def _(args, batched, axis, *, shape, broadcast_dimensions):
 @broadcast_in_dim_p.simplify
 def _(eqn, definition):
     x, shape = eqn.invars[0], eqn.params["shape"]
-    if x.aval.shape == shape:
+    if same_shape(x.aval.shape, shape):
         return x
     inner = definition(x)
     if inner is None or inner.primitive is not broadcast_in_dim_p:
@@ -186,7 +188,8 @@ def broadcast_in_dim(
            [2, 2, 2]])
     """
     shape, dims = int_tuple(shape), int_tuple(broadcast_dimensions)
-    if getattr(operand, "shape", None) == shape and dims == tuple(range(len(shape))):
+    own = getattr(operand, "shape", None)
+    if own is not None and same_shape(own, shape) and dims == tuple(range(len(shape))):
         return operand
     return broadcast_in_dim_p.bind(operand, shape=shape, broadcast_dimensions=dims)
 
@@ -281,7 +284,8 @@ def _(args, batched, axis, *, new_sizes):
 @reshape_p.simplify
 def _(eqn, definition):
     x = eqn.invars[0]
-    if x.aval.shape == eqn.params["new_sizes"]:
+    new_sizes = eqn.params["new_sizes"]
+    if same_shape(x.aval.shape, new_sizes):
         return x
     inner = definition(x)
     if inner is None or inner.primitive is not reshape_p:
@@ -301,8 +305,8 @@ def reshape(operand: Any, new_sizes: Sequence[int], dimensions: Sequence[int] | 
     """Reinterpret an array in row-major order, after permuting its axes to ``dimensions``."""
     if dimensions is not None:
         operand = transpose(operand, dimensions)
-    new_sizes = int_tuple(new_sizes)
-    if getattr(operand, "shape", None) == new_sizes:
+    new_sizes, shape = int_tuple(new_sizes), getattr(operand, "shape", None)
+    if shape is not None and same_shape(shape, new_sizes):
         return operand
     return reshape_p.bind(operand, new_sizes=new_sizes)
 

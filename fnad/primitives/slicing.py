@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import builtins
+import itertools
 from collections.abc import Sequence
-from operator import index as as_int
 from typing import Any
 
 import numpy as np
 
 from fnad.core.primitive import Linear, Primitive, remember
+from fnad.core.sizes import as_size, same_shape, slice_indices
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.dependencies import moves
 from fnad.primitives.logic import select
@@ -99,8 +100,8 @@ def slice(
     """``operand[start:limit:stride, ...]``, one static entry for each axis."""
     starts, limits = int_tuple(start_indices), int_tuple(limit_indices)
     strides = (1,) * len(starts) if strides is None else int_tuple(strides)
-    shape = getattr(operand, "shape", None)
-    if shape == limits and not any(starts) and all(s == 1 for s in strides):
+    shape = getattr(operand, "shape", ())
+    if not any(starts) and all(s == 1 for s in strides) and same_shape(shape, limits):
         return operand
     return slice_p.bind(operand, start_indices=starts, limit_indices=limits, strides=strides)
 
@@ -111,7 +112,7 @@ def slice_in_dim(
     """Slice along one axis; indices may be negative or None as in Python."""
     shape = aval_of(operand).shape
     axis = canonicalize_axis(axis, len(shape))
-    lo, hi, step = builtins.slice(start_index, limit_index, stride).indices(shape[axis])
+    lo, hi, step = slice_indices(start_index, limit_index, stride, shape[axis])
     starts, limits, strides = [0] * len(shape), list(shape), [1] * len(shape)
     starts[axis], limits[axis], strides[axis] = lo, max(lo, hi), step
     return slice(operand, starts, limits, strides)
@@ -121,9 +122,9 @@ def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True)
     """One static index along one axis."""
     axis = canonicalize_axis(axis, aval_of(operand).ndim)
     n = aval_of(operand).shape[axis]
-    if not -n <= as_int(index) < n:
+    if not -n <= as_size(index) < n:
         raise IndexError(f"index {index} is out of bounds for axis {axis} with size {n}")
-    index = as_int(index) % n
+    index = as_size(index) % n
     out = slice_in_dim(operand, index, index + 1, 1, axis)
     return out if keepdims else squeeze(out, (axis,))
 
@@ -332,7 +333,7 @@ def _(p, *xs, dimension):
     xs = [x for x in xs if x.shape[dimension]] or list(xs[:1])
     if len(xs) == 1:
         return xs[0]
-    ends = np.cumsum([x.shape[dimension] for x in xs]).tolist()
+    ends = list(itertools.accumulate([x.shape[dimension] for x in xs]))
     shape = list(xs[0].shape)
     shape[dimension] = ends[-1]
 

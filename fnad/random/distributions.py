@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from ml_dtypes import finfo
 
+from fnad.core.sizes import common_shape
 from fnad.core.types import aval_of
 from fnad.primitives import arithmetic as ar
 from fnad.primitives import rounding
@@ -114,7 +115,7 @@ def truncated_normal(
     """
     dtype = floating_dtype("truncated_normal", dtype)
     if shape is None:
-        shape = np.broadcast_shapes(aval_of(lower).shape, aval_of(upper).shape)
+        shape = common_shape(aval_of(lower).shape, aval_of(upper).shape)
     shape = int_tuple(shape)
     lower = parameter("truncated_normal", lower, dtype, shape)
     upper = parameter("truncated_normal", upper, dtype, shape)

@@ -9,6 +9,7 @@ import numpy as np
 
 from fnad import lax
 from fnad import numpy as fnp
+from fnad.core.sizes import common_shape
 from fnad.primitives.linalg.cholesky import cholesky
 from fnad.primitives.linalg.eigh import eigh
 from fnad.primitives.linalg.qr import qr
@@ -70,9 +71,9 @@ def multivariate_normal(
         )
     own = (mean.shape[:-1], cov.shape[:-2])
     try:
-        batch = np.broadcast_shapes(*own)
+        batch = common_shape(*own)
         leading = batch if shape is None else int_tuple(shape)
-        fits = np.broadcast_shapes(batch, leading) == leading
+        fits = common_shape(batch, leading) == leading
     except ValueError:
         fits = False
     if not fits:

@@ -11,6 +11,7 @@ import numpy as np
 
 from fnad import lax
 from fnad import numpy as fnp
+from fnad.core.sizes import common_shape
 from fnad.core.types import aval_of, kind_of
 from fnad.primitives.shape import canonicalize_axis, int_tuple
 from fnad.random.distributions import gumbel
@@ -183,7 +184,7 @@ def categorical(
     batch = (*logits.shape[:axis], *logits.shape[axis + 1 :])
     shape = batch if shape is None else int_tuple(shape)
     prefix = shape[: len(shape) - len(batch)]
-    if np.broadcast_shapes(shape, batch) != shape:
+    if common_shape(shape, batch) != shape:
         raise ValueError(f"categorical: shape {shape} does not end in the batch shape {batch}")
     if replace:
         own = list(shape[len(prefix) :])

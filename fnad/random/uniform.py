@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from ml_dtypes import finfo
 
+from fnad.core.sizes import common_shape
 from fnad.core.types import BFLOAT16, aval_of, kind_of
 from fnad.numpy.manipulation import broadcast_to
 from fnad.primitives import arithmetic as ar
@@ -55,7 +56,7 @@ def parameter(name: str, value: Any, dtype: np.dtype[Any], shape: tuple[int, ...
     if own == ():
         return value
     try:
-        fits = np.broadcast_shapes(own, shape) == shape
+        fits = common_shape(own, shape) == shape
     except ValueError:
         fits = False
     if not fits:
@@ -76,7 +77,7 @@ def parameters(
     if shape is None:
         own = [aval_of(v).shape if hasattr(v, "aval") else np.shape(v) for v in values]
         try:
-            shape = np.broadcast_shapes(*own)
+            shape = common_shape(*own)
         except ValueError:
             raise ValueError(f"{name}: the parameters' shapes {own} do not broadcast") from None
     shape = int_tuple(shape)

@@ -401,6 +401,7 @@ def jit(
     donate_argnums: int | Sequence[int] | None = None,
     donate_argnames: str | Sequence[str] | None = None,
     backend: str | None = None,
+    dynamic: str | Sequence[str | None] | None = None,
 ) -> Any:
     """Compile a function of arrays to native code.
 
@@ -428,6 +429,13 @@ def jit(
         passed are left without elements. That happens to arrays that own their memory, may be
         written, and are referred to by nothing but one container, so that nobody can be looking
         at what is overwritten. All others stay as they are.
+    dynamic : str or sequence of str, optional
+        Names for axes whose sizes differ from call to call, one string for each positional
+        argument: ``("n d", "d", None)``. The program is compiled once for all sizes, for the CPU.
+        An entry is a name, an expression of names without blanks (``2*n+1``), or ``_`` for an
+        axis of fixed size; ``...`` at the end stands for more such axes. A string is for all
+        arrays of its argument; None, or no string, for arguments of fixed shapes. See
+        docs/dynamic_sizes.md.
 
     Returns
     -------
@@ -453,6 +461,12 @@ def jit(
     ...     return np.sin(x) * 2
     >>> f(np.float32(0.0))
     np.float32(0.0)
+
+    One program for all sizes:
+
+    >>> outer = fnad.jit(lambda x, y: x[:, None] * y, dynamic=("n", "m"))
+    >>> outer(np.ones(2), np.ones(3)).shape, outer(np.ones(70), np.ones(1)).shape
+    ((2, 3), (70, 1))
     """
     if fun is None:
         return partial(
@@ -462,6 +476,7 @@ def jit(
             donate_argnums=donate_argnums,
             donate_argnames=donate_argnames,
             backend=backend,
+            dynamic=dynamic,
         )
     if backend not in (None, "cpu", "cuda"):
         raise ValueError(f"jit has the backends 'cpu' and 'cuda', got backend={backend!r}")
@@ -469,4 +484,12 @@ def jit(
         raise TypeError(f"jit takes a function, got {fun!r} of type {type(fun).__name__}")
     static = _tuple(static_argnums, int), _tuple(static_argnames, str)
     donated = _tuple(donate_argnums, int), _tuple(donate_argnames, str)
-    return JitFunction(fun, Splitter(fun, *static, *donated, backend))
+    splitter = Splitter(fun, *static, *donated, backend)
+    function = JitFunction(fun, splitter)
+    if dynamic is None:
+        return function
+    if any(donated):
+        raise ValueError("jit: functions of dynamic sizes take over no memory; leave donate_ away")
+    from fnad.transforms.dynamic import DynamicFunction  # few programs need it
+
+    return DynamicFunction(fun, dynamic, splitter, function)

@@ -55,4 +55,5 @@ SPECIAL_CASES = {
     "while": "tests/test_control_flow.py",
     "counted_scan": "tests/primitives/control_flow/test_replay.py",
     "cond": "tests/test_control_flow.py",
+    "size": "tests/transforms/test_dynamic.py",
 }

@@ -79,14 +79,20 @@ def emit_accumulate(
             running.block(task.index)
 
 
+def combination(
+    b: ScalarBuilder, node: Accumulate
+) -> tuple[Callable[[Value, Value], Value], Value]:
+    """What joins the total so far and the next element, and the total of nothing."""
+    start = neutral(node.kind, node.accumulator)
+    if node.kind == "add" and node.accumulator.kind == "f":
+        start = -0.0  # keeps the sign of a zero
+    return _running(b, node.kind), b.constant(start, node.accumulator)
+
+
 class _Running:
     def __init__(self, f: Function, node: Accumulate, source: str, out: str) -> None:
         self.f, self.node, self.source, self.out = f, node, source, out
-        self.combine = _running(f.b, node.kind)
-        start = neutral(node.kind, node.accumulator)
-        if node.kind == "add" and node.accumulator.kind == "f":
-            start = -0.0  # keeps the sign of a zero
-        self.start = f.b.constant(start, node.accumulator)
+        self.combine, self.start = combination(f.b, node)
 
     def _load(self, place: Value, lanes: int, mask: Value | None) -> Value:
         dtype = self.node.dtype

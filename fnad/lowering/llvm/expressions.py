@@ -374,7 +374,8 @@ def _is_small(expr: Expr) -> bool:
     """Whether an index fits 32 bits."""
     return (
         expr.bounds is not None
-        and -_INT32_MAX - 1 <= expr.bounds[0] <= expr.bounds[1] <= _INT32_MAX
+        and expr.bounds[0] >= -_INT32_MAX - 1
+        and expr.bounds[1] <= _INT32_MAX
     )
 
 

@@ -30,15 +30,16 @@ def emit_for(s: Schedule, node: For) -> None:
     f = s.entry
     if node.count is None:
         with f.loop(node.extent) as loop:
-            _turn(s, node, loop.index, f.b.constant(node.extent, INT64))
+            emit_turn(s, node, loop.index, f.b.constant(node.extent, INT64))
         return
     extent = f.b.constant(node.extent, INT64)
     count = f.b.minimum(f.load(s.pointer(node.count), INT64), extent)
     with f.steps(count, f.b.constant(1, INT64)) as index:
-        _turn(s, node, index, count)
+        emit_turn(s, node, index, count)
 
 
-def _turn(s: Schedule, node: For, index: Value, count: Value) -> None:
+def emit_turn(s: Schedule, node: For, index: Value, count: Value) -> None:
+    """Print a turn of a counted loop: the ``index``-th of ``count``."""
     if node.backwards:
         index = s.entry.b.subtract(s.entry.b.subtract(count, s.entry.b.constant(1, INT64)), index)
     s.counters[node.counter] = index

@@ -1,0 +1,118 @@
+"""A program for any sizes as a Python function of arrays."""
+
+from __future__ import annotations
+
+import ctypes
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from fnad.core.polynomials import evaluate
+from fnad.core.sizes import polynomial
+from fnad.lowering.dynamic_planner import DynamicPlan
+from fnad.lowering.executable import _data, _prepare
+from fnad.lowering.llvm.dynamic import ENTRY
+from fnad.lowering.llvm.matrix.schedule import Product, schedule
+from fnad.lowering.llvm.symbols import address_of
+from fnad.lowering.llvm.target import OPTIMIZED, compile_module
+from fnad.lowering.plan import Contraction
+
+_ALIGNMENT = 64
+# Sizes for which the shapes of results and the places of temporaries are kept.
+_KEPT = 256
+
+
+class DynamicExecutable:
+    """A compiled `DynamicPlan`; any number of threads may call it at once.
+
+    Parameters
+    ----------
+    plan : DynamicPlan
+        What has been printed.
+    text : str
+        The module.
+    names : sequence of str
+        The order in which it takes the values of names.
+    """
+
+    def __init__(self, plan: DynamicPlan, text: str, names: Sequence[str]) -> None:
+        self._plan = plan
+        self._names = tuple(names)
+        self._module = compile_module(text, OPTIMIZED)
+        address = self._module.address(ENTRY)
+        self._entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(address)
+        self._constants = [np.ascontiguousarray(c) for c in plan.constants]
+        self._layouts: OrderedDict[tuple[int, ...], _Layout] = OrderedDict()
+
+    def __call__(self, args: Sequence[Any], sizes: Mapping[str, int]) -> list[Any]:
+        """Run the program; ``sizes`` are the values of the names."""
+        values = tuple([sizes[name] for name in self._names])
+        layout = self._layouts.get(values)
+        if layout is None:
+            layout = self._layouts[values] = _Layout(self._plan, sizes)
+            if len(self._layouts) > _KEPT:
+                with suppress(KeyError):  # another thread was first
+                    self._layouts.popitem(last=False)
+        plan = self._plan
+        arrays = [_prepare(a, *kind) for a, kind in zip(args, layout.inputs)]
+        outs = [np.empty(*kind) for kind in layout.outputs]
+        memory = np.empty(layout.nbytes + _ALIGNMENT, np.uint8)
+        arena = memory.ctypes.data + -memory.ctypes.data % _ALIGNMENT
+        table = (ctypes.c_void_p * (len(plan.buffers) + len(layout.words)))()
+        for number, array in zip(plan.inputs, [*arrays, *self._constants]):
+            table[number] = _data(array)
+        for number, array in zip(plan.outputs, outs):
+            table[number] = _data(array)
+        for number, offset in layout.offsets:
+            table[number] = arena + offset
+        for place, word in enumerate(layout.words, len(plan.buffers)):
+            table[place] = arena + layout.scratch if word is None else word
+        self._entry(table, (ctypes.c_int64 * len(values))(*values))
+        return [out if out.ndim else out[()] for out in outs]
+
+
+class _Layout:
+    """Types of arguments and results, and places of temporaries, for some sizes."""
+
+    def __init__(self, plan: DynamicPlan, sizes: Mapping[str, int]) -> None:
+        def kind(number: int) -> tuple[tuple[int, ...], np.dtype[Any]]:
+            buffer = plan.buffers[number]
+            shape = tuple([evaluate(polynomial(n), sizes) for n in buffer.shape])
+            return shape, buffer.dtype
+
+        self.inputs = [kind(n) for n in plan.inputs[: len(plan.inputs) - len(plan.constants)]]
+        self.outputs = [kind(n) for n in plan.outputs]
+        begins, self.nbytes = [], 0
+        for size in plan.nbytes:
+            begins.append(self.nbytes)
+            needed = max(evaluate(polynomial(size), sizes), 0)
+            self.nbytes += -(-needed // _ALIGNMENT) * _ALIGNMENT
+        self.offsets = [(number, begins[slot]) for number, slot in plan.slots.items()]
+        self.scratch = self.nbytes
+        self.records: list[np.ndarray[Any, Any]] = []
+        self.words: list[int | None] = []  # None: the scratch memory
+        for node in plan.products():
+            self._add_product(node, sizes)
+
+    def _add_product(self, node: Contraction, sizes: Mapping[str, int]) -> None:
+        """The words of a matrix product: see `fnad.lowering.llvm.dynamic`."""
+
+        def known(numbers: Sequence[int]) -> tuple[int, ...]:
+            return tuple([evaluate(polynomial(n), sizes) for n in numbers])
+
+        batch, (m, n, k) = known(node.batch), known((node.m, node.n, node.k))
+        if 0 in (*batch, m, n, k):
+            self.words += [0, 0 if 0 in (*batch, m, n) else -1, None]
+            return
+        left, right, out = (known(x.strides) for x in (node.left, node.right, node.out))
+        s = schedule(Product(batch, m, n, k, node.dtype, left, right, out, node.accumulate), False)
+        functions = [address_of(symbol) if symbol else 0 for symbol in s.functions()]
+        axes = [number for axis in s.batch_fields() for number in axis]
+        fields = [int(value) for value in s.fields(None).values()]
+        record = np.array([*fields, *functions, *axes], np.int64)
+        self.records.append(record)
+        self.words += [_data(record), s.tasks, None]
+        self.nbytes = max(self.nbytes, self.scratch + s.scratch_bytes)

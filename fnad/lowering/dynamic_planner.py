@@ -1,0 +1,185 @@
+"""Plans of programs some of whose sizes are known when they are called.
+
+The lower rules of primitives make the same tensors and kernels as ever, of extents that may be a
+`Size`. What needs numbers is left out: fusion into groups, threads, kernels of matrix products, the
+places of buffers. Only primitives whose rules are known to serve all sizes are taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fnad.core.errors import FnadError
+from fnad.core.ir import Equation, Jaxpr, sub_jaxprs
+from fnad.core.sizes import Scope, Size, typical
+from fnad.lowering.access import access, node_bodies
+from fnad.lowering.costs import CHEAP, CHEAP_FAR, cost, costs_more
+from fnad.lowering.expr import integer
+from fnad.lowering.plan import Buffer, Contraction, Node
+from fnad.lowering.planner import Planner
+from fnad.lowering.tensors import Expansion, Tensor, generic_index
+
+# Besides elementwise primitives.
+_ANY_SIZE = frozenset([
+    "broadcast_in_dim", "reshape", "transpose", "slice", "rev", "iota", "size", "dot_general",
+    "reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or",
+    "argmax", "argmin", "cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "dynamic_slice",
+    "dynamic_update_slice", "optimization_barrier", "scan", "while", "cond",
+])  # fmt: skip
+# These read inside of their operands even where nothing of them is wanted.
+_NOT_EMPTY = frozenset(["pad", "concatenate", "gather", "scatter"])
+
+
+class DynamicError(FnadError, TypeError):
+    """A program of sizes that are known when it is called needs more than fnad has for such."""
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicPlan:
+    """A schedule over buffers whose shapes may have sizes.
+
+    ``inputs``, ``constants`` and ``outputs`` are numbers of buffers; the others are temporaries:
+    ``slots`` says which of them share memory, those with the same number, of the size ``nbytes``.
+    """
+
+    buffers: tuple[Buffer, ...]
+    inputs: tuple[int, ...]
+    constants: tuple[np.ndarray[Any, Any], ...]
+    outputs: tuple[int, ...]
+    body: tuple[Node, ...]
+    slots: Mapping[int, int]
+    nbytes: tuple[int, ...]
+
+    def products(self) -> list[Contraction]:
+        """The matrix products, in the order in which they are printed."""
+        return _products(self.body)
+
+
+def _products(nodes: Iterable[Node]) -> list[Contraction]:
+    found: list[Contraction] = []
+    for node in nodes:
+        if isinstance(node, Contraction):
+            found.append(node)
+        for inner in node_bodies(node):
+            found += _products(inner)
+    return found
+
+
+class _Planner(Planner):
+    """A planner whose decisions on what is worth a buffer go by typical sizes."""
+
+    def _store_live(self, lazy: Sequence[tuple[Tensor, int]], position: int) -> None:
+        for t, last_use in lazy:
+            live = last_use > position and not t.stored
+            if live and costs_more(t.at(generic_index(t.shape)), CHEAP_FAR):
+                self.materialize(t)
+
+    def _repeated(self, t: Tensor, expansion: Expansion) -> list[Tensor]:
+        times: dict[Tensor, int] = {}
+        for (q, _), n in expansion.reads().items():
+            times[q] = times.get(q, 0) + typical(n)
+        found = [
+            q
+            for q, n in times.items()
+            if typical(t.size) * n > typical(q.size)
+            and q.buffer is None
+            and costs_more(q.at(generic_index(q.shape)), CHEAP)
+        ]
+        # The planner stores the first of the smallest.
+        return sorted(
+            found, key=lambda q: (typical(q.size), -typical(cost(q.at(generic_index(q.shape)))))
+        )[:1]
+
+
+def plan_dynamic(jaxpr: Jaxpr, scope: Scope) -> DynamicPlan:
+    """Plan a simplified program.
+
+    Raises
+    ------
+    DynamicError
+        If it holds an equation that is not planned for sizes known at a call.
+    """
+    _check_all(jaxpr, scope)
+    with scope.lowered():
+        p = _Planner()
+        args = [p.stored(v.aval.shape, v.aval.dtype, "input") for v in jaxpr.invars]
+        results = p.run(jaxpr, args)
+        outputs = []
+        for t, aval in zip(results, jaxpr.out_avals, strict=True):
+            buffer = p.new_buffer(aval.shape, aval.dtype, "output")
+            if t.stored:
+                p.store(t, buffer, integer(0))
+            else:
+                p.place(t, buffer, integer(0))
+            outputs.append(buffer)
+        constants = [t for t, _ in p.constants.values()]
+        inputs = tuple([t.buffer for t in (*args, *constants) if t.buffer is not None])
+        slots, nbytes = _slots(p.buffers, p.body)
+        return DynamicPlan(
+            tuple(p.buffers),
+            inputs,
+            tuple([array for _, array in p.constants.values()]),
+            tuple(outputs),
+            tuple(p.body),
+            slots,
+            nbytes,
+        )
+
+
+def _check_all(jaxpr: Jaxpr, scope: Scope) -> None:
+    for eqn in jaxpr.eqns:
+        _check(eqn, scope)
+        for inner in sub_jaxprs(eqn):
+            _check_all(inner, scope)
+
+
+def _check(eqn: Equation, scope: Scope) -> None:
+    """Refuse what is not known to serve all sizes; note what must not be empty."""
+    name = eqn.primitive.name
+    avals = [a.aval for a in (*eqn.invars, *eqn.outvars)]
+    if name in _NOT_EMPTY:
+        for aval in avals[: len(eqn.invars)]:
+            for n in aval.shape:
+                if type(n) is Size:
+                    scope.ask(n, "==", 0)
+        return
+    if name in _ANY_SIZE or eqn.primitive.is_elementwise:
+        return
+    where = f" at {eqn.source.short}" if eqn.source else ""
+    raise DynamicError(
+        f"a dynamic function cannot be compiled: {name} of"
+        f" {', '.join(str(a.aval) for a in eqn.invars)}{where} has no code for sizes that are known"
+        " only at a call. Leave the function static (fnad.jit without dynamic), or move this part"
+        " out of it."
+    )
+
+
+def _slots(
+    buffers: Sequence[Buffer], body: Sequence[Node]
+) -> tuple[dict[int, int], tuple[int, ...]]:
+    """Which temporaries share memory: one takes that of a dead one of the same size."""
+    temps = {b.number: b for b in buffers if b.role == "temp"}
+    last: dict[int, int] = {}
+    for position, node in enumerate(body):
+        last.update(dict.fromkeys(access(node).touched, position))
+    slots: dict[int, int] = {}
+    sizes: list[int] = []
+    free: dict[int, list[int]] = {}
+    for position, node in enumerate(body):
+        touched = sorted(n for n in access(node).touched if n in temps)
+        for number in touched:
+            if number not in slots:
+                size = temps[number].nbytes
+                if free.get(size):
+                    slots[number] = free[size].pop()
+                else:
+                    slots[number] = len(sizes)
+                    sizes.append(size)
+        for number in touched:
+            if last[number] == position:
+                free.setdefault(temps[number].nbytes, []).append(slots[number])
+    return slots, tuple(sizes)
