@@ -595,6 +595,33 @@ class TestTree:
             fnad.tree.flatten({1: 2, "a": 3})
 
 
+class TestSize:
+    """What no machine has the memory or the frames for."""
+
+    def test_functions_nested_too_deeply(self):
+        f = fnp.sin
+        for _ in range(300):
+            f = partial(lambda g, x: lax.cond(x > 0, g, lambda y: y * 2, x), f)
+        for function in (f, fnad.jit(f), fnad.grad(f)):
+            with raises(RecursionError, "nested more deeply", "test_errors.py:", "lax.scan"):
+                function(1.0)
+
+    def test_more_elements_than_addresses(self):
+        f = lambda x: fnp.sum(fnp.broadcast_to(x, (2**40, 2**30)))
+        for function in (f, fnad.jit(f), fnad.grad(f)):
+            with raises(ValueError, "shape (1099511627776, 1073741824)", "2**63"):
+                function(1.0)
+        with raises(ValueError, this_line(-4)):
+            fnad.jit(f)(1.0)
+
+    def test_more_than_the_memory(self):
+        f = lambda x: fnp.sort(fnp.broadcast_to(x, (2**20, 2**25)))
+        with raises(errors.OutOfMemoryError, "f64[1048576,33554432], sort", this_line(-1)):
+            fnad.jit(f)(1.0)
+        with raises(np._core._exceptions._ArrayMemoryError, this_line(-3)):
+            fnad.grad(lambda x: fnp.sum(f(x)))(1.0)
+
+
 def test_every_error_can_be_caught_as_a_standard_one():
     for name, error in vars(errors).items():
         if isinstance(error, type) and issubclass(error, errors.ConcretizationTypeError):

@@ -54,7 +54,7 @@ class RecompilationWarning(UserWarning):
 
 
 class OutOfMemoryError(FnadError, MemoryError):
-    """A program does not fit into the memory of a card; the text lists what is largest in it."""
+    """A program does not fit into memory; the text lists what is largest in it."""
 
 
 class BackendError(FnadError, RuntimeError):

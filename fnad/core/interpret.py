@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fnad.core.advice import add_source_note
 from fnad.core.errors import RuleError
 from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var
 from fnad.core.primitive import Primitive
@@ -80,7 +81,11 @@ def eval_jaxpr(jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:
         frees = jaxpr.memo["last_uses"] = last_uses(jaxpr)
     with suspend_tracing():
         for eqn, dead in zip(jaxpr.eqns, frees, strict=True):
-            outs = evaluate_primitive(eqn.primitive, [read(a) for a in eqn.invars], eqn.params)
+            try:
+                outs = evaluate_primitive(eqn.primitive, [read(a) for a in eqn.invars], eqn.params)
+            except Exception as error:
+                add_source_note(error, eqn.source)
+                raise
             check_evaluated(eqn, outs)
             env.update(zip(eqn.outvars, outs, strict=True))
             for var in dead:

@@ -20,9 +20,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from fnad.core.advice import WAYS_OUT, add_recursion_note, add_source_note
 from fnad.core.errors import (
     ConcretizationTypeError,
-    NonConcreteBooleanIndexError,
     RuleError,
     TracerArrayConversionError,
     TracerBoolConversionError,
@@ -259,6 +259,11 @@ def trace_to_jaxpr(
     active_traces.append(trace)
     try:
         return trace.finish(function(*tracers))
+    except RecursionError as error:
+        # There is room for a message when the frames between have gone.
+        if len(stack.traces) == 1:
+            add_recursion_note(error)
+        raise
     finally:
         stack.traces.pop()
         active_traces.remove(trace)
@@ -331,12 +336,6 @@ def apply_jaxpr(jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:
     return own_results(eval_jaxpr(jaxpr, args), args)
 
 
-def add_source_note(error: BaseException, source: SourceLine | None) -> None:
-    """Name the user's line on an error, once."""
-    if source is not None and not getattr(error, "__notes__", None):
-        error.add_note(f"fnad: raised by your code at {source}")
-
-
 def raise_leaked(tracer: Tracer) -> NoReturn:
     """Raise the error for a tracer that outlived its trace."""
     raise UnexpectedTracerError(
@@ -345,31 +344,6 @@ def raise_leaked(tracer: Tracer) -> NoReturn:
         " its results by returning them, not through global variables, attributes, default"
         " arguments or closures."
     )
-
-
-_WAYS_OUT = {
-    NonConcreteBooleanIndexError: (
-        "NumPy needs the values of a boolean index here (x[mask]), since they fix the shape",
-        "choose with fnp.where(mask, x, y), reduce with where=mask, assign with"
-        " fnp.where(mask, value, x), or index with integers (fnp.argsort, fnp.take)",
-    ),
-    TracerBoolConversionError: (
-        "Python needs True or False here (if, while, and, or, not, assert)",
-        "choose between values with fnp.where(condition, x, y), between computations with"
-        " lax.cond, loop with lax.while_loop, or, if the value depends on an argument that is"
-        " no array, name that argument in static_argnums/static_argnames of jit",
-    ),
-    TracerIntegerConversionError: (
-        "Python needs an integer here (range, a shape, a list index)",
-        "loop with lax.fori_loop or lax.scan, index arrays (fnp.asarray) instead of lists, or"
-        " name the argument in static_argnums/static_argnames of jit",
-    ),
-    ConcretizationTypeError: (
-        "Python needs the value here (float, int, complex, item, print formats)",
-        "keep the value as an array, choose with fnp.where or lax.cond, or name the argument in"
-        " static_argnums/static_argnames of jit",
-    ),
-}
 
 
 class Tracer:
@@ -430,7 +404,7 @@ class Tracer:
         try:
             return self.concrete_value()
         except _NotConcrete as unknown:
-            what, ways = _WAYS_OUT[error]
+            what, ways = WAYS_OUT[error]
             reason = unknown.reason
         made = f", made at {self.source}" if self.source is not None else ""
         raise error(

@@ -85,6 +85,12 @@ class ShapedArray:
             bool(weak_type),
         )
         self._hash = hash(key)
+        if self.size * self.dtype.itemsize > _MOST_BYTES and TAPE not in self.shape:
+            raise ValueError(
+                f"an array of shape {self.shape} and dtype {self.dtype} would take"
+                f" {self.size * self.dtype.itemsize} bytes, more than there are addresses for"
+                " (2**63); is there an axis too many in what broadcasts?"
+            )
         if len(_made) >= _MOST_MADE:
             _made.clear()
         return _made.setdefault(key, self)
@@ -139,6 +145,7 @@ class ShapedArray:
 # Which types there are; emptied when they are too many.
 _made: dict[Any, ShapedArray] = {}
 _MOST_MADE = 1 << 16
+_MOST_BYTES = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)

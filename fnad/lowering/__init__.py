@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fnad import config
+from fnad.core.advice import recursion_explained
 from fnad.core.ir import Jaxpr, memoize
 from fnad.core.types import ShapedArray
 from fnad.lowering.binary import finish_binary, kept_name, load, store
@@ -43,7 +44,8 @@ def compile_jaxpr(jaxpr: Jaxpr, donated: tuple[int, ...] = ()) -> Executable:
 
     Inputs at the positions ``donated`` may be given up for outputs.
     """
-    return _executable(jaxpr, donated)
+    with recursion_explained():
+        return _executable(jaxpr, donated)
 
 
 def current_device() -> Device:

@@ -20,7 +20,7 @@ import numpy as np
 
 from fnad import config
 from fnad.core import tree
-from fnad.core.errors import InternalError
+from fnad.core.errors import InternalError, OutOfMemoryError
 from fnad.core.types import ShapedArray
 from fnad.lowering.binary import Binary
 from fnad.lowering.llvm.emitter import ENTRY
@@ -150,7 +150,7 @@ class Executable(NativeCallable):
         missing.value = 0
         self._entry(ctypes.create_string_buffer(table, len(table)), arena)
         if missing.value:
-            raise MemoryError(
+            raise OutOfMemoryError(
                 f"reverse mode through a loop without max_steps found no memory for {missing.value}"
                 " bytes: its residuals for as many steps as the loop made. Give while_loop (or"
                 " fori_loop) max_steps, so that it keeps checkpoints of some steps and computes the"

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from fnad.core.tracer import current_trace
 from fnad.core.types import kind_of
 from fnad.numpy import reductions, ufuncs
-from fnad.numpy.complex_numbers import squared_magnitude
+from fnad.numpy.complex_numbers import imag, real, squared_magnitude
 from fnad.numpy.creation import asarray
+from fnad.numpy.dtype_info import finfo
 from fnad.numpy.manipulation import moveaxis, reshape
 from fnad.numpy.operands import Array, constant_like, convert, normalize_axes
 from fnad.numpy.reductions import sum as sum_of
 from fnad.numpy.selection import where
 from fnad.numpy.solving import as_matrices, inv
 from fnad.numpy.spectral import svdvals
+from fnad.primitives.custom import custom_jvp
 
 Axes = tuple[int, ...]
+_DOUBLE = (np.dtype(np.float64), np.dtype(np.complex128))
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Array:
@@ -39,7 +45,10 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     -------
     array
         The root of a sum of squares has no derivative where it is zero, and says NaN; the sum of
-        squares has. Norms of singular values have derivatives where those are equal, too.
+        squares has. In single precision it has the right derivative also where the squares leave
+        the range of the dtype, and it is itself 0 or infinite, as NumPy's is; in double precision
+        that takes elements below 1e-146 or above 1e154. Norms of singular values have derivatives
+        where those are equal, too.
 
     Examples
     --------
@@ -93,7 +102,40 @@ def _inexact(x: Any) -> Array:
 
 
 def _root_of_squares(a: Array, axes: Axes, keepdims: bool) -> Array:
+    function = _root if a.dtype in _DOUBLE or current_trace() is None else _smooth_root
+    return function(a, axes, keepdims)
+
+
+def _root(a: Array, axes: Axes, keepdims: bool) -> Array:
     return ufuncs.sqrt(sum_of(squared_magnitude(a), axes, None, keepdims))
+
+
+_smooth_root = partial(custom_jvp, nondiff_argnums=(1, 2))(_root)
+
+
+@_smooth_root.defjvp
+def _(
+    axes: Axes, keepdims: bool, primals: Sequence[Array], tangents: Sequence[Array]
+) -> tuple[Array, Array]:
+    # In double precision no square over- or underflows. What is divided by the length is scaled by
+    # a power of two, so that its inverse does not, either.
+    (a,), (t,) = primals, tangents
+    wide = convert(a, np.dtype(np.complex128 if a.dtype.kind == "c" else np.float64))
+    length = _root(wide, axes, True)
+    out = _smooth_root(a, axes, keepdims)
+    large, one = 2.0 ** (finfo(out.dtype).maxexp * 5 // 8), constant_like(length, 1)
+    scale = where(length < 1 / large, large, where(length > large, 1 / large, one))
+    scaled = ufuncs.multiply(a, convert(scale, out.dtype))
+    terms = sum_of(_inner(scaled, t), axes, None, True)
+    slope = ufuncs.divide(terms, convert(ufuncs.multiply(length, scale), out.dtype))
+    return out, reshape(slope, out.shape)
+
+
+def _inner(x: Array, y: Array) -> Array:
+    """The products of elements, of complex ones as pairs of real numbers."""
+    if kind_of(x.dtype) != "c":
+        return ufuncs.multiply(x, y)
+    return ufuncs.add(ufuncs.multiply(real(x), real(y)), ufuncs.multiply(imag(x), imag(y)))
 
 
 def _vector_norm(a: Array, ord: Any, axes: Axes, keepdims: bool) -> Array:

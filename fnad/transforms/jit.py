@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 from fnad.core import tree
 from fnad.core.axes import bound_axes
-from fnad.core.errors import RecompilationWarning
+from fnad.core.errors import OutOfMemoryError, RecompilationWarning
 from fnad.core.flat_function import FlatFunction, function_name, hide_float0, is_float0
 from fnad.core.garbage import collection_paused
 from fnad.core.ir import Jaxpr
@@ -37,6 +37,7 @@ from fnad.lowering.native.signatures import Signature, Static, Unsupported
 from fnad.primitives.calls import jit_p
 from fnad.transforms import recompiles
 from fnad.transforms.layouts import Layouts, bases, can_have_order, with_layouts
+from fnad.transforms.memory import out_of_memory
 from fnad.transforms.placement import put_arrays
 from fnad.transforms.signatures import Form, Splitter
 
@@ -88,7 +89,12 @@ class _Program:
     def run(self, leaves: Sequence[Any], layouts: Layouts) -> Any:
         if self.backend == "cuda" and not self.placed:
             self.consts, self.placed = put_arrays(self.consts), True
-        outs = self.executable(layouts)(self.inputs(leaves, layouts))
+        try:
+            outs = self.executable(layouts)(self.inputs(leaves, layouts))
+        except OutOfMemoryError:
+            raise
+        except MemoryError as error:
+            raise out_of_memory(self.jaxpr, error) from None
         return tree.unflatten(self.out_tree, outs)
 
     def served(self, layouts: Layouts) -> Layouts:

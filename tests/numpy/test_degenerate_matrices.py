@@ -143,3 +143,24 @@ def test_hilberts_matrix(n):
     np.testing.assert_allclose(gradient, value * inverse, rtol=0, atol=near["atol"] * value * 10)
     gradient = fnad.jit(fnad.grad(lambda a: linalg.slogdet(a)[1]))(a)
     np.testing.assert_allclose(gradient, inverse, **near)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.complex64, np.float16])
+@pytest.mark.parametrize("wrap", [fnad.grad, lambda f: fnad.jit(fnad.grad(f))])
+def test_norms_whose_squares_leave_the_range_of_the_dtype(dtype, wrap):
+    limits = np.finfo(dtype)
+    x = np.array([3, -4, 0], dtype) * (dtype(1) if dtype != np.complex64 else dtype(0.6 + 0.8j))
+    for size in (limits.smallest_subnormal * 20, limits.tiny, 1, limits.max / 8):
+        scaled = x * limits.dtype.type(size)
+        want = np.conj(scaled.astype(complex)) / np.linalg.norm(scaled.astype(complex))
+        got = wrap(linalg.norm)(scaled)
+        assert got.dtype == scaled.dtype
+        np.testing.assert_allclose(got, want, rtol=4 * limits.eps, atol=limits.tiny)
+        rows = wrap(lambda x: fnp.sum(linalg.norm(x, axis=0)))(scaled[:, None])[:, 0]
+        np.testing.assert_allclose(rows, want, rtol=4 * limits.eps, atol=limits.tiny)
+
+
+def test_derivatives_of_norms_in_single_precision():
+    x = normal(2, 3).astype(np.float32)
+    for axis in (None, 1):
+        check_grads(lambda x, a=axis: linalg.norm(x, axis=a), (x,), order=2)
