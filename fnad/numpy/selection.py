@@ -226,11 +226,13 @@ def sinc(x: Any) -> Array:
     array([1.        , 0.63661977])
     """
     a = ufuncs.multiply(to_inexact(as_operand(x)), math.pi)
-    small = ufuncs.less(ufuncs.absolute(a), 1e-3)
+    # Near 0 Taylor's series: there the quotient's derivatives are differences of like numbers.
+    small = ufuncs.less(ufuncs.absolute(a), 0.5)
     safe = where(small, 1.0, a)
     square = ufuncs.square(where(small, a, 0.0))
-    # Taylor's series near 0, where the quotient has no derivative.
-    series = 1 - square / 6 * (1 - square / 20)
+    series: Any = 1.0
+    for term in (16, 14, 12, 10, 8, 6, 4, 2):
+        series = 1 - square / (term * (term + 1)) * series
     return where(small, series, ufuncs.true_divide(ufuncs.sin(safe), safe))
 
 

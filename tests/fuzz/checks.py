@@ -47,9 +47,31 @@ def gradient(program: Program, vocabulary: Vocabulary) -> Callable[..., Any]:
     return vocabulary.fn.grad(total, argnums=argnums)
 
 
-def batched(program: Program, vocabulary: Vocabulary) -> Callable[..., Any]:
-    """Return the program mapped over three versions of the last input."""
+def tangent(program: Program, vocabulary: Vocabulary) -> Callable[..., Any]:
+    """Return the directional derivative of the floating results along waves in the inputs."""
     function, np_ = program.function(vocabulary), vocabulary.names["np"]
+    floating = [i for i, a in enumerate(program.arguments) if a.dtype.kind in "fc"]
+
+    def directional(*arguments: Any) -> Any:
+        def of_floating(*values: Any) -> Any:
+            merged = list(arguments)
+            for i, value in zip(floating, values, strict=True):
+                merged[i] = value
+            return [r for r in function(*merged) if r.dtype.kind in "fc"]
+
+        primals = tuple(arguments[i] for i in floating)
+        waves = tuple(
+            np_.cos(np_.arange(x.size, dtype="float64")).reshape(x.shape).astype(x.dtype)
+            for x in primals
+        )
+        return vocabulary.fn.jvp(of_floating, primals, waves)[1]
+
+    return directional
+
+
+def _over_versions(function: Callable[..., Any], vocabulary: Vocabulary) -> Callable[..., Any]:
+    """Return a function mapped over three versions of its last argument."""
+    np_ = vocabulary.names["np"]
 
     def mapped(*arguments: Any) -> Any:
         *others, last = arguments
@@ -59,7 +81,24 @@ def batched(program: Program, vocabulary: Vocabulary) -> Callable[..., Any]:
     return mapped
 
 
-CHECKS = {"forward": forward, "gradient": gradient, "batched": batched}
+def batched(program: Program, vocabulary: Vocabulary) -> Callable[..., Any]:
+    """Return the program mapped over three versions of the last input."""
+    return _over_versions(program.function(vocabulary), vocabulary)
+
+
+def batched_gradient(program: Program, vocabulary: Vocabulary) -> Callable[..., Any]:
+    """Return its gradient mapped over three versions of the last input."""
+    return _over_versions(gradient(program, vocabulary), vocabulary)
+
+
+CHECKS = {
+    "forward": forward,
+    "gradient": gradient,
+    "batched": batched,
+    "tangent": tangent,
+    "batched_gradient": batched_gradient,
+}
+_DERIVATIVES = ("gradient", "tangent", "batched_gradient")
 
 
 def disagreement(program: Program, check: str, with_jax: bool = True) -> str | None:
@@ -70,7 +109,7 @@ def disagreement(program: Program, check: str, with_jax: bool = True) -> str | N
     RefusedError
         If JAX cannot run it or says nothing about it.
     """
-    if check == "gradient" and not any(a.dtype.kind in "fc" for a in program.arguments):
+    if check in _DERIVATIVES and not program.has_floating_inputs:
         raise RefusedError("no floating input")
     oracle = _Oracle(program, check) if with_jax else None
     runs = {}

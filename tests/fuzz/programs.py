@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tests.fuzz.draw import Draw, UnfitError, Value
-from tests.fuzz.statements import STATEMENTS
+from tests.fuzz.library import STATEMENTS
 from tests.fuzz.vocabulary import Vocabulary, fnad_vocabulary
 
 _LARGEST_RESULT = 5000
@@ -20,7 +20,8 @@ _LARGEST_NUMBER = 1e4
 # Of statements, that want values of other kinds than there are. After these there is another input.
 _MOST_MISFITS = 1000
 _FLOATS = ("float32", "float64")
-_INPUT_DTYPES = (*_FLOATS * 3, "int32", "bool", "complex64", "complex128")
+_OTHER_INTEGERS = ("int8", "uint8", "int64", "uint32")
+_INPUT_DTYPES = (*_FLOATS * 6, *("int32", "bool", "complex64", "complex128") * 2, *_OTHER_INTEGERS)
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,10 @@ class Program:
     @property
     def arguments(self) -> tuple[np.ndarray[Any, Any], ...]:
         return tuple(array for _, array in self.inputs)
+
+    @property
+    def has_floating_inputs(self) -> bool:
+        return any(a.dtype.kind in "fc" for a in self.arguments)
 
     @property
     def eps(self) -> float:
@@ -116,8 +121,9 @@ def _input(draw: Draw) -> np.ndarray[Any, Any]:
     shape = draw.shape(draw.integer(0, 4))
     if dtype == "bool":
         return np.asarray(draw.rng.random(shape) < 0.5)
-    if dtype == "int32":
-        return np.asarray(draw.rng.integers(-9, 10, shape), np.int32)
+    if np.dtype(dtype).kind in "iu":
+        low = 0 if dtype.startswith("u") else -9
+        return np.asarray(draw.rng.integers(low, 10, shape), dtype)
     array = draw.rng.standard_normal(shape) * 1.5
     if dtype.startswith("complex"):
         array = array + 1j * draw.rng.standard_normal(shape)
@@ -129,7 +135,7 @@ def _evaluated(expression: str, names: dict[str, Any]) -> np.ndarray[Any, Any] |
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         result = np.asarray(eval(expression, names))
-    if result.size > _LARGEST_RESULT or result.dtype.kind not in "fibc":
+    if result.size > _LARGEST_RESULT or result.dtype.kind not in "fiubc":
         return None
     if result.dtype.kind in "fc" and not np.all(np.abs(result) < _LARGEST_NUMBER):
         return None

@@ -103,7 +103,7 @@ def binary(draw: Draw) -> str:
 
 @statement(2)
 def integers(draw: Draw) -> str:
-    v = draw.value("i")
+    v = draw.value("iu")
     if draw.chance(0.5):
         return str(draw.among(_INTEGER_UNARY)).format(v=v.name)
     return str(draw.among(_INTEGER_BINARY)).format(a=v.name, b=draw.like(v))
@@ -156,10 +156,11 @@ def select(draw: Draw) -> str:
 
 @statement(2)
 def convert(draw: Draw) -> str:
-    v = draw.value("fib")
+    v = draw.value("fiub")
     dtypes = {
         "f": ("float32", "float64"),
         "i": ("float32", "int32", "float64"),
+        "u": ("float32", "int32", "uint8"),
         "b": ("int32", "float32"),
     }
     return f"{v.name}.astype('{draw.among(dtypes[v.dtype.kind])}')"
@@ -195,10 +196,10 @@ def reduce(draw: Draw) -> str:
 
 @statement()
 def reduce_others(draw: Draw) -> str:
-    v = draw.value("ib", most=500)
+    v = draw.value("iub", most=500)
     if v.size == 0:
         raise UnfitError
-    name = draw.among(["sum", "max", "min"] if v.dtype.kind == "i" else ["any", "all"])
+    name = draw.among(["sum", "max", "min"] if v.dtype.kind in "iu" else ["any", "all"])
     how = f"axis={draw.axes(v)}, keepdims={draw.chance(0.4)}"
     return f"np.{name}({v.name}, {how}).astype('{v.dtype}')"
 
@@ -247,7 +248,7 @@ _ORDERED = (
     "np.argsort({v}, axis={k}).astype('int32')",
     "np.argmax({v}, axis={k}).astype('int32')",
     "np.argmin({v}, axis={k}, keepdims=True).astype('int32')",
-    "np.take_along_axis({v}, np.argsort(np.cos({v}), axis={k}), axis={k})",
+    "np.take_along_axis({v}, np.argsort(-{v}, axis={k}), axis={k})",
     "np.median({v}, axis={k})",
     "np.quantile({v}, 0.3, axis={k})",
     "lax.top_k(np.moveaxis({v}, {k}, -1), 1)[0]",
@@ -295,7 +296,7 @@ _ARRANGED_MATRICES = (
 
 @statement(4)
 def arrange(draw: Draw) -> str:
-    v = draw.value("fffibc", ndim=1)
+    v = draw.value("fffiubc", ndim=1)
     matrix = v.ndim > 1 and v.size and draw.chance(0.3)
     return str(draw.among(_ARRANGED_MATRICES if matrix else _ARRANGED)).format(
         v=v.name,
@@ -317,7 +318,7 @@ def _reshaped(v: Value, draw: Draw) -> tuple[int, ...]:
 
 @statement(3)
 def index(draw: Draw) -> str:
-    v = draw.value("fffibc", ndim=1)
+    v = draw.value("fffiubc", ndim=1)
     items = [_index_item(draw, size) for size in v.shape[: draw.integer(1, v.ndim)]]
     return f"{v.name}[{', '.join(items)}]"
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import types
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+_SCIPY = ("special", "stats", "linalg", "signal", "ndimage")
+
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What ``np``, ``lax`` and ``fn`` are in a program's source."""
+    """What ``np``, ``lax``, ``fn`` and so on are in a program's source."""
 
     names: dict[str, Any]
 
@@ -22,11 +25,12 @@ class Vocabulary:
 @cache
 def fnad_vocabulary() -> Vocabulary:
     """Return fnad's names."""
-    import fnad
-    from fnad import lax, nn
-    from fnad import numpy as fnp
+    import fnad.nn
+    import fnad.numpy as fnp
+    import fnad.random
+    import fnad.scipy
 
-    return _vocabulary(fnp, lax, fnad, nn, fnp.at)
+    return _vocabulary(fnad, fnp, fnp.at)
 
 
 @cache
@@ -34,17 +38,17 @@ def jax_vocabulary() -> Vocabulary:
     """Return JAX's names, with 64-bit numbers as NumPy has them."""
     import jax
     import jax.numpy as jnp
-    from jax import lax
+    import jax.scipy
 
     jax.config.update("jax_enable_x64", True)
-    return _vocabulary(jnp, lax, jax, jax.nn, lambda x: jnp.asarray(x).at)
+    return _vocabulary(jax, jnp, lambda x: jnp.asarray(x).at)
 
 
-def _vocabulary(array_functions: Any, lax: Any, library: Any, nn: Any, at: Any) -> Vocabulary:
+def _vocabulary(library: Any, array_functions: Any, at: Any) -> Vocabulary:
     fn = types.SimpleNamespace(
-        softmax=nn.softmax,
-        log_softmax=nn.log_softmax,
-        logsumexp=nn.logsumexp,
+        softmax=library.nn.softmax,
+        log_softmax=library.nn.log_softmax,
+        logsumexp=library.nn.logsumexp,
         at=lambda x, index, method, value: getattr(at(x)[index], method)(value),
         **{
             name: getattr(library, name)
@@ -58,7 +62,10 @@ def _vocabulary(array_functions: Any, lax: Any, library: Any, nn: Any, at: Any) 
                 "hessian",
                 "jit",
                 "checkpoint",
+                "linearize",
             )
         },
     )
-    return Vocabulary({"np": array_functions, "lax": lax, "fn": fn})
+    scipy = {name: importlib.import_module(f"{library.__name__}.scipy.{name}") for name in _SCIPY}
+    parts = {"lax": library.lax, "nn": library.nn, "random": library.random, **scipy}
+    return Vocabulary({"np": array_functions, "fn": fn, **parts})
