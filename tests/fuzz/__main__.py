@@ -34,6 +34,8 @@ def main() -> int:
     for text in _in_this_one(options) if one else _in_processes(options):
         if text.startswith(_VERDICT):
             counts[text.removeprefix(_VERDICT)] += 1
+            if counts.total() % _CHUNK == 0:
+                print(f"# so far: {dict(counts)}", file=sys.stderr, flush=True)
         if one or not text.startswith(_VERDICT):
             print(text, flush=True)
     print(f"# from seed {options.first}: {dict(counts)}, {time.monotonic() - began:.0f} s")
