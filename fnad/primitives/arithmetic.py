@@ -6,7 +6,7 @@ from typing import Any
 
 from fnad.core.types import aval_of
 from fnad.primitives.algebra import without_neutral
-from fnad.primitives.complex_numbers import conj, real, real_dtype
+from fnad.primitives.complex_numbers import conj, one_infinity, real, real_dtype
 from fnad.primitives.dependencies import product_pattern
 from fnad.primitives.elementwise import elementwise, matched
 from fnad.primitives.integer_powers import integer_power, multiply_out
@@ -325,7 +325,7 @@ sqrt_p = elementwise(
     "sqrt",
     "The square root; NaN where x < 0.",
     lambda b, x: b.sqrt(x),
-    derivatives=[lambda t, ans, x: mul(t, div(0.5, ans))],
+    derivatives=[lambda t, ans, x: mul(t, div(0.5, one_infinity(ans)))],
     kinds="fc",
 )
 

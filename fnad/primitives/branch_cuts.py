@@ -11,7 +11,7 @@ from typing import Any
 
 from fnad.core.types import aval_of
 from fnad.primitives.arithmetic import add, div, mul, neg, rsqrt, square, sub
-from fnad.primitives.complex_numbers import complex, imag, real
+from fnad.primitives.complex_numbers import complex, imag, one_infinity, real
 
 
 def _one_minus_square(x: Any) -> Any:
@@ -23,6 +23,7 @@ def rsqrt_of_one_minus_square(x: Any) -> Any:
     """``1 / sqrt(1 - x**2)``."""
     if not _is_complex(x):
         return rsqrt(_one_minus_square(x))
+    x = one_infinity(x)
     return mul(rsqrt(neg(sub(x, 1))), rsqrt(plus_one(x)))
 
 
@@ -30,8 +31,14 @@ def rsqrt_of_one_plus_square(x: Any) -> Any:
     """``1 / sqrt(1 + x**2)``."""
     if not _is_complex(x):
         return rsqrt(add(square(x), 1))
-    turned = complex(neg(imag(x)), real(x))
+    turned = one_infinity(complex(neg(imag(x)), real(x)))
     return mul(rsqrt(plus_one(turned)), rsqrt(plus_one(neg(turned))))
+
+
+def rsqrt_of_square_minus_one(x: Any) -> Any:
+    """``1 / sqrt(x**2 - 1)``."""
+    x = one_infinity(x)
+    return mul(rsqrt(sub(x, 1)), rsqrt(plus_one(x)))
 
 
 def over_one_minus_square(t: Any, x: Any) -> Any:
@@ -39,6 +46,7 @@ def over_one_minus_square(t: Any, x: Any) -> Any:
     # Unlike those of real numbers, squares of large complex ones are NaN: so no squares.
     if not _is_complex(x):
         return div(t, _one_minus_square(x))
+    x = one_infinity(x)
     return div(div(t, sub(1, x)), add(x, 1))
 
 

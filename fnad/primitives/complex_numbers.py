@@ -16,6 +16,7 @@ import numpy as np
 from fnad.core.primitive import Zero
 from fnad.core.types import aval_of, kind_of
 from fnad.primitives.elementwise import broadcast_scalar, elementwise, matched
+from fnad.primitives.logic import bitwise_or, eq, select
 
 _COMPLEX: dict[np.dtype[Any], np.dtype[Any]] = {
     np.dtype(np.float32): np.dtype(np.complex64),
@@ -167,3 +168,26 @@ def conj(x: Any) -> Any:
     if kind_of(aval_of(x).dtype) == "c":
         return conj_p.bind(x)
     return complex(x, _zero(x))
+
+
+def one_infinity(x: Any) -> Any:
+    """All infinite complex numbers as the real one, and any other number as it is.
+
+    NumPy's quotients by numbers that are infinite in both parts are NaN, and roots of many infinite
+    numbers are such; where a function has the same limit in all directions, this finds it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> one_infinity(np.array([complex(-np.inf, np.inf), 1 + 2j]))
+    array([inf+0.j,  1.+2.j])
+    """
+    if aval_of(x).dtype.kind != "c":
+        return x
+    re, im = real(x), imag(x)
+    infinite = bitwise_or(_is_infinite(re), _is_infinite(im))
+    return complex(select(infinite, np.inf, re), select(infinite, 0, im))
+
+
+def _is_infinite(x: Any) -> Any:
+    return bitwise_or(eq(x, np.inf), eq(x, -np.inf))

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from fnad.primitives.arithmetic import add, div, mul, neg, rsqrt, square, sub
+from fnad.primitives.arithmetic import add, div, mul, neg, square, sub
 from fnad.primitives.branch_cuts import (
     over_one_minus_square,
     over_one_plus_square,
-    plus_one,
     rsqrt_of_one_minus_square,
     rsqrt_of_one_plus_square,
+    rsqrt_of_square_minus_one,
     scaled,
 )
+from fnad.primitives.complex_numbers import one_infinity
 from fnad.primitives.elementwise import elementwise, matched
 
 # -- exponentials and logarithms ----------------------------------------------------------------
@@ -86,7 +87,7 @@ log_p = elementwise(
     "log",
     "The natural logarithm; NaN where x < 0.",
     lambda b, x: b.log(x),
-    derivatives=[lambda t, ans, x: div(t, x)],
+    derivatives=[lambda t, ans, x: div(t, one_infinity(x))],
     kinds="fc",
 )
 
@@ -107,7 +108,7 @@ log2_p = elementwise(
     "log2",
     "The logarithm to base 2.",
     lambda b, x: b.log2(x),
-    derivatives=[lambda t, ans, x: scaled(div(t, x), 1 / math.log(2))],
+    derivatives=[lambda t, ans, x: scaled(div(t, one_infinity(x)), 1 / math.log(2))],
     kinds="fc",
 )
 
@@ -128,7 +129,7 @@ log10_p = elementwise(
     "log10",
     "The logarithm to base 10.",
     lambda b, x: b.log10(x),
-    derivatives=[lambda t, ans, x: scaled(div(t, x), 1 / math.log(10))],
+    derivatives=[lambda t, ans, x: scaled(div(t, one_infinity(x)), 1 / math.log(10))],
     kinds="fc",
 )
 
@@ -149,7 +150,7 @@ log1p_p = elementwise(
     "log1p",
     "log(1 + x), accurate near 0.",
     lambda b, x: b.log1p(x),
-    derivatives=[lambda t, ans, x: div(t, add(x, 1))],
+    derivatives=[lambda t, ans, x: div(t, one_infinity(add(x, 1)))],
     kinds="fc",
 )
 
@@ -439,7 +440,7 @@ acosh_p = elementwise(
     "acosh",
     "The inverse hyperbolic cosine.",
     lambda b, x: b.arccosh(x),
-    derivatives=[lambda t, ans, x: mul(t, mul(rsqrt(sub(x, 1)), rsqrt(plus_one(x))))],
+    derivatives=[lambda t, ans, x: mul(t, rsqrt_of_square_minus_one(x))],
     kinds="fc",
 )
 

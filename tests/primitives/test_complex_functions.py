@@ -168,3 +168,20 @@ def test_division_neither_over_nor_underflows(rng):
     scales = np.array([1e-290, 1e-150, 1.0, 1e150, 1e290])
     x, y = np.meshgrid(scales * (0.6 + 0.8j), scales * (0.28 - 0.96j))
     np.testing.assert_allclose(fnad.jit(fnp.divide)(x, y), x / y, rtol=1e-15)
+
+
+FLAT_AT_INFINITY = [
+    "log", "log2", "log10", "log1p", "sqrt", "arcsin", "arccos", "arctan", "arcsinh", "arccosh",
+    "arctanh",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, fnad.jit])
+@pytest.mark.parametrize("name", FLAT_AT_INFINITY)
+def test_derivatives_at_infinity_are_their_limit(name, wrap):
+    parts = [np.inf, -np.inf, 0.0, -0.0, 1.0, np.nan]
+    x = np.array([complex(a, b) for a, b in itertools.product(parts, parts)])
+    x = x[np.isinf(x)]
+    slope = wrap(lambda x: fnad.jvp(getattr(fnp, name), (x,), (np.ones_like(x),))[1])(x)
+    np.testing.assert_array_equal(slope, 0)
+    assert np.isnan(wrap(fnad.grad(getattr(fnp, name), holomorphic=True))(complex(np.nan, 1.0)))
