@@ -47,8 +47,9 @@ from fnad.lowering.plan import (
 from fnad.lowering.target import CPU, Target
 from fnad.lowering.walk import below
 
-# What a block of rows of kernels, and of products, may touch: parts of the second cache.
-_BLOCK_BYTES = 96 << 10
+# What a block of rows of kernels may touch (it stays in the first cache, of 32 KB or more, beside
+# what is read on the way), and one of products: a part of the second.
+_BLOCK_BYTES = 20 << 10
 _PRODUCT_BLOCK_BYTES = 384 << 10
 # Rows at a time that matrix products are fast for.
 _TILE_ROWS = 8

@@ -2,6 +2,7 @@
 
 import ctypes
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -269,6 +270,23 @@ def test_a_condition_that_no_cut_decides_is_no_reason_to_cut():
     plan, _, _ = plan_of(lambda x: fnp.where(fnp.tri(128, dtype=bool), x * 2, 0), x)
     assert [len(boxes(k)) for k in kernels_in(plan.body)] == [1]
     check(fnp.tril, np.tril, x)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [3, 40])
+def test_a_condition_that_lanes_share_is_no_branch(n, dtype):
+    def rows(x):
+        largest = fnp.max(x, axis=1, keepdims=True)
+        return fnp.where(largest < 1.5, largest * x, -x)
+
+    x = data((37, n), np.dtype(dtype))
+    x[3, 0] = np.nan
+    np.testing.assert_array_equal(fnad.jit(rows)(x), rows(x))
+    # One bit that was stored.
+    masked = fnad.jit(lambda x: fnp.where(fnp.max(x, axis=1, keepdims=True) < 1.5, x, -x))
+    np.testing.assert_array_equal(masked(x), np.where(np.max(x, 1, keepdims=True) < 1.5, x, -x))
+    text = fnad.jit(rows).lower(x).as_text("llvm") + masked.lower(x).as_text("llvm")
+    assert re.search("fcmp olt <", text) and not re.search("select i1 [^,]*, <", text)
 
 
 # -- transposes ---------------------------------------------------------------------------------

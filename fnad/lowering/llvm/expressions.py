@@ -19,6 +19,8 @@ _INT32_MAX, _INT64_MAX = 2**31 - 1, 2**63 - 1
 _REDUCED = 128
 _EVERYTHING = -1
 
+_COMPARISONS = {"less", "less_equal", "greater", "greater_equal", "equal", "not_equal"}
+
 
 class ExpressionPrinter:
     """Emits expressions, each once per scope.
@@ -239,6 +241,8 @@ class ExpressionPrinter:
         if product is not None:
             return self._multiply_add(expr, product)
         args = [self.operand(a) for a in expr.args]
+        if expr.op == "where":
+            args[0] = self._condition(expr.args[0], args)
         if any(a.dtype != e.dtype for a, e in zip(args, expr.args)) or self._narrows(expr):
             return self._on_indices(expr, args)
         if expr.op in ("divide", "remainder") and _is_index_division(expr):
@@ -252,6 +256,21 @@ class ExpressionPrinter:
         if method is None:
             raise InternalError(f"the LLVM backend has no operation {expr.op!r}")
         return method(*args)
+
+    def _condition(self, cond: Expr, args: Sequence[Value]) -> Value:
+        """The condition of a choice; what rows hold is brought to all lanes, if they share it.
+
+        LLVM makes a branch of a choice between vectors by one bit, which processors predict for
+        bounds of indices, but not for data. Comparisons are made in each lane: of the result of
+        one, brought to all lanes, LLVM makes a branch as well.
+        """
+        value, lanes = args[0], max(x.lanes for x in args)
+        if value.lanes == lanes:
+            return value
+        b = self.f.b
+        if cond.op in _COMPARISONS and cond.args[0].dtype.kind == "f":
+            return self._apply(cond, [b.splat(self.operand(a), lanes) for a in cond.args])
+        return b.splat(value, lanes) if cond.op == "load" else value
 
     def _multiply_add(self, expr: Expr, product: Expr) -> Value:
         b = self.f.b
