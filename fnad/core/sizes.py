@@ -17,7 +17,6 @@ import operator
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from numbers import Number
 from types import FrameType
 from typing import Any
@@ -25,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.errors import FnadError
+from fnad.core.facts import RELATIONS, Fact
 from fnad.core.polynomials import (
     Polynomial,
     decided,
@@ -45,33 +45,6 @@ _MOST = 2**62
 _TYPICAL = 1009
 # From here on, what is lowered takes a size to be larger than a constant (in 32 bits, say).
 _WIDE = 2**31 - 64
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """``left relation right`` is ``holds``; the relation is ``==``, ``<`` or ``<=``."""
-
-    left: Polynomial
-    relation: str
-    right: Polynomial
-    holds: bool
-
-    def check(self, sizes: Mapping[str, int]) -> bool:
-        """Whether it is so for these sizes."""
-        left, right = evaluate(self.left, sizes), evaluate(self.right, sizes)
-        return _RELATIONS[self.relation](left, right) == self.holds
-
-    def __str__(self) -> str:
-        relation = self.relation if self.holds else _OPPOSITE[self.relation]
-        return f"{text(self.left)} {relation} {text(self.right)}"
-
-
-_RELATIONS: dict[str, Callable[[int, int], bool]] = {
-    "==": lambda x, y: x == y,
-    "<": lambda x, y: x < y,
-    "<=": lambda x, y: x <= y,
-}
-_OPPOSITE = {"==": "!=", "<": ">=", "<=": ">"}
 
 
 class Scope:
@@ -114,15 +87,14 @@ class Scope:
         noted = self.facts.get((p, relation, q)) or self.facts.get((q, relation, p))
         if noted is not None and (relation == "==" or noted.left == p):
             return noted.holds
-        if self.lowering:
-            if relation == "==":
-                return False
-            far = _far(left, relation, right)
-            if far is not None:
-                return far
+        if self.lowering and relation == "==":
+            return False
+        far = _far(left, relation, right, _WIDE if self.lowering else _MOST)
+        if far is not None:
+            return far
         if type(left) is Bound or type(right) is Bound:
             return False
-        holds = _RELATIONS[relation](hint(left), hint(right))
+        holds = RELATIONS[relation](hint(left), hint(right))
         self.facts[p, relation, q] = Fact(p, relation, q, holds)
         return holds
 
@@ -327,6 +299,12 @@ class Size:
     def __complex__(self) -> complex:
         raise self._refuse("a Python complex number")
 
+    def _bits(self, *_: Any) -> Any:
+        raise self._refuse("what depends on its bits")
+
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __invert__ = _bits
+    __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = bit_length = bit_count = _bits
+
     def __reduce__(self) -> Any:
         raise self._refuse("a copy")
 
@@ -437,7 +415,8 @@ def range_length(start: int, stop: int, step: int) -> int:
 class Bound(Size):
     """A size between which and another one an index lies; what is not known of it is False.
 
-    So simplifications by bounds are made only where they are right for all sizes.
+    So simplifications by bounds are made only where they are right for all sizes, if they ask for
+    what they need: ``low >= 0``, never ``not low < 0``.
     """
 
     __eq__ = Size.__eq__
@@ -451,10 +430,10 @@ def bound(value: int) -> int:
     return value
 
 
-def _far(left: Size | int, relation: str, right: Size | int) -> bool | None:
+def _far(left: Size | int, relation: str, right: Size | int, least: int) -> bool | None:
     """What is taken for granted of a size and a constant that is no size of an everyday array."""
     constant, swapped = (right, False) if isinstance(left, Size) else (left, True)
-    if isinstance(constant, Size) or abs(constant) < _WIDE:
+    if isinstance(constant, Size) or abs(constant) < least:
         return None
     below = (constant > 0) == (abs(constant) >= _MOST)  # whether the size is below it
     return below != swapped

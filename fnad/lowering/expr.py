@@ -180,7 +180,7 @@ def divided(x: Expr, divisor: int) -> tuple[Expr, Expr]:
     """Quotient and remainder of an index by a positive constant."""
     if divisor == 1:
         return x, integer(0)
-    if x.bounds is None or x.bounds[0] < 0:
+    if x.bounds is None or not x.bounds[0] >= 0:  # of a `Bound` neither may be known
         constant = integer(divisor)
         return make("divide", (x, constant), INT64), make("remainder", (x, constant), INT64)
     return _divided(x, divisor)
@@ -198,7 +198,7 @@ def _divided(x: Expr, divisor: int) -> tuple[Expr, Expr]:
     quotient, constant = divmod(constant, divisor)
     terms = {t: c for t, c in terms.items() if c % divisor}
     bounds = _bounds(terms.items(), constant)
-    if bounds is None or bounds[0] < 0:
+    if bounds is None or not bounds[0] >= 0:
         return _undivided(x, divisor)
     if bounds[1] < divisor:
         return affine(whole, quotient), affine(terms, constant)

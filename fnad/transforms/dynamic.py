@@ -31,7 +31,7 @@ from fnad.lowering.dynamic_planner import DynamicError, DynamicPlan, plan_dynami
 from fnad.lowering.llvm.dynamic import emit_dynamic
 from fnad.lowering.parts import with_real_memory
 from fnad.lowering.simplify import simplify
-from fnad.transforms.dynamic_axes import Axes, Place, parse_axes, solve
+from fnad.transforms.dynamic_axes import Axes, Place, parse_axes, shown_sizes, solve
 from fnad.transforms.signatures import Form, Splitter
 
 # Programs that a function has for one structure of its arguments; other calls are static.
@@ -137,7 +137,12 @@ class DynamicFunction:
             with self._lock:  # threads with the same sizes need one program
                 variant = family.serving(sizes) or self._new_variant(family, sizes)
             if variant is None:
-                return self._static(*args, **kwargs)
+                try:
+                    return self._static(*args, **kwargs)
+                except Exception as error:
+                    shown = shown_sizes(family.places, sizes)
+                    error.add_note(f"fnad: in this call of {self.__name__}, {shown}")
+                    raise
         outs = variant.run([*variant.consts, *leaves], sizes)
         return tree.unflatten(variant.out_tree, outs)
 
@@ -220,9 +225,10 @@ class DynamicFunction:
             try:
                 made = self._make(family, scope)
             except Exception as error:
+                if isinstance(error, (SizeError, DynamicError)):
+                    raise
+                # Else it may be one of other sizes than those of the call.
                 family.usual = list(scope.facts.values())
-                if isinstance(error, (SizeError, DynamicError)) or _hold(family.usual, sizes):
-                    raise  # else it is one of sizes on the other side of a fact
             else:
                 family.usual = made.facts()
                 if _hold(family.usual, sizes):

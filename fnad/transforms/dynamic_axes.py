@@ -137,6 +137,12 @@ def solve(function: str, places: Sequence[Place], leaves: Sequence[Any]) -> dict
     return found
 
 
+def shown_sizes(places: Sequence[Place], sizes: Mapping[str, int]) -> str:
+    """The values of names, and where each is seen: ``n is 3 (axis 0 of x)``."""
+    seen = {name: p.where for p in reversed(places) for name in names(p.size)}
+    return ", ".join(f"{name} is {n} ({seen[name]})" for name, n in sizes.items())
+
+
 def _slope(terms: Polynomial) -> tuple[int, int] | None:
     """Factor and constant of a linear form of one name."""
     constant = dict(terms).get((), 0)
