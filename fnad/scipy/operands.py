@@ -61,7 +61,24 @@ def special_function(function: Callable[..., Any]) -> Callable[..., Any]:
         dtype = dtype_of(xs[0])
         xs = [expand(convert(x, _FLOAT32) if is_half(dtype) else x, shape) for x in xs]
         out = function(*xs)
-        return convert(out, dtype) if is_half(dtype) else out
+        if not is_half(dtype):
+            return out
+        if isinstance(out, tuple):
+            return tuple([convert(part, dtype) for part in out])
+        return out if kind_of(dtype_of(out)) == "c" else convert(out, dtype)
+
+    return promoted
+
+
+def holomorphic(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`special_function` for functions of one complex or real operand."""
+    real = special_function(function)
+
+    @wraps(function)
+    def promoted(x: Any) -> Any:
+        x = as_operand(x)
+        dtype = dtype_of(x)
+        return function(convert(x, dtype)) if kind_of(dtype) == "c" else real(x)
 
     return promoted
 

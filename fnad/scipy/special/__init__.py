@@ -2,7 +2,9 @@
 
 from fnad.numpy.selection import sinc
 from fnad.scipy.special.bessel import i0, i0e, i1, i1e
+from fnad.scipy.special.bessel_orders import bessel_jn
 from fnad.scipy.special.box_cox import boxcox, boxcox1p
+from fnad.scipy.special.complex_gamma import loggamma
 from fnad.scipy.special.error_functions import (
     erf,
     erfc,
@@ -13,6 +15,7 @@ from fnad.scipy.special.error_functions import (
     ndtri,
 )
 from fnad.scipy.special.exponential_integrals import exp1, expi, expn
+from fnad.scipy.special.faddeeva import dawsn, fresnel, wofz
 from fnad.scipy.special.gamma_functions import (
     beta,
     betaln,
@@ -43,17 +46,24 @@ from fnad.scipy.special.logistic import (
     xlog1py,
     xlogy,
 )
-from fnad.scipy.special.numbers import bernoulli
+from fnad.scipy.special.numbers import bernoulli, binom, comb
+from fnad.scipy.special.owens_function import owens_t
+from fnad.scipy.special.spherical_harmonics import sph_harm_y
+from fnad.scipy.special.trigonometric_integrals import sici
 
 psi = digamma
 
 __all__ = [
     "bernoulli",
+    "bessel_jn",
     "beta",
     "betainc",
     "betaln",
+    "binom",
     "boxcox",
     "boxcox1p",
+    "comb",
+    "dawsn",
     "digamma",
     "entr",
     "erf",
@@ -65,6 +75,7 @@ __all__ = [
     "expit",
     "expn",
     "factorial",
+    "fresnel",
     "gamma",
     "gammainc",
     "gammaincc",
@@ -79,18 +90,23 @@ __all__ = [
     "log_ndtr",
     "log_sigmoid",
     "log_softmax",
+    "loggamma",
     "logit",
     "logsumexp",
     "multigammaln",
     "ndtr",
     "ndtri",
+    "owens_t",
     "poch",
     "polygamma",
     "psi",
     "rel_entr",
+    "sici",
     "sinc",
     "softmax",
     "spence",
+    "sph_harm_y",
+    "wofz",
     "xlog1py",
     "xlogy",
     "zeta",

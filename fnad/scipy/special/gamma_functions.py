@@ -37,7 +37,7 @@ _GAMMA = (
     1.6950899772494006e-07,
 )
 # B_2k / (2k (2k - 1)), of Stirling's series (DLMF 5.11.1).
-_STIRLING = (
+STIRLING = (
     0.08333333333333333,
     -0.002777777777777778,
     0.0007936507936507937,
@@ -178,7 +178,7 @@ _gamma: Any = with_partials(lambda x: _gamma(x) * primitives.digamma(x))(_gamma_
 def stirling_correction(x: Any) -> Any:
     """``gammaln(x) - ((x - 1/2) log(x) - x + log(2 pi)/2)`` for x >= 10."""
     inverse = 1 / x
-    return inverse * polynomial(inverse * inverse, _STIRLING)
+    return inverse * polynomial(inverse * inverse, STIRLING)
 
 
 def factorial(n: Any, exact: bool = False) -> Any:

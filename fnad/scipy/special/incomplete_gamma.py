@@ -52,7 +52,7 @@ _TEMME = (
     8.099521156704561e-16,
 )
 # (-1)**k (zeta(k) - 1) / k from k = 2 on, of log gamma(1 + a).
-_LGAMMA1P = (
+LOG_GAMMA = (
     0.3224670334241132,
     -0.0673523010531981,
     0.020580808427784546,
@@ -170,7 +170,7 @@ def _small_upper(a: Any, x: Any) -> Any:
     near = fnp.where(a < 0.3, a, 0)
     # log gamma(1 + a) from gamma(1 + a) = gamma(2 + a) / (1 + a): accurate for small a.
     log_gamma = near * (1 - np.euler_gamma) - fnp.log1p(near)
-    log_gamma = log_gamma + near * near * polynomial(near, _LGAMMA1P)
+    log_gamma = log_gamma + near * near * polynomial(near, LOG_GAMMA)
     log_gamma = fnp.where(a < 0.3, log_gamma, primitives.lgamma(1 + a))
     exponent = a * fnp.log(x) - log_gamma
     return -fnp.expm1(exponent) - fnp.exp(exponent) * a * total
