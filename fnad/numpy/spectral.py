@@ -13,8 +13,9 @@ from fnad.numpy import reductions, ufuncs
 from fnad.numpy.complex_numbers import squared_magnitude
 from fnad.numpy.contraction import matmul
 from fnad.numpy.creation import asarray
-from fnad.numpy.manipulation import expand_dims, squeeze
+from fnad.numpy.manipulation import expand_dims, matrix_transpose, squeeze
 from fnad.numpy.operands import Array, constant_like, convert
+from fnad.numpy.reflections import reflected_columns
 from fnad.numpy.selection import where
 from fnad.numpy.solving import adjoint, as_floats, as_matrices
 from fnad.primitives.custom import custom_jvp
@@ -141,22 +142,27 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     ----------
     a : array_like
         ``(..., m, n)``.
-    mode : {"reduced", "complete", "r"}
-        Whether Q has min(m, n) columns, or m, or whether only R is wanted.
+    mode : {"reduced", "complete", "r", "raw"}
+        Whether Q has min(m, n) columns, or m, or whether only R is wanted, or LAPACK's form.
 
     Returns
     -------
-    QRResult, or R for mode "r"
-        A named tuple of orthonormal columns and upper triangular matrices. The derivatives are not
-        finite where the first min(m, n) columns depend on each other.
+    QRResult, R for mode "r", or (h, tau) for mode "raw"
+        h ``(..., n, m)`` is transposed: above its diagonal are the vectors of Householder's
+        reflections, of which Q is the product, and tau has their factors. QRResult is a named tuple
+        of orthonormal columns and upper triangular matrices. The derivatives are not finite where
+        the first min(m, n) columns depend on each other.
 
     Examples
     --------
     >>> qr(np.array([[3.0], [4.0]]), "r")
     array([[-5.]])
     """
-    if mode not in ("reduced", "complete", "r"):
-        raise ValueError(f"qr: mode must be 'reduced', 'complete' or 'r', got {mode!r}")
+    if mode not in ("reduced", "complete", "r", "raw"):
+        raise ValueError(f"qr: mode must be 'reduced', 'complete', 'r' or 'raw', got {mode!r}")
+    if mode == "raw":
+        packed, taus = reflected_columns(as_matrices("qr", a))
+        return matrix_transpose(packed), taus
     q, r = orthogonal.qr(as_matrices("qr", a), full_matrices=mode == "complete")
     return r if mode == "r" else QRResult(q, r)
 

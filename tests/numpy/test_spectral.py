@@ -163,7 +163,7 @@ def test_products_of_many_matrices_are_taken_in_the_cheapest_order():
 
 
 def test_errors_say_what_is_possible():
-    with pytest.raises(ValueError, match="must be 'reduced', 'complete' or 'r', got 'full'"):
+    with pytest.raises(ValueError, match="must be 'reduced', 'complete', 'r' or 'raw', got 'full'"):
         LA.qr(np.eye(2), "full")
     with pytest.raises(ValueError, match="at least two arrays"):
         LA.multi_dot([np.eye(2)])

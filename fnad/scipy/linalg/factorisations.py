@@ -206,31 +206,13 @@ def hessenberg(
     """
     del overwrite_a, check_finite
     a = as_matrices("hessenberg", a, square=True)
-    n = a.shape[-1]
-    rows = np.arange(n)
-
-    def reflect(k: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        h, q = carry
-        column = fnp.take(h, k, -1)
-        below = rows > k + 1
-        first = fnp.take(column, k + 1, -1)
-        rest = fnp.where(below, column, 0)
-        size = fnp.linalg.norm(fnp.where(rows > k, column, 0), axis=-1)
-        # What is a multiple of the first unit vector stays; LAPACK's larfg does the same.
-        done = fnp.all(rest == 0, -1) & (fnp.imag(first) == 0)
-        beta = -fnp.copysign(size, fnp.real(first))
-        divisor = fnp.where(done, 1, first - beta)
-        v = rest / divisor[..., None] + (rows == k + 1)
-        tau = fnp.where(done, 0, (beta - first) / fnp.where(done, 1, beta))
-        v, conjugated = v[..., None], adjoint(v[..., None])
-        left = fnp.conjugate(tau)[..., None, None] * v
-        right = tau[..., None, None] * conjugated
-        h = h - left @ (conjugated @ h)
-        h = fnp.where((rows == k) & below[:, None], 0, h)
-        return h - (h @ v) @ right, q - (q @ v) @ right
-
-    identity = expand(fnp.eye(n, dtype=a.dtype), a.shape)
-    if n < 2:
-        return (a, identity) if calc_q else a
-    h, q = lax.fori_loop(0, n - 1, reflect, (a, identity))
-    return (h, q) if calc_q else h
+    packed, taus = lax.linalg.hessenberg(a)
+    h = fnp.triu(packed, -1)
+    if not calc_q:
+        return h
+    identity = expand(fnp.eye(a.shape[-1], dtype=a.dtype), a.shape)
+    if a.shape[-1] < 2:
+        return h, identity
+    # The reflections leave the first row and column alone.
+    q = lax.linalg.householder_product(packed[..., 1:, :-1], taus)
+    return h, fnp.asarray(fnp.at(identity)[..., 1:, 1:].set(q))

@@ -136,22 +136,6 @@ def lu_factor(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> t
     return factors, pivots
 
 
-def _permutation(pivots: Array, n: int) -> Array:
-    """What exchanging row ``pivots[..., i]`` with row i, in order, makes of rows 0 to n - 1."""
-    batch, rows = pivots.shape[:-1], np.arange(n, dtype=np.int32)
-
-    def exchange(order: Array, step: tuple[Array, Array]) -> tuple[Array, None]:
-        i, pivot = step
-        pivot = pivot[..., None]
-        there = fnp.take_along_axis(order, pivot, -1)
-        here = fnp.expand_dims(fnp.take(order, i, -1), -1)
-        return fnp.where(rows == i, there, fnp.where(rows == pivot, here, order)), None
-
-    count = np.arange(pivots.shape[-1], dtype=np.int32)
-    steps = (count, fnp.moveaxis(pivots, -1, 0))
-    return lax.scan(exchange, expand(fnp.asarray(rows), (*batch, n)), steps)[0]
-
-
 def lu_solve(
     lu_and_piv: tuple[Any, Any],
     b: Any,
@@ -178,7 +162,7 @@ def lu_solve(
     del overwrite_b, check_finite
     factors, pivots = lu_and_piv
     kind = _transposition("lu_solve", trans)
-    order = _permutation(fnp.asarray(pivots), fnp.shape(factors)[-1])
+    order = lax.linalg.lu_pivots_to_permutation(fnp.asarray(pivots), fnp.shape(factors)[-1])
 
     def solve(factors: Array, b: Array) -> Array:
         rows = expand(order, (*b.shape[:-2], order.shape[-1]))
