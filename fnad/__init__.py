@@ -39,6 +39,7 @@ from fnad.transforms.jacobians import hessian, jacfwd, jacrev
 from fnad.transforms.jit import jit
 from fnad.transforms.placement import device_get, device_put
 from fnad.transforms.sparse_derivatives import hessian_sparse, jacobian_sparse
+from fnad.transforms.symbolic_shapes import symbolic_shape
 from fnad.transforms.tracing import eval_shape, make_jaxpr
 from fnad.transforms.vmap import vmap
 
@@ -77,6 +78,7 @@ __all__ = [
     "doctor",
     "make_jaxpr",
     "eval_shape",
+    "symbolic_shape",
     "ShapeDtypeStruct",
     "ClosedJaxpr",
     "Jaxpr",

@@ -113,6 +113,24 @@ def sign_of(terms: Polynomial) -> tuple[bool, bool, bool, bool]:
     )
 
 
+def upper(terms: Polynomial) -> Polynomial:
+    """What is never less, without quotients by constants that divide their coefficients.
+
+    ``k * (p // k)`` lies between ``p - k + 1`` and ``p``.
+    """
+    total: Polynomial = ()
+    for factors, c in terms:
+        term: Polynomial = ((factors, c),)
+        if len(factors) == 1 and not isinstance(factors[0], str):
+            operation, p, q = factors[0]
+            k = dict(q).get((), 0)
+            if operation == "//" and len(q) == 1 and k > 0 and c % k == 0:
+                most = p if c > 0 else difference(p, (((), k - 1),) if k > 1 else ())
+                term = product((((), c // k),), most)
+        total = sum_of(total, term)
+    return total
+
+
 def _natural(node: Any) -> bool:
     """Whether a factor is never negative."""
     if isinstance(node, str):

@@ -24,10 +24,9 @@ from typing import Any
 import numpy as np
 
 from fnad.core.errors import FnadError
-from fnad.core.facts import RELATIONS, Fact
+from fnad.core.facts import RELATIONS, Fact, Known
 from fnad.core.polynomials import (
     Polynomial,
-    decided,
     difference,
     evaluate,
     names,
@@ -56,11 +55,13 @@ class Scope:
     and no facts are noted of that.
     """
 
-    __slots__ = ("facts", "hints", "lowering", "shown")
+    __slots__ = ("facts", "hints", "known", "lowering", "shown", "strict")
 
-    def __init__(self, hints: Mapping[str, int]) -> None:
+    def __init__(self, hints: Mapping[str, int], strict: bool = False) -> None:
         self.hints = dict(hints)
-        self.facts: dict[tuple[Polynomial, str, Polynomial], Fact] = {}
+        self.strict = strict  # whether nothing is to depend on the hints
+        self.facts: list[Fact] = []
+        self.known = Known()
         self.lowering = False
         self.shown: SourceLine | None = None  # where the text of a size was taken
 
@@ -77,16 +78,16 @@ class Scope:
         finally:
             self.lowering = False
 
-    def ask(self, left: Size | int, relation: str, right: Size | int) -> bool:
-        """Whether a relation holds; noted if it does not do so for all sizes."""
+    def ask(self, left: Size | int, relation: str, right: Size | int, own: bool = True) -> bool:
+        """Whether a relation holds; noted if it does not do so for all sizes.
+
+        ``own`` questions are those of fnad, to which sizes are different unless they are known to
+        be equal.
+        """
         p, q = polynomial(left), polynomial(right)
-        sign = sign_of(difference(p, q))
-        known = decided(sign, relation)
-        if known is not None:
-            return known
-        noted = self.facts.get((p, relation, q)) or self.facts.get((q, relation, p))
-        if noted is not None and (relation == "==" or noted.left == p):
-            return noted.holds
+        answer = self.known.answer(p, relation, q)
+        if answer is not None:
+            return answer
         if self.lowering and relation == "==":
             return False
         far = _far(left, relation, right, _WIDE if self.lowering else _MOST)
@@ -94,9 +95,21 @@ class Scope:
             return far
         if type(left) is Bound or type(right) is Bound:
             return False
-        holds = RELATIONS[relation](hint(left), hint(right))
-        self.facts[p, relation, q] = Fact(p, relation, q, holds)
-        return holds
+        if self.strict:
+            if own and relation == "==":
+                return False
+            raise SizeError(
+                f"whether {text(p)} {relation} {text(q)} is not known for all sizes: say which it"
+                " is by constraints of fnad.symbolic_shape, or use the function with arrays"
+            )
+        fact = Fact(p, relation, q, RELATIONS[relation](hint(left), hint(right)))
+        self.take(fact)
+        return fact.holds
+
+    def take(self, fact: Fact) -> None:
+        """Take a fact for granted."""
+        self.facts.append(fact)
+        self.known.add(fact)
 
 
 class Size:
@@ -237,6 +250,8 @@ class Size:
     # -- questions --------------------------------------------------------------------------
 
     def _asked(self, relation: str, other: Any, swapped: bool = False) -> Any:
+        if relation == "==" and isinstance(other, Size) and other.scope is not self.scope:
+            return False
         if not isinstance(other, int):
             if isinstance(other, np.integer):
                 other = int(other)
@@ -245,15 +260,14 @@ class Size:
             else:
                 return NotImplemented
         left, right = (other, self) if swapped else (self, other)
-        return self.scope.ask(left, relation, right)
+        own = not self.scope.strict or _is_own(sys._getframe(2))
+        return self.scope.ask(left, relation, right, own)
 
     def __eq__(self, other: object) -> Any:
-        if isinstance(other, Size) and other.scope is not self.scope:
-            return False
         return self._asked("==", other)
 
     def __ne__(self, other: object) -> Any:
-        equal = self.__eq__(other)
+        equal = self._asked("==", other)
         return equal if equal is NotImplemented else not equal
 
     def __lt__(self, other: Any) -> Any:

@@ -61,7 +61,7 @@ class _Made:
     text: str
 
     def facts(self) -> list[Fact]:
-        return list(self.scope.facts.values())
+        return self.scope.facts
 
     def description(self) -> list[str]:
         """All that a call depends on besides the text."""
@@ -228,7 +228,7 @@ class DynamicFunction:
                 if isinstance(error, (SizeError, DynamicError)):
                     raise
                 # Else it may be one of other sizes than those of the call.
-                family.usual = list(scope.facts.values())
+                family.usual = scope.facts
             else:
                 family.usual = made.facts()
                 if _hold(family.usual, sizes):

@@ -33,7 +33,7 @@ def parse_axes(spec: str) -> Axes:
     scope = Scope(dict.fromkeys(_names_in(spec), 1009))
     axes = []
     for token in tokens[: len(tokens) - more]:
-        value = None if token == "_" else _evaluated(ast.parse(token, mode="eval").body, scope)
+        value = None if token == "_" else evaluated(ast.parse(token, mode="eval").body, scope)
         # A number says nothing that the type of the argument does not say.
         axes.append(value.polynomial if isinstance(value, Size) else None)
     return tuple(axes), more
@@ -48,15 +48,18 @@ def _names_in(spec: str) -> list[str]:
     return list(dict.fromkeys(n.id for n in nodes if isinstance(n, ast.Name)))
 
 
-def _evaluated(node: ast.expr, scope: Scope) -> Any:
+def evaluated(node: ast.expr, scope: Scope) -> Any:
+    """The size that an expression of names stands for."""
     if isinstance(node, ast.Name):
         return scope.size(node.id)
     if isinstance(node, ast.Constant) and type(node.value) is int:
         return node.value
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATIONS:
-        left, right = _evaluated(node.left, scope), _evaluated(node.right, scope)
+        left, right = evaluated(node.left, scope), evaluated(node.right, scope)
         return _OPERATIONS[type(node.op)](left, right)
-    raise _not_axes(ast.unparse(node))
+    raise ValueError(
+        f"{ast.unparse(node)!r} is no size: sizes are names, integers, and + - * // % of them"
+    )
 
 
 _OPERATIONS: Mapping[type, Callable[[Any, Any], Any]] = {

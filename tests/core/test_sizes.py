@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fnad.core.facts import Fact
 from fnad.core.polynomials import evaluate
 from fnad.core.sizes import (
     Scope,
@@ -36,7 +37,7 @@ def test_sums_products_and_exact_quotients_are_polynomials():
     assert str((n * m + n) // n) == "m + 1"
     assert (n * m) % m == 0 and n - n == 0 and type(n - n + 3) is int
     assert str(math.prod((n, 3, m))) == "3*m*n" and str(sum((n, n, 1))) == "2*n + 1"
-    assert [str(f) for f in n.scope.facts.values()] == ["n != 0", "m != 0"]
+    assert [str(f) for f in n.scope.facts] == ["n != 0", "m != 0"]
 
 
 @settings(max_examples=60, deadline=None)
@@ -76,16 +77,54 @@ def test_what_is_decided_holds_for_all_sizes(a, b, n, m):
         (lambda: left > 3, a * n + b > 3),
     ):
         assert ask() is truth
-    for fact in x.scope.facts.values():
+    for fact in x.scope.facts:
         assert fact.check({"n": n, "m": m})
 
 
 def test_questions_that_sizes_decide_are_noted_once():
     (n,) = sizes(n=7)
     assert n != 1 and n != 1 and n > 3 and n >= 0 and n + 1 > n
-    assert [str(f) for f in n.scope.facts.values()] == ["n != 1", "3 < n"]
-    facts = list(n.scope.facts.values())
+    assert [str(f) for f in n.scope.facts] == ["n != 1", "3 < n"]
+    facts = n.scope.facts
     assert [f.check({"n": 3}) for f in facts] == [True, False]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-3, 3), st.integers(-3, 3), st.integers(-9, 9),
+            st.sampled_from(["==", "<", "<="]),
+        ),
+        max_size=6,
+    ),
+    st.integers(0, 9),
+    st.integers(0, 9),
+)  # fmt: skip
+def test_what_follows_from_facts_is_so(questions, n, m):
+    x, y = sizes(n=n, m=m)
+    for a, b, c, relation in questions:
+        asked = {"==": a * x + c == b * y, "<": a * x + c < b * y, "<=": a * x + c <= b * y}
+        truth = {"==": a * n + c == b * m, "<": a * n + c < b * m, "<=": a * n + c <= b * m}
+        assert asked[relation] is truth[relation]
+    others = [(i, j) for i in range(12) for j in range(12)]
+    served = [s for s in others if all(f.check(dict(zip("nm", s))) for f in x.scope.facts)]
+    assert (n, m) in served
+    for left, relation, right in [(x, "<", y), (x, "<=", y + 1), (x, "==", y), (2 * x, "<", 5)]:
+        answer = x.scope.known.answer(polynomial(left), relation, polynomial(right))
+        for i, j in served if answer is not None else []:
+            fact = Fact(polynomial(left), relation, polynomial(right), answer)
+            assert fact.check({"n": i, "m": j})
+
+
+def test_facts_that_follow_are_not_noted():
+    n, m = sizes(n=7, m=9)
+    assert n >= 3 and n > 2 and n != 0 and 2 * n + m > 5 and not n < 3 and n + 1 > 3
+    assert n < m and n != m and n <= m + 1 and n + 1 <= m
+    assert [str(f) for f in n.scope.facts] == ["3 <= n", "n < m"]
+    n, m = sizes(n=7, m=7)
+    assert n == m and m == n and n + 1 == m + 1 and n <= m and not n < m
+    assert [str(f) for f in n.scope.facts] == ["n == m"]
 
 
 def test_while_lowering_sizes_are_equal_only_for_all_values():
@@ -93,7 +132,7 @@ def test_while_lowering_sizes_are_equal_only_for_all_values():
     with n.scope.lowered():
         assert n != m and n != 7 and n * m == m * n
         assert not bound(n) < 100 and not bound(n) > 100 and bound(n) <= n
-    assert n.scope.facts == {}
+    assert n.scope.facts == []
 
 
 def test_sizes_of_different_makings_are_never_equal():
@@ -122,7 +161,7 @@ def test_numpy_keeps_sizes_among_objects():
     (n,) = sizes(n=7)
     assert str(np.prod((n, 3, n))) == "3*n*n" and str(np.cumsum([n, 1])[1]) == "n + 1"
     assert n == np.int64(7) and np.all(np.array([n, 8]) > 6)
-    assert [str(f) for f in n.scope.facts.values()] == ["n == 7", "6 < n"]
+    assert [str(f) for f in n.scope.facts] == ["n == 7"]  # from which the other follows
 
 
 def test_texts_are_noted():
@@ -135,7 +174,7 @@ def test_texts_are_noted():
 def test_nothing_is_divided_by_zero():
     n, m = sizes(n=7, m=3)
     assert str(n * m // m) == "n"
-    assert [str(f) for f in m.scope.facts.values()] == ["m != 0"]
+    assert [str(f) for f in m.scope.facts] == ["m != 0"]
     n, m = sizes(n=7, m=0)
     for operation in (lambda: n // m, lambda: n % m, lambda: 5 // m):
         with pytest.raises(ZeroDivisionError):
