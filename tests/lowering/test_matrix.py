@@ -163,7 +163,9 @@ def test_dtypes(dtype, layouts, rng):
 
 
 @pytest.mark.parametrize("dtype", ["f4", "i1", "?"])
-@pytest.mark.parametrize("shape", [(3, 20, 40), (70, 33, 600), (30, 2, 50)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(3, 20, 40), (70, 33, 600), (30, 2, 50), (1, 100, 40), (2, 50, 30)], ids=str
+)
 def test_accumulate(dtype, shape, rng):
     m, n, k = shape
     a, b = filled(rng, (m, k), dtype), filled(rng, (k, n), dtype)
