@@ -65,6 +65,19 @@ def test_reductions(name):
     compare(REDUCTIONS[name], "n m", lambda n: (array(n, n // 3 + 1),), SIZES[1:])
 
 
+def test_long_sums_are_added_up_in_parts():
+    x = rng.random((400_000, 3), dtype="f4")
+    for function, given in (
+        (lambda x: fnp.sum(x, 0), x),
+        (lambda x: fnp.sum(x, 1), x.T.copy()),
+        (lambda x: fnp.sum(x), x),
+    ):
+        expected = np.asarray(function(given.astype("f8")))
+        found = fnad.jit(function, dynamic="n m")(given)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, rtol=2e-6)
+
+
 def test_reductions_of_nothing():
     compiled = fnad.jit(lambda x: (fnp.sum(x), fnp.prod(x), fnp.sum(x, 0)), dynamic="n m")
     for shape in ((0, 3), (3, 0), (0, 0), (2, 2)):
