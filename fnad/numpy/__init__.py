@@ -345,6 +345,7 @@ from fnad.numpy.statistics import (
     var,
 )
 from fnad.numpy.tracer_methods import array_methods
+from fnad.numpy.ufunc_methods import install_ufunc_methods
 from fnad.numpy.ufuncs import (
     abs,
     absolute,
@@ -453,6 +454,7 @@ __array_namespace_info__ = array_namespace_info
 
 float_, complex_ = float64, complex128
 
+install_ufunc_methods()
 install_array_methods({**array_methods(), **PROTOCOLS, **EXPORT})
 
 __all__ = [

@@ -9,29 +9,13 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from fnad.core.source import user_line
-from fnad.numpy import reductions
 from fnad.numpy.absent import ABSENT
-from fnad.numpy.operands import as_operand, shape_of
 from fnad.numpy.ufuncs import OPERATIONS
-
-_REDUCTIONS: dict[str, Callable[..., Any]] = {
-    "add": reductions.sum,
-    "multiply": reductions.prod,
-    "maximum": reductions.max,
-    "minimum": reductions.min,
-    "logical_and": reductions.all,
-    "logical_or": reductions.any,
-}
-_ACCUMULATIONS: dict[str, Callable[..., Any]] = {
-    "add": reductions.cumsum,
-    "multiply": reductions.cumprod,
-}
 
 # Parameters of NumPy's functions that fnad's lack, with values that mean "as usual".
 _USUAL: dict[str, tuple[Any, ...]] = {
@@ -74,18 +58,11 @@ def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options
         )
     if method == "__call__":
         return _call_ufunc(ufunc, inputs, options)
-    if method == "reduce" and name in _REDUCTIONS:
-        options.setdefault("axis", 0)
-        return _REDUCTIONS[name](*inputs, **_without_usual(options))
-    if method == "accumulate" and name in _ACCUMULATIONS:
-        options.setdefault("axis", 0)
-        return _ACCUMULATIONS[name](*inputs, **_without_usual(options))
-    if method == "outer" and name in OPERATIONS:
-        left, right = (as_operand(x) for x in inputs)
-        shape = shape_of(left) + (1,) * len(shape_of(right))
-        return OPERATIONS[name](_namespace().reshape(left, shape), right)
     if method == "at":
         raise _refuse(f"np.{name}.at, which works in place,", "fnp.at(x)[index].add(values)")
+    answer = getattr(getattr(_namespace(), name, None), method, None)
+    if answer is not None:
+        return answer(*inputs, **_without_usual(options))
     raise _refuse(f"np.{name}.{method}", "compose it from functions of fnad.numpy")
 
 

@@ -47,7 +47,7 @@ def _masked(x: Array, where: Any, neutral: Any) -> Array:
     return select(expand(mask, shape), expand(x, shape), x.dtype.type(neutral))
 
 
-def _sum_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def sum_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The dtype in which NumPy adds: integers and booleans at least as wide as int64."""
     if dtype.kind in "bi":
         return np.dtype(np.int64)
@@ -61,7 +61,7 @@ def _accumulate(
         a: Any, axis: Axis, dtype: Any, keepdims: bool, initial: Any, where: Any
     ) -> Array:
         x = asarray(a)
-        result = _sum_dtype(x.dtype) if dtype is None else canonical_dtype(dtype)
+        result = sum_dtype(x.dtype) if dtype is None else canonical_dtype(dtype)
         x = _masked(convert(x, computing_dtype(result)), where, neutral)
         axes = normalize_axes(axis, x.ndim)
         out = keep_axes(reduce(x, axes), x.shape, axes, keepdims)
@@ -315,7 +315,7 @@ def _running(a: Any, axis: int | None, dtype: Any, primitive: Callable[..., Any]
     x = asarray(a)
     if axis is None:
         x, axis = ravel(x), 0
-    result = _sum_dtype(x.dtype) if dtype is None else canonical_dtype(dtype)
+    result = sum_dtype(x.dtype) if dtype is None else canonical_dtype(dtype)
     return primitive(convert(x, result), canonicalize_axis(axis, x.ndim))
 
 

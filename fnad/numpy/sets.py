@@ -104,6 +104,7 @@ def unique(
     equal_nan: bool = True,
     size: int | None = None,
     fill_value: Any = None,
+    sorted: bool = True,
 ) -> Any:
     """The distinct elements of an array, sorted; or its distinct slices along an axis.
 
@@ -122,6 +123,8 @@ def unique(
         How many values to return; needed for traced arrays.
     fill_value : scalar, optional
         Stands for values that there are not; the least value by default.
+    sorted : bool
+        For NumPy's sake: they are always sorted.
 
     Examples
     --------
@@ -204,17 +207,27 @@ def unique_values(x: Any, /, *, size: int | None = None, fill_value: Any = None)
 
 
 def isin(
-    element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False
+    element: Any,
+    test_elements: Any,
+    assume_unique: bool = False,
+    invert: bool = False,
+    *,
+    method: str = "auto",
 ) -> Array:
     """Whether each element is among the others (or, inverted, is not).
 
-    ``assume_unique`` is taken for NumPy's sake.
+    ``assume_unique`` is taken for NumPy's sake, and ``method`` for JAX's: the others are always
+    sorted and searched.
 
     Examples
     --------
     >>> isin(np.array([1, 2, 3]), [3, 1])
     array([ True, False,  True])
     """
+    if method not in ("auto", "compare_all", "binary_search", "sort"):
+        raise ValueError(
+            f"isin: method must be 'auto', 'compare_all', 'binary_search' or 'sort', got {method!r}"
+        )
     x, others = asarray(element), ravel(test_elements)
     if others.size == 0:
         return lax.full(x.shape, invert, np.dtype(bool))

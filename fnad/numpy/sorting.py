@@ -50,10 +50,12 @@ def argsort(
     *,
     stable: bool | None = None,
     descending: bool = False,
+    dtype: Any = None,
 ) -> Array:
     """The indices that would sort an array along an axis; equal elements keep their order.
 
-    It is always stable: ``kind`` and ``stable`` are taken for NumPy's sake.
+    It is always stable: ``kind`` and ``stable`` are taken for NumPy's sake. The indices are int64,
+    or of the integer ``dtype``.
 
     Examples
     --------
@@ -64,7 +66,12 @@ def argsort(
     if axis is None:
         x, axis = ravel(x), 0
     axis = canonicalize_axis(axis, x.ndim)
-    index = broadcasted_iota(canonical_dtype(np.int64), x.shape, axis)
+    index_dtype = canonical_dtype(np.int64 if dtype is None else dtype)
+    if index_dtype.kind not in "iu" or x.shape[axis] > np.iinfo(index_dtype).max + 1:
+        raise ValueError(
+            f"argsort: {index_dtype} cannot hold the indices of an axis of length {x.shape[axis]}"
+        )
+    index = broadcasted_iota(index_dtype, x.shape, axis)
     if descending:
         # Reversed before and after, equal elements keep their order.
         x, index = rev(x, (axis,)), rev(index, (axis,))

@@ -13,16 +13,19 @@ from fnad.numpy import reductions, ufuncs
 from fnad.numpy.complex_numbers import squared_magnitude
 from fnad.numpy.contraction import matmul
 from fnad.numpy.creation import asarray
+from fnad.numpy.indexing import take_along_axis
 from fnad.numpy.manipulation import expand_dims, matrix_transpose, squeeze
 from fnad.numpy.operands import Array, constant_like, convert
 from fnad.numpy.reflections import reflected_columns
 from fnad.numpy.selection import where
 from fnad.numpy.solving import adjoint, as_floats, as_matrices
+from fnad.numpy.sorting import argsort
 from fnad.primitives.custom import custom_jvp
 from fnad.primitives.linalg import eig as eigenvalues
 from fnad.primitives.linalg import eigh as eigen
 from fnad.primitives.linalg import qr as orthogonal
 from fnad.primitives.linalg import svd as singular
+from fnad.primitives.linalg.matrices import hermitian_of_lower
 
 
 class EigResult(NamedTuple):
@@ -181,7 +184,8 @@ def svd(
     compute_uv : bool
         Whether U and Vh are wanted.
     hermitian : bool
-        Whether the matrices are Hermitian; it is taken for NumPy's sake, and changes nothing.
+        Whether the matrices are Hermitian: the lower triangles are read, and singular values are
+        magnitudes of eigenvalues.
 
     Returns
     -------
@@ -196,10 +200,23 @@ def svd(
     >>> S
     array([2., 1.])
     """
-    a = as_matrices("svd", a)
+    a = as_matrices("svd", a, square=hermitian)
+    if hermitian:
+        u, s, vh = _svd_of_hermitian(a)
+        return SVDResult(u, s, vh) if compute_uv else s
     if not compute_uv:
         return singular.svd(a, compute_uv=False)
     return SVDResult(*singular.svd(a, full_matrices=full_matrices))
+
+
+def _svd_of_hermitian(a: Array) -> tuple[Array, Array, Array]:
+    w, v = eigh(a, "L", symmetrize_input=False)
+    size = ufuncs.absolute(w)
+    order = argsort(size, descending=True)
+    v = take_along_axis(v, expand_dims(order, -2), -1)
+    signs = where(ufuncs.less(take_along_axis(w, order, -1), 0), -1, 1)
+    vh = adjoint(ufuncs.multiply(v, convert(expand_dims(signs, -2), v.dtype)))
+    return v, take_along_axis(size, order, -1), vh
 
 
 def svdvals(x: Any, /) -> Array:
@@ -239,17 +256,18 @@ def matrix_rank(
     tol : float or array, optional
         The bound itself, in place of ``rtol``.
     hermitian : bool
-        Whether the matrices are Hermitian; it is taken for NumPy's sake, and changes nothing.
+        Whether the matrices are Hermitian: the lower triangles are read, and singular values are
+        magnitudes of eigenvalues.
 
     Examples
     --------
     >>> matrix_rank(np.array([[1.0, 2.0], [2.0, 4.0]]))
     np.int64(1)
     """
-    a = as_matrices("matrix_rank", M)
+    a = as_matrices("matrix_rank", M, square=hermitian)
+    s = ufuncs.absolute(eigvalsh(a, "L", symmetrize_input=False)) if hermitian else svdvals(a)
     if 0 in a.shape[-2:]:
-        return reductions.sum(convert(svdvals(a), np.dtype(np.int64)), -1)
-    s = svdvals(a)
+        return reductions.sum(convert(s, np.dtype(np.int64)), -1)
     if tol is not None:
         return reductions.sum(ufuncs.greater(s, expand_dims(asarray(tol), -1)), -1)
     if rtol is None:
@@ -257,11 +275,11 @@ def matrix_rank(
     return reductions.sum(_kept(s, rtol), -1)
 
 
-@partial(custom_jvp, nondiff_argnums=(1,))
-def _pinv(a: Array, rtol: Any) -> Array:
+@partial(custom_jvp, nondiff_argnums=(1, 2))
+def _pinv(a: Array, rtol: Any, hermitian: bool) -> Array:
     if 0 in a.shape[-2:]:
         return adjoint(a)
-    u, s, vt = singular.svd(a, full_matrices=False)
+    u, s, vt = _svd_of_hermitian(a) if hermitian else singular.svd(a, full_matrices=False)
     kept = _kept(s, rtol)
     one, zero = constant_like(s, 1), constant_like(s, 0)
     inverse = where(kept, ufuncs.divide(one, where(kept, s, one)), zero)
@@ -269,11 +287,13 @@ def _pinv(a: Array, rtol: Any) -> Array:
 
 
 @_pinv.defjvp
-def _(rtol: Any, primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
+def _(
+    rtol: Any, hermitian: bool, primals: Sequence[Array], tangents: Sequence[Array]
+) -> tuple[Array, Array]:
     # Golub and Pereyra (1973), "The differentiation of pseudo-inverses and nonlinear least squares
     # problems whose variables separate", for matrices of constant rank.
     (a,), (t,) = primals, tangents
-    p = _pinv(a, rtol)
+    p = _pinv(a, rtol, hermitian)
     pt, tt = adjoint(p), adjoint(t)
     left = matmul(matmul(p, pt), ufuncs.subtract(tt, matmul(matmul(tt, a), p)))
     right = matmul(ufuncs.subtract(tt, matmul(p, matmul(a, tt))), matmul(pt, p))
@@ -293,7 +313,7 @@ def pinv(
         Singular values up to ``rtol`` times the largest count as zero; by default 10 max(m, n)
         times the machine epsilon. The derivative takes the rank to be constant.
     hermitian : bool
-        Whether the matrices are Hermitian; it is taken for NumPy's sake, and changes nothing.
+        Whether the matrices are Hermitian; then the lower triangles are read.
     rcond : float, optional
         NumPy's older name of ``rtol``.
 
@@ -308,11 +328,13 @@ def pinv(
     array([[0.5, 0. ],
            [0. , 0. ]])
     """
-    a = as_matrices("pinv", a)
+    a = as_matrices("pinv", a, square=hermitian)
+    if hermitian:
+        a = hermitian_of_lower(a)
     rtol = rcond if rtol is None else rtol
     if rtol is None:
         rtol = float(10 * max(a.shape[-2:]) * np.finfo(a.dtype).eps)
-    return _pinv(a, rtol)
+    return _pinv(a, rtol, hermitian)
 
 
 def lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Array, Array, Array, Array]:
@@ -357,7 +379,7 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Array, Array, Arr
     if rcond is None:
         rcond = float(max(a.shape) * np.finfo(a.dtype).eps)
     columns = expand_dims(b, -1) if b.ndim == 1 else b
-    x = matmul(_pinv(a, rcond), columns)
+    x = matmul(_pinv(a, rcond, False), columns)
     error = ufuncs.subtract(columns, matmul(a, x))
     residuals = reductions.sum(squared_magnitude(error), 0)
     return squeeze(x, -1) if b.ndim == 1 else x, residuals, matrix_rank(a, rcond), svdvals(a)

@@ -30,6 +30,7 @@ from fnad.numpy.operands import (
     resolve_dtypes,
     shape_of,
 )
+from fnad.numpy.ufunc_types import BinaryUfunc, UnaryUfunc
 from fnad.primitives import arithmetic, bits, logic, rounding, transcendental
 from fnad.primitives.logic import convert_element_type_p
 
@@ -161,7 +162,7 @@ def _document(function: Any, name: str, summary: str, parameters: str) -> Any:
     return function
 
 
-def _unary(name: str, compute: Callable[[Any], Any], summary: str) -> Callable[[Any], Array]:
+def _unary(name: str, compute: Callable[[Any], Any], summary: str) -> UnaryUfunc:
     operation = _register(name, compute)
     plans = operation.plans
 
@@ -178,7 +179,7 @@ def _binary(
     summary: str,
     kind: type = Elementwise,
     of_bools: Callable[[Any, Any], Any] | None = None,
-) -> Callable[[Any, Any], Array]:
+) -> BinaryUfunc:
     operation = _register(name, compute, kind, of_bools)
 
     def function(x1: Any, x2: Any, /) -> Array:
@@ -187,9 +188,7 @@ def _binary(
     return _document(function, name, summary, "x1, x2")
 
 
-def _comparison(
-    name: str, compute: Callable[[Any, Any], Any], summary: str
-) -> Callable[[Any, Any], Array]:
+def _comparison(name: str, compute: Callable[[Any, Any], Any], summary: str) -> BinaryUfunc:
     return _binary(name, compute, summary, Comparison)
 
 

@@ -72,7 +72,7 @@ class ufunc:  # noqa: N801 - NumPy's name
                 f" this one has {self.nin} and {self.nout}"
             )
 
-    def _dtype(self, x: Array) -> Any:
+    def result_dtype(self, x: Array) -> Any:
         """The dtype in which results are operands again."""
         scalar = ShapeDtypeStruct((), x.dtype)
         return eval_shape(lambda a, b: asarray(self(self(a, b), b)), scalar, scalar).dtype
@@ -107,7 +107,7 @@ class ufunc:  # noqa: N801 - NumPy's name
                 f"{self.__name__}.reduce: with where=, or of no elements, it needs initial=, since"
                 " it has no identity"
             )
-        values = convert(along(x), self._dtype(x))
+        values = convert(along(x), self.result_dtype(x))
         chosen = None if where is None else along(broadcast_to(asarray(where), x.shape))
         if start is None:
             first, values = values[0], values[1:]
@@ -127,7 +127,7 @@ class ufunc:  # noqa: N801 - NumPy's name
         self._binary("accumulate")
         x = asarray(a, dtype)
         axis = canonicalize_axis(axis, x.ndim)
-        values = moveaxis(convert(x, self._dtype(x)), axis, 0)
+        values = moveaxis(convert(x, self.result_dtype(x)), axis, 0)
         if not values.shape[0]:
             return moveaxis(values, 0, axis)
 
@@ -146,7 +146,7 @@ class ufunc:  # noqa: N801 - NumPy's name
         self._binary("reduceat")
         x, firsts = asarray(a, dtype), asarray(indices)
         axis = canonicalize_axis(axis, x.ndim)
-        values = moveaxis(convert(x, self._dtype(x)), axis, 0)
+        values = moveaxis(convert(x, self.result_dtype(x)), axis, 0)
         ends = concatenate([firsts[1:], np.array([values.shape[0]], firsts.dtype)], 0)
         place = reshape(iota(firsts.dtype, values.shape[0]), (-1,) + (1,) * (values.ndim - 1))
 

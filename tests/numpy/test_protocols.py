@@ -62,7 +62,7 @@ def assign(x):
         (lambda x: np.add.at(x, 0, 1), TypeError, "fnp.at"),
         (lambda x: np.busday_count(x, x), TypeError, "traced: it would need dates"),
         (lambda x: np.unique(x), TypeError, "size=n"),
-        (lambda x: np.add.reduceat(x, [0]), TypeError, "cannot be traced"),
+        (lambda x: np.divmod.outer(x, x), TypeError, "cannot be traced"),
         (lambda x: np.sum(x, out=np.zeros(())), TypeError, "out="),
         (lambda x: x.sort(), TypeError, "fnp.sort"),
     ],

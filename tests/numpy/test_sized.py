@@ -156,3 +156,16 @@ def test_bad_sizes():
         fnp.nonzero(3)
     with pytest.raises(ValueError, match="without x and y"):
         fnp.where(R > 3, R, 0, size=3)
+
+
+def test_options_of_jax():
+    x = np.array([3, 1, 2, 1])
+    index = fnp.argsort(x, dtype=np.int8)
+    assert index.dtype == np.int8
+    np.testing.assert_array_equal(index, [1, 3, 2, 0])
+    with pytest.raises(ValueError, match="argsort: int8 cannot hold"):
+        fnp.argsort(np.zeros(129), dtype=np.int8)
+    np.testing.assert_array_equal(fnp.isin(x, [1], method="sort"), x == 1)
+    with pytest.raises(ValueError, match="'binary_search' or 'sort', got 'hash'"):
+        fnp.isin(x, [1], method="hash")
+    np.testing.assert_array_equal(fnp.unique(x, sorted=False), [1, 2, 3])

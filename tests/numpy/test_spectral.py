@@ -8,7 +8,7 @@ import fnad.numpy as fnp
 from fnad.testing import check_grads
 from tests.numpy.test_linalg import DTYPES, LA, agree
 from tests.samples.linalg import separated
-from tests.samples.values import normal
+from tests.samples.values import normal, normal_complex
 
 pytestmark = pytest.mark.filterwarnings("ignore::fnad.errors.RecompilationWarning")
 
@@ -185,3 +185,29 @@ def test_numpys_other_arguments():
     np.testing.assert_allclose(traced, expected)
     s = fnp.linalg.svd(a, compute_uv=False, hermitian=True)
     np.testing.assert_allclose(s, np.linalg.svd(a, compute_uv=False, hermitian=True))
+
+
+@pytest.mark.parametrize("make", [normal, normal_complex])
+def test_hermitian_matrices_have_magnitudes_of_eigenvalues(make):
+    a = make(2, 4, 4)
+    a = a + np.conj(np.swapaxes(a, -1, -2))
+    lower = np.tril(a)  # all that is read
+    for wrap in (lambda f: f, fnad.jit):
+        u, s, vh = wrap(lambda x: fnp.linalg.svd(x, hermitian=True))(lower)
+        np.testing.assert_allclose((u * s[..., None, :]) @ vh, a, atol=1e-12)
+        np.testing.assert_allclose(s, np.linalg.svd(a, compute_uv=False), atol=1e-12)
+        np.testing.assert_allclose(
+            wrap(lambda x: fnp.linalg.pinv(x, hermitian=True))(lower), np.linalg.inv(a), atol=1e-10
+        )
+    singular = np.ones((3, 3))
+    assert fnp.linalg.matrix_rank(np.tril(singular), hermitian=True) == 1
+    np.testing.assert_allclose(fnp.linalg.pinv(singular, hermitian=True), singular / 9)
+    values = fnp.linalg.svd(lower, compute_uv=False, hermitian=True)
+    np.testing.assert_allclose(values, s, atol=1e-12)
+    with pytest.raises(ValueError, match="of one length"):
+        fnp.linalg.svd(np.ones((2, 3)), hermitian=True)
+
+
+def test_pseudo_inverses_of_hermitian_matrices_have_derivatives():
+    a = normal(3, 3)
+    check_grads(lambda a: fnp.linalg.pinv(a, hermitian=True), (a + a.T,), order=1)
