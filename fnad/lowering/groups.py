@@ -417,7 +417,9 @@ def _block(entry: _Candidate, members: Sequence[Member], row_bytes: int) -> int:
         enough = -(-PRODUCT_ROWS // min(products))
         block = min(max(block, enough), -(-entry.extent // 2))  # something for two threads
     # Blocks of one size, so that threads have the same to do, and of whole tiles of products.
-    block = -(-entry.extent // -(-entry.extent // min(max(block, 1), entry.extent)))
+    count = -(-entry.extent // min(max(block, 1), entry.extent))
+    count += -count % 8 if count > 64 and not products else 0  # as many in each of 2, 4 or 8 chunks
+    block = -(-entry.extent // count)
     unit = _TILE_ROWS if 1 in products and block > _TILE_ROWS else 1
     return min(-(-block // unit) * unit, entry.extent)
 

@@ -12,6 +12,7 @@ from fnad.primitives.elementwise import elementwise, matched
 from fnad.primitives.integer_powers import integer_power, multiply_out
 from fnad.primitives.logic import eq, gt, lt, select
 from fnad.primitives.rounding import sign, trunc
+from fnad.primitives.strong_zeros import transposed_product
 from fnad.primitives.taylor import bilinear, convolve
 
 # -- linear -------------------------------------------------------------------------------------
@@ -116,6 +117,11 @@ def _(x, y):
 
 
 bilinear(mul_p)
+
+
+@mul_p.strong_transpose
+def _(ct, x, y):
+    return transposed_product(mul_p, ct, x, y)
 
 
 @mul_p.simplify

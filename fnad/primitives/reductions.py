@@ -22,7 +22,7 @@ from fnad.primitives.shape import (
     reshape,
     transpose,
 )
-from fnad.primitives.strong_zeros import moves_elements
+from fnad.primitives.strong_zeros import transposed_moves
 
 
 def _reduction(
@@ -111,12 +111,17 @@ reduce_sum_p = _reduction(
 )
 reduce_sum_p.linear()
 reduce_sum_p.acts_on_parts()
-moves_elements(reduce_sum_p)
 
 
 @reduce_sum_p.transpose
 def _(ct, x, *, axes):
     return [spread(ct, x.aval.shape, axes)]
+
+
+@reduce_sum_p.strong_transpose
+def _(ct, x, *, axes):
+    kept = tuple(i for i in range(x.aval.ndim) if i not in axes)
+    return transposed_moves(reduce_sum_p, ct, [x], {"axes": axes}, repeated=kept)
 
 
 def reduce_sum(operand: Any, axes: int | Sequence[int]) -> Any:

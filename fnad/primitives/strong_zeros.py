@@ -37,16 +37,41 @@ class Live:
     side : tuple (pred, taken, outer), optional
         If they are the lanes that a select took (or did not): its predicate, which, and the
         lanes of the select's own cotangent; None means all of them.
+    rows : tuple (live, axes), optional
+        If they are those of an array of lower rank, repeated: its lanes, and where its axes lie.
     """
 
-    __slots__ = ("_make", "_mask", "side")
+    __slots__ = ("_make", "_mask", "_rows", "side")
 
     def __init__(
-        self, make: Callable[[], Any], side: tuple[Any, bool, Live | None] | None = None
+        self,
+        make: Callable[[], Any],
+        side: tuple[Any, bool, Live | None] | None = None,
+        rows: tuple[Live, tuple[int, ...]] | None = None,
     ) -> None:
         self._make = make
         self._mask: Any = None
+        self._rows = rows
         self.side = side
+
+    @classmethod
+    def along(cls, mask: Any, taken: bool, axes: tuple[int, ...], shape: tuple[int, ...]) -> Live:
+        """The lanes of an array of a shape where ``mask == taken``; its axes lie at ``axes``."""
+
+        def make(across: Any = mask) -> Any:
+            from fnad.primitives.logic import bitwise_not  # logic uses this module
+
+            return across if taken else bitwise_not(across)
+
+        if not axes or len(axes) == len(shape):
+            return cls(make, (mask, taken, None))
+
+        def spread() -> Any:
+            from fnad.primitives.shape import broadcast_in_dim  # shape uses this module
+
+            return broadcast_in_dim(make(), shape, axes)
+
+        return cls(spread, rows=(cls(make, (mask, taken, None)), axes))
 
     def mask(self) -> Any:
         """The mask, computed once."""
@@ -60,26 +85,67 @@ class Live:
             return _select_side(self.side[0], self.side[1], ct)
         return _select_side(self.mask(), True, ct)
 
+    def where(self, rank: int) -> tuple[Any, bool, tuple[int, ...]]:
+        """The lanes of an array of that rank as ``masked_mul`` takes them."""
+        if self._rows is not None:
+            live, axes = self._rows
+            mask, taken, inner = live.where(len(axes))
+            return mask, taken, tuple(axes[i] for i in inner)
+        mask, taken = self.mask(), True
+        if self.side is not None and self.side[2] is None:
+            mask, taken = self.side[:2]
+        return mask, taken, tuple(range(rank)) if aval_of(mask).shape else ()
+
 
 class StrongZeros:
     """A cotangent that is zero for sure outside of the lanes ``live``.
 
     ``ct`` is it in these lanes only, unless ``choose`` is None; ``choose(ct)`` is it everywhere.
+    A product may be given by its factors: then it is made with its zeros, if nothing else but
+    the cotangent with its zeros is asked for.
     """
 
-    __slots__ = ("_settled", "choose", "ct", "live")
+    __slots__ = ("_ct", "_factors", "_settled", "aval", "choose", "live")
 
-    def __init__(self, ct: Any, live: Live, choose: Callable[[Any], Any] | None = None) -> None:
-        self.ct = ct
+    def __init__(
+        self,
+        ct: Any,
+        live: Live,
+        choose: Callable[[Any], Any] | None = None,
+        factors: tuple[Any, Any] | None = None,
+    ) -> None:
+        self.aval = aval_of(ct)
         self.live = live
         self.choose = choose
+        self._ct: Any = ct if factors is None else None
+        self._factors = factors
         self._settled: Any = None
+
+    @property
+    def ct(self) -> Any:
+        """The cotangent, in the live lanes."""
+        if self._ct is None:
+            from fnad.primitives.arithmetic import mul  # arithmetic uses this module
+
+            assert self._factors is not None
+            self._ct = mul(*self._factors)
+        return self._ct
 
     def settled(self) -> Any:
         """The cotangent with its zeros."""
         if self._settled is None:
-            self._settled = self.ct if self.choose is None else self.choose(self.ct)
+            if self._ct is None:
+                self._settled = self._masked_product()
+            else:
+                self._settled = self._ct if self.choose is None else self.choose(self._ct)
         return self._settled
+
+    def _masked_product(self) -> Any:
+        from fnad.primitives.masked_products import masked_mul_p  # uses this module
+
+        assert self._factors is not None
+        mask, taken, axes = self.live.where(len(self.aval.shape))
+        return masked_mul_p.bind(mask, *self._factors, taken=taken, axes=axes)
 
 
 def given_zeros(ct: Any, mask: Any) -> StrongZeros:
@@ -144,7 +210,7 @@ def transposed_elementwise(
     # The zeros can wait, so that they are selected once, behind all products.
     choose = ct.choose if all(map(_is_harmless, operands)) else live.choose
     # Sums to the shape of a scalar operand have to wait for the zeros.
-    whole = [_widened(x, aval_of(ct.ct).shape) for x in operands]
+    whole = [_widened(x, ct.aval.shape) for x in operands]
     # Operands that get the same cotangent share it, and what it is with its zeros.
     made = {id(ct.ct): ct} if choose is ct.choose else {}
     return [
@@ -153,6 +219,16 @@ def transposed_elementwise(
         else unbroadcast_strong(made.setdefault(id(c), StrongZeros(c, live, choose)), x)
         for c, x in zip(transpose(ct.ct, *whole, **params), operands, strict=True)
     ]
+
+
+def transposed_product(product: Primitive, ct: Any, x: Any, y: Any) -> Sequence[Any]:
+    """Transpose a product in the live lanes alone; zeros that come next are made in one step."""
+    other = y if isinstance(x, Linear) else x
+    if type(ct) is not StrongZeros or _is_harmless(other):
+        return transposed_elementwise(product, ct, (x, y), {})
+    factors = (ct.ct, y) if isinstance(x, Linear) else (x, ct.ct)
+    strong = StrongZeros(ct.ct, ct.live, ct.live.choose, factors)
+    return [unbroadcast_strong(strong, operand) for operand in (x, y)]
 
 
 def _widened(operand: Any, shape: tuple[int, ...]) -> Any:
@@ -172,7 +248,7 @@ def unbroadcast_strong(ct: StrongZeros, operand: Any) -> Any:
     """Sum a cotangent to rank 0 if the operand that it belongs to is a scalar."""
     if not isinstance(operand, Linear):
         return None
-    shape = aval_of(ct.ct).shape
+    shape = ct.aval.shape
     if operand.aval.shape == shape:
         return ct
     from fnad.primitives.reductions import reduce_sum  # reductions use this module
@@ -206,8 +282,12 @@ def transposed_moves(
     operands: Sequence[Any],
     params: dict[str, Any],
     followed: Sequence[int] = (),
+    repeated: tuple[int, ...] | None = None,
 ) -> Sequence[Any]:
-    """Transpose an equation that moves elements, and say which of its results are zero for sure."""
+    """Transpose an equation that moves elements, and say which of its results are zero for sure.
+
+    If all that it does is to repeat its cotangent, ``repeated`` are where the axes of that lie.
+    """
     transpose = primitive.rule("transpose")
     cts: Sequence[Any] = transpose(settled(ct), *operands, **params)
     if type(ct) is not StrongZeros:
@@ -224,8 +304,9 @@ def transposed_moves(
             moved.extend(transpose(mask, *stand_ins, **params))
         return moved[position]
 
+    rows = None if repeated is None else (ct.live, repeated)
     return [
-        StrongZeros(c, Live(partial(mask_of, i))) if isinstance(x, Linear) else c
+        StrongZeros(c, Live(partial(mask_of, i), rows=rows)) if isinstance(x, Linear) else c
         for i, (c, x) in enumerate(zip(cts, stand_ins, strict=True))
     ]
 

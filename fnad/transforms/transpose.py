@@ -133,7 +133,7 @@ def _transpose_equation(eqn: Equation, out_cts: list[Any], operands: list[Any]) 
     for operand, ct in zip(operands, in_cts):
         if ct is None or isinstance(ct, Zero) or not isinstance(operand, Linear):
             continue
-        aval = aval_of(ct.ct if type(ct) is StrongZeros else ct)
+        aval = ct.aval if type(ct) is StrongZeros else aval_of(ct)
         want = operand.aval
         if aval is not want and (aval.shape != want.shape or aval.dtype != want.dtype):
             raise RuleError(

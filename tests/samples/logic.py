@@ -54,6 +54,17 @@ def shift_right_logical(x, y):
     return np.where(y < x.dtype.itemsize * 8, shifted, 0).astype(unsigned.dtype).view(x.dtype)
 
 
+def masked(mask, x, y, axes=(0, 1), taken=True, **options):
+    params = {"axes": axes[: max(np.ndim(x), np.ndim(y))], "taken": taken}
+
+    def reference(mask, x, y):
+        product = x * y
+        lanes = np.reshape(mask, [n if i in axes else 1 for i, n in enumerate(product.shape)])
+        return np.where(lanes == taken, product, 0).astype(product.dtype)
+
+    return Sample((mask, x, y), params, reference=reference, **options)
+
+
 def convert(x, dtype, reference=None, **options):
     params = {"new_dtype": np.dtype(dtype), "weak_type": False}
     return Sample((x,), params, reference=reference or (lambda a: a.astype(dtype)), **options)
@@ -84,6 +95,21 @@ SAMPLES = {
         Sample((PRED, INTS[:6].reshape(2, 3), -INTS[:6].reshape(2, 3)), reference=np.where),
         Sample((BOOLS, BOOLS, ~BOOLS), reference=np.where),
         Sample((BOOLS, Z[:3], 2 * Z[:3]), reference=np.where),
+    ],
+    "masked_mul": [
+        masked(PRED, X, Y),
+        masked(PRED, X, Y[0, 0], taken=False),
+        masked(np.bool_(True), X[0, 0], Y, axes=()),
+        masked(np.bool_(True), X, Y, axes=(), taken=False),
+        masked(PRED[:, 0], X, Y, axes=(0,)),
+        masked(PRED[0], X, Y, axes=(1,), taken=False),
+        masked(PRED[0], normal(2, 3, 4), normal(2, 3, 4, seed=3), axes=(1,)),
+        masked(PRED, normal(2, 3, 4), normal(2, 3, 4, seed=3), axes=(0, 1), taken=False),
+        masked(PRED[:0], X[:0], Y[:0]),
+        masked(BOOLS, Z[:3], 2 * Z[:3]),
+        masked(PRED[:, 0], Z.reshape(2, 2), Z.reshape(2, 2), axes=(0,)),
+        # What the mask leaves out is zero, whatever it is times what.
+        masked(PRED, np.where(PRED, X, np.inf), np.where(PRED, Y, 0), order=0),
     ],
     "convert_element_type": [
         convert(X, np.float64),

@@ -169,6 +169,24 @@ def test_second_derivatives():
         np.testing.assert_allclose(derivative(x), [[0.0, 0.0], [0.0, 0.375]], rtol=1e-14)
 
 
+def test_second_derivatives_of_rows():
+    x = np.array([[3.0, 4.0], [0.0, 0.0]])
+    unit = x[0] / 5
+    expected = np.zeros((2, 2, 2, 2))
+    expected[0, :, 0] = (np.eye(2) - np.outer(unit, unit)) / 5
+    for derivative in (hessian(_norm_or_one), jit(jacrev(grad(_norm_or_one)))):
+        np.testing.assert_allclose(derivative(x), expected, atol=1e-15)
+
+
+def test_what_pulls_back_is_transposed():
+    x = np.array([[3.0, 4.0], [0.0, 0.0]])
+    pull = vjp(lambda x: np.where((x > 0).any(1), np.sqrt(np.sum(x * x, axis=1)), 0.0), x)[1]
+    push = linear_transpose(lambda ct: pull(ct)[0], np.ones(2))
+    tangent = np.array([[1.0, 2.0], [3.0, 4.0]])
+    for function in (push, jit(push)):
+        np.testing.assert_allclose(function(tangent)[0], [2.2, 0.0])
+
+
 def test_a_batched_branch():
     def function(x):
         return lax.cond(x > 0, fnp.sqrt, lambda x: 2.0 * x, x)
@@ -249,6 +267,14 @@ def test_zeros_are_selected_once():
     # Both products read the same zeros.
     w = np.ones((3, 3))
     assert len(selects(lambda x: fnp.sum(fnp.where(w > 0, w @ (w * x) + (w + x) @ w, 0)), x)) == 2
+
+
+def test_rows_are_selected_by_their_own_mask():
+    jaxpr = make_jaxpr(grad(_norm_or_one))(np.ones((4, 3))).jaxpr
+    products = [e for e in jaxpr.eqns if e.primitive.name == "masked_mul"]
+    assert [e.params["axes"] for e in products] == [(0,), (0,)]
+    assert products[1].outvars[0].aval.shape == (4, 3)
+    assert [e.primitive.name for e in jaxpr.eqns].count("select") == 1  # the function's own
 
 
 def test_other_code_pays_nothing():

@@ -53,7 +53,8 @@ def chunk(node: Any, buffers: Buffers) -> int:
     time = nanoseconds(node, buffers)
     if count < 2 or time < _WORTH_THREADS:
         return count
-    chunks = min(count, _MOST_CHUNKS, max(2, int(time / _CHUNK)))
+    chunks = max(2, int(time / _CHUNK))
+    chunks = min(count, _MOST_CHUNKS, chunks + chunks % 2)  # of five, one thread has to take three
     size = -(-count // chunks)
     if isinstance(node, Group):
         together = node.block
