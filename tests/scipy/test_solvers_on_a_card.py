@@ -7,6 +7,7 @@ import fnad
 from fnad.lowering.cuda.target import CARD
 from fnad.lowering.planning import plan_jaxpr
 from fnad.lowering.simplify import simplify
+from fnad.scipy import special
 from fnad.scipy.integrate import odeint, solve_ivp
 from fnad.scipy.optimize import minimize
 from fnad.scipy.sparse.linalg import cg, gmres
@@ -30,6 +31,12 @@ PROGRAMS = {
     "BFGS": lambda x: minimize(bowl, x).x,
     "L-BFGS": lambda x: minimize(bowl, x, method="L-BFGS").x,
     "cg": lambda x: cg(lambda v: 2 * v + np.flip(v), x)[0],
+    "hyp2f1": lambda x: special.hyp2f1(1.0, x, 2.5, -9.0),
+    "hyp1f1": lambda x: special.hyp1f1(-2.5, x, 3.0),
+    "dawsn": special.dawsn,
+    "fresnel": lambda x: special.fresnel(x)[0],
+    "comb": lambda x: special.comb(9, x),
+    "bessel_jn": lambda x: special.bessel_jn(x, v=3),
     "gmres": lambda x: gmres(lambda v: 2 * v + np.flip(v), x)[0],
 }
 

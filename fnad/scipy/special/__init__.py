@@ -30,6 +30,7 @@ from fnad.scipy.special.gamma_functions import (
     spence,
     zeta,
 )
+from fnad.scipy.special.hypergeometric import hyp1f1, hyp2f1
 from fnad.scipy.special.incomplete_beta import betainc
 from fnad.scipy.special.incomplete_gamma import gammainc, gammaincc
 from fnad.scipy.special.logistic import (
@@ -81,6 +82,8 @@ __all__ = [
     "gammaincc",
     "gammaln",
     "gammasgn",
+    "hyp1f1",
+    "hyp2f1",
     "i0",
     "i0e",
     "i1",
