@@ -27,6 +27,7 @@ from fnad import (
     random,
     tree,
 )
+from fnad.core.checks import debug_nans, disable_jit
 from fnad.core.ir import ClosedJaxpr, Jaxpr
 from fnad.core.types import ShapeDtypeStruct, float0
 from fnad.diagnosis import doctor
@@ -37,7 +38,7 @@ from fnad.transforms.autodiff import grad, jvp, linear_transpose, linearize, val
 from fnad.transforms.closures import closure_convert, custom_gradient, fwd_and_bwd
 from fnad.transforms.jacobians import hessian, jacfwd, jacrev
 from fnad.transforms.jit import jit
-from fnad.transforms.placement import device_get, device_put
+from fnad.transforms.placement import block_until_ready, device_get, device_put
 from fnad.transforms.sparse_derivatives import hessian_sparse, jacobian_sparse
 from fnad.transforms.symbolic_shapes import symbolic_shape
 from fnad.transforms.tracing import eval_shape, make_jaxpr
@@ -75,6 +76,9 @@ __all__ = [
     "stop_gradient",
     "device_put",
     "device_get",
+    "block_until_ready",
+    "disable_jit",
+    "debug_nans",
     "doctor",
     "make_jaxpr",
     "eval_shape",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.advice import add_source_note
+from fnad.core.checks import look_for_nans, lookers
 from fnad.core.errors import RuleError
 from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var
 from fnad.core.primitive import Primitive
@@ -37,7 +38,10 @@ def evaluate_primitive(
     operands = [native(a) if isinstance(a, np.ndarray) else a for a in args]
     with np.errstate(all="ignore"):
         out = primitive.rule("evaluate")(*operands, **params)
-    return [as_value(o) for o in out] if primitive.multiple_results else [as_value(out)]
+    outs = [as_value(o) for o in out] if primitive.multiple_results else [as_value(out)]
+    if lookers:
+        look_for_nans(primitive.name, args, outs)
+    return outs
 
 
 def check_evaluated(eqn: Equation, outs: Sequence[Any]) -> None:

@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 
 from fnad.core import tree
 from fnad.core.axes import bound_axes
+from fnad.core.checks import jit_is_disabled
 from fnad.core.errors import OutOfMemoryError, RecompilationWarning
 from fnad.core.flat_function import FlatFunction, function_name, hide_float0, is_float0
 from fnad.core.garbage import collection_paused
@@ -259,6 +260,8 @@ class JitFunction(NativeCallable):
         return self if instance is None else MethodType(self, instance)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if jit_is_disabled():
+            return self._fun(*args, **kwargs)
         try:
             leaves, form = self._splitter.split(args, kwargs)
         except TypeError:

@@ -76,6 +76,31 @@ def device_get(x: Any) -> Any:
     return tree.map(get, x)
 
 
+def block_until_ready(x: Any) -> Any:
+    """Wait until arrays are computed; those of the host always are.
+
+    Parameters
+    ----------
+    x : pytree of arrays
+        Arrays of CuPy or NumPy.
+
+    Returns
+    -------
+    pytree
+        ``x`` itself.
+
+    Examples
+    --------
+    >>> block_until_ready(np.ones(2))
+    array([1., 1.])
+    """
+    for leaf in tree.leaves(x):
+        if is_device_array(leaf) and leaf.size:
+            device = current_device()
+            device.fetch(device.address(leaf), 1, leaf.dtype)
+    return x
+
+
 def _refuse_tracer(name: str, value: Any) -> None:
     if isinstance(value, Tracer):
         raise TypeError(
