@@ -77,7 +77,8 @@ REASONS: dict[str, dict[str, str]] = {
         "it has no derivative": "schur",
         "its jvp is made of `psum`": "pmax pmin",
         _PRODUCT: """
-            abs acos acosh asin asinh atan atan2 atanh cbrt cholesky clamp cos cosh cumlogsumexp
+            abs acos acosh asin asinh atan atan2 atanh attention
+            attention_grad cbrt cholesky clamp cos cosh cumlogsumexp
             cumprod digamma eig eigh erf erf_inv erf_inv_giles erfc exp exp2 expm1 integer_pow
             lgamma log log10 log1p log2 logistic lu max min polygamma pow qr reduce_max reduce_min
             reduce_prod rem rsqrt sign sin sinh sqrt square svd tan tanh""",
@@ -113,8 +114,9 @@ def _lowered(name: str) -> tuple[str | None, str | None]:
         routines = ["the function that it names"]
     if routines:
         return ", ".join(routines), "on the host"
-    text = "kernels" if "lower" in rules else "composed"
-    return text, None if name == "size" else text
+    on_card = "kernels" if "lower" in rules else "composed"
+    composed = "composed" if "lower_as" in rules else on_card
+    return composed, None if name == "size" else on_card
 
 
 def _jvp(name: str) -> str | None:

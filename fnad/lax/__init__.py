@@ -41,6 +41,7 @@ from fnad.primitives.associative import (
     reduce,
     reduce_xor,
 )
+from fnad.primitives.attention import attention
 from fnad.primitives.bits import (
     clz,
     mulhi,
@@ -260,6 +261,7 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "attention",
     "axis_index",
     "axis_size",
     "batch_matmul",

@@ -25,6 +25,7 @@ from fnad.lowering.plan import ArrayType, Plan
 from fnad.lowering.planning import plan_jaxpr
 from fnad.lowering.profiling import NodeTime, profile
 from fnad.lowering.simplify import simplify
+from fnad.lowering.target import CPU, Target
 
 if TYPE_CHECKING:
     from fnad.lowering.cuda.device import Device
@@ -72,10 +73,11 @@ def _plan(jaxpr: Jaxpr, donated: tuple[int, ...]) -> Plan:
     return _planned(jaxpr, donated)
 
 
-def _planned(jaxpr: Jaxpr, donated: tuple[int, ...], **options: Any) -> Plan:
+def _planned(jaxpr: Jaxpr, donated: tuple[int, ...], target: Target = CPU, **options: Any) -> Plan:
     real = with_real_memory(jaxpr)
     interface = None if real is jaxpr else (_types(jaxpr.in_avals), _types(jaxpr.out_avals))
-    return plan_jaxpr(simplify(real), donated, interface=interface, **options)
+    simplified = simplify(real, target.whole)
+    return plan_jaxpr(simplified, donated, target=target, interface=interface, **options)
 
 
 def _types(avals: Sequence[ShapedArray]) -> tuple[ArrayType, ...]:
@@ -109,7 +111,8 @@ def _cuda_executable(
     from fnad.lowering.cuda.emitter import emit_plan
     from fnad.lowering.cuda.executable import CudaExecutable
 
-    return CudaExecutable(emit_plan(_cuda_plan(jaxpr, donated)), device, precision)
+    program = emit_plan(_cuda_plan(jaxpr, donated), limits=device.limits)
+    return CudaExecutable(program, device, precision)
 
 
 def lowered_text(

@@ -13,6 +13,7 @@ from fnad.lowering.expr import Expr
 from fnad.lowering.kernels import store_parts
 from fnad.lowering.plan import (
     Accumulate,
+    Attention,
     Branch,
     Buffer,
     Contraction,
@@ -123,6 +124,7 @@ _OWN: dict[type, Callable[[Any], Access]] = {
     Accumulate: lambda node: Access({node.source}, {node.out}),
     Sort: lambda node: Access(set(node.sources), set(node.outs)),
     Routine: lambda node: Access({*node.sources, *node.outs}, set(node.outs)),
+    Attention: lambda node: Access(set(node.sources), set(node.outs)),
     Copy: lambda node: Access(
         {node.source} | _loaded([node.source_offset, node.out_offset]), {node.out}
     ),

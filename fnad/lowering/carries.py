@@ -21,6 +21,7 @@ from fnad.lowering.expr import B, Expr, counter, integer, load
 from fnad.lowering.kernels import mapped
 from fnad.lowering.plan import (
     Accumulate,
+    Attention,
     Branch,
     Buffer,
     Contraction,
@@ -43,6 +44,7 @@ _MIN_BYTES_A_NODE = 256
 
 # Other buffers that are to be used instead of some, and the offsets of their elements.
 Places = dict[int, tuple[int, Expr]]
+Listed = Sort | Routine | Attention
 
 
 def settle_carries(
@@ -288,7 +290,7 @@ def _redirectable(node: Node | None, number: int, whole: bool) -> bool:
         outside = number not in own_access(node).touched
         return (whole or outside) and all(_redirectable(n, number, whole) for n in inner)
     return isinstance(node, (Kernel, Contraction, Copy)) or (
-        whole and isinstance(node, (Accumulate, Routine, Sort))
+        whole and isinstance(node, (Accumulate, Attention, Routine, Sort))
     )
 
 
@@ -397,7 +399,7 @@ def _accumulate(node: Accumulate, change: Change, places: Places) -> Accumulate:
     return replace(node, source=_renamed(node.source, places), out=_renamed(node.out, places))
 
 
-def _sort(node: Sort | Routine, change: Change, places: Places) -> Sort | Routine:
+def _sort(node: Listed, change: Change, places: Places) -> Listed:
     sources = tuple(_renamed(n, places) for n in node.sources)
     return replace(node, sources=sources, outs=tuple(_renamed(n, places) for n in node.outs))
 
@@ -430,6 +432,7 @@ _MAPPED: Mapping[type, Callable[[Any, Change, Places], Any]] = {
     Accumulate: _accumulate,
     Sort: _sort,
     Routine: _sort,
+    Attention: _sort,
     For: _control,
     While: _control,
     Branch: _control,

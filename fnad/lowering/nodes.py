@@ -15,8 +15,10 @@ from fnad.lowering.expr import B, Expr, affine, affine_parts, integer
 from fnad.lowering.kernels import build_kernel
 from fnad.lowering.plan import (
     Accumulate,
+    Attention,
     Contraction,
     Copy,
+    Heads,
     Matrix,
     Operand,
     Origin,
@@ -209,6 +211,29 @@ def sort(p: Planner, ts: Sequence[Tensor], dimension: int, num_keys: int) -> lis
     numbers = tuple(out.buffer for out in outs if out.buffer is not None)
     p.emit(Sort(sources, numbers, _around(ts[0].shape, dimension), num_keys, p.origin))
     return outs
+
+
+def attention(
+    p: Planner,
+    kind: str,
+    reads: Sequence[Tensor],
+    writes: Sequence[Tensor],
+    scale: float,
+    window: tuple[int | None, int | None],
+    extras: Sequence[str],
+) -> None:
+    """See `Planner.attention`."""
+    query, key = reads[:2]
+    batch, queries, heads, features = query.shape
+    given = dict(zip(extras, reads[3:]))
+    bias, mask = (given[name].shape if name in given else None for name in ("bias", "mask"))
+    form = Heads(
+        batch, queries, key.shape[1], heads, key.shape[2], features,
+        scale, *window, bias, mask, "key_lengths" in given,
+    )  # fmt: skip
+    sources = tuple([_dense(p, t) for t in reads])
+    outs = tuple([t.buffer for t in writes if t.buffer is not None])
+    p.emit(Attention(kind, sources, outs, form, query.dtype, p.origin))
 
 
 def call(

@@ -222,6 +222,48 @@ class Routine:
     origin: Origin | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """The sizes of an attention (`fnad.primitives.attention`), whose queries are (batch, queries,
+    heads, features), keys and values (batch, keys, key_heads, features).
+
+    A position t attends to the keys s with ``-before <= s - t <= behind``. ``bias`` and ``mask``
+    are the shapes of these operands, None if there are none.
+    """
+
+    batch: int
+    queries: int
+    keys: int
+    heads: int
+    key_heads: int
+    features: int
+    scale: float
+    before: int | None
+    behind: int | None
+    bias: tuple[int, ...] | None
+    mask: tuple[int, ...] | None
+    has_lengths: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """A pass of attention, for backends that have kernels for it (only those for cards).
+
+    ``kind`` is ``forward``: of query, key and value the weighted values and the logarithms of the
+    sums; or ``queries`` or ``keys``: of these, the cotangent, the logarithms, and the products of
+    cotangents with results, the cotangents of queries, or of keys and values. Behind query, key
+    and value stand bias, mask and lengths, as far as there are any. What attends to nothing gives
+    zero.
+    """
+
+    kind: str
+    sources: tuple[int, ...]
+    outs: tuple[int, ...]
+    heads: Heads
+    dtype: np.dtype[Any]
+    origin: Origin | None = None
+
+
 @dataclass(slots=True, unsafe_hash=True)
 class Copy:
     """Copy ``size`` elements, ``out[out_offset:] = source[source_offset:]``; they never overlap."""
@@ -328,6 +370,7 @@ Node = (
     | Accumulate
     | Sort
     | Routine
+    | Attention
     | Copy
     | Group
     | For

@@ -9,6 +9,7 @@ from fnad.lowering.expr import Expr
 from fnad.lowering.interned import leaf_text
 from fnad.lowering.plan import (
     Accumulate,
+    Attention,
     Branch,
     Contraction,
     Copy,
@@ -131,6 +132,14 @@ def _print_routine(r: Routine, indent: str, lines: list[str], comment: str) -> N
     lines.append(f"{indent}{r.count} calls of {r.name}: {_numbers(r.outs)}{given}{comment}")
 
 
+def _print_attention(a: Attention, indent: str, lines: list[str], comment: str) -> None:
+    h = a.heads
+    lines.append(
+        f"{indent}attention {a.kind} {h.batch} x {h.heads} x ({h.queries}, {h.keys}, {h.features})"
+        f" {short_dtype(a.dtype)}: {_numbers(a.outs)} = {_numbers(a.sources)}{comment}"
+    )
+
+
 def _print_copy(c: Copy, indent: str, lines: list[str], comment: str) -> None:
     lines.append(
         f"{indent}copy {c.size}: %{c.out}[{c.out_offset}] = %{c.source}[{c.source_offset}]{comment}"
@@ -170,6 +179,7 @@ _PRINTERS: dict[type, Any] = {
     Accumulate: _print_accumulate,
     Sort: _print_sort,
     Routine: _print_routine,
+    Attention: _print_attention,
     Copy: _print_copy,
     Group: _print_group,
     For: _print_for,

@@ -292,6 +292,19 @@ class Planner:
         """Sort tensors of one shape along an axis by the first ``num_keys`` of them."""
         return nodes.sort(self, ts, dimension, num_keys)
 
+    def attention(
+        self,
+        kind: str,
+        reads: Sequence[Tensor],
+        writes: Sequence[Tensor],
+        *,
+        scale: float,
+        window: tuple[int | None, int | None],
+        extras: Sequence[str],
+    ) -> None:
+        """A pass of attention into tensors of `stored`: see `plan.Attention`."""
+        nodes.attention(self, kind, reads, writes, scale, window, extras)
+
     def copied(self, t: Tensor) -> Tensor:
         """A dense copy of a tensor, which a routine may overwrite."""
         return nodes.copied(self, t)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from fnad.core.ir import Equation
 from fnad.lowering.plan import Contraction, Kernel
+from fnad.lowering.simplify import composed
 
 RunsTogether = Callable[[Sequence[Kernel | Contraction], int], bool]
 
@@ -36,6 +38,8 @@ class Target:
         Blocks of contiguous terms are multiples of so many, where that leaves a rest.
     cheap_branches : bool
         Whether a branch costs less than a copy of some KiB.
+    whole : callable
+        Whether there is a kernel for an equation that is also a composition of others.
     """
 
     group_bytes: int
@@ -46,6 +50,7 @@ class Target:
     reduction_terms: int = 4096
     reduction_unit: int = 1
     cheap_branches: bool = True
+    whole: Callable[[Equation], bool] = composed
 
 
 # What fits the first cache gains nothing from being worked through in blocks.

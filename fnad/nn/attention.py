@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fnad import lax
 from fnad import numpy as fnp
-from fnad.nn.functions import softmax
 
 
 def dot_product_attention(
@@ -84,30 +81,39 @@ def dot_product_attention(
             local_window_size=local_window_size,
         )
         return outs[0]
-    group = query.shape[2] // key.shape[2]
-    if group > 1:
-        key, value = (fnp.repeat(x, group, axis=2) for x in (key, value))
-    wide = np.result_type(query.dtype, np.float32)
-    scale = query.shape[3] ** -0.5 if scale is None else scale
-    logits = fnp.einsum("btnh,bsnh->bnts", query, key).astype(wide) * wide.type(scale)
-    if bias is not None:
-        logits = logits + fnp.asarray(bias).astype(wide)
-    keep = _kept(
-        logits.shape,
-        mask,
-        is_causal,
-        (query_seq_lengths, key_value_seq_lengths),
-        local_window_size,
+    dtype = fnp.result_type(query, key, value)
+    query, key, value = (x.astype(dtype) for x in (query, key, value))
+    before, behind = _window(local_window_size, is_causal)
+    outs = lax.attention(
+        query,
+        key,
+        value,
+        None if bias is None else _four_axes(bias, fnp.float32),
+        None if mask is None else _four_axes(mask, fnp.bool_),
+        None if key_value_seq_lengths is None else fnp.asarray(key_value_seq_lengths),
+        scale=query.shape[3] ** -0.5 if scale is None else scale,
+        window=(before, behind),
     )
-    if keep is not None:
-        # Not -inf, of which a row without any key would make NaN.
-        logits = fnp.where(keep, logits, wide.type(-0.7 * float(np.finfo(wide).max)))
-    weights = softmax(logits).astype(value.dtype)
-    outs = fnp.einsum("bnts,bsnh->btnh", weights, value)
     if query_seq_lengths is not None:
         real = fnp.arange(query.shape[1]) < fnp.asarray(query_seq_lengths)[:, None]
         outs = fnp.where(real[:, :, None, None], outs, outs.dtype.type(0))
     return outs
+
+
+def _window(local: int | tuple[int, int] | None, is_causal: bool) -> tuple[int | None, int | None]:
+    """To how many keys before and behind it a position attends; None for all."""
+    before, behind = (local, local) if local is None or isinstance(local, int) else local
+    if is_causal:
+        behind = 0 if behind is None else min(behind, 0)
+    return before, behind
+
+
+def _four_axes(x: Any, dtype: Any) -> Any:
+    """An operand with leading axes of length 1, converted if it is of another kind."""
+    x = fnp.asarray(x)
+    fits = x.dtype == dtype or (dtype != fnp.bool_ and fnp.issubdtype(x.dtype, fnp.floating))
+    x = x if fits else x.astype(dtype)
+    return x.reshape((1,) * (4 - x.ndim) + x.shape)
 
 
 def _check(query: Any, key: Any, value: Any) -> None:
@@ -127,28 +133,3 @@ def _check(query: Any, key: Any, value: Any) -> None:
             f"dot_product_attention: the {query.shape[-2]} heads of the query are no multiple of"
             f" the {key.shape[-2]} heads of the key"
         )
-
-
-def _kept(
-    shape: tuple[int, ...],
-    mask: Any,
-    is_causal: bool,
-    lengths: tuple[Any, Any],
-    window: int | tuple[int, int] | None,
-) -> Any:
-    """Which keys (last axis) each position (the one before) attends to; None for all."""
-    positions = lax.broadcasted_iota(np.int32, shape[-2:], 0)
-    keys = lax.broadcasted_iota(np.int32, shape[-2:], 1)
-    kept = [] if mask is None else [fnp.asarray(mask)]
-    if is_causal:
-        kept.append(keys <= positions)
-    if window is not None:
-        before, behind = (window, window) if isinstance(window, int) else window
-        kept += [keys >= positions - np.int32(before), keys <= positions + np.int32(behind)]
-    for length, index in zip(lengths, (positions, keys), strict=True):
-        if length is not None:
-            kept.append(index < fnp.asarray(length)[:, None, None, None])
-    result = None
-    for condition in kept:
-        result = condition if result is None else fnp.logical_and(result, condition)
-    return result

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.types import is_device_array
+from fnad.lowering.cuda.device import LIMITS, Limits
 from fnad.lowering.plan import Contraction
 from tests.cuda_emulator.compiler import Module
 from tests.cuda_emulator.device import EmulatedDevice, Memory
@@ -106,8 +107,11 @@ class EmulatedCard:
         How often recordings have been replayed.
     """
 
-    def __init__(self, seed: int = 0, memory_limit: int = 1 << 40) -> None:
+    def __init__(
+        self, seed: int = 0, memory_limit: int = 1 << 40, limits: Limits = LIMITS
+    ) -> None:
         self._memory_limit = memory_limit
+        self.limits = limits
         self._device = EmulatedDevice(seed, races=True)
         self._recorded: list[Callable[[], None]] | None = None
         self._free: dict[int, list[Memory]] = {}  # memory of dead results by size, as in a pool

@@ -7,6 +7,7 @@ primitives that only make sense inside a program, and where they are tested inst
 from fnad.testing import Sample
 from tests.samples import (
     arithmetic,
+    attention,
     bits,
     complex_numbers,
     fft,
@@ -21,6 +22,7 @@ from tests.samples import (
 
 FAMILIES = (
     arithmetic,
+    attention,
     bits,
     complex_numbers,
     special,

@@ -11,6 +11,7 @@ import numpy as np
 from fnad.core.errors import BackendError
 from fnad.core.types import is_device_array
 from fnad.lowering.cuda import binaries
+from fnad.lowering.cuda.device import Limits
 from fnad.lowering.plan import Contraction
 
 # What vector loads need.
@@ -62,8 +63,11 @@ class CupyDevice:
     def __init__(self, cupy: Any, number: int) -> None:
         self._cupy = cupy
         self._number = number
-        capability = cupy.cuda.Device(number).compute_capability
-        self._architecture = f"sm_{capability}"
+        card = cupy.cuda.Device(number)
+        self._architecture = f"sm_{card.compute_capability}"
+        self.limits = Limits(
+            int(card.attributes["MaxSharedMemoryPerBlockOptin"]), int(card.compute_capability) >= 80
+        )
 
     def is_array(self, value: Any) -> bool:
         return is_device_array(value)

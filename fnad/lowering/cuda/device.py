@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from fnad.lowering.plan import Contraction
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What kernels may ask of a card; if not given, what those of data centres have from sm_80 on.
+
+    ``shared_bytes`` is how much shared memory a block gets at most; ``multiplies_halves`` whether a
+    warp has an instruction for products of 16 x 16 by 16 x 8 numbers of 16 bits, as from sm_80 on.
+    """
+
+    shared_bytes: int = 163 << 10
+    multiplies_halves: bool = True
+
+
+LIMITS = Limits()
 
 
 class Device(Protocol):
@@ -17,6 +33,8 @@ class Device(Protocol):
     Addresses are integers. Arrays of the device are dense and row-major, and aligned to 16 bytes
     at least.
     """
+
+    limits: Limits
 
     def is_array(self, value: Any) -> bool:
         """Whether a value is an array that lies on the device."""

@@ -9,7 +9,9 @@ from typing import Any
 from fnad.core.errors import MissingRuleError
 from fnad.lowering.access import count_uses, kernel_exprs, own_access
 from fnad.lowering.cuda.accumulate import accumulate_steps
+from fnad.lowering.cuda.attention import attention_steps
 from fnad.lowering.cuda.crews import group_steps
+from fnad.lowering.cuda.device import LIMITS, Limits
 from fnad.lowering.cuda.expressions import ExpressionPrinter
 from fnad.lowering.cuda.forms import form_of
 from fnad.lowering.cuda.library import library_text
@@ -33,6 +35,7 @@ from fnad.lowering.cuda.writer import INT64, PRELUDE, DType, Function, Value, ct
 from fnad.lowering.expr import Expr
 from fnad.lowering.plan import (
     Accumulate,
+    Attention,
     Branch,
     Buffer,
     Contraction,
@@ -53,10 +56,13 @@ from fnad.lowering.walk import postorder
 _ALIGNMENT = 256  # bytes, of temporaries
 
 
-def emit_plan(plan: Plan, library: bool = True) -> Program:
-    """Print a plan; without ``library``, for a device that has no library of matrix products."""
+def emit_plan(plan: Plan, library: bool = True, limits: Limits = LIMITS) -> Program:
+    """Print a plan; without ``library``, for a device that has no library of matrix products.
+
+    ``limits`` are those of the device.
+    """
     plan = arrange_products(plan, library)
-    emitter = Emitter(plan)
+    emitter = Emitter(plan, limits)
     steps = emitter.steps(plan.body)
     return Program(
         emitter.source(),
@@ -74,7 +80,8 @@ def emit_plan(plan: Plan, library: bool = True) -> Program:
 class Emitter:
     """Kernels printed so far; nodes that do the same to other buffers share one."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, limits: Limits = LIMITS) -> None:
+        self.limits = limits
         self.buffers: dict[int, Buffer] = {b.number: b for b in plan.buffers}
         self.arena_size = plan.arena_size
         self._free = _aligned(plan.arena_size)  # where the next temporary of a node begins
@@ -228,6 +235,7 @@ _STEPS: dict[type, Callable[[Emitter, Any], list[Step]]] = {
     Routine: _routine,
     Accumulate: accumulate_steps,
     Sort: sort_steps,
+    Attention: attention_steps,
     Group: group_steps,
     For: _for,
     While: _while,

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 
 from fnad.core.errors import InternalError
-from fnad.lowering.cuda import formulas
+from fnad.lowering.cuda import formulas, matrix_library
 from fnad.lowering.cuda.formulas import Definition
 
 _INLINE = "__device__ __forceinline__"
@@ -174,8 +174,9 @@ def _integer_function(name: str, kind: str, dtype: str, bits: int) -> str:
 
 def definition(name: str) -> Definition:
     """The function of that name."""
-    if name in _FIXED:
-        return _FIXED[name]
+    for table in (_FIXED, matrix_library.DEFINITIONS):
+        if name in table:
+            return table[name]
     if match := _INTEGER_NAME.fullmatch(name):
         return Definition(_integer_function(match[1], match[3], match[2], int(match[4])))
     if match := _WORD_NAME.fullmatch(name):

@@ -1,5 +1,6 @@
 """What passes over plans are to know of cards."""
 
+from fnad.lowering.cuda.attention import has_kernel
 from fnad.lowering.cuda.rows import run_together
 from fnad.lowering.target import Target
 
@@ -12,4 +13,5 @@ CARD = Target(
     reduction_terms=1 << 14,  # half of what a block goes through at once
     reduction_unit=32,  # so that words are aligned
     cheap_branches=False,  # the host waits for the choice
+    whole=has_kernel,
 )

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fnad.core.ir import Atom, Equation, Jaxpr, Var, avals_of, has_sub_jaxprs
 from fnad.core.tracer import rewrite
 
+Whole = Callable[[Equation], bool]
 
-def inline(jaxpr: Jaxpr) -> Jaxpr:
+
+def composed(eqn: Equation) -> bool:
+    """No equation with a ``lower_as`` rule stays as it is."""
+    return False
+
+
+def inline(jaxpr: Jaxpr, whole: Whole = composed) -> Jaxpr:
     """Replace each equation that has a ``lower_as`` rule by what the rule is composed of.
 
     Before ``{ lambda ; a. let b = jit[jaxpr={ lambda ; a. let b = sin a in (b,) }] a in (b,) }``,
     after ``{ lambda ; a. let b = sin a in (b,) }``. Programs inside other equations (loops,
-    branches) are simplified. What an ``expand`` rule returns takes the place of its equation.
+    branches) are simplified. Equations that have a ``lower`` rule, too, stay where ``whole`` says
+    so, as the target has a kernel for them. What an ``expand`` rule returns takes the place of its
+    equation.
     """
     env: dict[Atom, Atom] = {}
     eqns: list[Equation] = []
@@ -23,12 +32,12 @@ def inline(jaxpr: Jaxpr) -> Jaxpr:
         if env and not env.keys().isdisjoint(eqn.invars):
             eqn = eqn.replace(invars=tuple([env.get(a, a) for a in eqn.invars]))
         rules = eqn.primitive.rules
-        if "lower_as" in rules and "lower" not in rules:
-            outs = _splice(_expansion(eqn), eqn.invars, eqns, eqn)
+        if "lower_as" in rules and not ("lower" in rules and whole(eqn)):
+            outs = _splice(_expansion(eqn, whole), eqn.invars, eqns, eqn)
             env.update(zip(eqn.outvars, outs, strict=True))
             changed = True
             continue
-        new = _with_simple_programs(eqn)
+        new = _with_simple_programs(eqn, whole)
         rule = rules.get("expand")
         several = rule(new) if rule is not None else None
         expanded |= several is not None
@@ -37,10 +46,10 @@ def inline(jaxpr: Jaxpr) -> Jaxpr:
     if not changed:
         return jaxpr
     result = Jaxpr(jaxpr.invars, tuple(eqns), tuple([env.get(a, a) for a in jaxpr.outvars]))
-    return inline(result) if expanded else result
+    return inline(result, whole) if expanded else result
 
 
-def _expansion(eqn: Equation) -> Jaxpr:
+def _expansion(eqn: Equation, whole: Whole) -> Jaxpr:
     """What the ``lower_as`` rule composes, fully simplified."""
     from fnad.lowering.simplify import simplify  # the passes call each other
 
@@ -50,7 +59,7 @@ def _expansion(eqn: Equation) -> Jaxpr:
         outs = rule(*args, **eqn.params)
         return outs if eqn.primitive.multiple_results else [outs]
 
-    return simplify(rewrite(body, avals_of(eqn.invars), f"lowering {eqn.primitive.name}"))
+    return simplify(rewrite(body, avals_of(eqn.invars), f"lowering {eqn.primitive.name}"), whole)
 
 
 def _splice(
@@ -68,14 +77,14 @@ def _splice(
     return [env.get(a, a) for a in program.outvars]
 
 
-def _with_simple_programs(eqn: Equation) -> Equation:
+def _with_simple_programs(eqn: Equation, whole: Whole) -> Equation:
     if not has_sub_jaxprs(eqn):
         return eqn
     from fnad.lowering.simplify import simplify  # the passes call each other
 
     def simple(value: Any) -> Any:
         if isinstance(value, Jaxpr):
-            return simplify(value)
+            return simplify(value, whole)
         if isinstance(value, tuple):
             return tuple(simple(v) for v in value)
         return value
