@@ -89,7 +89,6 @@ from fnad.numpy.contraction import (
     vecmat,
 )
 from fnad.numpy.creation import (
-    arange,
     array,
     asarray,
     copy,
@@ -98,11 +97,8 @@ from fnad.numpy.creation import (
     eye,
     full,
     full_like,
-    geomspace,
     identity,
     indices,
-    linspace,
-    logspace,
     meshgrid,
     ones,
     ones_like,
@@ -268,6 +264,7 @@ from fnad.numpy.quantiles import (
     percentile,
     quantile,
 )
+from fnad.numpy.ranges import arange, geomspace, linspace, logspace
 from fnad.numpy.reductions import (
     all,
     amax,

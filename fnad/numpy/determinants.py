@@ -20,7 +20,7 @@ from fnad.numpy.reductions import max as max_of
 from fnad.numpy.reductions import sum as sum_of
 from fnad.numpy.selection import where
 from fnad.numpy.solving import adjoint, as_matrices, inv
-from fnad.primitives.control_flow.cond import cond
+from fnad.primitives.control_flow.branches import cond
 from fnad.primitives.custom import custom_jvp
 from fnad.primitives.linalg.lu import lu
 from fnad.primitives.linalg.svd import svd

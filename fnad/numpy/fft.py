@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from fnad.core.types import kind_of
-from fnad.numpy.creation import arange, asarray
+from fnad.numpy.creation import asarray
 from fnad.numpy.devices import placed
 from fnad.numpy.manipulation import roll
 from fnad.numpy.operands import Array, convert, normalize_axes, python_scalar
+from fnad.numpy.ranges import arange
 from fnad.primitives.complex_numbers import complex_dtype, conj
 from fnad.primitives.fft.transform import fft_p
 from fnad.primitives.shape import canonicalize_axis

@@ -12,11 +12,12 @@ from fnad.core.tracer import Tracer
 from fnad.core.types import kind_of
 from fnad.numpy import ufuncs
 from fnad.numpy.complex_numbers import imag, real
-from fnad.numpy.creation import asarray, full, linspace
+from fnad.numpy.creation import asarray, full
 from fnad.numpy.differences import diff
 from fnad.numpy.indexing import at
 from fnad.numpy.manipulation import flip, ravel, reshape
 from fnad.numpy.operands import Array, as_operand, convert, expand, to_inexact
+from fnad.numpy.ranges import linspace
 from fnad.numpy.reductions import max, min, sum
 from fnad.numpy.selection import where
 from fnad.numpy.sorting import searchsorted

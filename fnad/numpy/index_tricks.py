@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from fnad.core.dtypes import result_type
-from fnad.numpy.creation import arange, asarray, linspace
+from fnad.numpy.creation import asarray
 from fnad.numpy.joining import concatenate
 from fnad.numpy.manipulation import reshape, transpose
 from fnad.numpy.operands import Array, convert
+from fnad.numpy.ranges import arange, linspace
 
 
 class AxisConcatenator:

@@ -10,12 +10,13 @@ import numpy as np
 
 from fnad.core.tracer import Tracer
 from fnad.numpy import ufuncs
-from fnad.numpy.creation import asarray, linspace
+from fnad.numpy.creation import asarray
 from fnad.numpy.indexing import take
 from fnad.numpy.joining import concatenate
 from fnad.numpy.mapping import apply_along_axis
 from fnad.numpy.operands import Array, convert
 from fnad.numpy.quantiles import median
+from fnad.numpy.ranges import linspace
 from fnad.numpy.reductions import max, min
 from fnad.numpy.selection import round
 from fnad.numpy.statistics import mean

@@ -13,7 +13,7 @@ from fnad.lowering.expr import B, axis, counter, integer
 from fnad.lowering.plan import Branch, Contraction, Copy, For, Kernel, While
 from fnad.lowering.tensors import linear, unravel
 from fnad.lowering.walk import rebuild
-from fnad.primitives.control_flow.cond import cond, switch
+from fnad.primitives.control_flow.branches import cond, switch
 from fnad.primitives.control_flow.scan import scan
 from fnad.primitives.control_flow.while_loop import while_loop
 from fnad.primitives.convolution import conv_general_dilated

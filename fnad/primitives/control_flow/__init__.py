@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fnad.primitives.control_flow.cond import cond, cond_p, switch
+from fnad.primitives.control_flow.branches import cond, switch
+from fnad.primitives.control_flow.cond import cond_p
 from fnad.primitives.control_flow.invariant import expand_while
 from fnad.primitives.control_flow.loops import fori_loop, map
 from fnad.primitives.control_flow.scan import scan, scan_p

@@ -18,7 +18,7 @@ from fnad.core.primitive import Primitive
 from fnad.core.rewrites import BatchAxis, Mask
 from fnad.core.tracer import apply_jaxpr, rewrite
 from fnad.core.types import TAPE, ShapedArray
-from fnad.primitives.control_flow.cond import cond
+from fnad.primitives.control_flow.branches import cond
 from fnad.primitives.control_flow.loop_dependencies import counted_pattern
 from fnad.primitives.control_flow.loop_jets import scan_jet
 from fnad.primitives.control_flow.scan_rules import attach_rules, stacked
