@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fnad import config
 from fnad.core.polynomials import evaluate
 from fnad.core.sizes import polynomial
 from fnad.lowering.dynamic_planner import DynamicPlan
@@ -21,6 +22,9 @@ from fnad.lowering.llvm.target import OPTIMIZED, compile_module
 from fnad.lowering.plan import Contraction
 
 _ALIGNMENT = 64
+# Bytes of temporaries that a program keeps for its next call, at most: fresh memory costs as much
+# as a pass over it.
+_KEPT_BYTES = 1 << 26
 # Sizes for which the shapes of results and the places of temporaries are kept.
 _KEPT = 256
 
@@ -46,20 +50,22 @@ class DynamicExecutable:
         self._entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(address)
         self._constants = [np.ascontiguousarray(c) for c in plan.constants]
         self._layouts: OrderedDict[tuple[int, ...], _Layout] = OrderedDict()
+        self._memory: list[np.ndarray[Any, Any]] = []  # not in use; one piece, or two of threads
 
     def __call__(self, args: Sequence[Any], sizes: Mapping[str, int]) -> list[Any]:
         """Run the program; ``sizes`` are the values of the names."""
         values = tuple([sizes[name] for name in self._names])
-        layout = self._layouts.get(values)
+        threads = config.num_threads
+        layout = self._layouts.get((threads, *values))
         if layout is None:
-            layout = self._layouts[values] = _Layout(self._plan, sizes)
+            layout = self._layouts[threads, *values] = _Layout(self._plan, sizes, threads)
             if len(self._layouts) > _KEPT:
                 with suppress(KeyError):  # another thread was first
                     self._layouts.popitem(last=False)
         plan = self._plan
         arrays = [_prepare(a, *kind) for a, kind in zip(args, layout.inputs)]
         outs = [np.empty(*kind) for kind in layout.outputs]
-        memory = np.empty(layout.nbytes + _ALIGNMENT, np.uint8)
+        memory = self._taken(layout.nbytes + _ALIGNMENT)
         arena = memory.ctypes.data + -memory.ctypes.data % _ALIGNMENT
         table = (ctypes.c_void_p * (len(plan.buffers) + len(layout.words)))()
         for number, array in zip(plan.inputs, [*arrays, *self._constants]):
@@ -71,13 +77,23 @@ class DynamicExecutable:
         for place, word in enumerate(layout.words, len(plan.buffers)):
             table[place] = arena + layout.scratch if word is None else word
         self._entry(table, (ctypes.c_int64 * len(values))(*values))
+        if memory.nbytes <= _KEPT_BYTES and len(self._memory) < 2:
+            self._memory.append(memory)
         return [out if out.ndim else out[()] for out in outs]
+
+    def _taken(self, nbytes: int) -> np.ndarray[Any, Any]:
+        """Memory that no other call uses."""
+        with suppress(IndexError):  # another thread was first
+            memory = self._memory.pop()
+            if memory.nbytes >= nbytes:
+                return memory
+        return np.empty(nbytes, np.uint8)
 
 
 class _Layout:
-    """Types of arguments and results, and places of temporaries, for some sizes."""
+    """Types of arguments and results, and places of temporaries, for some sizes and threads."""
 
-    def __init__(self, plan: DynamicPlan, sizes: Mapping[str, int]) -> None:
+    def __init__(self, plan: DynamicPlan, sizes: Mapping[str, int], threads: int) -> None:
         def kind(number: int) -> tuple[tuple[int, ...], np.dtype[Any]]:
             buffer = plan.buffers[number]
             shape = tuple([evaluate(polynomial(n), sizes) for n in buffer.shape])
@@ -95,9 +111,9 @@ class _Layout:
         self.records: list[np.ndarray[Any, Any]] = []
         self.words: list[int | None] = []  # None: the scratch memory
         for node in plan.products():
-            self._add_product(node, sizes)
+            self._add_product(node, sizes, threads)
 
-    def _add_product(self, node: Contraction, sizes: Mapping[str, int]) -> None:
+    def _add_product(self, node: Contraction, sizes: Mapping[str, int], threads: int) -> None:
         """The words of a matrix product: see `fnad.lowering.llvm.dynamic`."""
 
         def known(numbers: Sequence[int]) -> tuple[int, ...]:
@@ -105,14 +121,15 @@ class _Layout:
 
         batch, (m, n, k) = known(node.batch), known((node.m, node.n, node.k))
         if 0 in (*batch, m, n, k):
-            self.words += [0, 0 if 0 in (*batch, m, n) else -1, None]
+            self.words += [0, 0 if 0 in (*batch, m, n) else -1, None, 0, 1]
             return
         left, right, out = (known(x.strides) for x in (node.left, node.right, node.out))
-        s = schedule(Product(batch, m, n, k, node.dtype, left, right, out, node.accumulate), False)
+        s = schedule(Product(batch, m, n, k, node.dtype, left, right, out, node.accumulate), True)
         functions = [address_of(symbol) if symbol else 0 for symbol in s.functions()]
         axes = [number for axis in s.batch_fields() for number in axis]
         fields = [int(value) for value in s.fields(None).values()]
         record = np.array([*fields, *functions, *axes], np.int64)
         self.records.append(record)
-        self.words += [_data(record), s.tasks, None]
-        self.nbytes = max(self.nbytes, self.scratch + s.scratch_bytes)
+        each = -(-s.scratch_bytes // _ALIGNMENT) * _ALIGNMENT
+        self.words += [_data(record), s.tasks, None, each, threads]
+        self.nbytes = max(self.nbytes, self.scratch + threads * each)

@@ -18,6 +18,7 @@ from fnad.core.ir import Equation, Jaxpr, sub_jaxprs
 from fnad.core.sizes import Scope, Size, typical
 from fnad.lowering.access import access, node_bodies
 from fnad.lowering.costs import CHEAP, CHEAP_FAR, cost, costs_more
+from fnad.lowering.dynamic_rows import row_groups
 from fnad.lowering.expr import integer
 from fnad.lowering.plan import Buffer, Contraction, Node
 from fnad.lowering.planner import Planner
@@ -161,16 +162,21 @@ def _check(eqn: Equation, scope: Scope) -> None:
 def _slots(
     buffers: Sequence[Buffer], body: Sequence[Node]
 ) -> tuple[dict[int, int], tuple[int, ...]]:
-    """Which temporaries share memory: one takes that of a dead one of the same size."""
+    """Which temporaries share memory: one takes that of a dead one of the same size.
+
+    Those of kernels that run together are in use at the same time.
+    """
     temps = {b.number: b for b in buffers if b.role == "temp"}
     last: dict[int, int] = {}
-    for position, node in enumerate(body):
-        last.update(dict.fromkeys(access(node).touched, position))
+    groups = [[access(node).touched for node in group] for group in row_groups(body)]
+    together = [frozenset().union(*touched) for touched in groups]
+    for position, numbers in enumerate(together):
+        last.update(dict.fromkeys(numbers, position))
     slots: dict[int, int] = {}
     sizes: list[int] = []
     free: dict[int, list[int]] = {}
-    for position, node in enumerate(body):
-        touched = sorted(n for n in access(node).touched if n in temps)
+    for position, numbers in enumerate(together):
+        touched = sorted(n for n in numbers if n in temps)
         for number in touched:
             if number not in slots:
                 size = temps[number].nbytes

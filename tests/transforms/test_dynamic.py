@@ -246,6 +246,50 @@ def test_products_have_the_bits_of_static_programs():
         np.testing.assert_allclose(dynamic(x, y), static(x, y), rtol=1e-6, atol=1e-5)
 
 
+THREADED = {
+    "softmax": (softmax, "n m", lambda n: (array(n, 300, dtype="f4"),)),
+    "gradient": (
+        fnad.grad(lambda x: fnp.sum(softmax(fnp.tanh(x)) ** 2)),
+        "n m",
+        lambda n: (array(n, 200, dtype="f4"),),
+    ),
+    "columns": (
+        lambda x: (fnp.sum(x, 0), fnp.argmax(x, 0), fnp.cumsum(x, 0)[-1]),
+        "n m",
+        lambda n: (array(300, n, dtype="f4"),),
+    ),
+    "elements": (lambda x: fnp.exp(x) * 2 + x[::-1], "n", lambda n: (array(300 * n),)),
+    "loop": (
+        lambda x: fnad.lax.fori_loop(0, 5, lambda i, y: softmax(y + i) + x, x),
+        "n m",
+        lambda n: (array(n, 200, dtype="f4"),),
+    ),
+    "products": (
+        lambda x, y: fnp.tanh(x @ y) @ y.T,
+        ("n k", "k m"),
+        lambda n: (array(n, 70, dtype="f4"), array(70, n // 3, dtype="f4")),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", THREADED)
+def test_results_do_not_depend_on_threads(name, monkeypatch):
+    function, dynamic, make = THREADED[name]
+    compiled = fnad.jit(function, dynamic=dynamic)
+    for n in (5, 1001, 3000):
+        args = make(n)
+        found = []
+        for threads in (1, 2, 5):
+            monkeypatch.setattr(fnad.config, "num_threads", threads)
+            found.append(fnad.tree.leaves(compiled(*args)))
+        for other in found[1:]:
+            for a, b in zip(found[0], other, strict=True):
+                np.testing.assert_array_equal(a, b)
+        for a, b in zip(found[0], fnad.tree.leaves(fnad.jit(function)(*args)), strict=True):
+            np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-5)
+    assert compiled.num_programs == 1
+
+
 # -- facts, and programs for what they leave out -------------------------------------------------
 
 

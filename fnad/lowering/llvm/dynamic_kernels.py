@@ -28,20 +28,23 @@ _TOTALS = 4
 _PART = 256
 
 
-def emit_kernel(f: SizedFunction, p: SizedPrinter, kernel: Kernel) -> None:
+def emit_kernel(
+    f: SizedFunction, p: SizedPrinter, kernel: Kernel, rows: tuple[Value, Value] | None
+) -> None:
+    """Print a kernel, or those of its ``rows`` that lie in a range."""
     sums = [
         r.value for r in kernel.reductions if r.kind == "add" and r.accumulator == r.value.dtype
     ]
     p.prepare(kernel_exprs(kernel), frozenset(s.buffer for s in kernel.stores), sums)
     ranges = {number: Range(0, f.extent(extent)) for number, extent in kernel.axes}
+    if rows is not None:
+        ranges[kernel.axes[0][0]] = Range(*rows)
     nest = Nest(f, p, kernel, ranges)
     with ExitStack() as stack:
         for number, _ in kernel.axes:
-            stop = ranges[number].stop
-            if isinstance(stop, Value):
-                zero = f.b.constant(0, INT64)
-                stack.enter_context(f.when(f.b.less(zero, stop)))
-            elif stop == 0:
+            if ranges[number].known is None:
+                stack.enter_context(f.when(f.b.less(*ranges[number].values(f))))
+            elif ranges[number].stop == 0:
                 return
         stack.enter_context(p.scope())
         if _runs_along_lanes(kernel):
@@ -51,6 +54,11 @@ def emit_kernel(f: SizedFunction, p: SizedPrinter, kernel: Kernel) -> None:
             for number, r in enumerate(kernel.reductions):
                 p.bind_reduced(number, _reduced_in_vectors(f, p, r))
             nest.stores()
+
+
+def has_vectors_of_rows(kernel: Kernel) -> bool:
+    """Whether the lanes of a vector are neighbours on the outermost axis."""
+    return len(kernel.axes) == 1 and _runs_along_lanes(kernel)
 
 
 def _runs_along_lanes(kernel: Kernel) -> bool:
@@ -64,8 +72,8 @@ def _runs_along_lanes(kernel: Kernel) -> bool:
 def _enter_loops(stack: ExitStack, nest: Nest, axes: Sequence[tuple[int, int]]) -> None:
     """Loops over axes, of which each has a turn."""
     for number, _ in axes:
-        stop = nest.ranges[number].stop
-        loop = stack.enter_context(nest.f.loop(stop, as_written=True))
+        r = nest.ranges[number]
+        loop = stack.enter_context(nest.f.loop(r.stop, start=r.start, as_written=True))
         stack.enter_context(nest.p.scope())
         nest.p.bind_axis(number, loop.index)
 
