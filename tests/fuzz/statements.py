@@ -36,7 +36,7 @@ _SMOOTH = (
 _UNARY = (
     *_SMOOTH,
     "np.expm1(np.minimum({v}, 2.0))", "np.exp2(np.minimum({v}, 3.0))", "np.square({v})",
-    "np.negative({v})", "np.abs({v})", "np.cbrt({v})", "np.sinh(np.tanh({v}))",
+    "np.negative({v})", "np.abs({v})", "np.cbrt(np.abs({v}) + 0.1) * np.sign({v})", "np.sinh(np.tanh({v}))",
     "np.cosh(np.tanh({v}))", "np.arccos(0.9 * np.tanh({v}))", "np.arcsin(0.9 * np.tanh({v}))",
     "np.arctanh(0.9 * np.sin({v}))", "np.arccosh(1.1 + np.abs({v}))", "np.log2(1 + np.abs({v}))",
     "np.log10(1 + np.abs({v}))", "np.deg2rad({v})", "{v} ** 2", "{v} ** 3", "(1 + {v} ** 2) ** -1",
@@ -106,7 +106,9 @@ def integers(draw: Draw) -> str:
     v = draw.value("iu")
     if draw.chance(0.5):
         return str(draw.among(_INTEGER_UNARY)).format(v=v.name)
-    return str(draw.among(_INTEGER_BINARY)).format(a=v.name, b=draw.like(v))
+    # In NumPy functions of plain numbers are int64, which would not be JAX's dtype.
+    b = f"np.asarray({draw.like(v)}, '{v.dtype}')"
+    return str(draw.among(_INTEGER_BINARY)).format(a=v.name, b=b)
 
 
 @statement(2)
