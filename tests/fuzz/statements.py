@@ -36,7 +36,8 @@ _SMOOTH = (
 _UNARY = (
     *_SMOOTH,
     "np.expm1(np.minimum({v}, 2.0))", "np.exp2(np.minimum({v}, 3.0))", "np.square({v})",
-    "np.negative({v})", "np.abs({v})", "np.cbrt(np.abs({v}) + 0.1) * np.sign({v})", "np.sinh(np.tanh({v}))",
+    "np.negative({v})", "np.abs({v})", "np.cbrt(np.abs({v}) + 0.1) * np.sign({v})",
+    "np.sinh(np.tanh({v}))",
     "np.cosh(np.tanh({v}))", "np.arccos(0.9 * np.tanh({v}))", "np.arcsin(0.9 * np.tanh({v}))",
     "np.arctanh(0.9 * np.sin({v}))", "np.arccosh(1.1 + np.abs({v}))", "np.log2(1 + np.abs({v}))",
     "np.log10(1 + np.abs({v}))", "np.deg2rad({v})", "{v} ** 2", "{v} ** 3", "(1 + {v} ** 2) ** -1",
