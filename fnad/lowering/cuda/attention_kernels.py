@@ -250,24 +250,40 @@ class PassPrinter:
         """Copy rows of an operand to shared memory; what is not there becomes zero."""
         f, work, features = self.f, self.work, self.work.heads.features
         width = self._width(features)
-        each = work.shape.padded // width
+        each, stride = work.shape.padded // width, self._row_stride(name)
+        # Where a thread's chunks are below each other, their places differ by constants.
+        down = work.threads // each if work.threads % each == 0 else 0
+        chunk = "(i32)threadIdx.x" if down else f"((i32)threadIdx.x + i * {work.threads})"
+        below = f"line{f' + i * {down}' * (down > 0)}"
+        inside = f"if ({below} < {rows})" if rows * each % work.threads else ""
+        checks = [f"{first} + {below} < {length}"] if length % rows else []
+        checks += [f"at < {features}"] if features % 16 else []
         with f.block(""):
-            kind = ctype(work.dtype)
-            f.line(f"const {kind}* const source = {self._first_element(name, head)};")
-            f.line("#pragma unroll 4")
-            with f.block(f"for (i32 c = threadIdx.x; c < {rows * each}; c += {work.threads})"):
-                f.line(f"const i32 line = c / {each}, at = c % {each} * {width};")
-                checks = [f"{first} + line < {length}"] if length % rows else []
-                checks += [f"at < {features}"] if features % 16 else []
-                f.line(f"const bool is_there = {' && '.join(checks) or 'true'};")
-                place = f"(i64)({first} + line) * {self._row_stride(name)} + at"
-                f.line(f"const i64 from = is_there ? {place} : 0;")
-                at = f"{target} + line * {self.products.stride} + at"
-                if width > 1:
-                    f.line(f"{f.use('copy_16')}({at}, source + from, is_there);")
-                else:
-                    zero = f"({self.products.element})0"
-                    f.line(f"*({at}) = is_there ? {self._held('source[from]')} : {zero};")
+            places = [
+                f"const i32 line = {chunk} / {each}, at = {chunk} % {each} * {width};",
+                f"const {ctype(work.dtype)}* const source = {self._first_element(name, head)};",
+                f"const {ctype(work.dtype)}* const from ="
+                f" source + (i64)({first} + line) * {stride} + at;",
+                f"{self.products.element}* const to ="
+                f" {target} + line * {self.products.stride} + at;",
+            ]
+            for text in places if down else []:
+                f.line(text)
+            with unrolled(f, "i", -(-rows * each // work.threads)):
+                for text in [] if down else places:
+                    f.line(text)
+                steps = (f" + i * {down * x}" * (down > 0) for x in (stride, self.products.stride))
+                with f.block(inside):
+                    f.line(f"const bool is_there = {' && '.join(checks) or 'true'};")
+                    self._print_copy(*map("".join, zip(("from", "to"), steps)), width)
+
+    def _print_copy(self, source: str, target: str, width: int) -> None:
+        f = self.f
+        if width > 1:
+            f.line(f"{f.use('copy_16')}({target}, is_there ? {source} : source, is_there);")
+        else:
+            value = self._held(f"*({source})")
+            f.line(f"*({target}) = is_there ? {value} : ({self.products.element})0;")
 
     def _width(self, features: int) -> int:
         """How many features are copied together; one, if each has to be converted."""
@@ -278,7 +294,7 @@ class PassPrinter:
     def _held(self, value: str) -> str:
         """An element as it lies in shared memory."""
         if isinstance(self.products, CoreProducts):
-            return f"{value}.bits"
+            return f"({value}).bits"
         if is_half(self.work.dtype):
             return f"{self.f.use(f'{ctype(self.work.dtype)}_to_f32')}({value})"
         return value

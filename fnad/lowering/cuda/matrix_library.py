@@ -21,10 +21,9 @@ def _load(name: str, kind: str, otherwise: str) -> Definition:
     return Definition(f"""\
 {_INLINE} void {name}(u32* x, const u16* row) {{
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 750
-  u64 place;
-  asm("cvta.to.shared.u64 %0, %1;" : "=l"(place) : "l"((u64)row));
+  const u32 place = (u32)__cvta_generic_to_shared(row);
   asm volatile("ldmatrix.sync.aligned.m8n8.x4{kind}.shared.b16 {{%0, %1, %2, %3}}, [%4];"
-      : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3]) : "r"((u32)place) : "memory");
+      : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3]) : "r"(place) : "memory");
 #else
   const int lane = threadIdx.x & 31;
 #pragma unroll
@@ -42,12 +41,10 @@ def _copy(nbytes: int) -> Definition:
     return Definition(f"""\
 {_INLINE} void copy_{nbytes}(void* target, const void* source, bool is_there) {{
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
-  u64 place, from;
-  asm("cvta.to.shared.u64 %0, %1;" : "=l"(place) : "l"((u64)target));
-  asm("cvta.to.global.u64 %0, %1;" : "=l"(from) : "l"((u64)source));
-  const u32 size = is_there ? {nbytes} : 0;
+  const u32 place = (u32)__cvta_generic_to_shared(target), size = is_there ? {nbytes} : 0;
+  const u64 from = (u64)__cvta_generic_to_global(source);
   asm volatile("cp.async.{kind}.shared.global [%0], [%1], {nbytes}, %2;"
-      :: "r"((u32)place), "l"(from), "r"(size) : "memory");
+      :: "r"(place), "l"(from), "r"(size) : "memory");
 #else
   *({word}*)target = is_there ? *(const {word}*)source : {word}{{}};
 #endif
