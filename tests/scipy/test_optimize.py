@@ -163,7 +163,8 @@ def test_line_search_finds_strong_wolfe_points(first):
 @pytest.mark.parametrize(
     ("arguments", "error", "says"),
     [
-        ({"method": "L-BFGS-B"}, ValueError, "L-BFGS-B is spelt L-BFGS"),
+        ({"method": "L-BFGS", "bounds": [(0, 1)]}, ValueError, "choose method L-BFGS-B"),
+        ({"bounds": [(0, 1)] * 5}, ValueError, "a pair for each of"),
         ({"method": "Newton"}, ValueError, "no method 'Newton'"),
         ({"options": {"ftol": 1.0}}, ValueError, "BFGS has no option 'ftol'"),
         ({"options": {"c1": 0.95}}, ValueError, "0 < c1 < c2 < 1"),

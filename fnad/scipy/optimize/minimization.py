@@ -12,6 +12,7 @@ from fnad.core.types import aval_of, kind_of
 from fnad.primitives.custom.jvp import custom_jvp
 from fnad.primitives.custom.linear_solve import custom_linear_solve
 from fnad.primitives.custom.root import custom_root
+from fnad.scipy.optimize.bounded import Bounds, bounded_quasi_newton, vectors_of
 from fnad.scipy.optimize.quasi_newton import Dense, Limited, Memory, Settings, quasi_newton
 from fnad.scipy.sparse.linalg.krylov import Limits, conjugate_gradients
 from fnad.scipy.vectors import Vectors, with_arrays
@@ -47,7 +48,7 @@ class OptimizeResults(NamedTuple):
     jac : like x0
         Its gradient there.
     hess_inv : (n, n) array or None
-        BFGS's approximation of the inverse of the Hessian; None for L-BFGS.
+        BFGS's approximation of the inverse of the Hessian; None for the others.
     nfev, njev : int
         Evaluations of the function and its gradient, which are always made together.
     nit : int
@@ -86,18 +87,19 @@ _METHODS = {
     "BFGS": _Method(1e-5, 0.0, 200, 0, _NO_LIMIT, 40),
     "L-BFGS": _Method(1e-5, 2.220446049250313e-09, 0, 15000, 15000, 40),
 }
+_METHODS["L-BFGS-B"] = _METHODS["L-BFGS"]
 _OPTIONS = {
     "BFGS": ("gtol", "norm", "maxiter", "maxfun", "maxls", "c1", "c2"),
     "L-BFGS": ("gtol", "ftol", "norm", "maxiter", "maxfun", "maxls", "maxcor", "c1", "c2"),
+    "L-BFGS-B": ("gtol", "ftol", "norm", "maxiter", "maxfun", "maxls", "maxcor", "c1"),
 }
 
 
 def _method(name: Any) -> str:
     known = {m.upper(): m for m in _METHODS}
     if not isinstance(name, str) or name.upper() not in known:
-        hint = " (there are no bounds, so L-BFGS-B is spelt L-BFGS)" if name == "L-BFGS-B" else ""
         raise ValueError(
-            f"minimize: there is no method {name!r}; choose one of {', '.join(_METHODS)}{hint}"
+            f"minimize: there is no method {name!r}; choose one of {', '.join(_METHODS)}"
         )
     return known[name.upper()]
 
@@ -134,7 +136,7 @@ def _settings(
         decrease,
         curvature,
     )
-    return settings, Limited(given.get("maxcor", 10)) if name == "L-BFGS" else Dense()
+    return settings, Dense() if name == "BFGS" else Limited(given.get("maxcor", 10))
 
 
 def minimize(
@@ -142,7 +144,8 @@ def minimize(
     x0: Any,
     args: tuple[Any, ...] = (),
     *,
-    method: str = "BFGS",
+    method: str | None = None,
+    bounds: Any = None,
     tol: Any = None,
     options: Mapping[str, Any] | None = None,
 ) -> OptimizeResults:
@@ -159,8 +162,12 @@ def minimize(
         Where the search begins; an array of any shape, as a rule. Integers become float64.
     args : tuple of pytrees of arrays
         What else ``fun`` takes.
-    method : {"BFGS", "L-BFGS"}
-        With a matrix of n x n numbers, or with the last ``maxcor`` steps.
+    method : {"BFGS", "L-BFGS", "L-BFGS-B"}, optional
+        With a matrix of n x n numbers, the default; with the last ``maxcor`` steps; or so between
+        bounds, the default where there are some.
+    bounds : Bounds or sequence of pairs, optional
+        Least and greatest values: `Bounds` of pytrees like ``x0`` or of one number for all, or a
+        pair for each element of ``x0``, in which None means that there is none.
     tol : float, optional
         ``gtol``, and for L-BFGS ``ftol``.
     options : mapping, optional
@@ -191,8 +198,11 @@ def minimize(
     with the Hessian at ``x``; they are NaN where the search did not converge, and infinite or NaN
     where the Hessian is singular. ``x0`` has no influence. All other results are constants.
     Forward mode must go through the gradient of ``fun`` for that.
-    The Hessian is built and solved directly for BFGS; L-BFGS multiplies by it in conjugate
-    gradients.
+    The Hessian is built and solved directly for BFGS and between bounds; L-BFGS multiplies by it
+    in conjugate gradients. What a bound holds back moves with that bound.
+
+    Between bounds the line search steps back only, with the constant ``c1``, and ``gtol`` is of the
+    gradient without what points out of the bounds.
 
     Examples
     --------
@@ -206,16 +216,22 @@ def minimize(
     >>> round(float(fnad.grad(closest)(4.0)), 4)
     0.25
     """
-    name = _method(method)
+    name = _method(("BFGS" if bounds is None else "L-BFGS-B") if method is None else method)
+    if bounds is not None and name != "L-BFGS-B":
+        raise ValueError(f"minimize: {name} takes no bounds; choose method L-BFGS-B")
     x0 = with_arrays(x0)
     vectors = Vectors(x0, "minimize: x0")
     if vectors.dtype.kind == "c":
         raise TypeError("minimize: x0 must be real; take real and imaginary parts as two arrays")
     settings, memory = _settings(name, vectors.size, tol, options)
     tuned = (settings.gtol, settings.ftol)
+    limits = vectors_of(Bounds() if bounds is None else bounds, vectors)
 
-    def run(x0: Any, args: tuple[Any, ...], tuned: tuple[Any, Any]) -> OptimizeResults:
+    def run(
+        x0: Any, args: tuple[Any, ...], tuned: tuple[Any, Any], limits: tuple[Array, Array]
+    ) -> OptimizeResults:
         gtol, ftol = tuned
+        lower, upper = limits
 
         def of_vector(x: Array) -> Array:
             value = fun(vectors.unravel(x), *args)
@@ -226,23 +242,29 @@ def minimize(
                 )
             return fnp.asarray(value, vectors.dtype)
 
+        def balance(x: Array) -> Array:
+            """What is 0 at a minimum."""
+            grad = gradient_of(of_vector)(x)
+            if name != "L-BFGS-B":
+                return grad
+            return x - fnp.minimum(fnp.maximum(x - grad, lower), upper)
+
         def search(_: Any, start: Array) -> tuple[Array, Any]:
-            found = quasi_newton(
-                value_and_grad(of_vector),
-                start,
-                memory,
-                settings._replace(gtol=gtol, ftol=ftol),
-            )
+            both, tuned = value_and_grad(of_vector), settings._replace(gtol=gtol, ftol=ftol)
+            if isinstance(memory, Limited) and name == "L-BFGS-B":
+                found = bounded_quasi_newton(both, start, limits, memory, tuned)
+            else:
+                found = quasi_newton(both, start, memory, tuned)
             return found.x, found
 
         def moved(linear: Callable[[Array], Array], change: Array) -> Array:
-            if name == "BFGS":
+            if name != "L-BFGS":
                 hessian = vmap(linear, out_axes=1)(fnp.eye(vectors.size, dtype=vectors.dtype))
                 return fnp.linalg.solve(hessian, change)
             return custom_linear_solve(linear, change, _by_conjugate_gradients, symmetric=True)
 
         start = vectors.ravel(x0, vectors.what)
-        x, found = custom_root(gradient_of(of_vector), start, search, moved, has_aux=True)
+        x, found = custom_root(balance, start, search, moved, has_aux=True)
         success = found.status == 0
         x = _certain(x, success)
         return OptimizeResults(
@@ -257,7 +279,7 @@ def minimize(
             found.iterations,
         )
 
-    return jit(run)(x0, args, tuned)
+    return jit(run)(x0, args, tuned, limits)
 
 
 @custom_jvp

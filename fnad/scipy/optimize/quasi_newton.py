@@ -15,7 +15,7 @@ from fnad.scipy.optimize.line_search import ValueAndGrad, line_search
 Array = Any
 
 CONVERGED, OUT_OF_STEPS, NO_DECREASE, NOT_FINITE = range(4)
-_RUNNING = -1
+RUNNING = -1
 _TINY_CURVATURE = 1e-20  # of inverse Hessians that are taken in, in units of the problem
 
 
@@ -142,7 +142,7 @@ def quasi_newton(
         return fnp.where(fnp.isfinite(f) & fnp.all(fnp.isfinite(g)), small, NOT_FINITE)
 
     def goes_on(p: Progress) -> Array:
-        return p.status == _RUNNING
+        return p.status == RUNNING
 
     def step(p: Progress) -> Progress:
         direction = -memory.multiply(p.memory, p.grad)
@@ -178,7 +178,7 @@ def quasi_newton(
         scale = fnp.maximum(fnp.maximum(fnp.abs(p.value), fnp.abs(value)), 1.0)
         flat = found.improved & (p.value - value <= settings.ftol * scale)
         spent = (iterations >= settings.maxiter) | (evaluations >= settings.maxfun)
-        status = fnp.where(spent, OUT_OF_STEPS, _RUNNING)
+        status = fnp.where(spent, OUT_OF_STEPS, RUNNING)
         status = fnp.where(~found.improved & fresh, NO_DECREASE, status)
         status = fnp.where(flat & (settings.ftol > 0), CONVERGED, status)
         return Progress(
@@ -192,7 +192,7 @@ def quasi_newton(
             evaluations,
         )
 
-    start = status_of(value, grad, fnp.asarray(_RUNNING if settings.maxiter > 0 else OUT_OF_STEPS))
+    start = status_of(value, grad, fnp.asarray(RUNNING if settings.maxiter > 0 else OUT_OF_STEPS))
     yes = fnp.asarray(True)
     one, none = fnp.asarray(1), fnp.asarray(0)
     return while_loop(
