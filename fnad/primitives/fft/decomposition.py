@@ -3,8 +3,9 @@
 Everything works on arrays ``(batch, n, lanes)`` and transforms the axis in the middle, so that
 vectors run along the lanes. What has only few lanes is first made a matrix of two factors of n,
 whose columns are transformed, then its rows (Bailey, 1990: the four-step method), between which it
-is transposed. What has a large prime factor is a convolution (Bluestein, 1970). Rotations are
-computed in double precision, exactly reduced, and rounded once.
+is transposed. What does not fit the nearest caches goes through its passes block by block. What has
+a large prime factor is a convolution (Bluestein, 1970). Rotations are computed in double precision,
+exactly reduced, and rounded once.
 """
 
 from __future__ import annotations
@@ -27,6 +28,12 @@ from fnad.primitives.slicing import concatenate, pad, slice_in_dim
 Pair = tuple[Any, Any]  # of real and imaginary parts
 # Fewer lanes than these leave vectors empty.
 _MANY_LANES = 8
+# Lanes that go through all passes before the next ones, where more than so many numbers would
+# leave the nearest caches between two passes.
+_BLOCK = 16
+_LARGE = 1 << 14
+# Of more numbers than these, which come from memory, short pieces of long rows are not read.
+_FAR = 1 << 19
 
 
 def _rotated(parts: Pair, table: np.ndarray) -> Pair:
@@ -48,6 +55,12 @@ def _reshaped(parts: Pair, *shape: int) -> Pair:
 def _transposed(parts: Pair, *permutation: int) -> Pair:
     re, im = (lay_out_p.bind(transpose(x, permutation)) for x in parts)
     return re, im
+
+
+def _swapped(parts: Pair) -> Pair:
+    """Axes 1 and 2 of four exchanged, not in memory."""
+    re, im = parts
+    return transpose(re, (0, 2, 1, 3)), transpose(im, (0, 2, 1, 3))
 
 
 def complex_to_complex(
@@ -134,17 +147,47 @@ def dft(parts: Pair) -> Pair:
             return _columns(parts)
         parts = _reshaped(_transposed(parts, 1, 0, 2), 1, n, batch * lanes)
         return _transposed(_reshaped(_columns(parts), n, batch, lanes), 1, 0, 2)
-    parts = _columns(_reshaped(parts, batch, rows, columns * lanes))
     table = roots_of_unity(np.arange(n), n)[np.outer(np.arange(rows), np.arange(columns))]
+    if lanes == 1 and rows % _BLOCK == columns % _BLOCK == 0 and n >= _LARGE:
+        return _in_blocks(_reshaped(parts, batch, rows, columns), table)
+    parts = _columns(_reshaped(parts, batch, rows, columns * lanes))
     parts = _rotated(_reshaped(parts, batch, rows, columns, lanes), table)
     parts = _reshaped(_transposed(parts, 0, 2, 1, 3), batch, columns, rows * lanes)
     return _reshaped(_columns(parts), batch, n, lanes)
+
+
+def _in_blocks(parts: Pair, table: np.ndarray) -> Pair:
+    """The four-step method for matrices (batch, rows, columns) that fill a cache.
+
+    Blocks of columns, then blocks of rows, go through all of their passes while they are near.
+    Between them squares are transposed.
+    """
+    batch, rows, columns = aval_of(parts[0]).shape
+    down, across = rows // _BLOCK, columns // _BLOCK
+    squares = batch, across, down, _BLOCK, _BLOCK
+    parts = _reshaped(_columns_by_blocks(parts), *squares)
+    table = table.reshape(down, _BLOCK, across, _BLOCK).transpose(2, 0, 1, 3)
+    parts = _transposed(_rotated(parts, table), 0, 2, 1, 4, 3)
+    parts = _columns(_reshaped(parts, batch * down, columns, _BLOCK))
+    parts = _swapped(_reshaped(parts, batch, down, columns, _BLOCK))
+    return _reshaped(parts, batch, rows * columns, 1)
+
+
+def _columns_by_blocks(parts: Pair) -> Pair:
+    """Transforms of (batch, n, blocks * lanes) as (batch, blocks, n, lanes)."""
+    batch, n, lanes = aval_of(parts[0]).shape
+    blocks = lanes // _BLOCK
+    parts = _swapped(_reshaped(parts, batch, n, blocks, _BLOCK))
+    parts = _columns(_reshaped(parts, batch * blocks, n, _BLOCK))
+    return _reshaped(parts, batch, blocks, n, _BLOCK)
 
 
 def _columns(parts: Pair) -> Pair:
     """Stockham's passes, one a factor of n: no element is ever put in order."""
     batch, n, lanes = aval_of(parts[0]).shape
     dtype = aval_of(parts[0]).dtype
+    if lanes > _BLOCK and lanes % _BLOCK == 0 and _LARGE <= n * lanes <= _FAR:
+        return _reshaped(_swapped(_columns_by_blocks(parts)), batch, n, lanes)
     left, wide = n, lanes
     for radix in factors(n):
         count = left // radix
