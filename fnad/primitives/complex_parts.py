@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from fnad.core.ir import Atom, Equation
 from fnad.core.primitive import Parts, Primitive, remember
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.logic import convert_element_type_p
-from fnad.primitives.shape import broadcast_in_dim, reshape
-from fnad.primitives.slicing import slice_in_dim
+from fnad.primitives.shape import broadcast_in_dim, reshape, reshape_p, transpose_p
+from fnad.primitives.slicing import slice_in_dim, slice_p
 
 
 def parts_of_interleaved(x: Any) -> Parts:
@@ -39,6 +40,43 @@ def _(re: ShapedArray, im: ShapedArray) -> ShapedArray:
 @interleave_p.evaluate
 def _(re: Any, im: Any) -> Any:
     return np.stack([re, im], -1)
+
+
+@interleave_p.simplify
+def _(eqn: Equation, definition: Any) -> Atom | Equation | None:
+    # Put together as they were read, parts are the memory that they were read from.
+    re, im = eqn.invars
+    first, second = definition(re), definition(im)
+    if first is None or second is None or first.primitive is not transpose_p:
+        return _common_memory(re, im, definition)
+    order = first.params["permutation"]
+    if second.primitive is not transpose_p or second.params["permutation"] != order:
+        return None
+    memory = _common_memory(first.invars[0], second.invars[0], definition)
+    if memory is None:
+        return None
+    params = {"permutation": (*order, len(order))}
+    return eqn.replace(primitive=transpose_p, invars=(memory,), params=params)
+
+
+def _common_memory(re: Atom, im: Atom, definition: Any) -> Atom | None:
+    memory = _memory_of_part(re, 0, definition)
+    return memory if memory is not None and memory is _memory_of_part(im, 1, definition) else None
+
+
+def _memory_of_part(part: Atom, k: int, definition: Any) -> Atom | None:
+    """The memory that a part was read from by `parts_of_interleaved`, if it was."""
+    reshaped = definition(part)
+    if reshaped is None or reshaped.primitive is not reshape_p:
+        return None
+    sliced = definition(reshaped.invars[0])
+    if sliced is None or sliced.primitive is not slice_p:
+        return None
+    memory: Atom = sliced.invars[0]
+    shape = part.aval.shape
+    starts, limits = (sliced.params[name] for name in ("start_indices", "limit_indices"))
+    whole = memory.aval.shape == (*shape, 2) and sliced.outvars[0].aval.shape == (*shape, 1)
+    return memory if whole and starts[-1] == k and limits[-1] == k + 1 else None
 
 
 @interleave_p.lower

@@ -13,7 +13,7 @@ from fnad.core.dtypes import result_type
 from fnad.core.primitive import Linear, Parts, Primitive, remember
 from fnad.core.types import ShapedArray, aval_of, computing_dtype
 from fnad.primitives.complex_numbers import real_dtype
-from fnad.primitives.complex_parts import product_of_parts
+from fnad.primitives.complex_parts import interleaved, parts_of_interleaved, product_of_parts
 from fnad.primitives.dependencies import numbers, rows, sums, union
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.reductions import reduce_sum
@@ -26,10 +26,14 @@ from fnad.primitives.shape import (
     reshape,
     transpose,
 )
+from fnad.primitives.slicing import slice_in_dim
 from fnad.primitives.taylor import bilinear
 
 Axes = tuple[int, ...]
 Numbers = tuple[tuple[Axes, Axes], tuple[Axes, Axes]]
+
+# Rows and elements of a complex matrix from which on its products with vectors are those of reals.
+_MANY_ROWS, _MANY_ELEMENTS = 16, 512
 
 dot_general_p = Primitive(
     "dot_general",
@@ -253,9 +257,12 @@ def _(a, b, *, dimension_numbers, preferred_element_type):
 
 
 def _by_vectors(x: Parts, v: Parts, numbers: Numbers, shape: tuple[int, ...]) -> Parts:
-    """Products with vectors as sums: unlike matrices, the parts need not be laid out for that."""
+    """Products with vectors. Few or small ones are sums, for which nothing is laid out."""
     (x_contract, v_contract), (x_batch, v_batch) = numbers
     x_shape, v_shape = aval_of(x.re).shape, aval_of(v.re).shape
+    size = math.prod(x_shape)
+    if not x_batch and size >= max(_MANY_ELEMENTS, _MANY_ROWS * math.prod(v_shape)):
+        return _in_memory(x, v, (x_contract, v_contract), shape)
     places = dict(zip((*v_contract, *v_batch), (*x_contract, *x_batch)))
     order = sorted(places, key=places.__getitem__)
     alone = _free(len(v_shape), v_contract, v_batch)  # of length 1
@@ -272,6 +279,25 @@ def _by_vectors(x: Parts, v: Parts, numbers: Numbers, shape: tuple[int, ...]) ->
 
     re, im = spread(v.re), spread(v.im)
     return Parts(total(x.re * re - x.im * im), total(x.re * im + x.im * re))
+
+
+def _in_memory(x: Parts, v: Parts, contract: tuple[Axes, Axes], shape: tuple[int, ...]) -> Parts:
+    """The product of a matrix with a vector as one of real matrices: the memory of the first."""
+    x_contract, v_contract = contract
+    ndim, memory = aval_of(x.re).ndim, interleaved(x)
+    if x_contract == tuple(range(ndim - len(x_contract), ndim)):
+        # Rows lie in memory: their pairs of parts times (re, -im) and (im, re).
+        pairs = [interleaved(pair) for pair in (Parts(v.re, -v.im), Parts(v.im, v.re))]
+        axes = (*x_contract, ndim), (*v_contract, aval_of(v.re).ndim)
+        found = dot_general(memory, interleaved(Parts(*pairs)), (axes, ((), ())))
+        return parts_of_interleaved(reshape(found, (*shape, 2)))
+    found = dot_general(interleaved(v), memory, ((v_contract, x_contract), ((), ())))
+    by_re, by_im = (
+        parts_of_interleaved(reshape(slice_in_dim(found, k, k + 1, axis=place), (*shape, 2)))
+        for place in (aval_of(v.re).ndim - len(v_contract),)
+        for k in (0, 1)
+    )
+    return Parts(by_re.re - by_im.im, by_re.im + by_im.re)
 
 
 @dot_general_p.lower
