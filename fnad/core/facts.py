@@ -86,20 +86,23 @@ class Known:
 
     def _bounded(self, terms: Polynomial) -> bool:
         """Whether a polynomial is known to be at most 0, with a multiple of another that is."""
-        most = upper(terms)
-        if sign_of(most)[3]:
-            return True
-        given = dict(most)
-        return any(
-            sign_of(difference(most, product((((), times),), known)))[3]
-            for known in self._not_positive
-            for times in {given.get(f, 0) // c for f, c in known if f}
-            if times > 0
-        )
+        for most in dict.fromkeys((terms, upper(terms))):
+            if sign_of(most)[3]:
+                return True
+            given = dict(most)
+            for known in self._not_positive:
+                for times in {given.get(f, 0) // c for f, c in known if f}:
+                    if times > 0 and sign_of(difference(most, _times(known, times)))[3]:
+                        return True
+        return False
 
 
 _ZERO: Polynomial = ()
 _ONE: Polynomial = (((), 1),)
+
+
+def _times(terms: Polynomial, times: int) -> Polynomial:
+    return product((((), times),), terms)
 
 
 def _at_most(d: Polynomial, relation: str) -> Polynomial:

@@ -267,7 +267,7 @@ def _read_integer(entry: Any, axis: int, length: int, check_arrays: bool) -> Any
             f" boolean arrays are valid indices, got {entry!r}"
         ) from None
     if -length <= position < length:
-        return position % length
+        return position + length if position < 0 else position
     if check_arrays:
         raise IndexError(f"index {position} is out of bounds for axis {axis} with size {length}")
     # Not a Python int: what lies outside is for the mode of a gather to decide.

@@ -33,6 +33,7 @@ from fnad.primitives.indexing import (
     gather_p,
     scatter_p,
 )
+from fnad.primitives.sizes import index_of
 
 _INT64 = np.dtype(np.int64)
 
@@ -174,7 +175,7 @@ def _write_block(x: Array, plan: IndexPlan, update: Array) -> Array:
     block = lax.reshape(update, shape)
     if block.shape == x.shape:
         return block
-    return dynamic_update_slice_p.bind(x, block, *(np.int64(s) for s, _, _ in slices))
+    return dynamic_update_slice_p.bind(x, block, *(index_of(s) for s, _, _ in slices))
 
 
 def _add_block(x: Array, plan: IndexPlan, update: Array) -> Array:
@@ -451,7 +452,7 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
     rows, columns = x.shape[-2:]
     first = max(0, -offset)
     length = max(0, min(rows - first, columns - max(0, offset)))
-    index = np.arange(length)
+    index = _axis_range(length, 0, 1)
     key = (..., index + first, index + max(0, offset))
     return _read(x, parse_index(key, x.shape), "clip", None)
 

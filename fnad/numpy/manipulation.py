@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.errors import TracerIntegerConversionError
+from fnad.core.sizes import Size, as_size
 from fnad.core.tracer import Tracer
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray
@@ -231,7 +232,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array
         size, extra = divmod(length, sections)
         ends = list(accumulate([0] + extra * [size + 1] + (sections - extra) * [size]))
     else:
-        ends = [0, *map(operator.index, indices_or_sections), length]
+        ends = [0, *map(as_size, indices_or_sections), length]
     return [slicing.slice_in_dim(x, lo, hi, 1, axis) for lo, hi in pairwise(ends)]
 
 
@@ -325,7 +326,7 @@ def repeat(
     if isinstance(repeats, Tracer):
         repeats = _known_repeats(repeats)
     if np.ndim(repeats) == 0:
-        count, shape = operator.index(repeats), x.shape
+        count, shape = as_size(repeats), x.shape
         wide = (*shape[: axis + 1], count, *shape[axis + 1 :])
         dims = tuple(i for i in range(len(wide)) if i != axis + 1)
         out = lax.broadcast_in_dim(x, wide, dims)
@@ -452,7 +453,7 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Array:
         length = x.shape[ax]
         if length == 0:
             continue
-        if isinstance(amount, Tracer):
+        if isinstance(amount, Tracer) or type(length) is Size:
             moved = remainder(subtract(lax.iota(np.int64, length), amount), length)
             x = take(x, moved, ax)
             continue

@@ -244,7 +244,7 @@ def cov(
     if aweights is not None:
         a = _weights("aweights", aweights, count, exact)
         w = a if w is None else ufuncs.multiply(w, a)
-    total: Any = exact.type(count) if w is None else sum(w)
+    total: Any = convert(as_operand(count), exact) if w is None else sum(w)
     # The degrees of freedom, as NumPy counts them for weights of observations.
     lost = ddof if aweights is None else ddof * sum(ufuncs.multiply(w, a)) / total
     center = average(x, 1, w, keepdims=True)

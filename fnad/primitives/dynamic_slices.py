@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.primitive import Linear, Primitive, remember
-from fnad.core.sizes import Size, as_size
+from fnad.core.sizes import as_size
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.arithmetic import clamp
 from fnad.primitives.dependencies import collapse, numbers, rows, union
@@ -23,7 +23,7 @@ from fnad.primitives.shape import (
     leading_axis_full,
     reshape,
 )
-from fnad.primitives.sizes import size_of
+from fnad.primitives.sizes import index_of
 from fnad.primitives.slicing import index_in_dim
 from fnad.primitives.strong_zeros import moves_elements
 
@@ -154,11 +154,10 @@ def _wrapped_starts(starts: Any, shape: Sequence[int]) -> list[Any]:
         if isinstance(start, (int, np.integer)):
             start = int(start) + n if start < 0 else int(start)
             start = min(max(start, -1), _INT64_MAX)
-            out.append(size_of(start) if type(start) is Size else np.int64(start))
+            out.append(index_of(start))
         elif aval.dtype.kind == "i":
             start = convert_element_type(start, _INT64)
-            length = n if type(n) is Size else np.int64(n)
-            out.append(select(lt(start, np.int64(0)), start + length, start))
+            out.append(select(lt(start, np.int64(0)), start + index_of(n), start))
         else:
             out.append(start)
     return out

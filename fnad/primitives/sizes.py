@@ -31,6 +31,11 @@ def _(p, *, size):
     return p.compute((), _INT64, lambda index: p.b.constant(size, _INT64))
 
 
+def index_of(value: int) -> Any:
+    """An integer, which may be a size, as an index of 64 bits."""
+    return size_of(value) if type(value) is Size else np.int64(value)
+
+
 def size_of(size: Size) -> Any:
     """A size as an operand of arithmetic."""
     return size_p.bind(size=size)

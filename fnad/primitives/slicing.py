@@ -124,7 +124,7 @@ def index_in_dim(operand: Any, index: int, axis: int = 0, keepdims: bool = True)
     n = aval_of(operand).shape[axis]
     if not -n <= as_size(index) < n:
         raise IndexError(f"index {index} is out of bounds for axis {axis} with size {n}")
-    index = as_size(index) % n
+    index = as_size(index) + n if index < 0 else as_size(index)
     out = slice_in_dim(operand, index, index + 1, 1, axis)
     return out if keepdims else squeeze(out, (axis,))
 

@@ -127,6 +127,16 @@ def test_facts_that_follow_are_not_noted():
     assert [str(f) for f in n.scope.facts] == ["n == m"]
 
 
+def test_what_was_answered_is_not_asked_again():
+    n, m = sizes(n=7, m=9)
+    half = (n + 1) // 2
+    for _ in range(3):
+        assert 2 * half >= 2 and half != 3 and half != m and n % 4 < m and n // 3 <= m - n // 2
+        assert n * m >= 2 * n and (n - m) * n < m
+    shown = [str(fact) for fact in n.scope.facts]
+    assert len(shown) == len(set(shown)) <= 7
+
+
 def test_while_lowering_sizes_are_equal_only_for_all_values():
     n, m = sizes(n=7, m=7)
     with n.scope.lowered():

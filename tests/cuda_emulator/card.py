@@ -107,9 +107,7 @@ class EmulatedCard:
         How often recordings have been replayed.
     """
 
-    def __init__(
-        self, seed: int = 0, memory_limit: int = 1 << 40, limits: Limits = LIMITS
-    ) -> None:
+    def __init__(self, seed: int = 0, memory_limit: int = 1 << 40, limits: Limits = LIMITS) -> None:
         self._memory_limit = memory_limit
         self.limits = limits
         self._device = EmulatedDevice(seed, races=True)
