@@ -23,6 +23,7 @@ RANKS = {
     "ad_checkpoint": 3,
     "numpy": 4,
     "flatten_util": 4,
+    "ops": 4,
     "lax": 4,
     "random": 4,
     "scipy": 4,
