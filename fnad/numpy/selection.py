@@ -45,8 +45,11 @@ def where(
     With the condition alone it is `nonzero`, which takes ``size`` and ``fill_value``.
 
     What is not chosen has no influence on derivatives, whatever computing it gave: there is no
-    need to keep its operands away from where it is infinite or undefined. (Behind products of
-    matrices, convolutions, running sums and the bounds of loops, zeros are ordinary numbers.)
+    need to keep its operands away from where it is infinite or undefined. That holds through sums,
+    indices, calls, loops and branches; behind products of matrices it holds for rows that are left
+    out as a whole (``where(valid, loss_of_rows, 0)``). Zeros are ordinary numbers within the sums
+    of such products (``x.T @ ct`` is NaN if a row of ``x`` that is left out has an infinity), in
+    convolutions, and in rules of `custom_vjp`.
 
     Raises
     ------

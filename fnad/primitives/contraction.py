@@ -27,6 +27,7 @@ from fnad.primitives.shape import (
     transpose,
 )
 from fnad.primitives.slicing import slice_in_dim
+from fnad.primitives.strong_zeros import StrongZeros, repeated, settled
 from fnad.primitives.taylor import bilinear
 
 Axes = tuple[int, ...]
@@ -175,6 +176,27 @@ def _(ct, a, b, *, dimension_numbers, preferred_element_type):
         )
         b_ct = convert_element_type(transpose(product, order), b.aval.dtype)
     return [a_ct, b_ct]
+
+
+@dot_general_p.strong_transpose
+def _(ct, a, b, **params):
+    cts = dot_general_p.rule("transpose")(settled(ct), a, b, **params)
+    if type(ct) is not StrongZeros:
+        return cts
+    places = _places_of_result(params["dimension_numbers"], aval_of(a).ndim, aval_of(b).ndim)
+    return [None if c is None else repeated(ct, c, axes) for c, axes in zip(cts, places)]
+
+
+@lru_cache(maxsize=1024)
+def _places_of_result(
+    numbers: Numbers, a_ndim: int, b_ndim: int
+) -> tuple[tuple[int | None, ...], tuple[int | None, ...]]:
+    """Where the axes of a product are in each of its factors; None where it does not have them."""
+    (a_contract, b_contract), (a_batch, b_batch) = numbers
+    a_free, b_free = _free(a_ndim, a_contract, a_batch), _free(b_ndim, b_contract, b_batch)
+    none = (None,)
+    in_a = (*a_batch, *a_free, *none * len(b_free))
+    return in_a, (*b_batch, *none * len(a_free), *b_free)
 
 
 @lru_cache(maxsize=1024)

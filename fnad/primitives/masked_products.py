@@ -99,7 +99,7 @@ def _(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[A
 
 @masked_mul_p.strong_transpose
 def _(ct: Any, mask: Any, x: Any, y: Any, *, taken: bool, axes: tuple[int, ...]) -> Sequence[Any]:
-    live = Live.along(mask, taken, axes, aval_of(settled(ct)).shape)
+    live = Live.along(lambda: (mask, taken, axes), axes, aval_of(settled(ct)).shape)
     if type(ct) is StrongZeros:
         live = Live(partial(_both, live, ct.live))
     return [None, *transposed_product(mul_p, StrongZeros(settled(ct), live, live.choose), x, y)]

@@ -22,7 +22,7 @@ from fnad.primitives.shape import (
     reshape,
     transpose,
 )
-from fnad.primitives.strong_zeros import transposed_moves
+from fnad.primitives.strong_zeros import StrongZeros, repeated, settled
 
 
 def _reduction(
@@ -120,8 +120,9 @@ def _(ct, x, *, axes):
 
 @reduce_sum_p.strong_transpose
 def _(ct, x, *, axes):
-    kept = tuple(i for i in range(x.aval.ndim) if i not in axes)
-    return transposed_moves(reduce_sum_p, ct, [x], {"axes": axes}, repeated=kept)
+    spread_ct = spread(settled(ct), x.aval.shape, axes)
+    kept = [i for i in range(x.aval.ndim) if i not in axes]
+    return [repeated(ct, spread_ct, kept) if type(ct) is StrongZeros else spread_ct]
 
 
 def reduce_sum(operand: Any, axes: int | Sequence[int]) -> Any:

@@ -8,16 +8,29 @@ in which it is not zero for sure, a `Live`: what residuals make of the others is
 select itself waits until behind the products, so that it is one as before. A zero that merely
 happens to be one is not strong: a taken lane shows its NaN.
 
-The lanes follow elementwise equations, sums, running sums, and those that move elements, updates
-at indices included. Where they cannot be followed (bounds of loops and branches, a user's
-`custom_vjp`), where it would cost passes over what a product of matrices or a convolution reads, or
-where a lane gets a cotangent by another way, zeros are ordinary again.
+The lanes follow elementwise equations, sums, running sums, those that move elements, updates at
+indices included, and go through calls, loops and branches: their masks are carries of the backward
+loop. Through a product of matrices go whole rows (or columns, or batches) that a select left out:
+rows of zeros times a matrix are rows of zeros. There zeros are ordinary again where
+
+- a product sums over lanes: a row of ``x`` that holds an infinity makes ``x.T @ ct`` NaN, though
+  that row of ``ct`` is zero, and so does a column of ``w`` in ``ct @ w.T``. To keep them out would
+  take a pass over ``x`` or ``w`` in each product behind a select, relu's too. Who multiplies rows
+  that may not be finite says ``where(valid[:, None], x, 0) @ w``;
+- single elements of a product are chosen, as relu does, of which rows tell nothing; this includes
+  ``where(valid[:, None], x @ w, 0)``, where the condition is one of elements by then. Choose among
+  what is made of rows, ``where(valid, rows, 0)``, or put ``valid`` before the product;
+- a convolution is: an element gets a cotangent from all windows that it is in;
+- a user's `custom_vjp` is, whose rule gets the zeros and may do with them what it likes;
+- a loop's ``ys`` are chosen from and its carries are not: these follow no lanes. Nor do the ``xs``
+  and ``ys`` of loops whose length is not known;
+- a lane gets a cotangent by another way, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, cast
 
 import numpy as np
@@ -25,6 +38,9 @@ import numpy as np
 from fnad.core.primitive import Linear, Primitive, Zero
 from fnad.core.tracer import Tracer
 from fnad.core.types import ShapedArray, aval_of, kind_of
+
+# A mask, which of its values marks lanes, and where its axes lie.
+Lanes = tuple[Any, bool, tuple[int, ...]]
 
 
 class Live:
@@ -37,41 +53,44 @@ class Live:
     side : tuple (pred, taken, outer), optional
         If they are the lanes that a select took (or did not): its predicate, which, and the
         lanes of the select's own cotangent; None means all of them.
-    rows : tuple (live, axes), optional
-        If they are those of an array of lower rank, repeated: its lanes, and where its axes lie.
+    lanes : callable, optional
+        If a mask of lower rank tells, too: makes ``(mask, taken, axes)``, the lanes where
+        ``mask == taken``, with its axes at ``axes``.
+    axes : tuple of int, optional
+        The axes along which they may differ; without it, all.
     """
 
-    __slots__ = ("_make", "_mask", "_rows", "side")
+    __slots__ = ("_lanes", "_make", "_mask", "axes", "side")
 
     def __init__(
         self,
         make: Callable[[], Any],
         side: tuple[Any, bool, Live | None] | None = None,
-        rows: tuple[Live, tuple[int, ...]] | None = None,
+        lanes: Callable[[], Lanes] | None = None,
+        axes: tuple[int, ...] | None = None,
     ) -> None:
         self._make = make
         self._mask: Any = None
-        self._rows = rows
+        self._lanes = lanes
+        self.axes = axes
         self.side = side
 
     @classmethod
-    def along(cls, mask: Any, taken: bool, axes: tuple[int, ...], shape: tuple[int, ...]) -> Live:
-        """The lanes of an array of a shape where ``mask == taken``; its axes lie at ``axes``."""
+    def along(
+        cls, lanes: Callable[[], Lanes], axes: tuple[int, ...], shape: tuple[int, ...]
+    ) -> Live:
+        """The lanes of an array of a shape, of which a mask along some of its axes tells."""
+        once = cache(lanes)
 
-        def make(across: Any = mask) -> Any:
+        def make() -> Any:
             from fnad.primitives.logic import bitwise_not  # logic uses this module
-
-            return across if taken else bitwise_not(across)
-
-        if not axes or len(axes) == len(shape):
-            return cls(make, (mask, taken, None))
-
-        def spread() -> Any:
             from fnad.primitives.shape import broadcast_in_dim  # shape uses this module
 
-            return broadcast_in_dim(make(), shape, axes)
+            mask, taken, axes = once()
+            live = mask if taken else bitwise_not(mask)
+            return broadcast_in_dim(live, shape, axes) if 0 < len(axes) < len(shape) else live
 
-        return cls(spread, rows=(cls(make, (mask, taken, None)), axes))
+        return cls(make, lanes=once, axes=axes)
 
     def mask(self) -> Any:
         """The mask, computed once."""
@@ -85,12 +104,14 @@ class Live:
             return _select_side(self.side[0], self.side[1], ct)
         return _select_side(self.mask(), True, ct)
 
-    def where(self, rank: int) -> tuple[Any, bool, tuple[int, ...]]:
+    def along_axes(self, rank: int) -> tuple[int, ...]:
+        """The axes of an array of that rank along which they may differ."""
+        return tuple(range(rank)) if self.axes is None else self.axes
+
+    def lanes(self, rank: int) -> Lanes:
         """The lanes of an array of that rank as ``masked_mul`` takes them."""
-        if self._rows is not None:
-            live, axes = self._rows
-            mask, taken, inner = live.where(len(axes))
-            return mask, taken, tuple(axes[i] for i in inner)
+        if self._lanes is not None:
+            return self._lanes()
         mask, taken = self.mask(), True
         if self.side is not None and self.side[2] is None:
             mask, taken = self.side[:2]
@@ -144,7 +165,7 @@ class StrongZeros:
         from fnad.primitives.masked_products import masked_mul_p  # uses this module
 
         assert self._factors is not None
-        mask, taken, axes = self.live.where(len(self.aval.shape))
+        mask, taken, axes = self.live.lanes(len(self.aval.shape))
         return masked_mul_p.bind(mask, *self._factors, taken=taken, axes=axes)
 
 
@@ -164,6 +185,8 @@ def summed(a: Any, b: Any) -> Any:
         return settled(a) + settled(b)
     from fnad.primitives.logic import bitwise_or, select_p  # logic uses this module
 
+    if a.live is b.live and a.live.axes is not None:
+        return StrongZeros(a.settled() + b.settled(), a.live)
     if a.live.side is not None and b.live.side is not None and a.live.side[0] is b.live.side[0]:
         (pred, a_taken, outer), (_, b_taken, b_outer) = a.live.side, b.live.side
         if outer is b_outer and a_taken is b_taken:
@@ -282,12 +305,8 @@ def transposed_moves(
     operands: Sequence[Any],
     params: dict[str, Any],
     followed: Sequence[int] = (),
-    repeated: tuple[int, ...] | None = None,
 ) -> Sequence[Any]:
-    """Transpose an equation that moves elements, and say which of its results are zero for sure.
-
-    If all that it does is to repeat its cotangent, ``repeated`` are where the axes of that lie.
-    """
+    """Transpose an equation that moves elements, and say which of its results are zero for sure."""
     transpose = primitive.rule("transpose")
     cts: Sequence[Any] = transpose(settled(ct), *operands, **params)
     if type(ct) is not StrongZeros:
@@ -304,9 +323,8 @@ def transposed_moves(
             moved.extend(transpose(mask, *stand_ins, **params))
         return moved[position]
 
-    rows = None if repeated is None else (ct.live, repeated)
     return [
-        StrongZeros(c, Live(partial(mask_of, i), rows=rows)) if isinstance(x, Linear) else c
+        StrongZeros(c, Live(partial(mask_of, i))) if isinstance(x, Linear) else c
         for i, (c, x) in enumerate(zip(cts, stand_ins, strict=True))
     ]
 
@@ -317,3 +335,34 @@ def _stand_in(operand: Any, followed: bool) -> Any:
     if isinstance(operand, Linear) and followed:
         return Linear(ShapedArray(aval.shape, np.dtype(np.bool_)))
     return np.zeros(aval.shape, np.bool_)[()] if kind_of(aval.dtype) in "fc" else operand
+
+
+def repeated(ct: StrongZeros, result: Any, axes: Sequence[int | None]) -> Any:
+    """A result that is zero in the rows in which ``ct`` is.
+
+    ``axes`` says where the axes of the cotangent are in the result; None are summed over. Lanes
+    that differ along these are not followed: to ask for each row whether there is one would cost
+    a pass over the cotangent, and hardly ever tell anything.
+    """
+    rank = len(axes)
+    live: Live | None = ct.live
+    while live is not None and any(axes[i] is None for i in live.along_axes(rank)):
+        live = None if live.side is None else live.side[2]  # these hold all that the side does
+    if live is None:
+        return result
+    found = live
+
+    def places(inner: Sequence[int]) -> list[int]:
+        return [place for i in inner if (place := axes[i]) is not None]
+
+    def lanes() -> Lanes:
+        mask, taken, inner = found.lanes(rank)
+        order = tuple(int(i) for i in np.argsort(places(inner)))
+        if list(order) != sorted(order):
+            from fnad.primitives.shape import transpose  # shape uses this module
+
+            mask = transpose(mask, order)
+        return mask, taken, tuple(sorted(places(inner)))
+
+    along = tuple(sorted(places(found.along_axes(rank))))
+    return StrongZeros(result, Live.along(lanes, along, aval_of(result).shape))

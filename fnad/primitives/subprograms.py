@@ -280,7 +280,7 @@ def strong_transpose_call(
     jaxpr: Jaxpr,
     cts: Sequence[Any],
     operands: Sequence[Any],
-    call: Callable[[Jaxpr, Sequence[Any]], Sequence[Any]],
+    call: Callable[[Jaxpr, Sequence[Any]], Sequence[Any]] = apply_jaxpr,
 ) -> list[Any]:
     """Transpose a call as `transpose_call` does, following strong zeros in and out of it."""
     linear = tuple(isinstance(x, Linear) for x in operands)

@@ -103,6 +103,50 @@ def _scalar_case(x):
     return fnp.sum(fnp.where(total > 0, fnp.log(total) * x, x))
 
 
+def _repeated_root(x):
+    return fnp.sum(fnp.where(x > 0, lax.fori_loop(0, 2, lambda i, y: fnp.sqrt(y), x), 0.0))
+
+
+def _newton(x):
+    def step(state):
+        i, y = state
+        return i + 1, 0.5 * (y + x / y)
+
+    root = lax.while_loop(lambda state: state[0] < 6, step, (0, fnp.sqrt(x)))[1]
+    return fnp.sum(fnp.where(x > 0, root, 0.0))
+
+
+def _exchanged(x):
+    """Of two carries, only one is asked for; they change places, and a constant takes part."""
+
+    def step(carry, scale):
+        a, b = carry
+        return (b, fnp.sqrt(a) * scale), fnp.log(a)
+
+    (a, _), logs = lax.scan(step, (fnp.sqrt(x), x), np.array([1.0, 4.0], x.dtype))
+    return fnp.sum(fnp.where(x > 0, a + logs[0], 0.0))
+
+
+def _outputs_of_a_loop(x):
+    roots = lax.scan(lambda c, a: (c + 1, fnp.sqrt(a)), 0, x)[1]
+    return fnp.sum(fnp.where(x > 0, roots, 0.0))
+
+
+def _branches(x):
+    chosen = lax.cond(fnp.sum(x) > 0, fnp.sqrt, lambda x: 2.0 * x, x)
+    other = lax.switch(fnp.argmax(x), [fnp.sqrt, lambda x: fnp.log(x)], x)
+    return fnp.sum(fnp.where(x > 0, chosen + other, 0.0))
+
+
+def _layers(x):
+    """Rows that the loss leaves out."""
+    weights = np.array([[1.0, 2.0], [0.0, 1.0]])
+    hidden = fnp.sqrt(x) @ weights
+    y = fnp.where(hidden > 100.0, 0.0, hidden) @ weights
+    valid = np.array([True, False])
+    return fnp.sum(fnp.where(valid, fnp.sum(y * y, axis=1), 0.0))
+
+
 _root = jit(fnp.sqrt)
 _choose_positive = jit(lambda y, x: fnp.where(x > 0, y, 0.0))
 
@@ -125,6 +169,12 @@ CASES = {
     "updated": (_updated, [0.0, 4.0], [0.0, 0.5]),
     "running sum": (_running_sum, [0.0, 4.0], [0.0, 0.25]),
     "loop": (_loop, [0.0, 1.0, 4.0], [0.0, 2.0, 0.5]),
+    "repeated root": (_repeated_root, [0.0, 16.0], [0.0, 1 / 32]),
+    "newton": (_newton, [0.0, 4.0], [0.0, 0.25]),
+    "exchanged": (_exchanged, [0.0, 16.0], [0.0, 1 / 32 + 1 / 32]),  # x**(1/4) + log(x) / 2
+    "outputs of a loop": (_outputs_of_a_loop, [0.0, 4.0], [0.0, 0.25]),
+    "branches": (_branches, [0.0, 4.0], [0.0, 0.5]),
+    "layers": (_layers, [[4.0, 9.0], [0.0, 1.0]], [[23.0, 11 / 3], [0.0, 0.0]]),
     "nested": (_nested, [0.0, 0.5, 2.0], [1.0, 1 + np.log(0.5), 0.5]),
     "scalar case": (_scalar_case, [1.0, 2.0], [1.0, 1.0]),
     "call inside": (lambda x: fnp.sum(fnp.where(x > 0, _root(x), 0)), [0.0, 4.0], [0.0, 0.25]),

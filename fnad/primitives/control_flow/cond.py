@@ -26,6 +26,7 @@ from fnad.primitives.arithmetic import clamp
 from fnad.primitives.control_flow.lanes import borrow_operands, choose_lanes, is_light
 from fnad.primitives.control_flow.loop_dependencies import branches_pattern
 from fnad.primitives.control_flow.loop_jets import branches_jet
+from fnad.primitives.control_flow.strong_branches import strong_transposed_cond
 from fnad.primitives.dependencies import Operand
 from fnad.primitives.logic import convert_element_type, eq, stop_gradient
 from fnad.primitives.reductions import reduce_or
@@ -219,6 +220,11 @@ def _(cts: Sequence[Any], index: Any, *operands: Any, branches: tuple[Jaxpr, ...
     results = iter(cond_p.bind(index, *others, *map(instantiate, given), branches=programs))
     found = [next(results) if nz else None for nz in nonzero_in]
     return [None, *merge(linear, [None] * len(others), found)]
+
+
+@cond_p.strong_transpose
+def _(cts: Sequence[Any], index: Any, *operands: Any, branches: tuple[Jaxpr, ...]) -> list[Any]:
+    return strong_transposed_cond(cond_p, cts, index, operands, branches)
 
 
 @cond_p.batch

@@ -39,8 +39,8 @@ from fnad.primitives.subprograms import (
     parts,
     permute,
     split,
+    strong_transpose_call,
     trace_function,
-    transpose_call,
     uses_axis,
 )
 
@@ -216,6 +216,7 @@ def _counting(body: Jaxpr) -> Jaxpr:
 
 
 @while_p.transpose
+@while_p.strong_transpose
 def _(cts: Sequence[Any], *operands: Any, **params: Any) -> list[Any]:
     # What is not linear (counters, conditions) decides how many steps there are.
     linear = tuple(isinstance(x, Linear) for x in operands)
@@ -229,7 +230,7 @@ def _(cts: Sequence[Any], *operands: Any, **params: Any) -> list[Any]:
             " in, so it is not linear; differentiate it instead (vjp, grad)"
         )
     program = Jaxpr(invars, (*known, *staged), tuple(split(unknown_out, eqn.outvars)[1]))
-    return transpose_call(program, split(unknown_out, cts)[1], operands)
+    return strong_transpose_call(program, split(unknown_out, cts)[1], operands)
 
 
 @memoize
