@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import fnad.numpy as fnp
 from fnad.core.types import aval_of, kind_of
-from fnad.primitives.custom.jvp import custom_jvp
 from fnad.primitives.custom.linear_solve import custom_linear_solve
 from fnad.primitives.custom.root import custom_root
 from fnad.scipy.optimize.bounded import Bounds, bounded_quasi_newton, vectors_of
+from fnad.scipy.optimize.implicit import by_matrix, certain
 from fnad.scipy.optimize.quasi_newton import Dense, Limited, Memory, Settings, quasi_newton
 from fnad.scipy.sparse.linalg.krylov import Limits, conjugate_gradients
 from fnad.scipy.vectors import Vectors, with_arrays
 from fnad.transforms.autodiff import grad as gradient_of
 from fnad.transforms.autodiff import value_and_grad
 from fnad.transforms.jit import jit
-from fnad.transforms.vmap import vmap
 
 Array = Any
 
@@ -259,14 +258,13 @@ def minimize(
 
         def moved(linear: Callable[[Array], Array], change: Array) -> Array:
             if name != "L-BFGS":
-                hessian = vmap(linear, out_axes=1)(fnp.eye(vectors.size, dtype=vectors.dtype))
-                return fnp.linalg.solve(hessian, change)
+                return by_matrix(linear, change)
             return custom_linear_solve(linear, change, _by_conjugate_gradients, symmetric=True)
 
         start = vectors.ravel(x0, vectors.what)
         x, found = custom_root(balance, start, search, moved, has_aux=True)
         success = found.status == 0
-        x = _certain(x, success)
+        x = certain(x, success)
         return OptimizeResults(
             vectors.unravel(x),
             success,
@@ -280,20 +278,6 @@ def minimize(
         )
 
     return jit(run)(x0, args, tuned, limits)
-
-
-@custom_jvp
-def _certain(x: Array, known: Array) -> Array:
-    """``x``, whose derivatives are NaN unless it is known to be a minimum."""
-    return x
-
-
-def _certain_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Array, Array]:
-    x, known = primals
-    return _certain(x, known), fnp.where(known, 1.0, fnp.nan).astype(x.dtype) * tangents[0]
-
-
-_certain.defjvp(_certain_jvp)
 
 
 def _by_conjugate_gradients(matvec: Callable[[Array], Array], b: Array) -> Array:
