@@ -17,6 +17,7 @@ from fnad.lowering.dynamic_planner import DynamicPlan
 from fnad.lowering.executable import _data, _prepare
 from fnad.lowering.llvm.dynamic import ENTRY
 from fnad.lowering.llvm.matrix.schedule import Product, schedule
+from fnad.lowering.llvm.sorting import lanes_bytes
 from fnad.lowering.llvm.symbols import address_of
 from fnad.lowering.llvm.target import OPTIMIZED, compile_module
 from fnad.lowering.plan import Contraction
@@ -110,8 +111,14 @@ class _Layout:
         self.scratch = self.nbytes
         self.records: list[np.ndarray[Any, Any]] = []
         self.words: list[int | None] = []  # None: the scratch memory
-        for node in plan.products():
-            self._add_product(node, sizes, threads)
+        for node in plan.prepared():
+            if isinstance(node, Contraction):
+                self._add_product(node, sizes, threads)
+            else:
+                dtypes = [plan.buffers[n].dtype for n in node.outs]
+                length = evaluate(polynomial(node.extents[1]), sizes)
+                self.words.append(None)
+                self.nbytes = max(self.nbytes, self.scratch + lanes_bytes(dtypes, length))
 
     def _add_product(self, node: Contraction, sizes: Mapping[str, int], threads: int) -> None:
         """The words of a matrix product: see `fnad.lowering.llvm.dynamic`."""

@@ -20,7 +20,7 @@ from fnad.lowering.access import access, node_bodies
 from fnad.lowering.costs import CHEAP, CHEAP_FAR, cost, costs_more
 from fnad.lowering.dynamic_rows import row_groups
 from fnad.lowering.expr import integer
-from fnad.lowering.plan import Buffer, Contraction, Node
+from fnad.lowering.plan import Buffer, Contraction, Node, Sort
 from fnad.lowering.planner import Planner
 from fnad.lowering.tensors import Expansion, Tensor, generic_index
 
@@ -29,7 +29,7 @@ _ANY_SIZE = frozenset([
     "broadcast_in_dim", "reshape", "transpose", "slice", "rev", "iota", "size", "dot_general",
     "reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or",
     "argmax", "argmin", "cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "dynamic_slice",
-    "dynamic_update_slice", "optimization_barrier", "scan", "while", "cond",
+    "dynamic_update_slice", "optimization_barrier", "scan", "while", "cond", "sort",
 ])  # fmt: skip
 # These read inside of their operands even where nothing of them is wanted.
 _NOT_EMPTY = frozenset(["pad", "concatenate", "gather", "scatter"])
@@ -55,18 +55,18 @@ class DynamicPlan:
     slots: Mapping[int, int]
     nbytes: tuple[int, ...]
 
-    def products(self) -> list[Contraction]:
-        """The matrix products, in the order in which they are printed."""
-        return _products(self.body)
+    def prepared(self) -> list[Contraction | Sort]:
+        """Products and sorts, for which a call prepares words, as they are printed."""
+        return _prepared(self.body)
 
 
-def _products(nodes: Iterable[Node]) -> list[Contraction]:
-    found: list[Contraction] = []
+def _prepared(nodes: Iterable[Node]) -> list[Contraction | Sort]:
+    found: list[Contraction | Sort] = []
     for node in nodes:
-        if isinstance(node, Contraction):
+        if isinstance(node, (Contraction, Sort)):
             found.append(node)
         for inner in node_bodies(node):
-            found += _products(inner)
+            found += _prepared(inner)
     return found
 
 

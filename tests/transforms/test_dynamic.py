@@ -172,6 +172,21 @@ MODELS = {
         ("n", "m"),
         lambda n: (array(n + 1), array(n // 2 + 1)),
     ),
+    "sorted": (
+        lambda x, y: (fnp.sort(x, 0), fnp.argsort(x, -1), fnp.sort(y), fnad.lax.top_k(y, 2)),
+        ("n m", "n"),
+        lambda n: (array(n + 1, n // 3 + 1).round(1), array(n + 1, dtype="i4")),
+    ),
+    "sorted by several keys": (
+        lambda x: fnad.lax.sort((fnp.floor(x * 2), -x, x), dimension=0, num_keys=2),
+        "n m",
+        lambda n: (array(n, 3, dtype="f4"),),
+    ),
+    "gradient of a quantile": (
+        fnad.grad(lambda x: fnp.sum(fnp.quantile(x, 0.3, axis=0) * fnp.max(x, 0))),
+        "n m",
+        lambda n: (array(n + 1, 4),),
+    ),
     "covariance": (lambda x: fnp.cov(x), "n m", lambda n: (array(min(n, 30) + 1, 5),)),
     "diagonals": (
         lambda x: (fnp.diagonal(x), fnp.trace(x, 1), fnp.tril(x), fnp.diag(x[0])),
@@ -375,7 +390,10 @@ def test_sizes_do_not_outlive_the_trace():
 
 
 def test_what_has_no_code_for_any_size_is_refused_by_name():
-    for function, name in ((fnp.sort, "sort"), (lambda x: x * 1j, "complex")):
+    for function, name in (
+        (lambda x: fnp.convolve(x, np.ones(3)), "windows"),
+        (lambda x: x * 1j, "complex"),
+    ):
         with pytest.raises(DynamicError, match=name):
             fnad.jit(function, dynamic="n")(np.ones(5))
 

@@ -4,7 +4,8 @@
 values of the names that sizes are made of, as int64. Behind the addresses come five words for each
 matrix product: the address of its record for the matrix runtime (`matrix.driver`), how many tasks
 it has, -1 if it is zero as there is nothing to sum up, the address of scratch memory, how many
-bytes of it each thread has, and for how many threads there is some.
+bytes of it each thread has, and for how many threads there is some; for each sort there is one: the
+address of scratch memory.
 
 Each node is a function of its own, which computes the sizes that it needs when it is entered.
 """
@@ -21,8 +22,8 @@ from fnad.lowering.access import kernel_exprs, own_access
 from fnad.lowering.dynamic_planner import DynamicPlan
 from fnad.lowering.dynamic_rows import has_rows, row_groups, row_work
 from fnad.lowering.expr import Expr
-from fnad.lowering.llvm.accumulate import combination
 from fnad.lowering.llvm.dynamic_kernels import emit_kernel, has_vectors_of_rows
+from fnad.lowering.llvm.dynamic_lanes import emit_accumulate, emit_sort
 from fnad.lowering.llvm.loops import CONTROL, emit_turn
 from fnad.lowering.llvm.matrix.driver import FIELDS
 from fnad.lowering.llvm.matrix.library import declaration
@@ -37,6 +38,7 @@ from fnad.lowering.plan import (
     For,
     Kernel,
     Node,
+    Sort,
     While,
 )
 from fnad.lowering.walk import postorder
@@ -99,10 +101,10 @@ class _Schedule:
     def _call(self, node: Any) -> None:
         f, used, turns = self._function(node)
         arguments: list[str] = []
-        if isinstance(node, Contraction):
+        if isinstance(node, (Contraction, Sort)):
             words = f"getelementptr inbounds ptr, ptr %data, i64 {self.place}"
             arguments.append(f"ptr {self.entry.raw(words)}")
-            self.place += WORDS
+            self.place += WORDS if isinstance(node, Contraction) else 1
         arguments += [f"ptr {self.pointer(n)}" for n in used]
         arguments += [self.counters[t].typed for t in turns]
         self.entry.emit(f"call void @{f.name}({', '.join([*arguments, f'ptr {SIZES}'])})")
@@ -171,7 +173,7 @@ class _Schedule:
         used = sorted(own_access(node).touched)
         turns = sorted(_turns_of(node) & self.counters.keys())
         params = [f"ptr noalias %buffer.{n}" for n in used] + [f"i64 %turn.{t}" for t in turns]
-        if isinstance(node, Contraction):
+        if isinstance(node, (Contraction, Sort)):
             params.insert(0, "ptr %words")
         if by_rows:
             params += ["i64 %first", "i64 %last"]
@@ -183,7 +185,9 @@ class _Schedule:
         if isinstance(node, Contraction):
             _emit_product(f, p, node)
         elif isinstance(node, Accumulate):
-            _emit_accumulate(f, node, f"%buffer.{node.source}", f"%buffer.{node.out}")
+            emit_accumulate(f, node, f"%buffer.{node.source}", f"%buffer.{node.out}")
+        elif isinstance(node, Sort):
+            emit_sort(f, node, p.pointers, [self.plan.buffers[n].dtype for n in node.outs])
         elif isinstance(node, Copy):
             dtype = self.plan.buffers[node.source].dtype
             source = f.element(p.pointers[node.source], dtype, p.value(node.source_offset))
@@ -255,25 +259,3 @@ def _define_task(module: Module, symbol: str) -> None:
     f.emit(f"call void @{symbol}({arguments}, i64 %begin, i64 %end, ptr {own})")
     f.ret()
     module.add(f)
-
-
-def _emit_accumulate(f: SizedFunction, node: Accumulate, source: str, out: str) -> None:
-    """Running sums and their kin, row by row."""
-    b = f.b
-    outer, length, inner = (b.constant(n, INT64) for n in node.extents)
-    one, last = b.constant(1, INT64), b.subtract(length, b.constant(1, INT64))
-    combine, start = combination(b, node)
-    with f.steps(b.multiply(outer, inner), one) as number:
-        row = b.divide(number, inner)  # in a loop that has turns, inner is not 0
-        column = b.subtract(number, b.multiply(row, inner))
-        begin = b.add(b.multiply(b.multiply(row, length), inner), column)
-
-        def turn(k: Value, total: Value) -> list[Value]:
-            step = b.subtract(last, k) if node.reverse else k
-            place = b.add(begin, b.multiply(step, inner))
-            value = f.load(f.element(source, node.dtype, place), node.dtype)
-            total = combine(total, b.convert(value, node.accumulator))
-            f.store(b.convert(total, node.dtype), f.element(out, node.dtype, place))
-            return [b.add(k, one), total]
-
-        f.repeat([b.constant(0, INT64), start], lambda k, _: b.less(k, length), turn)

@@ -305,4 +305,9 @@ def scratch_bytes(dtypes: Sequence[DType], n: int) -> int:
     together = networks.scratch_bytes(n) if n <= networks.LONGEST else 0
     if _is_long(n):
         return max(together, radix.scratch_bytes(n))
-    return together + 2 * sum(_lane_bytes(dtype, n) for dtype in dtypes)
+    return together + lanes_bytes(dtypes, n)
+
+
+def lanes_bytes(dtypes: Sequence[DType], n: int) -> int:
+    """What a lane that is sorted by merging needs: itself and as much again, for each operand."""
+    return 2 * sum(_lane_bytes(dtype, n) for dtype in dtypes)
