@@ -154,10 +154,9 @@ def touched_bytes(kernel: Kernel, buffers: Mapping[int, Buffer]) -> int:
     """Bytes that a kernel reads and writes, those of each buffer once.
 
     It may touch a part of a buffer only: as many elements as it has points (and turns of its
-    reductions), times those of a buffer that it stores at one point.
+    reductions).
     """
-    together = max(Counter([s.buffer for s in kernel.stores]).values(), default=1)
-    points = math.prod(extent for _, extent in kernel.axes) * together
+    points = math.prod(extent for _, extent in kernel.axes)
     turns = sum(math.prod(extent for _, extent in r.axes) for r in kernel.reductions)
     own = own_access(kernel)
     return sum(

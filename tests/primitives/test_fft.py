@@ -126,8 +126,8 @@ def test_errors_of_long_transforms_are_as_small(n, dtype):
         ((2, 40, 3), (1,)),
         ((37, 9), (0,)),
         ((12, 5, 8), (2, 0)),
-        ((2, 24576), (1,)),  # by blocks of columns, then of rows
-        ((2, 64, 272), (1,)),  # by blocks of lanes
+        ((2, 49152), (1,)),  # by blocks of columns, then of rows
+        ((2, 128, 272), (1,)),  # by blocks of lanes
     ],
 )
 def test_compiled_transforms_over_any_axes(shape, axes):

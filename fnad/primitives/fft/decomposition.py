@@ -31,9 +31,11 @@ _MANY_LANES = 8
 # Lanes that go through all passes before the next ones, where more than so many numbers would
 # leave the nearest caches between two passes.
 _BLOCK = 16
-_LARGE = 1 << 14
+_LARGE = 1 << 15
 # Of more numbers than these, which come from memory, short pieces of long rows are not read.
 _FAR = 1 << 19
+# Shorter transforms have two small passes: blocks gain nothing.
+_LONG = 128
 
 
 def _rotated(parts: Pair, table: np.ndarray) -> Pair:
@@ -186,7 +188,8 @@ def _columns(parts: Pair) -> Pair:
     """Stockham's passes, one a factor of n: no element is ever put in order."""
     batch, n, lanes = aval_of(parts[0]).shape
     dtype = aval_of(parts[0]).dtype
-    if lanes > _BLOCK and lanes % _BLOCK == 0 and _LARGE <= n * lanes <= _FAR:
+    in_blocks = n >= _LONG and lanes > _BLOCK and lanes % _BLOCK == 0
+    if in_blocks and _LARGE <= n * lanes <= _FAR:
         return _reshaped(_swapped(_columns_by_blocks(parts)), batch, n, lanes)
     left, wide = n, lanes
     for radix in factors(n):
