@@ -30,7 +30,7 @@ rows of zeros times a matrix are rows of zeros. There zeros are ordinary again w
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -60,7 +60,7 @@ class Live:
         The axes along which they may differ; without it, all.
     """
 
-    __slots__ = ("_lanes", "_make", "_mask", "axes", "side")
+    __slots__ = ("_lanes", "_make", "_mask", "_told", "axes", "side")
 
     def __init__(
         self,
@@ -72,6 +72,7 @@ class Live:
         self._make = make
         self._mask: Any = None
         self._lanes = lanes
+        self._told: Lanes | None = None
         self.axes = axes
         self.side = side
 
@@ -80,17 +81,19 @@ class Live:
         cls, lanes: Callable[[], Lanes], axes: tuple[int, ...], shape: tuple[int, ...]
     ) -> Live:
         """The lanes of an array of a shape, of which a mask along some of its axes tells."""
-        once = cache(lanes)
 
         def make() -> Any:
             from fnad.primitives.logic import bitwise_not  # logic uses this module
             from fnad.primitives.shape import broadcast_in_dim  # shape uses this module
 
-            mask, taken, axes = once()
-            live = mask if taken else bitwise_not(mask)
-            return broadcast_in_dim(live, shape, axes) if 0 < len(axes) < len(shape) else live
+            mask, taken, axes = live.lanes(len(shape))
+            lanes_across = mask if taken else bitwise_not(mask)
+            if not 0 < len(axes) < len(shape):
+                return lanes_across
+            return broadcast_in_dim(lanes_across, shape, axes)
 
-        return cls(make, lanes=once, axes=axes)
+        live = cls(make, lanes=lanes, axes=axes)
+        return live
 
     def mask(self) -> Any:
         """The mask, computed once."""
@@ -110,11 +113,15 @@ class Live:
 
     def lanes(self, rank: int) -> Lanes:
         """The lanes of an array of that rank as ``masked_mul`` takes them."""
+        if self._told is not None:
+            return self._told
         if self._lanes is not None:
-            return self._lanes()
-        mask, taken = self.mask(), True
+            self._told = self._lanes()
+            return self._told
         if self.side is not None and self.side[2] is None:
             mask, taken = self.side[:2]
+        else:
+            mask, taken = self.mask(), True
         return mask, taken, tuple(range(rank)) if aval_of(mask).shape else ()
 
 
@@ -357,12 +364,12 @@ def repeated(ct: StrongZeros, result: Any, axes: Sequence[int | None]) -> Any:
 
     def lanes() -> Lanes:
         mask, taken, inner = found.lanes(rank)
-        order = tuple(int(i) for i in np.argsort(places(inner)))
-        if list(order) != sorted(order):
+        at = places(inner)
+        if at != sorted(at):
             from fnad.primitives.shape import transpose  # shape uses this module
 
-            mask = transpose(mask, order)
-        return mask, taken, tuple(sorted(places(inner)))
+            mask = transpose(mask, tuple(sorted(range(len(at)), key=at.__getitem__)))
+        return mask, taken, tuple(sorted(at))
 
     along = tuple(sorted(places(found.along_axes(rank))))
     return StrongZeros(result, Live.along(lanes, along, aval_of(result).shape))
