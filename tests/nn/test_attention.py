@@ -128,3 +128,15 @@ def test_jax_agrees(rng):
         want = jax.nn.dot_product_attention(q, k, v, **options)
         got = nn.dot_product_attention(q, k, v, **options)
         np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-6)
+
+
+def test_dynamic_sizes(rng):
+    def attend(q, k, v, mask):
+        return nn.dot_product_attention(q, k, v, mask=mask, is_causal=True)
+
+    names = ("b t _ _", "b s _ _", "b s _ _", "b _ m s")
+    dynamic = fnad.jit(attend, dynamic=names)
+    for t, s, m in [(5, 7, 5), (6, 7, 1), (9, 8, 9), (4, 4, 1)]:
+        q, k, v = operands(rng, t=t, s=s)
+        mask = rng.random((2, 1, m, s)) < 0.7
+        np.testing.assert_allclose(dynamic(q, k, v, mask), attend(q, k, v, mask), rtol=1e-12)

@@ -88,7 +88,18 @@ def _launch(emitter: Emitter, node: Attention, weighted: bool, changed: bool) ->
         work.blocks,
         work.threads,
         work.shared_bytes,
+        _together(work, emitter.limits),
     )
+
+
+def _together(work: Pass, limits: Limits) -> int:
+    """How many blocks are to share a multiprocessor, if that takes that registers are saved.
+
+    While some warps multiply, others compute exponentials, of which there are many for small heads.
+    """
+    is_small = work.kind == "forward" and work.shape.padded <= 64 and is_half(work.dtype)
+    fits = 3 * (work.shared_bytes + _RESERVED) <= limits.shared_bytes + _RESERVED
+    return 3 if is_small and fits else 1
 
 
 def _divided(node: Attention, weighted: bool, changed: bool, limits: Limits) -> Pass:
@@ -121,5 +132,7 @@ def _ways(node: Attention, cores: bool) -> Iterator[tuple[int, int, int]]:
         yield (2, 32, 4) if node.kind == "keys" else (2, 64, 4)
     elif cores and features <= 128:
         yield {"forward": (2, 64, 4), "queries": (2, 32, 4), "keys": (1, 64, 4)}[node.kind]
+        if node.kind == "forward":
+            yield 2, 32, 4
     yield from ((1, columns, 4) for columns in (32, 16))
     yield from ((1, 16 if cores else 8, warps) for warps in (4, 2, 1))

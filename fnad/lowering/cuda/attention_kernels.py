@@ -13,10 +13,11 @@ queries    query x key         cotangent x value       changed weights x key
 keys       key x query         value x cotangent       weights x cotangent, changed x query
 =========  ==================  ======================  =====================================
 
-The weights of the pass forward are relative to the largest score so far, by which sums and results
-are scaled when it grows: Milakov and Gimelshein (2018), arXiv:1805.02867; Dao et al. (2022),
-arXiv:2205.14135. The others compute weights anew from the logarithms of the sums, which are binary
-ones, as scores are. Nothing is added up by several blocks, so results depend on shapes alone.
+The weights of the pass forward are relative to about the largest score so far, by which sums and
+results are scaled when it grows: Milakov and Gimelshein (2018), arXiv:1805.02867; Dao et al.
+(2022), arXiv:2205.14135. The others compute weights anew from the logarithms of the sums, which are
+binary ones, as scores are. Nothing is added up by several blocks, so results depend on shapes
+alone.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ from fnad.lowering.cuda.writer import FLOAT32, Function, constant_text, ctype
 from fnad.lowering.plan import Heads
 
 MEMORY = "attention_memory"
+# Weights are at most two to this power.
+_MUCH_LARGER = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +207,7 @@ class PassPrinter:
 
     def _print_fetch(self) -> None:
         """Begin the copies of the next tile, and before the first one those of the own rows."""
-        f, work, h = self.f, self.work, self.work.heads
+        f, work = self.f, self.work
         columns, stride = work.shape.columns, self.products.stride
         with f.block("if (turn == 0)"):
             for side in range(work.own_sides):
@@ -212,20 +215,30 @@ class PassPrinter:
                 name, length = self.own[side], work.lengths[0]
                 self._print_copies(name, "head", target, "first", work.rows, length)
         head = self._print_turn("turn")
-        f.line(f"{self.products.element}* const tile = tiles + turn % 2 * {2 * columns * stride};")
+        f.line(
+            f"{self.products.element}* const tile = tiles + (turn & 1) * {2 * columns * stride};"
+        )
         for side in range(2):
             target = f"tile + {side * columns * stride}"
             self._print_copies(self.tiles[side], head, target, "row", columns, work.lengths[1])
         if work.by_keys:
-            copy = f.use(f"copy_{self.products.sum.itemsize}")
-            at = f"(entry * {h.heads} + query_head) * {h.queries}"
-            with f.block(f"for (i32 c = threadIdx.x; c < {columns}; c += {work.threads})"):
-                f.line(f"const bool is_there = row + c < {h.queries};")
-                f.line(f"const i64 from = {at} + (is_there ? row + c : 0);")
-                f.line(f"{self.sum}* const line = lines + turn % 2 * {2 * columns} + c;")
-                for i, name in enumerate(("logarithms", "products")):
-                    target = f"line + {i * columns}"
-                    f.line(f"{copy}({target}, {self.pointers[name]} + from, is_there);")
+            self._print_line_copies()
+
+    def _print_line_copies(self) -> None:
+        """Begin the copies of what belongs to the queries of the next tile."""
+        f, h, columns = self.f, self.work.heads, self.work.shape.columns
+        copy = f.use(f"copy_{self.products.sum.itemsize}")
+        with f.block(f"if (threadIdx.x < {columns})"):
+            f.line("const i32 at = row + (i32)threadIdx.x;")
+            f.line(
+                f"const bool is_there = {f'at < {h.queries}' if h.queries % columns else 'true'};"
+            )
+            first = f"(entry * {h.heads} + query_head) * {h.queries}"
+            f.line(f"const i64 from = {first} + (is_there ? at : 0);")
+            f.line(f"{self.sum}* const line = lines + (turn & 1) * {2 * columns} + threadIdx.x;")
+            for i, name in enumerate(("logarithms", "products")):
+                source = f"{self.pointers[name]} + from"
+                f.line(f"{copy}(line + {i * columns}, {source}, is_there);")
 
     def _print_turn(self, turn: str) -> str:
         """Define where the tile of a turn begins; returns the head that it is of."""
@@ -272,10 +285,11 @@ class PassPrinter:
             with unrolled(f, "i", -(-rows * each // work.threads)):
                 for text in [] if down else places:
                     f.line(text)
-                steps = (f" + i * {down * x}" * (down > 0) for x in (stride, self.products.stride))
+                ends = ("from", stride), ("to", self.products.stride)
+                read, written = (f"{at}{f' + i * {down * x}' * (down > 0)}" for at, x in ends)
                 with f.block(inside):
                     f.line(f"const bool is_there = {' && '.join(checks) or 'true'};")
-                    self._print_copy(*map("".join, zip(("from", "to"), steps)), width)
+                    self._print_copy(read, written, width)
 
     def _print_copy(self, source: str, target: str, width: int) -> None:
         f = self.f
@@ -331,7 +345,7 @@ class PassPrinter:
         f, work, shape = self.f, self.work, self.work.shape
         self._print_turn("(turn - 1)")
         side = shape.columns * self.products.stride
-        f.line(f"{self.products.element}* const tile = tiles + (turn - 1) % 2 * {2 * side};")
+        f.line(f"{self.products.element}* const tile = tiles + ((turn - 1) & 1) * {2 * side};")
         f.line(f"{self.sum} scores[{shape.strips}][{shape.columns // 8}][4] = {{}};")
         self.products.add_scores(f, "scores", "own", "tile")
         self.masks.print(f, self._each_score)
@@ -355,7 +369,7 @@ class PassPrinter:
         if not self.work.by_keys:
             return f"{name}[r][i / 2]"
         columns = self.work.shape.columns
-        place = f"(turn - 1) % 2 * {2 * columns} + {side * columns}"
+        place = f"((turn - 1) & 1) * {2 * columns} + {side * columns}"
         return f"lines[{place} + n * 8 + lane % 4 * 2 + i % 2]"
 
     def _print_weights_anew(self) -> None:
@@ -370,27 +384,40 @@ class PassPrinter:
         return f"{fma}({score}, {self.number(self.masks.factor)}, -{base})"
 
     def _print_weights(self) -> None:
-        """Make the scores weights, and scale what has been added up so far."""
+        """Make the scores weights, and scale what has been added up so far.
+
+        They are relative to a score of before until there is a much larger one. For then sums stay
+        as they are in most tiles.
+        """
         f, shape = self.f, self.work.shape
         factor, least = self.number(self.masks.factor), self.number(-np.inf)
+        much = self.number(_MUCH_LARGER / self.masks.factor)
+        f.line(f"{self.sum} shrink[{shape.strips}][2];")
+        f.line("bool shrinks = false;")
         with self._each_row():
             f.line(f"{self.sum} high = largest[r][half];")
             with unrolled(f, "n", shape.columns // 8), unrolled(f, "i", 2):
                 f.line(f"high = {self.larger}(high, scores[r][n][half * 2 + i]);")
             for apart in (1, 2):
                 f.line(f"high = {self.larger}(high, __shfl_xor_sync(0xffffffffu, high, {apart}));")
+            f.line(f"if (!(high > largest[r][half] + {much})) high = largest[r][half];")
             # Where all is masked so far, differences of infinities would be NaN.
             f.line(f"const {self.sum} base = high == {least} ? 0 : high * {factor};")
-            shrink = self._less("largest[r][half]", "base")
-            f.line(f"const {self.sum} shrink = {self.exp2}({shrink});")
+            f.line(f"shrink[r][half] = {self.exp2}({self._less('largest[r][half]', 'base')});")
+            f.line("shrinks |= high != largest[r][half];")
             f.line("largest[r][half] = high;")
-            f.line("sums[r][half] *= shrink;")
+            f.line("sums[r][half] *= shrink[r][half];")
             with unrolled(f, "n", shape.columns // 8), unrolled(f, "i", 2):
                 score = "scores[r][n][half * 2 + i]"
                 f.line(f"{score} = {self.exp2}({self._less(score, 'base')});")
                 f.line(f"sums[r][half] += {score};")
-            with unrolled(f, "n", shape.padded // 8), unrolled(f, "i", 2):
-                f.line("weighted[r][n][half * 2 + i] *= shrink;")
+        with (
+            f.block("if (__any_sync(0xffffffffu, shrinks))"),
+            self._each_row(),
+            unrolled(f, "n", shape.padded // 8),
+            unrolled(f, "i", 2),
+        ):
+            f.line("weighted[r][n][half * 2 + i] *= shrink[r][half];")
 
     # -- results ----------------------------------------------------------------------------------
 

@@ -124,11 +124,13 @@ class Emitter:
         blocks: int,
         threads: int,
         shared_bytes: int = 0,
+        together: int = 1,
     ) -> Launch:
         """Print a kernel, if none does the same, and return the launch of it.
 
         ``write`` appends its body; ``buffers`` are those that it is given, ``exprs`` what names
-        the turns of loops.
+        the turns of loops. Its threads get as many registers as leave room for ``together`` blocks
+        on a multiprocessor.
         """
         turns = sorted({e.attr[0] for e in postorder(exprs) if e.op == "counter"})
         pointers = {number: f"p{i}" for i, number in enumerate(buffers)}
@@ -138,7 +140,7 @@ class Emitter:
         changed = set(written)
         parameters = [self._parameter(n, pointers[n], n in changed) for n in buffers]
         parameters += [f"const i64 {c.ref}" for c in counters.values()]
-        attributes = f"__launch_bounds__({threads}) "
+        attributes = f"__launch_bounds__({threads}{f', {together}' * (together > 1)}) "
         name = self._function(stem, f, parameters, attributes)
         return Launch(name, blocks, threads, tuple(buffers), tuple(turns), shared_bytes)
 
