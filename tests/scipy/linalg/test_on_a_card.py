@@ -5,6 +5,7 @@ import pytest
 
 import fnad
 import fnad.numpy as fnp
+from fnad import lax
 from fnad.lowering.cuda.target import CARD
 from fnad.lowering.parts import in_parts
 from fnad.lowering.planning import plan_jaxpr
@@ -22,6 +23,10 @@ PROGRAMS = {
     "polar": lambda a: linalg.polar(a)[1],
     "pivots": lambda a: linalg.qr(a, pivoting=True)[1],
     "lu": lambda a: linalg.lu_solve(linalg.lu_factor(a), a[0]),
+    "hessenberg": lambda a: linalg.hessenberg(a, calc_q=True)[1],
+    "tridiagonal": lambda a: lax.linalg.tridiagonal_solve(*a, a),
+    "qdwh": lambda a: lax.linalg.qdwh(a)[1],
+    "norm": fnad.grad(lambda a: fnp.linalg.norm(a.astype(np.float32)).astype(np.float64)),
 }
 
 
