@@ -147,3 +147,26 @@ def test_slopes_that_are_not_known_are_nan():
     assert np.isfinite(fnad.grad(special.hyp1f1, 2)(-2.0, 1.0, 50.0))
     assert np.isnan(fnad.grad(special.hyp2f1)(-2.0, 1.0, 2.0, 3.0))
     assert np.isnan(fnad.grad(special.hyp2f1)(1.0, 1.0, 3.5, 1.0))
+
+
+HARD = [
+    # A polynomial times a power, small against the other solution of the equation.
+    ("hyp2f1", (10.0, 20.0, 5.0, -1e5)),
+    ("hyp2f1", (2.0, 3.0, 1e4, 0.99)),
+    ("hyp2f1", (0.3, 0.7, -100.5, 0.95)),
+    # Next to a polynomial.
+    ("hyp1f1", (-3 + 1e-9, 1.5, 80.0)),
+    ("hyp1f1", (100.0, -50.5, 30.0)),
+]
+
+
+@pytest.mark.parametrize(("name", "args"), HARD)
+def test_numbers_that_are_hard(name, args):
+    with mpmath.workdps(40):
+        wanted = float(getattr(mpmath, name)(*map(mpmath.mpf, args)))
+    np.testing.assert_allclose(COMPILED[name](*args), wanted, rtol=1e-12)
+
+
+def test_what_cannot_be_had_is_nan():
+    assert np.isnan(COMPILED["hyp1f1"](13.838, -19.366, -47.55))
+    assert np.isnan(COMPILED["hyp2f1"](-6.254, -6.421, -40.23, 0.9934))

@@ -23,11 +23,13 @@ from fnad.primitives.logic import stop_gradient
 from fnad.scipy.operands import special_function, with_partials
 from fnad.scipy.special.gamma_functions import gammasgn
 
-_MOST_TERMS, _MOST_STEPS = 10000, 3000
+_MOST_TERMS, _MOST_STEPS = 10000, 20000
 _ASYMPTOTIC_TERMS = 50
-_POSITIVE_END = 0.75  # of hyp2f1's power series, where its terms are of one sign
+# The end of hyp2f1's power series where its terms are of one sign, and where c is large, too.
+_POSITIVE_END, _LARGE_POSITIVE_END = 0.75, 0.995
 _LARGEST_EXPONENT = 600.0
 _MOST_CANCELLED = 1e4  # of a series that is preferred to a recursion
+_MOST_GROWN = 1e6  # errors of a recursion, in roundings, that are still taken
 
 
 @special_function
@@ -36,7 +38,8 @@ def hyp1f1(a: Any, b: Any, x: Any) -> Any:
 
     The sum of ``(a)_k / (b)_k x**k / k!``; infinite where ``b`` is 0 or a negative integer, unless
     the sum ends before. Differentiable in all arguments; in ``a`` and ``b`` not where ``a`` is 0 or
-    a negative integer and ``x > 2 abs(b) - 4 a``: NaN.
+    a negative integer and ``x > 2 abs(b) - 4 a``: NaN. NaN also where no method here is accurate:
+    for some large numbers, as a rule together with a negative ``b``.
 
     Examples
     --------
@@ -53,7 +56,8 @@ def hyp2f1(a: Any, b: Any, c: Any, x: Any) -> Any:
     The sum of ``(a)_k (b)_k / (c)_k x**k / k!``, and its continuation to all ``x < 1``. At 1, and
     where ``c`` is 0 or a negative integer, it may be infinite. Above 1 it is NaN, unless ``a`` or
     ``b`` is 0 or a negative integer. Differentiable in all arguments; NaN above 1 in ``a``, ``b``
-    and ``c``, and at 1.
+    and ``c``, and at 1. NaN also where no method here is accurate: for some large parameters, and
+    next to 1 for some negative ``c``.
 
     Examples
     --------
@@ -92,15 +96,17 @@ def _sum(
     """The sum of terms with a given ratio to the one before, of ``k`` times them, and their sizes.
 
     It goes on until ``bound``, of the ratio, says that no more counts: a term may be 0 that has a
-    derivative. ``last`` is the index where it ends for sure, or infinity, ``denominator`` the
-    parameter whose sum with the index must have left 0 behind.
+    derivative. NaN where that takes too many terms. ``last`` is the index where it ends for sure,
+    or infinity, ``denominator`` the parameter whose sum with the index must have left 0 behind.
     """
     eps = 2.0**-27 if first.dtype.itemsize == 4 else 2.0**-58
 
+    def unfinished(k: Any, size: Any, total: Any) -> Any:
+        return ((size > eps * fnp.abs(total)) | (k < -denominator)) & (k <= last)
+
     def go_on(carry: Any) -> Any:
         k, _, size, total, _, _ = carry
-        more = (size > eps * fnp.abs(total)) | (k < -denominator)
-        return fnp.any(more & (k <= last)) & (k[()] < _MOST_TERMS)
+        return fnp.any(unfinished(k, size, total)) & (k < _MOST_TERMS)
 
     def add(carry: Any) -> Any:
         k, term, size, total, moment, sizes = carry
@@ -111,7 +117,9 @@ def _sum(
 
     magnitude = fnp.abs(first)
     start = (first.dtype.type(0), first, magnitude, first, fnp.zeros_like(first), magnitude)
-    return while_loop(go_on, add, start)[3:]
+    k, _, size, total, moment, sizes = while_loop(go_on, add, start)
+    total = fnp.where(unfinished(k, size, total), math.nan, total)
+    return total, moment, sizes
 
 
 def _continued(
@@ -124,7 +132,8 @@ def _continued(
 ) -> Any:
     """The solution of a differential equation at ``to`` from its value and slope at ``at``.
 
-    Positions are pairs ``(x, 1 - x)``, so that nothing is lost next to 1. ``recursion(at, t)`` says
+    NaN where that takes too many steps. Positions are pairs ``(x, 1 - x)``, so that nothing is lost
+    next to 1. ``recursion(at, t)`` says
     how terms of the Taylor series, the powers of the step ``t`` included, follow from each other:
     ``term[n + 2] = p term[n + 1] + q term[n]``, with ``(p, q)`` a function of n.
     """
@@ -159,7 +168,8 @@ def _continued(
         x, y = fnp.where(last, to[0], x + t), fnp.where(last, to[1], y - t)
         return count + 1, x, y, fnp.where(moved, total, value), slope
 
-    return while_loop(go_on, advance, (0, *at, value, slope))[3]
+    _, x, y, value, _ = while_loop(go_on, advance, (0, *at, value, slope))
+    return fnp.where(rest(x, y) > 0, math.nan, value)
 
 
 class _Form(NamedTuple):
@@ -170,6 +180,7 @@ class _Form(NamedTuple):
     x: Any
     factor: Any
     valid: Any
+    last: Any  # the index where it ends, or infinity
 
 
 def _series(form: _Form) -> tuple[Any, Any]:
@@ -188,8 +199,7 @@ def _series(form: _Form) -> tuple[Any, Any]:
             value = value * _at_least_1(a + k)
         return value
 
-    end = fnp.full_like(x, math.inf)
-    total, _, sizes = _sum(fnp.ones_like(x), ratio, bound, end, form.below)
+    total, _, sizes = _sum(fnp.ones_like(x), ratio, bound, form.last, form.below)
     return total * form.factor, sizes / fnp.abs(total)
 
 
@@ -198,11 +208,15 @@ def _below_0(
     b: Any,
     lower: Callable[[Any, Any, Any], Any],
     forms: Callable[[Any], list[_Form]],
+    growth: Any,
+    more: Any = False,
 ) -> Any:
     """``function(b)``, where ``b`` is negative by a series that does not cancel, or by recursion.
 
-    ``lower(b, here, above)`` is what follows at ``b - 1`` from there and ``b + 1``: both functions
-    are minimal solutions of this recursion for large ``b``, so that it is stable downwards.
+    The series are tried where ``more`` says so, too. ``lower(b, here, above)`` is what follows at
+    ``b - 1`` from there and ``b + 1``: both functions are minimal solutions of this recursion for
+    large ``b``, so that it is stable downwards. Before that errors may grow as ``growth`` with each
+    step: where they would count and there is no good series, the value is NaN.
     """
     low = (b < 0) & ~_ends(b)
     steps = fnp.where(low, -fnp.floor(b), 0)
@@ -218,14 +232,15 @@ def _below_0(
     def recursion(here: Any) -> Any:
         count = fnp.max(steps, initial=0).astype(np.int64)
         value = fori_loop(0, count, body, (here, function(top + 1)))[0]
+        value = fnp.where(low & (growth**steps > _MOST_GROWN), math.nan, value)
         least = fnp.full_like(b, _MOST_CANCELLED)
-        for form in forms(low):
+        for form in forms(low | more):
             found, cancelled = _series(form)
             better = form.valid & (cancelled < least)
             value, least = fnp.where(better, found, value), fnp.where(better, cancelled, least)
         return value
 
-    return cond(fnp.any(low), recursion, lambda here: here, function(top))
+    return cond(fnp.any(low | more), recursion, lambda here: here, function(top))
 
 
 def _hyp1f1_value(a: Any, b: Any, x: Any) -> Any:
@@ -239,9 +254,14 @@ def _hyp1f1_value(a: Any, b: Any, x: Any) -> Any:
     def forms(low: Any) -> list[_Form]:
         near = low & (fnp.abs(x) < _LARGEST_EXPONENT)
         one = fnp.ones_like(x)
-        return [_Form((a,), b, x, one, near), _Form((b - a,), b, -x, fnp.exp(x), near)]
+        endless = fnp.full_like(x, math.inf)
+        return [
+            _Form((a,), b, x, one, near, endless),
+            _Form((b - a,), b, -x, fnp.exp(x), near, endless),
+        ]
 
-    value = _below_0(lambda b: _hyp1f1_regular(a, b, x), b, lower, forms)
+    growth = fnp.maximum(1, fnp.abs(x) / (1 + fnp.abs(b)))
+    value = _below_0(lambda b: _hyp1f1_regular(a, b, x), b, lower, forms, growth)
     return fnp.where(known, value, fnp.where(infinite, x.dtype.type(math.inf), math.nan))
 
 
@@ -252,9 +272,10 @@ def _hyp1f1_regular(a: Any, b: Any, x: Any) -> Any:
     size = fnp.abs(z)
     finite = _ends(p)
     asymptotic = ~finite & (z > 50) & (z > 5 * _at_least_1(b - p) * _at_least_1(1 - p))
-    # A polynomial oscillates at most up to here.
-    beyond = finite & ((z < 0) | (z > 2 * fnp.abs(b) - 4 * p))
-    direct = beyond | ((p >= 0) & (b > 0))
+    # With p < 0 it oscillates at most up to here, and then nothing cancels any more.
+    monotone = z > 2 * fnp.abs(b) - 4 * p
+    beyond = finite & ((z < 0) | monotone)
+    direct = beyond | ((p >= 0) & (b > 0)) | ((p < 0) & monotone)
     start = stop_gradient(0.5 * fnp.maximum(fnp.abs(b), 0.1) / _at_least_1(p))
     direct = direct | (z <= start)
     start = fnp.where(asymptotic, 0, fnp.where(direct, z, start))
@@ -337,11 +358,21 @@ def _hyp2f1_value(a: Any, b: Any, c: Any, x: Any) -> Any:
             ((a, c - b), -x / rest, -a),
             ((c - a, b), -x / rest, -b),
         ):
-            near = low & (x < 1) & (fnp.abs(z) < 0.9)
-            found.append(_Form(above, c, z, rest**power, near))
+            end = [fnp.where(_ends(v), -v, math.inf) for v in above]
+            last = fnp.where(fnp.abs(z) < 0.99, math.inf, fnp.minimum(end[0], end[1]))
+            valid = low & (x < 1) & ((fnp.abs(z) < 0.99) | (last < math.inf))
+            # Where a sum is cut off, its slopes in the parameters are not those of the function.
+            cut = valid & (last < math.inf)
+            factor = rest**power + _no_slope(a, cut) + _no_slope(b, cut) + _no_slope(c, cut)
+            found.append(_Form(above, c, z, factor, valid, last))
         return found
 
-    value = _below_0(lambda c: _hyp2f1_regular(a, b, c, x), c, lower, forms)
+    # Next to 1, or its image, sums that end may be small against what rounding leaves of others.
+    growth = fnp.maximum(1, x / fnp.where(x < 1, 1 - x, 1))
+    ending = (
+        ~_ends(c) & (_ends(c - a) | _ends(c - b) | polynomial) & ((x < -9) | (x > 0.9)) & (x < 1)
+    )
+    value = _below_0(lambda c: _hyp2f1_regular(a, b, c, x), c, lower, forms, growth, ending)
     value = fnp.where(infinite, x.dtype.type(math.inf), value)
     return fnp.where(nan, math.nan, fnp.where(at_one & ~infinite, gauss, value))
 
@@ -377,7 +408,9 @@ def _hyp2f1_regular(a: Any, b: Any, c: Any, x: Any) -> Any:
 
     positive = (p >= 0) & (q >= 0) & (c > 0)
     near = fnp.minimum(0.5 * fnp.maximum(fnp.abs(c), 0.1) / _at_least_1(p * q), 0.5)
-    start = stop_gradient(fnp.where(positive, _POSITIVE_END, near))
+    large = (c > 50) & (c >= p + q)  # so that its terms become smaller from the beginning
+    end = fnp.where(large, x.dtype.type(_LARGE_POSITIVE_END), _POSITIVE_END)
+    start = stop_gradient(fnp.where(positive, end, near))
     reached = beyond | _ends(c) | (z <= start)
     start = fnp.where(reached, z, start)
     last = fnp.maximum(fnp.where(_ends(p), p, -math.inf), fnp.where(_ends(q), q, -math.inf))

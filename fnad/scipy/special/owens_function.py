@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,7 @@ import fnad.numpy as fnp
 from fnad.primitives import special as primitives
 from fnad.scipy.operands import special_function, with_partials
 
-# Gauss and Legendre's nodes and weights on [0, 1].
-_POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(30)
-_NODES = [(float(p + 1) / 2, float(w) / 2) for p, w in zip(_POINTS, _WEIGHTS)]
+_POINTS = 30
 _TAIL = 9.0  # exp(-t**2/2) is below 3e-18 from here on
 
 
@@ -30,6 +29,13 @@ def owens_t(h: Any, a: Any) -> Any:
     array([0.125     , 0.04306469])
     """
     return _owens_t(h, a)
+
+
+@cache
+def _nodes() -> list[tuple[float, float]]:
+    """Gauss and Legendre's nodes and weights on [0, 1]; found when first asked for."""
+    points, weights = np.polynomial.legendre.leggauss(_POINTS)
+    return [(float(p + 1) / 2, float(w) / 2) for p, w in zip(points, weights)]
 
 
 def _upper(x: Any) -> Any:
@@ -65,7 +71,7 @@ def _owens_t(h: Any, a: Any) -> Any:
     end = fnp.minimum(slope, _TAIL / fnp.where(first > 0, first, 1))
     end = fnp.where(first > 0, end, slope)
     total: Any = 0.0
-    for node, weight in _NODES:
+    for node, weight in _nodes():
         square = (end * node) ** 2
         total = total + weight * fnp.exp(-0.5 * first * first * square) / (1 + square)
     direct = end * total * fnp.exp(-0.5 * first * first) / (2 * math.pi)
