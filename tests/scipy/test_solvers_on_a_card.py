@@ -9,11 +9,13 @@ from fnad.lowering.planning import plan_jaxpr
 from fnad.lowering.simplify import simplify
 from fnad.scipy import special
 from fnad.scipy.integrate import odeint, solve_ivp
-from fnad.scipy.optimize import minimize
+from fnad.scipy.interpolate import CubicSpline, PchipInterpolator
+from fnad.scipy.optimize import Bounds, least_squares, minimize, root, root_scalar
 from fnad.scipy.sparse.linalg import cg, gmres
 from tests.lowering.cuda.running import needs_emulator, run_plan
 
 TIMES = np.array([0.0, 1.0])
+KNOTS = np.array([0.0, 0.3, 0.5, 1.1, 1.4])
 
 
 def turn(y, t):
@@ -30,6 +32,12 @@ PROGRAMS = {
     "adjoint": fnad.grad(lambda x: odeint(turn, x, TIMES, rtol=1e-4)[-1].sum()),
     "BFGS": lambda x: minimize(bowl, x).x,
     "L-BFGS": lambda x: minimize(bowl, x, method="L-BFGS").x,
+    "L-BFGS-B": lambda x: minimize(bowl, x, bounds=Bounds(ub=1.2)).x,
+    "least_squares": lambda x: least_squares(lambda v: np.concatenate([v**2 - x, v - 1]), x).x,
+    "root": lambda x: root(lambda v: v**3 + v - x, x).x,
+    "root_scalar": lambda x: root_scalar(lambda v: v**3 + v - x[0], bracket=(0.0, 3.0)).root,
+    "CubicSpline": lambda x: CubicSpline(KNOTS, np.sin(KNOTS))(x, 1),
+    "PchipInterpolator": lambda x: PchipInterpolator(KNOTS, KNOTS**2 * x[0])(x),
     "cg": lambda x: cg(lambda v: 2 * v + np.flip(v), x)[0],
     "hyp2f1": lambda x: special.hyp2f1(1.0, x, 2.5, -9.0),
     "hyp1f1": lambda x: special.hyp1f1(-2.5, x, 3.0),
