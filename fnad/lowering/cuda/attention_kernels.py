@@ -227,7 +227,7 @@ class PassPrinter:
     def _print_line_copies(self) -> None:
         """Begin the copies of what belongs to the queries of the next tile."""
         f, h, columns = self.f, self.work.heads, self.work.shape.columns
-        copy = f.use(f"copy_{self.products.sum.itemsize}")
+        copy = f.use(f"copy_bytes_{self.products.sum.itemsize}")
         with f.block(f"if (threadIdx.x < {columns})"):
             f.line("const i32 at = row + (i32)threadIdx.x;")
             f.line(
@@ -294,7 +294,7 @@ class PassPrinter:
     def _print_copy(self, source: str, target: str, width: int) -> None:
         f = self.f
         if width > 1:
-            f.line(f"{f.use('copy_16')}({target}, is_there ? {source} : source, is_there);")
+            f.line(f"{f.use('copy_bytes_16')}({target}, is_there ? {source} : source, is_there);")
         else:
             value = self._held(f"*({source})")
             f.line(f"*({target}) = is_there ? {value} : ({self.products.element})0;")

@@ -63,11 +63,13 @@ class CupyDevice:
     def __init__(self, cupy: Any, number: int) -> None:
         self._cupy = cupy
         self._number = number
-        card = cupy.cuda.Device(number)
-        self._architecture = f"sm_{card.compute_capability}"
-        self.limits = Limits(
-            int(card.attributes["MaxSharedMemoryPerBlockOptin"]), int(card.compute_capability) >= 80
+        capability = cupy.cuda.Device(number).compute_capability
+        self._architecture = f"sm_{capability}"
+        runtime = cupy.cuda.runtime
+        shared_bytes = runtime.deviceGetAttribute(
+            runtime.cudaDevAttrMaxSharedMemoryPerBlockOptin, number
         )
+        self.limits = Limits(int(shared_bytes), int(capability) >= 80)
 
     def is_array(self, value: Any) -> bool:
         return is_device_array(value)

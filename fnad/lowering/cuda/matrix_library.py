@@ -5,7 +5,7 @@
 in the order in which ``multiply_...`` wants them (`fnad.lowering.cuda.library`): of row
 ``lane / 4``, from column ``lane % 4 * 2`` on; transposed, of column ``lane / 4``, from that row on.
 
-``copy_4``, ``copy_8`` and ``copy_16`` begin copies of so many bytes to shared memory, of zeros
+``copy_bytes_4``, ``..._8`` and ``..._16`` begin copies to shared memory of so many bytes, of zeros
 where there is nothing to copy; ``await_copies`` waits for all of this thread. Cards before sm_80
 copy at once.
 """
@@ -39,7 +39,7 @@ def _copy(nbytes: int) -> Definition:
     kind = "cg" if nbytes == 16 else "ca"
     word = {4: "u32", 8: "u64", 16: "u64x2"}[nbytes]
     return Definition(f"""\
-{_INLINE} void copy_{nbytes}(void* target, const void* source, bool is_there) {{
+{_INLINE} void copy_bytes_{nbytes}(void* target, const void* source, bool is_there) {{
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
   const u32 place = (u32)__cvta_generic_to_shared(target), size = is_there ? {nbytes} : 0;
   const u64 from = (u64)__cvta_generic_to_global(source);
@@ -81,9 +81,9 @@ DEFINITIONS = {
         "    const u16* second = (const u16*)__shfl_sync(0xffffffffu, (u64)row, at + 1);\n"
         "    x[m] = (u32)second[lane / 4] << 16 | first[lane / 4];",
     ),
-    "copy_4": _copy(4),
-    "copy_8": _copy(8),
-    "copy_16": _copy(16),
+    "copy_bytes_4": _copy(4),
+    "copy_bytes_8": _copy(8),
+    "copy_bytes_16": _copy(16),
     "await_copies": Definition(f"""\
 {_INLINE} void await_copies() {{
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800

@@ -211,6 +211,27 @@ def test_other_transforms():
         np.testing.assert_allclose(found, exact, rtol=1e-3, atol=1e-4)
 
 
+def test_in_loops_of_gradients():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1, 20, 2, 8)).astype(np.float32)
+    weights = 0.3 * rng.standard_normal((3, 8, 8)).astype(np.float32)
+
+    def loss(x, weights):
+        def layer(x, w):
+            hidden = x @ w
+            return x + nn.dot_product_attention(hidden, x, hidden, is_causal=True), None
+
+        return (fnad.lax.scan(fnad.checkpoint(layer), x, weights)[0] ** 2).sum()
+
+    step = fnad.value_and_grad(loss, (0, 1))
+    with card_of("emulated") as device:
+        got = fnad.device_get(fnad.jit(step)(*fnad.device_put((x, weights))))
+        assert "attention_keys" in device.sources[-1]
+    want = fnad.jit(step)(x.astype(np.float64), weights.astype(np.float64))
+    for found, exact in zip(fnad.tree.leaves(got), fnad.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(found, exact, rtol=1e-5, atol=1e-3)
+
+
 def source_of(dtype, features, limits, **options):
     from fnad.lowering.cuda.emitter import emit_plan
     from tests.lowering.cuda.programs import plan_program
