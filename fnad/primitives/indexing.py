@@ -25,6 +25,7 @@ from fnad.primitives.shape import (
     moveaxis,
     reshape,
 )
+from fnad.primitives.sizes import known
 from fnad.primitives.strong_zeros import StrongZeros, moves_elements, settled, transposed_moves
 
 MODES = ("clip", "fill", "promise_in_bounds")
@@ -87,7 +88,7 @@ def _in_bounds(shape: Sequence[int], indices: Sequence[Any]) -> Any:
     for i, n in zip(indices, shape):
         aval = aval_of(i)
         top = np.iinfo(aval.dtype).max
-        ok = full(aval.shape, True) if n > top else lt(i, aval.dtype.type(n))
+        ok = full(aval.shape, True) if n > top else lt(i, known(n, aval.dtype))
         if aval.dtype.kind == "i":
             ok = bitwise_and(ok, ge(i, aval.dtype.type(0)))
         inside = ok if inside is None else bitwise_and(inside, ok)

@@ -9,6 +9,7 @@ import numpy as np
 from fnad.core.primitive import Primitive, remember
 from fnad.core.sizes import Size, install_numbers
 from fnad.core.types import ShapedArray
+from fnad.primitives.logic import convert_element_type
 
 _INT64 = np.dtype(np.int64)
 
@@ -29,6 +30,13 @@ def _(*, size):
 @size_p.lower
 def _(p, *, size):
     return p.compute((), _INT64, lambda index: p.b.constant(size, _INT64))
+
+
+def known(value: int, dtype: np.dtype[Any]) -> Any:
+    """An integer, which may be a size, as a scalar."""
+    if type(value) is Size:
+        return convert_element_type(size_of(value), dtype)
+    return dtype.type(value)
 
 
 def index_of(value: int) -> Any:

@@ -187,6 +187,13 @@ MODELS = {
         "n m",
         lambda n: (array(n + 1, 4),),
     ),
+    "as many turns as elements": (
+        lambda x: fnad.lax.fori_loop(
+            1, x.shape[0], lambda i, y: fnp.at(y)[i].add(y[i - 1] * 0.5), x
+        ),
+        "n",
+        lambda n: (array(n + 1),),
+    ),
     "covariance": (lambda x: fnp.cov(x), "n m", lambda n: (array(min(n, 30) + 1, 5),)),
     "diagonals": (
         lambda x: (fnp.diagonal(x), fnp.trace(x, 1), fnp.tril(x), fnp.diag(x[0])),

@@ -8,11 +8,13 @@ from typing import Any
 
 from fnad.core import tree
 from fnad.core.rewrites import BatchAxis, get_rewrites
+from fnad.core.sizes import Size, as_size
 from fnad.core.tracer import Tracer, apply_jaxpr
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.control_flow.scan import scan
 from fnad.primitives.control_flow.while_loop import while_loop
 from fnad.primitives.shape import reshape
+from fnad.primitives.sizes import size_of
 from fnad.primitives.slicing import concatenate, slice_in_dim
 from fnad.primitives.subprograms import cast, every, none, trace_function, weakly_fits
 
@@ -69,9 +71,10 @@ def fori_loop(
     >>> lax.fori_loop(0, 5, lambda i, total: total + i, 0)
     np.int64(10)
     """
+    length = _turns(lower, upper)
+    lower, upper = (size_of(b) if type(b) is Size else b for b in (lower, upper))
     lower, upper = _common_bounds(lower, upper)
-    if not isinstance(lower, Tracer) and not isinstance(upper, Tracer):
-        length = max(0, operator.index(upper) - operator.index(lower))
+    if length is not None:
 
         def step(carry: tuple[Any, Any], _: None) -> tuple[tuple[Any, Any], None]:
             i, val = carry
@@ -91,6 +94,16 @@ def fori_loop(
 
     init = (lower, upper, init_val)
     return while_loop(goes_on, body, init, max_steps=max_steps, levels=levels)[2]
+
+
+def _turns(lower: Any, upper: Any) -> int | None:
+    """How many turns a loop makes, if its bounds are not traced."""
+    if isinstance(lower, Tracer) or isinstance(upper, Tracer):
+        return None
+    if type(lower) is not Size and type(upper) is not Size:
+        _common_bounds(lower, upper)
+    lower, upper = as_size(lower), as_size(upper)
+    return upper - lower if upper >= lower else 0
 
 
 def _common_bounds(lower: Any, upper: Any) -> tuple[Any, Any]:

@@ -12,6 +12,7 @@ from fnad.core.flat_function import FlatFunction, function_name
 from fnad.core.interpret import eval_jaxpr
 from fnad.core.ir import Jaxpr
 from fnad.core.primitive import Primitive
+from fnad.core.sizes import as_size
 from fnad.core.tracer import trace_to_jaxpr
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.control_flow.carry import cast_outputs, check_carry, settle_carry
@@ -139,7 +140,7 @@ def _scan_length(xs: Any, leaves: Sequence[Any], length: int | None) -> int:
             )
         sizes[f"xs{tree.keystr(path)}"] = shape[0]
     if length is not None:
-        sizes["length"] = length.__index__()
+        sizes["length"] = as_size(length)
     if not sizes:
         raise ValueError("scan: give xs to scan over, or length, the number of steps")
     if len(set(sizes.values())) > 1:
