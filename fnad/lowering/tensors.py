@@ -162,6 +162,10 @@ class Tensor:
         found = self._expansions.get(index) if type(index) is tuple else None
         if found is None:
             index = _exprs(index)
+            if any(i.reduces for i in index) and self._reduces():
+                # Nor do they nest by way of the place that is read, such as an argmax.
+                self.planner.materialize(self)
+                return self._load(index)
             found = self.expanded(index)
         expr, planner = found.expr, self.planner
         if expr.reduces and planner.reducing:
@@ -173,6 +177,10 @@ class Tensor:
                 planner.parts.append((self, index, planner.times, found))
             self._readers.add(planner.reader)
         return expr
+
+    def _reduces(self) -> bool:
+        """Whether an element is the result of a loop."""
+        return self.expanded(generic_index(self.shape)).expr.reduces
 
     def _load(self, index: Index) -> Expr:
         assert self.buffer is not None

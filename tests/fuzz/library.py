@@ -82,7 +82,7 @@ _NEURAL = (
     "nn.soft_sign({v})",
     "nn.hard_swish({v})",
     "nn.gelu({v}, approximate=False)",
-    "nn.one_hot(np.clip(np.round({v}), 0, 3).astype('int32'), 4)",
+    "nn.one_hot(np.clip(np.round({v}), 0, 3).astype('int32'), 4, dtype='float32')",
     "nn.standardize({v}, axis=None)",
 )
 _STATISTICS = (

@@ -11,7 +11,6 @@ import fnad.numpy as fnp
 from fnad import lax, lowering
 from fnad.lowering import fusion, groups, lines, panels, products, splitting
 from fnad.lowering.plan import Contraction, For, Group, Kernel
-from fnad.lowering.planning import plan_jaxpr
 from fnad.lowering.target import CPU
 from tests.lowering.test_plan import PROGRAMS, check, flattened, kinds
 
@@ -25,7 +24,7 @@ IMAGES, FILTERS = RNG.standard_normal((8, 6, 6, 2)), RNG.standard_normal((3, 3, 
 def group_all(monkeypatch):
     """Group nodes however few bytes they share."""
     target = replace(CPU, group_bytes=0)
-    monkeypatch.setattr(lowering, "plan_jaxpr", partial(plan_jaxpr, target=target))
+    monkeypatch.setattr(lowering, "_planned", partial(lowering._planned, target=target))
 
 
 @pytest.fixture
@@ -193,3 +192,24 @@ def test_a_recurrent_step_is_one_group(monkeypatch):
     [loop] = [node for node in plan.body if isinstance(node, For)]
     [group] = [node for node in loop.body if isinstance(node, Group)]
     assert [type(m.node) for m in group.members] == [Contraction, Kernel]
+
+
+def pairwise_largest_at_the_least(x):
+    return fnp.stack([x, x * 2], -1).max(-1)[fnp.argmin(x)]
+
+
+def row_sums_where_each_row_is_least(x):
+    sums = fnp.tanh(fnp.stack([x, x * 2], -1).sum(-1))
+    return fnp.take_along_axis(sums, fnp.argmin(x, axis=-1, keepdims=True), axis=-1)
+
+
+@pytest.mark.parametrize(
+    "function", [pairwise_largest_at_the_least, row_sums_where_each_row_is_least]
+)
+def test_sums_are_read_at_places_that_other_reductions_give(function):
+    x = np.random.default_rng(0).normal(size=(4,) if "pair" in function.__name__ else (5, 7))
+    if x.ndim == 1:
+        want = max(x.min(), 2 * x.min())
+    else:
+        want = np.tanh(3 * x.min(-1, keepdims=True))
+    np.testing.assert_allclose(fnad.jit(function)(x), want, rtol=1e-14)
