@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fnad import numpy as fnp
-from fnad.core.types import kind_of
+from fnad.core.types import highest, lowest
 
 __all__ = ["segment_max", "segment_min", "segment_prod", "segment_sum"]
 
@@ -92,7 +92,7 @@ def segment_max(
     array([  4., -inf,   2.])
     """
     del indices_are_sorted, unique_indices, bucket_size
-    return _reduced("segment_max", data, segment_ids, num_segments, mode, "max", _lowest)
+    return _reduced("segment_max", data, segment_ids, num_segments, mode, "max", lowest)
 
 
 def segment_min(
@@ -112,17 +112,7 @@ def segment_min(
     array([ 3., inf,  2.])
     """
     del indices_are_sorted, unique_indices, bucket_size
-    return _reduced("segment_min", data, segment_ids, num_segments, mode, "min", _highest)
-
-
-def _lowest(dtype: np.dtype[Any]) -> Any:
-    kind = kind_of(dtype)
-    return -np.inf if kind == "f" else kind != "b" and fnp.iinfo(dtype).min
-
-
-def _highest(dtype: np.dtype[Any]) -> Any:
-    kind = kind_of(dtype)
-    return np.inf if kind == "f" else kind == "b" or fnp.iinfo(dtype).max
+    return _reduced("segment_min", data, segment_ids, num_segments, mode, "min", highest)
 
 
 def _reduced(

@@ -44,6 +44,36 @@ def is_half(dtype: np.dtype[Any]) -> bool:
     return dtype.itemsize == 2 and kind_of(dtype) == "f"
 
 
+def lowest(dtype: np.dtype[Any]) -> Any:
+    """What the maximum of no numbers is.
+
+    Examples
+    --------
+    >>> lowest(np.dtype(np.int8)), lowest(BFLOAT16)
+    (-128, -inf)
+    """
+    if dtype.kind == "c":
+        return complex(-np.inf, -np.inf)
+    if kind_of(dtype) == "f":
+        return -np.inf
+    return False if dtype.kind == "b" else int(np.iinfo(dtype).min)
+
+
+def highest(dtype: np.dtype[Any]) -> Any:
+    """What the minimum of no numbers is.
+
+    Examples
+    --------
+    >>> highest(np.dtype(np.int8)), highest(BFLOAT16)
+    (127, inf)
+    """
+    if dtype.kind == "c":
+        return complex(np.inf, np.inf)
+    if kind_of(dtype) == "f":
+        return np.inf
+    return True if dtype.kind == "b" else int(np.iinfo(dtype).max)
+
+
 def computing_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The dtype in which numbers of this one are computed: float32 for those of 16 bits.
 

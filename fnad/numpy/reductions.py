@@ -10,7 +10,7 @@ import numpy as np
 
 from fnad.core.dtypes import canonical_dtype
 from fnad.core.sizes import common_shape
-from fnad.core.types import computing_dtype, kind_of
+from fnad.core.types import computing_dtype, highest, lowest
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray
 from fnad.numpy.elementwise_parts import select
@@ -138,22 +138,6 @@ def prod(
     return _prod(a, axis, dtype, keepdims, initial, where)
 
 
-def _lowest(dtype: np.dtype[Any]) -> Any:
-    if dtype.kind == "c":
-        return complex(-np.inf, -np.inf)
-    if kind_of(dtype) == "f":
-        return -np.inf
-    return False if dtype.kind == "b" else np.iinfo(dtype).min
-
-
-def _highest(dtype: np.dtype[Any]) -> Any:
-    if dtype.kind == "c":
-        return complex(np.inf, np.inf)
-    if kind_of(dtype) == "f":
-        return np.inf
-    return True if dtype.kind == "b" else np.iinfo(dtype).max
-
-
 def _extremum(
     name: str, combine: Callable[..., Any], worst: Callable[..., Any]
 ) -> Callable[..., Array]:
@@ -189,8 +173,8 @@ def _reducer(name: str) -> Callable[..., Any]:
     return reduce
 
 
-_max = _extremum("max", ufuncs.maximum, _lowest)
-_min = _extremum("min", ufuncs.minimum, _highest)
+_max = _extremum("max", ufuncs.maximum, lowest)
+_min = _extremum("min", ufuncs.minimum, highest)
 
 
 def max(

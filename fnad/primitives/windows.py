@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 
 from fnad.core.primitive import Primitive, remember
-from fnad.core.types import ShapedArray, aval_of, computing_dtype
+from fnad.core.tracer import Tracer
+from fnad.core.types import ShapedArray, aval_of, computing_dtype, highest, lowest
 from fnad.primitives.arithmetic import add, mul
 from fnad.primitives.arithmetic import max as maximum
 from fnad.primitives.arithmetic import min as minimum
 from fnad.primitives.associative import reduce
 from fnad.primitives.dependencies import moves, numbers, sums
+from fnad.primitives.logic import convert_element_type
 from fnad.primitives.reductions import reduce_max, reduce_min, reduce_prod, reduce_sum
-from fnad.primitives.shape import int_tuple, moveaxis, reshape
+from fnad.primitives.shape import broadcast_in_dim, int_tuple, moveaxis, reshape
 from fnad.primitives.slicing import pad, slice_in_dim
 
 
@@ -292,11 +294,11 @@ def fold(
 # -- reductions over windows ---------------------------------------------------------------
 
 _FUNCTIONS = {add: "add", maximum: "max", minimum: "min", mul: "mul"}
-_REDUCTIONS: dict[str, Callable[..., Any]] = {
-    "add": reduce_sum,
-    "max": reduce_max,
-    "min": reduce_min,
-    "mul": reduce_prod,
+_REDUCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "add": (reduce_sum, add),
+    "max": (reduce_max, maximum),
+    "min": (reduce_min, minimum),
+    "mul": (reduce_prod, mul),
 }
 
 
@@ -350,20 +352,38 @@ def _tiles(x: Any, window: Sequence[int]) -> tuple[Any, tuple[int, ...]]:
     return reshape(x, shape), tuple(axes)
 
 
-def _window_reduction(computation: Any, init_value: Any) -> Callable[..., Any]:
-    """What combines the elements of windows: a function of an array and axes."""
-    if not isinstance(computation, str):
-        name = _FUNCTIONS.get(computation)
-        if name is None:
-            return lambda x, axes: reduce(x, init_value, computation, axes)
-    else:
-        name = computation
+def _window_reduction(
+    computation: Any, init_value: Any, dtype: np.dtype[Any]
+) -> tuple[Callable[..., Any], Any]:
+    """What combines the elements of windows, a function of an array and axes, and what pads."""
+    name = computation if isinstance(computation, str) else _FUNCTIONS.get(computation)
+    if name is None:
+        return lambda x, axes: reduce(x, init_value, computation, axes), init_value
     if name not in _REDUCTIONS:
         raise ValueError(
             f"reduce_window: computation must be one of {list(_REDUCTIONS)} or a function, got"
             f" {name!r}"
         )
-    return _REDUCTIONS[name]
+    identity = _identity(name, dtype)
+    total, function = _REDUCTIONS[name]
+    if not isinstance(init_value, Tracer) and np.asarray(init_value, dtype) == identity:
+        return total, identity
+
+    def from_init(x: Any, axes: Sequence[int]) -> Any:
+        totals = total(x, axes)
+        shape = aval_of(totals).shape
+        return function(
+            totals, broadcast_in_dim(convert_element_type(init_value, dtype), shape, ())
+        )
+
+    return from_init, identity
+
+
+def _identity(name: str, dtype: np.dtype[Any]) -> Any:
+    """What leaves other numbers as they are: 0 for "add", the least one for "max" ..."""
+    if name in ("add", "mul"):
+        return dtype.type(name == "mul")
+    return (lowest if name == "max" else highest)(dtype)
 
 
 def reduce_window(
@@ -376,13 +396,14 @@ def reduce_window(
     base_dilation: Sequence[int] | None = None,
     window_dilation: Sequence[int] | None = None,
 ) -> Any:
-    """Combine the elements of each window; padding counts as ``init_value``.
+    """Combine ``init_value`` and the elements of each window; padding adds none.
 
     Parameters
     ----------
     operand : array
     init_value : scalar
-        The identity of the computation: 0 for "add", -inf for "max", inf for "min", 1 for "mul".
+        Where the combination begins in every window. For a function of your own it must be its
+        identity (as 0 is for "add").
     computation : {"add", "max", "min", "mul"} or callable
         The function of `fnad.lax` of that name, or any associative function of two scalars.
     window_dimensions : sequence of int
@@ -397,8 +418,8 @@ def reduce_window(
     >>> reduce_window(np.array([1.0, 5.0, 2.0, 3.0]), -np.inf, "max", (2,), (2,), "VALID")
     array([5., 3.])
     """
-    combine = _window_reduction(computation, init_value)
-    shape = aval_of(operand).shape
+    shape, dtype = aval_of(operand).shape, aval_of(operand).dtype
+    combine, padding_value = _window_reduction(computation, init_value, dtype)
     ones = (1,) * len(shape)
     window = int_tuple(window_dimensions)
     strides = ones if window_strides is None else int_tuple(window_strides)
@@ -413,7 +434,7 @@ def reduce_window(
     spans = [dilated(n, d) for n, d in zip(window, holes)]
     pairs = resolve_padding(padding, sizes, spans, strides)
     config = [(lo, hi, d - 1) for (lo, hi), d in zip(pairs, base)]
-    operand = pad(operand, init_value, config)
+    operand = pad(operand, padding_value, config)
     active = [i for i in range(len(shape)) if (window[i], strides[i]) != (1, 1)]
     if not active:
         return combine(operand, ())

@@ -29,7 +29,7 @@ def statement(weight: int = 1) -> Callable[[Statement], Statement]:
 # Smooth and finite for every finite operand, and small for small ones.
 _SMOOTH = (
     "np.sin({v})", "np.cos({v})", "np.tanh({v})", "np.exp(-np.abs({v}))", "np.log1p(np.abs({v}))",
-    "np.sqrt(np.abs({v}) + 0.1)", "np.arctan({v})", "np.arcsinh({v})", "np.sinc({v})",
+    "np.sqrt(np.abs({v}) + 0.1)", "np.arctan({v})", "np.arcsinh({v})", "np.sinc(0.5 + np.abs({v}))",
     "lax.erf({v})", "lax.logistic({v})", "lax.rsqrt(np.abs({v}) + 0.3)",
     "np.reciprocal(1.5 + np.abs({v}))", "np.log(np.abs({v}) + 0.5)", "np.maximum({v}, 0.25)",
 )

@@ -84,3 +84,15 @@ def test_errors_name_the_shapes():
         reduce_window(x, 0.0, "median", (2, 2), (1, 1), "VALID")
     with pytest.raises(ValueError, match="padding must be"):
         reduce_window(x, 0.0, "add", (2, 2), (1, 1), "FULL")
+
+
+@pytest.mark.parametrize(("kind", "init"), [("max", 2.0), ("min", 0.5), ("add", 3.0), ("mul", 0.5)])
+def test_combination_begins_with_init_in_every_window_and_padding_adds_none(kind, init):
+    x = np.random.default_rng(0).normal(size=7) * 3
+    want = [COMBINE[kind]([init, *x[max(at, 0) : at + 3]]) for at in range(-1, 6)]
+    for given in (init, np.asarray(init)):
+        got = fnad.jit(lambda x, given=given: reduce_window(x, given, kind, (3,), (1,), "SAME"))(x)
+        np.testing.assert_allclose(got, want, rtol=1e-14)
+    traced = fnad.jit(lambda x, init: reduce_window(x, init, kind, (3,), (1,), "SAME"))(x, init)
+    np.testing.assert_allclose(traced, want, rtol=1e-14)
+    check_grads(lambda x: reduce_window(x, init, kind, (3,), (1,), "SAME"), (x,))
