@@ -192,7 +192,7 @@ _MATRICES = (
 _WINDOWS = (
     "lax.conv_general_dilated({i}, {f}, ({a},), 'SAME')",
     "lax.conv_general_dilated({i}, {f}, (1,), [({a}, 2)], rhs_dilation=(2,))",
-    "lax.conv_general_dilated({i}, {f}, (1,), [(2, {a})], lhs_dilation=(2,))",
+    "lax.conv_general_dilated({i}, {f}, (1,), [(1, 1)], lhs_dilation=(2,))",
     "lax.conv_general_dilated({i}, {f}.transpose(1, 0, 2), (1,), 'SAME', feature_group_count=2)",
     "lax.conv_transpose({i}.transpose(0, 2, 1), {f}.transpose(2, 1, 0), ({a},), 'SAME')",
     "lax.reduce_window({i}, -9.0, lax.max, (1, 1, 2), (1, 1, {a}), 'SAME')",
