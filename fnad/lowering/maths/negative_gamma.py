@@ -105,14 +105,21 @@ _COS = [Fraction((-1) ** k, math.factorial(2 * k)) for k in range(16)]
 
 
 def lgamma_of_negative(x: Number) -> Number:
-    """For float64 below 0."""
+    """For float64 below 0; of other lanes, some number."""
+    x = _negative(x)
     return _by_size(x, x >= -(_FACTORS + 0.5), _lgamma_of_small, _lgamma_of_large)
 
 
 def digamma_of_negative(x: Number) -> Number:
-    """For float64 below 0."""
+    """For float64 below 0; of other lanes, some number."""
+    x = _negative(x)
     value = _by_size(x, x > -float(_SUMMANDS), _digamma_of_small, _digamma_of_large)
     return where(rint(x).equals(x), math.nan, value)
+
+
+def _negative(x: Number) -> Number:
+    """Lanes that are not below 0 would read far outside of the tables of zeros."""
+    return where(x < 0.0, x, -1.3)
 
 
 def _by_size(x: Number, small: Number, of_small: _Formula, of_large: _Formula) -> Number:
