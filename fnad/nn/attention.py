@@ -60,6 +60,7 @@ def dot_product_attention(
 
     Examples
     --------
+    >>> import numpy as np
     >>> q = np.zeros((2, 1, 4), np.float32)
     >>> v = np.arange(8, dtype=np.float32).reshape(2, 1, 4)
     >>> dot_product_attention(q, q, v, is_causal=True)[1, 0]
