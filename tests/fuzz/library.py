@@ -31,7 +31,6 @@ _SPECIAL = (
     "special.gammainc({p}, 1 + {p})",
     "special.gammaincc({p}, 1 + {p})",
     "special.betainc(1 + {p}, 2.0, 0.1 + 0.8 * special.expit({v}))",
-    "special.betaln({p}, 1.5)",
     "special.rel_entr({p}, 1 + {p})",
     "special.kl_div({p}, 1 + {p})",
     "special.erfinv(0.9 * np.tanh({v}))",
