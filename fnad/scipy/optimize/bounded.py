@@ -18,7 +18,6 @@ from fnad.primitives.control_flow import while_loop
 from fnad.scipy.optimize.line_search import ValueAndGrad
 from fnad.scipy.optimize.quasi_newton import (
     CONVERGED,
-    NO_DECREASE,
     NOT_FINITE,
     OUT_OF_STEPS,
     RUNNING,
@@ -26,6 +25,7 @@ from fnad.scipy.optimize.quasi_newton import (
     Pairs,
     Progress,
     Settings,
+    status_of_step,
 )
 from fnad.scipy.vectors import Vectors
 
@@ -145,12 +145,8 @@ def bounded_quasi_newton(
             for new, old, none in zip(updated, p.memory, start)
         ]
         evaluations, iterations = p.evaluations + t.evaluations, p.iterations + 1
-        largest = fnp.maximum(fnp.maximum(fnp.abs(p.value), fnp.abs(value)), 1.0)
-        flat = t.found & (p.value - value <= settings.ftol * largest)
-        spent = (iterations >= settings.maxiter) | (evaluations >= settings.maxfun)
-        status = fnp.where(spent, OUT_OF_STEPS, RUNNING)
-        status = fnp.where(~t.found & fresh, NO_DECREASE, status)
-        status = fnp.where(flat & (settings.ftol > 0), CONVERGED, status)
+        counts = iterations, evaluations
+        status = status_of_step(settings, p.value, value, t.found, fresh, counts)
         return Progress(
             x,
             value,

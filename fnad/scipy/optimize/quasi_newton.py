@@ -175,12 +175,8 @@ def quasi_newton(
         updated = memory.update(base, moved, change, fresh)
         kept = _choose(found.improved, base, start)
         evaluations, iterations = p.evaluations + found.evaluations, p.iterations + 1
-        scale = fnp.maximum(fnp.maximum(fnp.abs(p.value), fnp.abs(value)), 1.0)
-        flat = found.improved & (p.value - value <= settings.ftol * scale)
-        spent = (iterations >= settings.maxiter) | (evaluations >= settings.maxfun)
-        status = fnp.where(spent, OUT_OF_STEPS, RUNNING)
-        status = fnp.where(~found.improved & fresh, NO_DECREASE, status)
-        status = fnp.where(flat & (settings.ftol > 0), CONVERGED, status)
+        counts = iterations, evaluations
+        status = status_of_step(settings, p.value, value, found.improved, fresh, counts)
         return Progress(
             x,
             value,
@@ -198,6 +194,28 @@ def quasi_newton(
     return while_loop(
         goes_on, step, Progress(x, value, grad, memory.empty(x), yes, start, none, one)
     )
+
+
+def status_of_step(
+    settings: Settings,
+    before: Array,
+    value: Array,
+    found: Array,
+    fresh: Array,
+    counts: tuple[Array, Array],
+) -> Array:
+    """Whether to go on after a step from the value ``before`` to another, as far as those say.
+
+    ``found`` is whether a lower one was, ``fresh`` whether the direction was the gradient's, and
+    ``counts`` are iterations and evaluations so far.
+    """
+    iterations, evaluations = counts
+    scale = fnp.maximum(fnp.maximum(fnp.abs(before), fnp.abs(value)), 1.0)
+    flat = found & (before - value <= settings.ftol * scale)
+    spent = (iterations >= settings.maxiter) | (evaluations >= settings.maxfun)
+    status = fnp.where(spent, OUT_OF_STEPS, RUNNING)
+    status = fnp.where(~found & fresh, NO_DECREASE, status)
+    return fnp.where(flat & (settings.ftol > 0), CONVERGED, status)
 
 
 def _choose(condition: Array, a: Any, b: Any) -> Any:
