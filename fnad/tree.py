@@ -14,6 +14,7 @@ Examples
 from fnad.core.tree import (
     PyTreeDef,
     all,
+    broadcast,
     flatten,
     flatten_with_path,
     keystr,
@@ -22,6 +23,7 @@ from fnad.core.tree import (
     map,
     map_with_path,
     reduce,
+    reduce_associative,
     structure,
     transpose,
     unflatten,
@@ -36,6 +38,8 @@ from fnad.core.tree_registry import (
     register_pytree_node,
     register_pytree_node_class,
     register_pytree_with_keys,
+    register_pytree_with_keys_class,
+    register_static,
 )
 
 __all__ = [
@@ -45,6 +49,8 @@ __all__ = [
     "leaves",
     "structure",
     "reduce",
+    "reduce_associative",
+    "broadcast",
     "all",
     "transpose",
     "flatten_with_path",
@@ -60,5 +66,7 @@ __all__ = [
     "register_pytree_node",
     "register_pytree_with_keys",
     "register_pytree_node_class",
+    "register_pytree_with_keys_class",
+    "register_static",
     "register_dataclass",
 ]

@@ -157,6 +157,41 @@ def register_pytree_node_class(cls: type[T]) -> type[T]:
     return cls
 
 
+def register_pytree_with_keys_class(cls: type[T]) -> type[T]:
+    """Register a class by its methods ``tree_flatten_with_keys`` and ``tree_unflatten``.
+
+    A decorator: as `register_pytree_node_class`, but the first method returns pairs of key and
+    child in place of the children; a method ``tree_flatten`` is used for speed if there is one.
+    """
+    register_pytree_with_keys(
+        cls,
+        lambda x: x.tree_flatten_with_keys(),  # type: ignore[attr-defined]
+        cls.tree_unflatten,  # type: ignore[attr-defined]
+        getattr(cls, "tree_flatten", None),
+    )
+    return cls
+
+
+def register_static(cls: type[T]) -> type[T]:
+    """Make the instances of a class trees without leaves: static data, as None is; a decorator.
+
+    They pass through compiled functions and transforms as they are. Two programs are the same
+    only if these objects are equal, so the class must define ``__eq__`` and ``__hash__``.
+
+    Examples
+    --------
+    >>> @register_static
+    ... @dataclasses.dataclass(frozen=True)
+    ... class Unit:
+    ...     name: str
+    >>> from fnad.core.tree import leaves
+    >>> leaves((1.0, Unit("m")))
+    [1.0]
+    """
+    register_pytree_node(cls, lambda x: ((), x), lambda x, _: x)
+    return cls
+
+
 def register_dataclass(
     nodetype: type[T],
     data_fields: Sequence[str] | None = None,

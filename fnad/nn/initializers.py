@@ -274,6 +274,63 @@ def he_normal(
     return variance_scaling(2.0, "fan_in", "truncated_normal", in_axis, out_axis, batch_axis, dtype)
 
 
+def orthogonal(scale: float = 1.0, column_axis: int = -1, dtype: Any = np.float32) -> Initializer:
+    """Saxe et al. (2014): a random matrix with orthonormal rows or columns, times ``scale``.
+
+    The axes of the shape other than ``column_axis`` together make the rows. Uniform over all
+    such matrices (Mezzadri, 2007: Q of a normal matrix, with the signs of R's diagonal).
+
+    Examples
+    --------
+    >>> w = orthogonal()(random.key(0), (3, 2))
+    >>> np.round(w.T @ w, 5) + 0.0
+    array([[1., 0.],
+           [0., 1.]], dtype=float32)
+    """
+
+    def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
+        shape = tuple(shape)
+        if len(shape) < 2:
+            raise ValueError(f"orthogonal needs a shape with at least two axes, got {shape}")
+        others = [n for axis, n in enumerate(shape) if axis != column_axis % len(shape)]
+        columns = shape[column_axis]
+        q = random.orthogonal(key, math.prod(others), (), dtype, columns)
+        q = fnp.moveaxis(q.reshape(*others, columns), -1, column_axis)
+        return q * _scalar(scale, dtype)
+
+    return init
+
+
+def delta_orthogonal(
+    scale: float = 1.0, column_axis: int = -1, dtype: Any = np.float32
+) -> Initializer:
+    """Xiao et al. (2018): convolution kernels that are `orthogonal` at their centre, 0 elsewhere.
+
+    For shapes of 1 to 3 spatial axes, inputs and outputs, of which there must be no more inputs
+    than outputs.
+
+    Examples
+    --------
+    >>> kernel = delta_orthogonal()(random.key(0), (3, 3, 4, 8))
+    >>> np.round(kernel[1, 1] @ kernel[1, 1].T, 5)[0] + 0.0, abs(kernel[0]).max()
+    (array([1., 0., 0., 0.], dtype=float32), np.float32(0.0))
+    """
+    at_centre = orthogonal(scale, column_axis, dtype)
+
+    def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
+        shape = tuple(shape)
+        if not 3 <= len(shape) <= 5 or shape[-2] > shape[-1]:
+            raise ValueError(
+                "delta_orthogonal needs a shape of 1 to 3 spatial axes, inputs, and outputs, no"
+                f" fewer of these than inputs; got {shape}"
+            )
+        centre = tuple((n - 1) // 2 for n in shape[:-2])
+        kernel = fnp.zeros(shape, dtype)
+        return fnp.at(kernel)[centre].set(at_centre(key, shape[-2:], dtype))
+
+    return init
+
+
 xavier_uniform = glorot_uniform
 xavier_normal = glorot_normal
 kaiming_uniform = he_uniform

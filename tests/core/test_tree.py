@@ -242,3 +242,53 @@ def test_wrong_number_of_leaves():
 def test_unsortable_keys():
     with pytest.raises(ValueError, match=r"must be sortable, got \['a', 1\].*OrderedDict"):
         tree.leaves({"a": 1, 1: 2})
+
+
+def test_broadcast_repeats_a_prefix():
+    full = {"a": [1, (2, None)], "b": 3}
+    assert tree.broadcast({"a": "x", "b": "y"}, full) == {"a": ["x", ("x", None)], "b": "y"}
+    assert tree.broadcast(0, [1, [2]]) == [0, [0]]
+    assert tree.broadcast([None, 1], [None, [2, 3]]) == [None, [1, 1]]
+    assert tree.broadcast([None, 1], [5, [2, 3]], is_leaf=lambda x: x is None) == [None, [1, 1]]
+    with pytest.raises(ValueError, match="disagree at"):
+        tree.broadcast([1, 2], [1, 2, 3])
+
+
+def test_reduce_associative_keeps_the_order_of_leaves():
+    for count in range(1, 12):
+        words = [chr(97 + i) for i in range(count)]
+        assert tree.reduce_associative(lambda a, b: a + b, words) == "".join(words)
+    assert tree.reduce_associative(max, {"a": 1, "b": (5, 3)}) == 5
+    assert tree.reduce_associative(max, (), identity=0) == 0
+    with pytest.raises(ValueError, match="no leaves"):
+        tree.reduce_associative(max, [None])
+
+
+def test_static_classes_have_no_leaves():
+    @tree.register_static
+    @dataclass(frozen=True)
+    class Unit:
+        name: str
+
+    assert tree.flatten([1.0, Unit("m")])[0] == [1.0]
+    assert tree.map(lambda x: 2 * x, [1.0, Unit("m")]) == [2.0, Unit("m")]
+    assert tree.structure(Unit("m")) != tree.structure(Unit("s"))
+
+
+def test_classes_that_name_their_children_by_a_method():
+    @tree.register_pytree_with_keys_class
+    class Pair:
+        def __init__(self, a, b):
+            self.a, self.b = a, b
+
+        def tree_flatten_with_keys(self):
+            return ((tree.GetAttrKey("a"), self.a), (tree.GetAttrKey("b"), self.b)), None
+
+        @classmethod
+        def tree_unflatten(cls, aux, children):
+            return cls(*children)
+
+    paths = [(tree.keystr(p), leaf) for p, leaf in tree.leaves_with_path([Pair(1, (2, 3))])]
+    assert paths == [("[0].a", 1), ("[0].b[0]", 2), ("[0].b[1]", 3)]
+    doubled = tree.map(lambda x: 2 * x, Pair(1, 2))
+    assert (doubled.a, doubled.b) == (2, 4)

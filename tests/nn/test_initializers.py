@@ -20,6 +20,7 @@ MADE = {
     "he_uniform": (),
     "he_normal": (),
     "constant": (0.5,),
+    "orthogonal": (0.5,),
 }
 STDDEVS = {
     "uniform": 0.5 / np.sqrt(12),
@@ -57,6 +58,26 @@ def test_jax_agrees(name):
     np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(4, 6), (6, 4), (2, 3, 4), (3, 2, 2, 5), (4, 4)])
+@pytest.mark.parametrize("column_axis", [-1, 0, 1])
+def test_orthogonal_is_jax_s_and_orthogonal(shape, column_axis):
+    jax = pytest.importorskip("jax")
+    found = initializers.orthogonal(2.0, column_axis, np.float32)(KEY, shape)
+    want = jax.nn.initializers.orthogonal(2.0, column_axis)(jax.random.key(3), shape)
+    np.testing.assert_allclose(found, want, atol=2e-6)
+    matrix = np.moveaxis(found, column_axis, 0).reshape(shape[column_axis], -1).astype(np.float64)
+    gram = matrix @ matrix.T if matrix.shape[0] < matrix.shape[1] else matrix.T @ matrix
+    np.testing.assert_allclose(gram, 4 * np.eye(len(gram)), atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 4), (3, 4, 2, 2), (1, 2, 3, 4, 5)])
+def test_delta_orthogonal_is_jax_s(shape):
+    jax = pytest.importorskip("jax")
+    found = initializers.delta_orthogonal(1.5)(KEY, shape)
+    want = jax.nn.initializers.delta_orthogonal(1.5)(jax.random.key(3), shape)
+    np.testing.assert_allclose(found, want, atol=2e-6)
+
+
 def test_zeros_ones_and_truncation():
     np.testing.assert_array_equal(initializers.zeros(KEY, (2, 3)), np.zeros((2, 3)))
     np.testing.assert_array_equal(initializers.ones(KEY, (2, 3)), np.ones((2, 3)))
@@ -72,3 +93,7 @@ def test_errors():
         initializers.variance_scaling(1.0, "fan_in", "cauchy")
     with pytest.raises(ValueError, match="at least two axes"):
         initializers.he_normal()(KEY, (3,))
+    with pytest.raises(ValueError, match="at least two axes"):
+        initializers.orthogonal()(KEY, (3,))
+    with pytest.raises(ValueError, match="fewer of these than inputs"):
+        initializers.delta_orthogonal()(KEY, (3, 5, 4))
