@@ -92,7 +92,7 @@ _NESTING = frozenset({For, While, Branch})
 
 def own_access(node: Node) -> Access:
     """What a node itself reads and writes, without the schedules inside it."""
-    if type(node) is Kernel or type(node) is Contraction:
+    if type(node) is Kernel or type(node) is Contraction or type(node) is Copy:
         found = node.access
         if found is None:  # every pass asks again
             found = _OWN[type(node)](node)
@@ -138,16 +138,21 @@ _OWN: dict[type, Callable[[Any], Access]] = {
 
 def access(node: Node) -> Access:
     """What a node reads and writes, schedules inside it included."""
-    own, bodies = own_access(node), node_bodies(node)
-    if not bodies:
-        return own
-    reads, writes = set(own.reads), set(own.writes)
-    for body in bodies:
-        for inner in body:
-            found = access(inner)
-            reads |= found.reads
-            writes |= found.writes
-    return Access(reads, writes)
+    if not isinstance(node, _NESTED):
+        return own_access(node)
+    if node.access is None:  # every schedule around it asks again
+        own = own_access(node)
+        reads, writes = set(own.reads), set(own.writes)
+        for body in node_bodies(node):
+            for inner in body:
+                found = access(inner)
+                reads |= found.reads
+                writes |= found.writes
+        node.access = Access(reads, writes)
+    return node.access
+
+
+_NESTED = (For, While, Branch, Group)
 
 
 def touched_bytes(kernel: Kernel, buffers: Mapping[int, Buffer]) -> int:
@@ -177,6 +182,19 @@ def count_uses(body: Iterable[Node]) -> Counter[int]:
         for inner in node_bodies(node):
             stack.extend(inner)
     return Counter(uses)
+
+
+def uses_of(number: int, body: Iterable[Node]) -> int:
+    """How many nodes of a schedule, and of those inside it, use one buffer."""
+    uses = 0
+    stack = list(body)
+    while stack:
+        node = stack.pop()
+        if number in access(node).touched:
+            uses += number in own_access(node).touched
+            for inner in node_bodies(node):
+                stack.extend(inner)
+    return uses
 
 
 def _loaded(exprs: Iterable[Expr]) -> set[int]:

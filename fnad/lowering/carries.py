@@ -9,42 +9,30 @@ what the first wrote beside the carry, and writes the carry.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from fnad.lowering.access import Access, access, count_uses, loads, node_bodies, own_access
+from fnad.lowering.access import (
+    Access,
+    access,
+    count_uses,
+    loads,
+    node_bodies,
+    own_access,
+    uses_of,
+)
 from fnad.lowering.early_reads import copies_whole, read_early, same_element
 from fnad.lowering.expr import B, Expr, counter, integer, load
-from fnad.lowering.kernels import mapped
-from fnad.lowering.plan import (
-    Accumulate,
-    Attention,
-    Branch,
-    Buffer,
-    Contraction,
-    Copy,
-    For,
-    Kernel,
-    Matrix,
-    Node,
-    Reserve,
-    Routine,
-    Sort,
-    Store,
-    While,
-)
-from fnad.lowering.walk import rebuild
+from fnad.lowering.plan import Branch, Buffer, Copy, For, Kernel, Node, Store, While
+from fnad.lowering.redirected import Places, redirectable, redirected, with_turn
 
 # Two turns in one double what there is to print; small carries are copied, or kept in registers.
 _MIN_BYTES = 4096
 _MIN_BYTES_A_NODE = 256
 
-# Other buffers that are to be used instead of some, and the offsets of their elements.
-Places = dict[int, tuple[int, Expr]]
-Listed = Sort | Routine | Attention
+_CONTROL = (For, While, Branch)
 
 
 def settle_carries(
@@ -65,9 +53,9 @@ class _Settling:
     def __init__(self, buffers: list[Buffer], uses: Counter[int], branches: bool) -> None:
         self.buffers, self.uses, self.branches = buffers, uses, branches
 
-    def schedule(self, body: Iterable[Node]) -> list[Node]:
+    def schedule(self, body: Sequence[Node]) -> list[Node]:
         nodes: list[Node] = []
-        for node in body:
+        for node in self._handed_in(body):
             if isinstance(node, (For, While)):
                 nodes += self._loop(node)
             elif isinstance(node, Branch):
@@ -84,6 +72,52 @@ class _Settling:
                 self.uses.subtract(count_uses(nodes))
             nodes = _Direct(early, self.buffers, self.uses).nodes()
         return nodes
+
+    def _handed_in(self, body: Sequence[Node]) -> Sequence[Node]:
+        """A schedule with copies of what one node makes moved into the schedules of that node.
+
+        Before ``if %1: {copy: %3 = %2}; copy: %4 = %3``, after ``if %1: {copy: %4 = %2}``, if
+        nothing else uses ``%3``, and nothing before uses ``%4``. What comes out of many nested
+        bodies is so handed from each to the next one inside, and renamed once, not once a body.
+        """
+        if not any(isinstance(node, _CONTROL) for node in body):
+            return body
+        users: dict[int, list[int]] = {}
+        # By the position of what makes what is copied: who in it uses what, and new places.
+        inside: dict[int, dict[int, list[Node]]] = {}
+        places: dict[int, Places] = {}
+        gone: set[int] = set()
+        for position, node in enumerate(body):
+            if isinstance(node, Copy) and node.out not in users:
+                [maker, *others] = users.get(node.source, [-1])
+                made_inside = maker >= 0 and not others and isinstance(body[maker], _CONTROL)
+                if made_inside and maker not in inside:
+                    inside[maker] = _users_inside(body[maker])
+                if made_inside and self._is_handed_in(node, body[maker], inside[maker]):
+                    places.setdefault(maker, {})[node.source] = node.out, node.out_offset
+                    gone.add(position)
+                    users[node.out] = [maker]
+                    self.uses[node.out] += self.uses.pop(node.source) - 2  # the copy used both
+                    continue
+            for number in access(node).touched:
+                users.setdefault(number, []).append(position)
+        if not places:
+            return body
+        changed = [redirected(n, places[k]) if k in places else n for k, n in enumerate(body)]
+        return [node for k, node in enumerate(changed) if k not in gone]
+
+    def _is_handed_in(self, copy: Copy, maker: Node, inside: dict[int, list[Node]]) -> bool:
+        """Whether the target of a copy may be written by the node whose result it reads."""
+        users = inside.get(copy.source, [])
+        uses = uses_of(copy.source, users) + 1
+        if not _is_whole_temporary(copy, self.buffers, self.uses, uses) or loads([copy.out_offset]):
+            return False
+        whole = _fills(copy, self.buffers)
+        return (
+            copy.source in access(maker).writes
+            and copy.source not in own_access(maker).touched
+            and all(redirectable(node, copy.source, whole) for node in users)
+        )
 
     def _loop(self, node: For | While) -> list[Node]:
         body = tuple(self.schedule(node.body))
@@ -180,39 +214,51 @@ def _fills(node: Copy, buffers: Sequence[Buffer]) -> bool:
     return node.out_offset is integer(0) and buffers[node.out].size == node.size
 
 
+def _users_inside(node: Node) -> dict[int, list[Node]]:
+    """The nodes of the schedules right inside of a node, by the buffers that they use."""
+    users: dict[int, list[Node]] = {}
+    for body in node_bodies(node):
+        for inner in body:
+            for number in access(inner).touched:
+                users.setdefault(number, []).append(inner)
+    return users
+
+
 class _Direct:
     """A schedule that loses its copies one by one."""
 
     def __init__(self, body: Sequence[Node], buffers: Sequence[Buffer], uses: Counter[int]) -> None:
         self.buffers, self.uses = buffers, uses
         self.body: list[Node | None] = list(body)
+        self.original = list(body)
         self.accesses = [access(node) for node in body]
         self.users: dict[int, list[int]] = {}
         for k, found in enumerate(self.accesses):
-            for number in found.reads | found.writes:
+            for number in found.touched:
                 self.users.setdefault(number, []).append(k)
+        self.first_users = {number: tuple(users) for number, users in self.users.items()}
 
     def nodes(self) -> list[Node]:
         for position, node in enumerate(self.body):
             if isinstance(node, Copy) and self._goes_straight(node, position):
                 self._redirect(node, position)
+        changed = [k for k, node in enumerate(self.original) if self.body[k] is not node]
+        self.uses.update(count_uses([n for k in changed if (n := self.body[k]) is not None]))
+        self.uses.subtract(count_uses([self.original[k] for k in changed]))
         return [node for node in self.body if node is not None]
 
     def _redirect(self, copy: Copy, position: int) -> None:
         """Let everybody use the target instead of the source."""
         places = {copy.source: (copy.out, copy.out_offset)}
         users = self.users.pop(copy.source)
-        old = [self.body[k] for k in users]
-        for k, node in zip(users, old):
+        for k in users:
+            node = self.body[k]
             assert node is not None
             if k == position or copies_whole(node, copy.out, copy.source):
                 self.body[k], self.accesses[k] = None, Access()
             else:
                 new = self.body[k] = redirected(node, places)
                 self.accesses[k] = access(new)
-        new_nodes = [n for k in users if (n := self.body[k]) is not None]
-        self.uses.update(count_uses(new_nodes))
-        self.uses.subtract(count_uses([n for n in old if n is not None]))
         kept = {k for k in {*users, *self.users[copy.out]} if self.body[k] is not None}
         self.users[copy.out] = sorted(kept)
 
@@ -220,13 +266,14 @@ class _Direct:
         """Whether a copy's source may be written at its target from the beginning."""
         source = copy.source
         users = self.users[source]
-        inside = count_uses([n for k in users if (n := self.body[k]) is not None])
-        if not _is_whole_temporary(copy, self.buffers, self.uses, inside[source]):
+        # Changes here leave the number of uses elsewhere as it is: those from before still count.
+        inside = uses_of(source, [self.original[k] for k in self.first_users.get(source, ())])
+        if not _is_whole_temporary(copy, self.buffers, self.uses, inside):
             return False
         if loads([copy.out_offset]) or users[0] == position:
             return False
         fills = _fills(copy, self.buffers)
-        if not all(_redirectable(self.body[k], source, fills) for k in users):
+        if not all(redirectable(self.body[k], source, fills) for k in users):
             return False
         return self._keeps_old(copy, position) and self._leaves_source(copy, position)
 
@@ -283,17 +330,6 @@ def _begun(
     return begun
 
 
-def _redirectable(node: Node | None, number: int, whole: bool) -> bool:
-    """Whether a node can use another buffer, or a part of one, in place of a buffer."""
-    if isinstance(node, (For, While, Branch)):
-        inner = [n for body in node_bodies(node) for n in body if number in access(n).touched]
-        outside = number not in own_access(node).touched
-        return (whole or outside) and all(_redirectable(n, number, whole) for n in inner)
-    return isinstance(node, (Kernel, Contraction, Copy)) or (
-        whole and isinstance(node, (Accumulate, Attention, Routine, Sort))
-    )
-
-
 def _two_of_for(node: For, copies: Sequence[Copy]) -> list[Node]:
     body, swapped = _without(node.body, copies), _swap(copies)
     half = node.extent // 2
@@ -318,123 +354,3 @@ def _swap(copies: Sequence[Copy]) -> Places:
     """Let new values and old ones change places."""
     places = {c.source: (c.out, integer(0)) for c in copies}
     return places | {c.out: (c.source, integer(0)) for c in copies}
-
-
-# -- nodes with parts replaced -----------------------------------------------------------------
-
-
-def with_turn(node: Node, turn: Expr, place: Expr) -> Node:
-    """A node with another expression for the turn of a loop."""
-    return _mapped(node, lambda exprs: rebuild(exprs, {turn: place}.get), {})
-
-
-def redirected(node: Node, places: Places) -> Node:
-    """A node that uses other buffers, from given offsets on, instead of some."""
-
-    def leaf(expr: Expr) -> Expr | None:
-        if expr.op != "load" or expr.attr not in places:
-            return None
-        number, base = places[expr.attr]
-        [offset] = rebuild([expr.args[0]], leaf)
-        return load(number, base + offset, expr.dtype)
-
-    return _mapped(node, lambda exprs: rebuild(exprs, leaf), places)
-
-
-Change = Callable[[list[Expr]], list[Expr]]
-
-
-def _mapped(node: Node, change: Change, places: Places) -> Node:
-    """A node with its expressions changed, its own buffers as ``places`` says."""
-    return _MAPPED[type(node)](node, change, places)
-
-
-def _kernel(node: Kernel, change: Change, places: Places) -> Kernel:
-    new = mapped(node, change)
-    stores = [
-        replace(s, buffer=places[s.buffer][0], offset=places[s.buffer][1] + s.offset)
-        if s.buffer in places
-        else s
-        for s in new.stores
-    ]
-    return replace(new, stores=tuple(stores))
-
-
-def _matrix(m: Matrix, change: Change, places: Places) -> Matrix:
-    [offset] = change([m.offset])
-    number, base = places.get(m.buffer, (m.buffer, integer(0)))
-    return replace(m, buffer=number, offset=base + offset)
-
-
-def _contraction(node: Contraction, change: Change, places: Places) -> Contraction:
-    left, right, out = (_matrix(m, change, places) for m in (node.left, node.right, node.out))
-    return replace(node, left=left, right=right, out=out)
-
-
-def _copy(node: Copy, change: Change, places: Places) -> Copy:
-    source_offset, out_offset = change([node.source_offset, node.out_offset])
-    source, source_base = places.get(node.source, (node.source, integer(0)))
-    out, out_base = places.get(node.out, (node.out, integer(0)))
-    return replace(
-        node,
-        source=source,
-        out=out,
-        source_offset=source_base + source_offset,
-        out_offset=out_base + out_offset,
-    )
-
-
-def _copies_onto_itself(node: Node) -> bool:
-    """Whether a node copies elements to where they are."""
-    return (
-        isinstance(node, Copy) and node.source == node.out and node.source_offset is node.out_offset
-    )
-
-
-def _renamed(number: int, places: Places) -> int:
-    return places[number][0] if number in places else number
-
-
-def _accumulate(node: Accumulate, change: Change, places: Places) -> Accumulate:
-    return replace(node, source=_renamed(node.source, places), out=_renamed(node.out, places))
-
-
-def _sort(node: Listed, change: Change, places: Places) -> Listed:
-    sources = tuple(_renamed(n, places) for n in node.sources)
-    return replace(node, sources=sources, outs=tuple(_renamed(n, places) for n in node.outs))
-
-
-def _reserve(node: Reserve, change: Change, places: Places) -> Reserve:
-    count, granted = _renamed(node.count, places), _renamed(node.granted, places)
-    return replace(node, count=count, granted=granted)
-
-
-def _control(node: Any, change: Change, places: Places) -> Any:
-    def bodies(nodes: Sequence[Node]) -> tuple[Node, ...]:
-        changed = (_mapped(n, change, places) for n in nodes)
-        return tuple(n for n in changed if not _copies_onto_itself(n))
-
-    if isinstance(node, For):
-        count = None if node.count is None else _renamed(node.count, places)
-        return replace(node, body=bodies(node.body), count=count)
-    if isinstance(node, While):
-        number = _renamed(node.predicate, places)
-        condition, body = bodies(node.condition), bodies(node.body)
-        return replace(node, predicate=number, condition=condition, body=body)
-    index = _renamed(node.index, places)
-    return replace(node, index=index, branches=tuple(map(bodies, node.branches)))
-
-
-_MAPPED: Mapping[type, Callable[[Any, Change, Places], Any]] = {
-    Kernel: _kernel,
-    Contraction: _contraction,
-    Copy: _copy,
-    Accumulate: _accumulate,
-    Sort: _sort,
-    Routine: _sort,
-    Attention: _sort,
-    For: _control,
-    While: _control,
-    Branch: _control,
-    Reserve: _reserve,
-}

@@ -274,9 +274,11 @@ class Copy:
     out_offset: Expr
     size: int
     origin: Origin | None = None
+    # What it reads and writes, once somebody has asked (`own_access`).
+    access: Access | None = field(default=None, init=False, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class For:
     """Run ``body`` for ``counter`` (a ``counter`` expression's number) in ``range(extent)``.
 
@@ -290,9 +292,11 @@ class For:
     origin: Origin | None = None
     count: int | None = None
     backwards: bool = False
+    # What it and its schedules read and write, once somebody has asked (`access`).
+    access: Access | None = field(default=None, init=False, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class While:
     """Run ``condition``; if element 0 of the bool buffer ``predicate`` holds, ``body``; repeat."""
 
@@ -300,6 +304,8 @@ class While:
     predicate: int
     body: tuple[Node, ...]
     origin: Origin | None = None
+    # What it and its schedules read and write, once somebody has asked (`access`).
+    access: Access | None = field(default=None, init=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,13 +331,15 @@ class Release:
     origin: Origin | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Branch:
     """Run one of ``branches``, that numbered by element 0 of an int32 buffer, clamped to range."""
 
     index: int
     branches: tuple[tuple[Node, ...], ...]
     origin: Origin | None = None
+    # What it and its schedules read and write, once somebody has asked (`access`).
+    access: Access | None = field(default=None, init=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,7 +354,7 @@ class Member:
     step: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Group:
     """Nodes that run together, a block of ``block`` rows at a time, so that one reads from cache
     what another has written.
@@ -362,6 +370,8 @@ class Group:
     members: tuple[Member, ...]
     locals: tuple[int, ...] = ()
     origin: Origin | None = None
+    # What it and its schedules read and write, once somebody has asked (`access`).
+    access: Access | None = field(default=None, init=False, compare=False, repr=False)
 
 
 Node = (

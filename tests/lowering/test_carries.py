@@ -1,14 +1,20 @@
 """Carries of loops without copies: which copies go, which must stay, and what comes out."""
 
+import sys
+
 import numpy as np
 import pytest
 
 import fnad
 import fnad.lax as lax
 import fnad.numpy as fnp
+from fnad.lowering.access import node_bodies
 from fnad.lowering.carries import settle_carries
 from fnad.lowering.expr import B, axis, counter, integer, load
+from fnad.lowering.llvm.emitter import emit_plan
 from fnad.lowering.plan import Branch, Buffer, Copy, For, Kernel, Store, While
+from fnad.lowering.planning import plan_jaxpr
+from fnad.lowering.simplify import simplify
 
 F32 = np.dtype(np.float32)
 N = 2000  # more than lives in registers, and worth two turns in one
@@ -224,3 +230,98 @@ def test_while_loop_stops_by_what_it_computes():
         got_steps, got = fnad.jit(f)(x)
         assert got_steps == steps
         np.testing.assert_array_equal(got, want)
+
+
+# -- what comes out of nested bodies -------------------------------------------------------------
+
+
+def test_what_a_branch_makes_is_written_where_it_is_wanted():
+    index = Buffer(3, (), np.dtype(np.int32), "input")
+    sides = (kernel(2, B.sin(at(0))), whole(2, 1)), (whole(0, 1),)
+    body = [Branch(3, sides), whole(1, 4)]
+    found = settle_carries(
+        body, [*buffers("input", "temp", "temp"), index, Buffer(4, (N,), F32, "output")]
+    )
+    assert found == [Branch(3, ((kernel(4, B.sin(at(0))),), (whole(0, 4),)))]
+
+
+def test_a_copy_of_what_others_read_as_well_stays():
+    index = Buffer(2, (), np.dtype(np.int32), "input")
+    body = [Branch(2, ((kernel(1, B.sin(at(0))),),)), whole(1, 3), kernel(4, at(1, -I0 + (N - 1)))]
+    outside = [Buffer(k, (N,), F32, "output") for k in (3, 4)]
+    [branch, reader] = settle_carries(body, [*buffers("input", "temp"), index, *outside])
+    assert branch.branches == ((kernel(3, B.sin(at(0))),),)
+    assert reader == kernel(4, at(3, -I0 + (N - 1)))
+
+
+def branches_within_branches(depth):
+    def f(x, depth=depth):
+        if depth == 0:
+            return fnp.sin(x) * x
+        return lax.cond(fnp.sum(x) > depth, lambda x: f(x * 1.5, depth - 1), fnp.cos, x)
+
+    return f
+
+
+def loops_in_branches(depth):
+    def f(x, depth=depth):
+        if depth == 0:
+            return fnp.sin(x)
+
+        def loop(x):
+            return lax.fori_loop(0, 3, lambda _, x: f(x * 0.5, depth - 1), x)
+
+        return lax.cond(fnp.sum(x) > depth, loop, fnp.cos, x)
+
+    return f
+
+
+def loops_in_loops(depth):
+    def f(x, depth=depth):
+        if depth == 0:
+            return fnp.sin(x)
+
+        def step(x, _):
+            return f(x * 1.01, depth - 1), fnp.cos(x)
+
+        x, ys = lax.scan(step, x, length=2)
+        return x + fnp.sum(ys, 0)
+
+    return f
+
+
+def count_nodes(body):
+    return sum(1 + sum(map(count_nodes, node_bodies(node))) for node in body)
+
+
+def work_of_planning(f):
+    """How many Python functions are called to plan and print a gradient, for each node of it."""
+    jaxpr = fnad.make_jaxpr(fnad.grad(lambda x: fnp.sum(f(x))))(np.ones(3))
+    program = simplify(jaxpr.jaxpr)
+    calls = 0
+
+    def count(frame, event, _):
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        plan = plan_jaxpr(program)
+        emit_plan(plan)
+    finally:
+        sys.setprofile(None)
+    return calls / count_nodes(plan.body)
+
+
+@pytest.mark.parametrize(
+    "nested, depths",
+    [
+        (branches_within_branches, (4, 8, 16)),
+        (loops_in_branches, (2, 4, 8)),
+        (loops_in_loops, (2, 4, 8)),
+    ],
+)
+def test_the_work_of_planning_grows_with_the_nodes(nested, depths):
+    work_of_planning(nested(depths[-1]))  # fills caches
+    works = [work_of_planning(nested(depth)) for depth in depths]
+    assert works[2] < 1.5 * works[0]
