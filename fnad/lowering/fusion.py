@@ -148,7 +148,7 @@ def _fuse_schedule(body: Sequence[Node], sizes: Sequence[int]) -> list[Node]:
 
 def merge_kernels(first: Kernel, second: Kernel) -> Kernel | None:
     """One kernel that does what two do in turn, or None if their points depend on each other."""
-    axes = _common_axes(first.axes, second.axes)
+    axes = common_axes(first.axes, second.axes)
     if axes is None or first.sequential or second.sequential:
         return None
     if first.reductions and second.reductions and first.parallel_inner != second.parallel_inner:
@@ -196,7 +196,7 @@ def merge_kernels(first: Kernel, second: Kernel) -> Kernel | None:
     )
 
 
-def _common_axes(one: Axes, other: Axes) -> Axes | None:
+def common_axes(one: Axes, other: Axes) -> Axes | None:
     """Axes into which both loop nests can be split, or None."""
     if [n for _, n in one] == [n for _, n in other]:
         return one

@@ -19,6 +19,7 @@ from fnad.lowering.groups import group
 from fnad.lowering.plan import ArrayType, Buffer, Interface, Node, Plan
 from fnad.lowering.planner import Planner
 from fnad.lowering.products import arrange_products
+from fnad.lowering.short_rows import join_short_rows
 from fnad.lowering.splitting import split_reductions
 from fnad.lowering.tapes import with_releases
 from fnad.lowering.target import CPU, Target
@@ -56,7 +57,8 @@ def plan_jaxpr(
         types,
         partial(settle_carries, branches=target.cheap_branches),
     )
-    schedule = tuple(with_releases(group(body, p.buffers, p.new_buffer, target)))
+    joined = join_short_rows(body, p.buffers, target.short_rows)
+    schedule = tuple(with_releases(group(joined, p.buffers, p.new_buffer, target)))
     buffers, arena = place(p.buffers, schedule)
     return Plan(
         buffers,

@@ -38,6 +38,8 @@ class Target:
         Blocks of contiguous terms are multiples of so many, where that leaves a rest.
     cheap_branches : bool
         Whether a branch costs less than a copy of some KiB.
+    short_rows : int
+        Rows of at most so many elements are written out, where they are reduced and then changed.
     whole : callable
         Whether there is a kernel for an equation that is also a composition of others.
     """
@@ -50,8 +52,9 @@ class Target:
     reduction_terms: int = 4096
     reduction_unit: int = 1
     cheap_branches: bool = True
+    short_rows: int = 0
     whole: Callable[[Equation], bool] = composed
 
 
 # What fits the first cache gains nothing from being worked through in blocks.
-CPU = Target(group_bytes=1 << 14)
+CPU = Target(group_bytes=1 << 14, short_rows=4)

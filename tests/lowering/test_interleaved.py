@@ -83,6 +83,8 @@ for length in (2, 3, 4, 5, 6, 8, 9):
         x = whole[2 * page - 4 * length * count : 2 * page].view(np.float32).reshape(count, length)
         x[:] = np.arange(x.size).reshape(x.shape)
         assert (fnad.jit(lambda x: fnp.sum(x, 1))(x) == x.sum(1)).all()
+        got = fnad.jit(lambda x: x - fnp.sum(x, 1, keepdims=True))(x)
+        assert (got == x - x.sum(1, keepdims=True)).all()
 """
 
 

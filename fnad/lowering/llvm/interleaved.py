@@ -1,25 +1,28 @@
-"""Short rows, summed in vectors across them: element i of every row in one vector.
+"""Short rows, worked through in vectors across them: element i of every row in one vector.
 
-The terms of a reduction over rows of n elements lie n apart along the vectors' axis. Together
-they fill n neighbouring vectors, which are read once and sorted apart by shuffles::
+The elements of rows of n lie n apart along the vectors' axis. Together they fill n neighbouring
+vectors, which are read once and sorted apart by shuffles::
 
     a0 b0 c0 d0   e0 f0 g0 h0        a0 e0 a1 e1   b0 f0 b1 f1   c0 g0 c1 g1   d0 h0 d1 h1
     a1 b1 c1 d1   e1 f1 g1 h1   ->   from evens and odds of pairs of vectors, again and again
+
+What is written to rows is sorted together in the same way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from fnad.lowering.expr import Expr, affine_parts, axis
+from fnad.lowering.expr import Expr, affine_parts, axis, integer
 from fnad.lowering.llvm import host
 from fnad.lowering.llvm.expressions import ExpressionPrinter
-from fnad.lowering.llvm.places import address, picked, strided
+from fnad.lowering.llvm.places import Strided, Vector, address, picked, strided
 from fnad.lowering.llvm.writer import BOOL, INT64, DType, Function, Value
-from fnad.lowering.plan import Reduction
-from fnad.lowering.walk import loads
+from fnad.lowering.plan import Reduction, Store
+from fnad.lowering.walk import loads, rebuild
 
 # Vectors that are sorted apart at a time; all of them need registers.
 _MOST = 9
@@ -30,10 +33,10 @@ _BYTE = np.dtype(np.uint8)
 def columns(f: Function, p: ExpressionPrinter, r: Reduction) -> dict[Expr, list[Value]]:
     """Loads that read all of the rows that a vector runs across, and their value for each term.
 
-    Vectors are bound; the reduction's axis is not. Loads of masked vectors are not among them.
+    Vectors are bound; the reduction's axis is not.
     """
     vector = p.vector
-    if vector is None or vector.mask is not None or vector.lanes == 1 or len(r.axes) != 1:
+    if vector is None or vector.lanes == 1 or len(r.axes) != 1:
         return {}
     [(number, extent)] = r.axes
     if not 2 <= extent <= _MOST:
@@ -48,23 +51,91 @@ def columns(f: Function, p: ExpressionPrinter, r: Reduction) -> dict[Expr, list[
             continue
         if any(p.dependences(term) >> number & 1 for term in terms):
             continue
+        known = [p.known(term) for term in _at_each(e, number, extent)]
+        if None not in known:
+            found[e] = known
+            continue
         with p.scope():
             p.bind_axis(number, f.b.constant(0, INT64))
             start = address(p, e.attr, e.dtype, place)
-            found[e] = _read(f, start, e.dtype, extent, vector.lanes)
+            found[e] = _read(f, start, e.dtype, extent, vector)
     return found
 
 
-def _read(f: Function, start: str, dtype: DType, count: int, lanes: int) -> list[Value]:
+def _at_each(e: Expr, number: int, extent: int) -> list[Expr]:
+    """A load at each value of an axis."""
+    variable = axis(number, extent)
+    return [rebuild([e], {variable: integer(i)}.get)[0] for i in range(extent)]
+
+
+def whole_rows(f: Function, p: ExpressionPrinter, values: Sequence[Expr]) -> dict[Expr, Value]:
+    """Loads that together read all of the rows that a vector runs across, and their values."""
+    vector = p.vector
+    found: dict[Expr, Value] = {}
+    if vector is None or vector.lanes == 1:
+        return found
+    rows: dict[tuple[int, Strided], dict[int, Expr]] = {}
+    for e in loads(values):
+        place = strided(p, e.args[0], vector.number)
+        if place is not None and 2 <= place.stride <= _MOST:
+            element = place.constant % place.stride
+            row = replace(place, constant=place.constant - element)
+            rows.setdefault((e.attr, row), {})[element] = e
+    for (buffer, row), elements in rows.items():
+        if len(elements) == row.stride:
+            dtype = elements[0].dtype
+            columns = _read(f, address(p, buffer, dtype, row), dtype, row.stride, vector)
+            found.update((elements[i], column) for i, column in enumerate(columns))
+    return found
+
+
+def store_rows(p: ExpressionPrinter, stores: Sequence[tuple[Store, Value]]) -> int:
+    """Write whole rows that a vector runs across, if that is what the first stores do together.
+
+    Returns how many of them: 0 if they do not. Such are the real and imaginary parts of complex
+    numbers.
+    """
+    vector, (first, value) = p.vector, stores[0]
+    if vector is None:
+        return 0
+    place = strided(p, first.offset, vector.number)
+    if place is None or not 2 <= place.stride <= min(_MOST, len(stores)):
+        return 0
+    row = stores[: place.stride]
+    for i, (s, v) in enumerate(row):
+        if (s.buffer, v.dtype) != (first.buffer, value.dtype):
+            return 0
+        if s.combine is not None or s.when is not None:
+            return 0
+        if strided(p, s.offset, vector.number) != replace(place, constant=place.constant + i):
+            return 0
+    f, lanes = p.f, vector.lanes
+    start = address(p, first.buffer, value.dtype, place)
+    for i, part in enumerate(sorted_together(f, [f.b.splat(v, lanes) for _, v in row])):
+        mask = _mask_of(f, vector, range(i * lanes, (i + 1) * lanes), place.stride)
+        f.store(part, f.element(start, value.dtype, i * lanes), mask)
+    return place.stride
+
+
+def _read(f: Function, start: str, dtype: DType, count: int, vector: Vector) -> list[Value]:
     """The columns of so many rows as there are lanes, ``count`` of them."""
-    b, stored = f.b, _BYTE if dtype == BOOL else dtype  # bits would be shuffled as bytes, too
+    b, lanes, stored = f.b, vector.lanes, _BYTE if dtype == BOOL else dtype  # bits shuffle as bytes
     width = lanes
     if count & (count - 1) == 0:  # evens and odds of whole registers are all there is
         width = min(host.vector_bits() // (8 * stored.itemsize), count * lanes)
-    places = range(0, count * lanes, width)
-    parts = [f.load(f.element(start, stored, k), stored, width) for k in places]
+    parts = []
+    for k in range(0, count * lanes, width):
+        mask = _mask_of(f, vector, range(k, k + width), count)
+        parts.append(f.load(f.element(start, stored, k), stored, width, mask))
     values = sorted_apart(f, parts, count)
     return [b.not_equal(v, b.constant(0, _BYTE)) for v in values] if dtype == BOOL else values
+
+
+def _mask_of(f: Function, vector: Vector, places: Sequence[int], count: int) -> Value | None:
+    """Which of some neighbouring elements are in rows that are there, of ``count`` elements."""
+    if vector.mask is None:
+        return None
+    return f.b.shuffle(vector.mask, [place // count for place in places])
 
 
 def sorted_apart(f: Function, parts: Sequence[Value], count: int) -> list[Value]:
@@ -86,3 +157,27 @@ def sorted_apart(f: Function, parts: Sequence[Value], count: int) -> list[Value]
         for i in range(2)
     )
     return [part for pair in zip(evens, odds) for part in pair]
+
+
+def sorted_together(f: Function, columns: Sequence[Value]) -> list[Value]:
+    """Neighbouring vectors with the elements of ``columns`` in turn: undoes `sorted_apart`."""
+    count, lanes = len(columns), columns[0].lanes
+    if count % 2:
+        return [_in_turn(f, columns, range(k, k + lanes)) for k in range(0, count * lanes, lanes)]
+    evens, odds = ([columns[i]] for i in range(2))
+    if count > 2:
+        evens, odds = (sorted_together(f, columns[i::2]) for i in range(2))
+    halves = [range(k, k + lanes // 2) for k in (0, lanes // 2)]
+    orders = [[i + k for i in half for k in (0, lanes)] for half in halves]
+    return [f.b.shuffle(a, order, b) for a, b in zip(evens, odds) for order in orders]
+
+
+def _in_turn(f: Function, columns: Sequence[Value], wanted: Sequence[int]) -> Value:
+    """Element ``w // n`` of column ``w % n`` for each of ``wanted``, of n columns."""
+    count, lanes = len(columns), columns[0].lanes
+    result, done = columns[0], [w // count if w % count == 0 else None for w in wanted]
+    for i, column in enumerate(columns[1:], 1):
+        chosen = [lanes + w // count if w % count == i else old for w, old in zip(wanted, done)]
+        result = f.b.shuffle(result, chosen, column)
+        done = [k if c is not None else None for k, c in enumerate(chosen)]
+    return result

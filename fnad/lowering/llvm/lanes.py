@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from fnad.lowering.expr import Expr
 from fnad.lowering.llvm import host
-from fnad.lowering.llvm.interleaved import columns
+from fnad.lowering.llvm.interleaved import columns, whole_rows
 from fnad.lowering.llvm.nests import Nest
 from fnad.lowering.llvm.places import Vector
 from fnad.lowering.llvm.reductions import initial, result, step
@@ -76,6 +76,7 @@ def _emit_block(nest: Nest, vectors: Sequence[Vector]) -> None:
     """The points of some neighbouring vectors: reductions, then stores."""
     f, p = nest.f, nest.p
     totals: list[list[Value]] = [[] for _ in vectors]  # by vector, then by reduction
+    rows: list[dict[Expr, Value]] = [{} for _ in vectors]  # by vector: what lies in whole rows
 
     @contextmanager
     def at(k: int) -> Iterator[None]:
@@ -83,8 +84,14 @@ def _emit_block(nest: Nest, vectors: Sequence[Vector]) -> None:
             p.bind_vector(vectors[k])
             for number, value in enumerate(totals[k]):
                 p.bind_reduced(number, value)
+            for load, value in rows[k].items():
+                p.keep(load, value)
             yield
 
+    if len(nest.kernel.stores) > 1:
+        for k in range(len(vectors)):
+            with at(k):
+                rows[k] = whole_rows(f, p, [s.value for s in nest.kernel.stores])
     for r in nest.kernel.reductions:
         states = _reduce_lanes(nest, r, vectors, at)
         for k, state in enumerate(states):

@@ -7,7 +7,8 @@ from contextlib import ExitStack, contextmanager
 
 from fnad.lowering.access import kernel_exprs
 from fnad.lowering.llvm.expressions import ExpressionPrinter
-from fnad.lowering.llvm.places import store, store_pair
+from fnad.lowering.llvm.interleaved import store_rows
+from fnad.lowering.llvm.places import store
 from fnad.lowering.llvm.vectors import Range
 from fnad.lowering.llvm.writer import Function, Value
 from fnad.lowering.plan import Kernel, Store
@@ -50,14 +51,11 @@ class Nest:
             computed.append((p.value(s.value), p.value(s.when) if s.when is not None else None))
         rest = list(zip(self.kernel.stores, computed))
         while rest:
-            (s, (value, when)), *others = rest
-            if others and when is None:
-                t, (other, other_when) = others[0]
-                if other_when is None and store_pair(p, (s, value), (t, other)):
-                    rest = others[1:]
-                    continue
-            self._write(s, value, when)
-            rest = others
+            together = store_rows(p, [(s, value) for s, (value, _) in rest])
+            if not together:
+                s, (value, when) = rest[0]
+                self._write(s, value, when)
+            rest = rest[max(together, 1) :]
 
     def _write(self, s: Store, value: Value, when: Value | None) -> None:
         combine = getattr(self.f.b, _COMBINE[s.combine]) if s.combine is not None else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fnad.lowering.expr import Expr, affine, affine_parts, integer
@@ -11,7 +11,6 @@ from fnad.lowering.llvm.writer import INT32, INT64, DType, Function, Value
 
 if TYPE_CHECKING:
     from fnad.lowering.llvm.expressions import ExpressionPrinter
-    from fnad.lowering.plan import Store
 
 # Up to this distance, lanes are picked out of whole vectors: loads and shuffles beat gathers.
 _MAX_PICKED = 8
@@ -133,32 +132,6 @@ def store(
     if combine is not None:
         value = combine(f.gather(start, dtype, indices, mask), value)
     f.scatter(value, start, indices, mask)
-
-
-def store_pair(p: ExpressionPrinter, *pair: tuple[Store, Value]) -> bool:
-    """Write the lanes of two vectors in turn, if that is how they lie in memory; else False.
-
-    So lie the real and imaginary parts of complex numbers. Masked vectors are left alone.
-    """
-    vector = p.vector
-    (first, a), (second, b) = pair
-    if vector is None or vector.mask is not None or first.buffer != second.buffer:
-        return False
-    if first.combine is not None or second.combine is not None or a.dtype != b.dtype:
-        return False
-    places = [strided(p, s.offset, vector.number) for s in (first, second)]
-    if places[0] is None or places[1] is None or places[0].stride != 2:
-        return False
-    if places[1] != replace(places[0], constant=places[0].constant + 1):
-        return False
-    f, lanes = p.f, vector.lanes
-    a, b = f.b.splat(a, lanes), f.b.splat(b, lanes)
-    start = address(p, first.buffer, a.dtype, places[0])
-    order = [i + k * lanes for i in range(lanes) for k in range(2)]
-    for k in range(2):
-        half = f.b.shuffle(a, order[k * lanes : (k + 1) * lanes], b)
-        f.store(half, f.element(start, a.dtype, k * lanes))
-    return True
 
 
 def address(p: ExpressionPrinter, buffer: int, dtype: DType, place: Strided) -> str:

@@ -1,0 +1,145 @@
+"""Short rows in one loop: what is reduced of a row, and what is then made of its elements.
+
+Before, rows are read twice, by vectors of a row the second time, which it does not fill::
+
+    kernel [i0<1000]
+      reduce [i1<3]: r0 add= %0[3*i0 + i1]
+      %1[i0] = r0
+    kernel [i0<1000, i1<3]
+      %2[3*i0 + i1] = %0[3*i0 + i1] / %1[i0]
+
+After, vectors run across rows (`fnad.lowering.llvm.interleaved`), whose elements are read once;
+what is known of a row, such as whether a select took it, stays in a register::
+
+    kernel [i0<1000]
+      reduce [i1<3]: r0 add= %0[3*i0 + i1]
+      %2[3*i0] = %0[3*i0] / r0
+      %2[3*i0 + 1] = %0[3*i0 + 1] / r0
+      %2[3*i0 + 2] = %0[3*i0 + 2] / r0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+from fnad.lowering.access import access, with_bodies
+from fnad.lowering.costs import cost_of
+from fnad.lowering.expr import Expr, affine_parts, axis, integer
+from fnad.lowering.fusion import common_axes, merge_kernels, over_axes, without_dead_stores
+from fnad.lowering.kernels import Axes
+from fnad.lowering.plan import Buffer, Kernel, Node, Store
+from fnad.lowering.walk import below, loads, rebuild
+
+# Fewer rows do not fill vectors.
+_MIN_ROWS = 16
+# Rows of more bytes fill enough of a vector that runs along them.
+_MAX_BYTES = 24
+# The elements of a row are written out. Where they cost more, times their bytes, it gains nothing
+# to fill vectors with them: fewer rows are on their way at a time.
+_MAX_COST = 560
+# How many nodes before a kernel may be the one that it waits for.
+_NEAR = 16
+
+
+def join_short_rows(
+    body: Sequence[Node], buffers: Sequence[Buffer], longest: int
+) -> Sequence[Node]:
+    """A schedule in which rows of at most ``longest`` elements are worked through once."""
+    joined = _joined(body, longest)
+    return body if joined == body else without_dead_stores(joined, buffers)
+
+
+def _joined(body: Sequence[Node], longest: int) -> list[Node]:
+    nodes: list[Node] = []
+    for node in body:
+        node = with_bodies(node, partial(_joined, longest=longest))
+        if not (isinstance(node, Kernel) and _may_join(node, longest) and _join(nodes, node)):
+            nodes.append(node)
+    return nodes
+
+
+def _may_join(kernel: Kernel, longest: int) -> bool:
+    if kernel.reductions or kernel.sequential or not kernel.axes:
+        return False
+    return type(kernel.axes[-1][1]) is int and kernel.axes[-1][1] <= longest
+
+
+def _join(nodes: list[Node], kernel: Kernel) -> bool:
+    """Let the last node that a kernel has to wait for do its work, too, if it can."""
+    found = access(kernel)
+    for position in range(len(nodes) - 1, max(len(nodes) - _NEAR, 0) - 1, -1):
+        earlier = nodes[position]
+        if access(earlier).conflicts(found):
+            merged = with_rows(earlier, kernel) if isinstance(earlier, Kernel) else None
+            if merged is not None:
+                nodes[position] = merged
+            return merged is not None
+    return False
+
+
+def with_rows(first: Kernel, second: Kernel) -> Kernel | None:
+    """A kernel that reduces rows, and then does with their elements what another kernel does."""
+    length = second.axes[-1][1]
+    if not first.axes or not _reduces_rows(first, length):
+        return None
+    axes = common_axes((*first.axes, (len(first.axes), length)), second.axes)
+    if axes is None or axes[-1][1] != length or axes[-2][1] < _MIN_ROWS:
+        return None
+    values = [s.value for s in second.stores]
+    if length * cost_of(values) * max([v.dtype.itemsize for v in values]) > _MAX_COST:
+        return None
+    first, second = over_axes(first, axes[:-1]), over_axes(second, axes)
+    if not all(_is_dense(s, axes) for s in second.stores) or not _reads_rows(second.stores, axes):
+        return None
+    last = axis(*axes[-1])
+    parts = [part for s in second.stores for part in (s.offset, s.value)]
+    columns = [rebuild(parts, {last: integer(k)}.get) for k in range(length)]
+    stores = tuple(
+        Store(s.buffer, column[2 * i], column[2 * i + 1])
+        for i, s in enumerate(second.stores)
+        for column in columns
+    )
+    return merge_kernels(first, Kernel(axes[:-1], (), stores, origin=second.origin))
+
+
+def _reduces_rows(kernel: Kernel, length: int) -> bool:
+    """Whether all that a kernel reduces is along rows of a length that lie behind each other."""
+    row = axis(*kernel.axes[-1])
+    found = False
+    for r in kernel.reductions:
+        if [extent for _, extent in r.axes] != [length]:
+            return False
+        element = axis(*r.axes[0])
+        for e in loads([r.value]):
+            terms, _ = affine_parts(e.args[0])
+            found = found or (terms.get(row) == length and terms.get(element) == 1)
+    return found and not kernel.parallel_inner
+
+
+def _is_dense(store: Store, axes: Axes) -> bool:
+    """Whether a store writes whole short rows, one behind the other, in elements of some bytes."""
+    size = store.value.dtype.itemsize
+    if store.combine is not None or store.when is not None:
+        return False
+    if size < 4 or size * axes[-1][1] > _MAX_BYTES:
+        return False
+    terms, _ = affine_parts(store.offset)
+    return terms.get(axis(*axes[-1])) == 1 and terms.get(axis(*axes[-2])) == axes[-1][1]
+
+
+def _reads_rows(stores: Iterable[Store], axes: Axes) -> bool:
+    """Whether vectors across rows find what they read side by side, or in rows."""
+    row, element = axis(*axes[-2]), axis(*axes[-1])
+    for e in loads([s.value for s in stores]):
+        terms, _ = affine_parts(e.args[0])
+        if any(_depends(t, (row, element)) for t in terms if t not in (row, element)):
+            return False
+        stride = terms.get(row, 0)
+        if stride not in (0, 1) and (stride, terms.get(element)) != (axes[-1][1], 1):
+            return False
+    return True
+
+
+def _depends(term: Expr, variables: Sequence[Expr]) -> bool:
+    return term.op != "axis" and not set(variables).isdisjoint(below(term))

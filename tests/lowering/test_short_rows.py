@@ -1,0 +1,175 @@
+"""Short rows: reduced, and changed by what was reduced, in one loop of vectors across them."""
+
+import numpy as np
+import pytest
+
+import fnad
+import fnad.numpy as fnp
+from fnad.lowering.expr import axis, load, make
+from fnad.lowering.llvm.interleaved import sorted_apart, sorted_together
+from fnad.lowering.plan import Kernel, Reduction, Store
+from fnad.lowering.short_rows import with_rows
+from tests.lowering.test_plan import check
+
+RNG = np.random.default_rng(0)
+F8 = np.dtype(np.float64)
+
+
+def kernels(f, *args):
+    """How many kernels a program has."""
+    return fnad.jit(lambda *args: f(*args)).lower(*args).as_text("plan").count("kernel [")
+
+
+def normalised(x):
+    return x / fnp.sqrt(fnp.sum(x * x, -1, keepdims=True))
+
+
+def moved(x, y, weights):
+    total = fnp.sum(x * y, -1, keepdims=True)
+    return x / (total * total + 1) * weights + y, total
+
+
+@pytest.mark.parametrize("count", [16, 17, 39, 1003])
+@pytest.mark.parametrize(
+    ("dtype", "length"), [("f4", 2), ("f4", 3), ("f4", 4), ("f8", 2), ("f8", 3)]
+)
+def test_rows_are_one_loop(dtype, length, count):
+    x, y = (RNG.normal(size=(count, length)).astype(dtype) for _ in range(2))
+    weights = RNG.normal(size=length).astype(dtype)
+    assert kernels(moved, x, y, weights) == 1
+    got, total = fnad.jit(lambda *args: moved(*args))(x, y, weights)
+    want, sums = moved(*(v.astype(np.float64) for v in (x, y, weights)))
+    rtol = 1e-4 if dtype == "f4" else 1e-12
+    np.testing.assert_allclose(total, sums, rtol, atol=rtol)
+    np.testing.assert_allclose(got, want, rtol, atol=rtol)
+
+
+@pytest.mark.parametrize("shape", [(12, 3), (2000,), (3, 2000), (40, 9), (7, 4, 3)])
+def test_other_shapes_stay_apart_and_right(shape):
+    x = RNG.normal(size=shape)
+    compiled = fnad.jit(lambda x: normalised(x))
+    np.testing.assert_allclose(compiled(x), normalised(x), rtol=1e-12)
+
+
+def test_rows_of_several_axes_and_parts_of_arrays():
+    x, y = RNG.normal(size=(6, 40, 3)), RNG.normal(size=(40, 3))
+
+    def f(x, y):
+        z = x[1:] - y
+        return z * fnp.max(z, -1, keepdims=True), normalised(x[:, ::2]), normalised(y[:, ::-1])
+
+    for got, want in zip(fnad.jit(f)(x, y), f(x, y), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
+def test_all_of_a_row_is_read_before_it_is_written():
+    x = RNG.normal(size=(100, 3))
+    want = normalised(x)
+    given = x.copy()
+    np.testing.assert_allclose(fnad.jit(normalised, donate_argnums=0)(given), want, rtol=1e-12)
+
+    def step(x, _):
+        return normalised(x + 1), None
+
+    got, _ = fnad.jit(lambda x: fnad.lax.scan(step, x, None, 3))(x)
+    want = x
+    for _ in range(3):
+        want = normalised(want + 1)
+    np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
+def test_what_reads_other_rows_stays_behind():
+    x = RNG.normal(size=(64, 3))
+
+    def f(x):
+        total = fnp.sum(x, -1)
+        return x * fnp.sin(total)[::-1, None], x + total[:, None]
+
+    for got, want in zip(fnad.jit(f)(x), f(x), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
+def test_gradients_and_complex_rows():
+    x = RNG.normal(size=(50, 3))
+    z = (x + 1j * x[::-1])[:, :2]
+
+    def loss(x):
+        return fnp.sum(fnp.exp(normalised(x)) ** 3)
+
+    def turned(z):
+        return z / fnp.sum(z * z, -1, keepdims=True)
+
+    np.testing.assert_allclose(fnad.jit(fnad.grad(loss))(x), fnad.grad(loss)(x), rtol=1e-10)
+    np.testing.assert_allclose(fnad.jit(turned)(z), turned(z), rtol=1e-12)
+
+
+def test_a_select_among_rows_needs_no_mask_in_memory():
+    x = np.abs(RNG.normal(size=(100, 3)))
+    x[::7] = 0
+
+    def f(x):
+        norm = fnp.sqrt(fnp.sum(x**2, axis=1))
+        return fnp.sum(fnp.where(norm > 0.5, norm, fnp.ones_like(norm)))
+
+    compiled = fnad.jit(fnad.grad(f))
+    assert kernels(fnad.grad(f), x) == 1
+    assert "temp" not in compiled.lower(x).as_text("plan")
+    norm = np.sqrt(np.sum(x**2, axis=1, keepdims=True))
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(compiled(x), np.where(norm > 0.5, x / norm, 0), rtol=1e-12)
+
+
+def _rows(buffer, row, element):
+    return load(buffer, row * 3 + element, F8)
+
+
+def _two_kernels(rows, shift=0, combine=None):
+    row, element = axis(0, rows), axis(1, 3)
+    total = make("reduced", (), F8, 0)
+    sums = Reduction("add", ((1, 3),), _rows(0, row, element), F8, F8)
+    first = Kernel(((0, rows),), (sums,), (Store(1, row, total),))
+    value = _rows(0, row, element) * load(1, row + shift, F8)
+    second = Kernel(((0, rows), (1, 3)), (), (Store(2, row * 3 + element, value, combine),))
+    return first, second
+
+
+def test_which_kernels_become_one():
+    joined = with_rows(*_two_kernels(64))
+    assert joined is not None
+    assert [s.buffer for s in joined.stores] == [1, 2, 2, 2]
+    assert joined.axes == ((0, 64),)
+    assert with_rows(*_two_kernels(8)) is None  # too few to fill vectors
+    assert with_rows(*_two_kernels(64, combine="add")) is None
+    assert with_rows(*_two_kernels(64, shift=1)) is None  # needs what another row gave
+
+
+def test_plans_do_what_programs_do():
+    plan = check(moved, RNG.normal(size=(20, 3)), RNG.normal(size=(20, 3)), np.ones(3))
+    assert len(plan.body) == 1
+
+
+class _Shuffles:
+    """Vectors as arrays, for the functions that sort them."""
+
+    lanes = 8
+
+    def __init__(self):
+        self.b = self
+
+    def shuffle(self, x, lanes, other=None):
+        both = np.concatenate([x, other]) if other is not None else x
+        return np.array([-1 if i is None else both[i] for i in lanes]).view(_Vector)
+
+
+class _Vector(np.ndarray):
+    @property
+    def lanes(self):
+        return len(self)
+
+
+@pytest.mark.parametrize("count", range(2, 10))
+def test_what_is_sorted_apart_is_sorted_together(count):
+    parts = np.arange(8 * count).reshape(count, 8).view(_Vector)
+    columns = sorted_apart(_Shuffles(), list(parts), count)
+    np.testing.assert_array_equal(columns, np.arange(8 * count).reshape(8, count).T)
+    np.testing.assert_array_equal(sorted_together(_Shuffles(), columns), parts)
