@@ -54,6 +54,12 @@ class Known:
         self._not_positive: list[Polynomial] = []
         self._unequal: set[Polynomial] = set()
 
+    def copy(self) -> Known:
+        """What is known by now."""
+        new = Known()
+        new._not_positive, new._unequal = list(self._not_positive), set(self._unequal)
+        return new
+
     def add(self, fact: Fact) -> None:
         """Take a fact for granted."""
         d = difference(fact.left, fact.right)

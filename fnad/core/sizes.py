@@ -52,16 +52,18 @@ class Scope:
     Sizes of different scopes are never equal, so that nothing that is kept (types, expressions)
     goes from one to the other. While a program is ``lowered``, which is right for any size that
     its equations are right for, two sizes are equal if they are so for all values of the names,
-    and no facts are noted of that.
+    and no facts are noted of that. Once this is ``settled``, facts of order that are noted later do
+    not tell that a loop has one turn: its variable stands in expressions by then.
     """
 
-    __slots__ = ("facts", "hints", "known", "lowering", "shown", "strict")
+    __slots__ = ("facts", "hints", "known", "lowering", "settled", "shown", "strict")
 
     def __init__(self, hints: Mapping[str, int], strict: bool = False) -> None:
         self.hints = dict(hints)
         self.strict = strict  # whether nothing is to depend on the hints
         self.facts: list[Fact] = []
         self.known = Known()
+        self.settled: Known | None = None  # what equalities follow from while planning
         self.lowering = False
         self.shown: SourceLine | None = None  # where the text of a size was taken
 
@@ -78,6 +80,10 @@ class Scope:
         finally:
             self.lowering = False
 
+    def settle(self) -> None:
+        """From now on, code that is lowered gets the same answer each time it asks for equality."""
+        self.settled = self.known.copy()
+
     def ask(self, left: Size | int, relation: str, right: Size | int, own: bool = True) -> bool:
         """Whether a relation holds; noted if it does not do so for all sizes.
 
@@ -85,10 +91,12 @@ class Scope:
         be equal.
         """
         p, q = polynomial(left), polynomial(right)
-        answer = self.known.answer(p, relation, q)
+        equality = self.lowering and relation == "=="
+        known = self.settled if equality and self.settled is not None else self.known
+        answer = known.answer(p, relation, q)
         if answer is not None:
             return answer
-        if self.lowering and relation == "==":
+        if equality:
             return False
         far = _far(left, relation, right, _WIDE if self.lowering else _MOST)
         if far is not None:

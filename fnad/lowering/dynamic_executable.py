@@ -17,10 +17,11 @@ from fnad.lowering.dynamic_planner import DynamicPlan
 from fnad.lowering.executable import _data, _prepare
 from fnad.lowering.llvm.dynamic import ENTRY
 from fnad.lowering.llvm.matrix.schedule import Product, schedule
+from fnad.lowering.llvm.routines import workspace_bytes
 from fnad.lowering.llvm.sorting import lanes_bytes
 from fnad.lowering.llvm.symbols import address_of
 from fnad.lowering.llvm.target import OPTIMIZED, compile_module
-from fnad.lowering.plan import Contraction
+from fnad.lowering.plan import Contraction, Routine
 
 _ALIGNMENT = 64
 # Bytes of temporaries that a program keeps for its next call, at most: fresh memory costs as much
@@ -114,6 +115,8 @@ class _Layout:
         for node in plan.prepared():
             if isinstance(node, Contraction):
                 self._add_product(node, sizes, threads)
+            elif isinstance(node, Routine):
+                self._add_scratch(evaluate(polynomial(workspace_bytes(node)), sizes), threads)
             else:
                 dtypes = [plan.buffers[n].dtype for n in node.outs]
                 length = evaluate(polynomial(node.extents[1]), sizes)
@@ -137,6 +140,11 @@ class _Layout:
         fields = [int(value) for value in s.fields(None).values()]
         record = np.array([*fields, *functions, *axes], np.int64)
         self.records.append(record)
-        each = -(-s.scratch_bytes // _ALIGNMENT) * _ALIGNMENT
-        self.words += [_data(record), s.tasks, None, each, threads]
+        self.words += [_data(record), s.tasks]
+        self._add_scratch(s.scratch_bytes, threads)
+
+    def _add_scratch(self, nbytes: int, threads: int) -> None:
+        """The words of memory that each thread has for itself."""
+        each = -(-nbytes // _ALIGNMENT) * _ALIGNMENT
+        self.words += [None, each, threads]
         self.nbytes = max(self.nbytes, self.scratch + threads * each)

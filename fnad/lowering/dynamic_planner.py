@@ -7,7 +7,7 @@ places of buffers. Only primitives whose rules are known to serve all sizes are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from fnad.lowering.access import access, node_bodies
 from fnad.lowering.costs import CHEAP, CHEAP_FAR, cost, costs_more
 from fnad.lowering.dynamic_rows import row_groups
 from fnad.lowering.expr import integer
-from fnad.lowering.plan import Buffer, Contraction, Node, Sort
+from fnad.lowering.plan import Buffer, Contraction, Node, Routine, Sort
 from fnad.lowering.planner import Planner
 from fnad.lowering.tensors import Expansion, Tensor, generic_index
 
@@ -29,10 +29,26 @@ _ANY_SIZE = frozenset([
     "broadcast_in_dim", "reshape", "transpose", "slice", "rev", "iota", "size", "dot_general",
     "reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or",
     "argmax", "argmin", "cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "dynamic_slice",
-    "dynamic_update_slice", "optimization_barrier", "scan", "while", "cond", "sort",
+    "dynamic_update_slice", "optimization_barrier", "scan", "while", "cond", "sort", "windows",
 ])  # fmt: skip
-# These read inside of their operands even where nothing of them is wanted.
-_NOT_EMPTY = frozenset(["pad", "concatenate", "gather", "scatter"])
+# Routines that take their sizes when they are called, in 32 bits.
+_LAPACK = (
+    "cholesky", "lu", "triangular_solve", "qr", "eigh", "svd", "schur", "triangular_sylvester",
+    "routine",
+)  # fmt: skip
+# The axes of operands that these read inside of even where nothing of them is wanted.
+_NOT_EMPTY: Mapping[str, Callable[[Equation], Sequence[int]]] = {
+    "pad": lambda eqn: [
+        n
+        for n, c in zip(eqn.invars[0].aval.shape, eqn.params["padding_config"])
+        if any(type(k) is Size or k for k in c)
+    ],
+    "concatenate": lambda eqn: [a.aval.shape[eqn.params["dimension"]] for a in eqn.invars],
+    "gather": lambda eqn: eqn.invars[0].aval.shape[: len(eqn.invars) - 1],
+    "scatter": lambda eqn: eqn.invars[0].aval.shape[: len(eqn.invars) - 2],
+    **dict.fromkeys(_LAPACK, lambda eqn: [n for a in eqn.invars for n in a.aval.shape[-2:]]),
+    "fold": lambda eqn: eqn.invars[0].aval.shape[-2 * len(eqn.params["shape"]) :],
+}
 
 
 class DynamicError(FnadError, TypeError):
@@ -55,15 +71,15 @@ class DynamicPlan:
     slots: Mapping[int, int]
     nbytes: tuple[int, ...]
 
-    def prepared(self) -> list[Contraction | Sort]:
-        """Products and sorts, for which a call prepares words, as they are printed."""
+    def prepared(self) -> list[Contraction | Sort | Routine]:
+        """Nodes for which a call prepares words, as they are printed."""
         return _prepared(self.body)
 
 
-def _prepared(nodes: Iterable[Node]) -> list[Contraction | Sort]:
-    found: list[Contraction | Sort] = []
+def _prepared(nodes: Iterable[Node]) -> list[Contraction | Sort | Routine]:
+    found: list[Contraction | Sort | Routine] = []
     for node in nodes:
-        if isinstance(node, (Contraction, Sort)):
+        if isinstance(node, (Contraction, Sort, Routine)):
             found.append(node)
         for inner in node_bodies(node):
             found += _prepared(inner)
@@ -105,6 +121,7 @@ def plan_dynamic(jaxpr: Jaxpr, scope: Scope) -> DynamicPlan:
         If it holds an equation that is not planned for sizes known at a call.
     """
     _check_all(jaxpr, scope)
+    scope.settle()
     with scope.lowered():
         p = _Planner()
         args = [p.stored(v.aval.shape, v.aval.dtype, "input") for v in jaxpr.invars]
@@ -120,7 +137,7 @@ def plan_dynamic(jaxpr: Jaxpr, scope: Scope) -> DynamicPlan:
         constants = [t for t, _ in p.constants.values()]
         inputs = tuple([t.buffer for t in (*args, *constants) if t.buffer is not None])
         slots, nbytes = _slots(p.buffers, p.body)
-        return DynamicPlan(
+        plan = DynamicPlan(
             tuple(p.buffers),
             inputs,
             tuple([array for _, array in p.constants.values()]),
@@ -129,6 +146,12 @@ def plan_dynamic(jaxpr: Jaxpr, scope: Scope) -> DynamicPlan:
             slots,
             nbytes,
         )
+    for node in plan.prepared():
+        if isinstance(node, Routine):
+            for number in node.arguments:
+                if type(number) is Size:
+                    scope.ask(number, "<", 1 << 31)
+    return plan
 
 
 def _check_all(jaxpr: Jaxpr, scope: Scope) -> None:
@@ -141,12 +164,10 @@ def _check_all(jaxpr: Jaxpr, scope: Scope) -> None:
 def _check(eqn: Equation, scope: Scope) -> None:
     """Refuse what is not known to serve all sizes; note what must not be empty."""
     name = eqn.primitive.name
-    avals = [a.aval for a in (*eqn.invars, *eqn.outvars)]
     if name in _NOT_EMPTY:
-        for aval in avals[: len(eqn.invars)]:
-            for n in aval.shape:
-                if type(n) is Size:
-                    scope.ask(n, "==", 0)
+        for n in _NOT_EMPTY[name](eqn):
+            if type(n) is Size:
+                scope.ask(n, "==", 0)
         return
     if name in _ANY_SIZE or eqn.primitive.is_elementwise:
         return

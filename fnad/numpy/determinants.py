@@ -10,10 +10,12 @@ import numpy as np
 from fnad.numpy import ufuncs
 from fnad.numpy.complex_numbers import conjugate
 from fnad.numpy.contraction import matmul
+from fnad.numpy.creation import eye
 from fnad.numpy.indexing import diagonal
 from fnad.numpy.joining import concatenate
 from fnad.numpy.manipulation import expand_dims, matrix_transpose, squeeze
 from fnad.numpy.operands import Array, constant_like, convert
+from fnad.numpy.ranges import arange
 from fnad.numpy.reductions import all as all_of
 from fnad.numpy.reductions import cumprod, prod
 from fnad.numpy.reductions import max as max_of
@@ -124,7 +126,7 @@ def _(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array
     u, s, vt = svd(a)
     inner = matmul(matmul(adjoint(u), t), adjoint(vt))
     n = a.shape[-1]
-    row, column = np.arange(n)[:, None], np.arange(n)
+    row, column = arange(n)[:, None], arange(n)
     between = cumprod(where(column > row, s[..., None, :], constant_like(s, 1)), -1)
     between = concatenate([full_like(s[..., :, None], 1), between[..., :-1]], -1)
     rest = where(column > row, _prefix(s)[..., None] * between * _suffix(s)[..., None, :], 0)
@@ -141,7 +143,7 @@ def _turned(u: Array, x: Array, vt: Array) -> Array:
 
 
 def _diagonal_matrix(x: Array) -> Array:
-    return where(np.eye(x.shape[-1], dtype=bool), x[..., None, :], 0)
+    return where(eye(x.shape[-1], dtype=bool), x[..., None, :], 0)
 
 
 def _prefix(s: Array) -> Array:
@@ -156,7 +158,7 @@ def _suffix(s: Array) -> Array:
 
 def _parity_and_pivots(factors: Array, exchanges: Array) -> tuple[Array, Array]:
     """The sign of the permutation of an LU factorisation, and the diagonal of U."""
-    exchanged = ufuncs.not_equal(exchanges, np.arange(factors.shape[-1], dtype=np.int32))
+    exchanged = ufuncs.not_equal(exchanges, arange(factors.shape[-1], dtype=np.int32))
     odd = ufuncs.remainder(sum_of(exchanged, -1), 2)
     parity = convert(ufuncs.subtract(1, ufuncs.multiply(2, odd)), factors.dtype)
     return parity, diagonal(factors, 0, -2, -1)

@@ -333,7 +333,7 @@ def pinv(
         a = hermitian_of_lower(a)
     rtol = rcond if rtol is None else rtol
     if rtol is None:
-        rtol = float(10 * max(a.shape[-2:]) * np.finfo(a.dtype).eps)
+        rtol = 10 * max(a.shape[-2:]) * float(np.finfo(a.dtype).eps)
     return _pinv(a, rtol, hermitian)
 
 
@@ -377,7 +377,7 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Array, Array, Arr
     dtype = result_type(a, b)
     a, b = convert(a, dtype), convert(b, dtype)
     if rcond is None:
-        rcond = float(max(a.shape) * np.finfo(a.dtype).eps)
+        rcond = max(a.shape) * float(np.finfo(a.dtype).eps)
     columns = expand_dims(b, -1) if b.ndim == 1 else b
     x = matmul(_pinv(a, rcond, False), columns)
     error = ufuncs.subtract(columns, matmul(a, x))

@@ -4,8 +4,8 @@
 values of the names that sizes are made of, as int64. Behind the addresses come five words for each
 matrix product: the address of its record for the matrix runtime (`matrix.driver`), how many tasks
 it has, -1 if it is zero as there is nothing to sum up, the address of scratch memory, how many
-bytes of it each thread has, and for how many threads there is some; for each sort there is one: the
-address of scratch memory.
+bytes of it each thread has, and for how many threads there is some; for each call of LAPACK the
+last three of these; for each sort there is one: the address of scratch memory.
 
 Each node is a function of its own, which computes the sizes that it needs when it is entered.
 """
@@ -28,8 +28,9 @@ from fnad.lowering.llvm.loops import CONTROL, emit_turn
 from fnad.lowering.llvm.matrix.driver import FIELDS
 from fnad.lowering.llvm.matrix.library import declaration
 from fnad.lowering.llvm.matrix.variants import Variant
+from fnad.lowering.llvm.routines import emit_routine
 from fnad.lowering.llvm.sized import SIZES, SizedFunction, SizedPrinter
-from fnad.lowering.llvm.writer import INT64, Function, Module, Value
+from fnad.lowering.llvm.writer import INT64, DType, Function, Module, Value
 from fnad.lowering.plan import (
     Accumulate,
     Branch,
@@ -38,14 +39,15 @@ from fnad.lowering.plan import (
     For,
     Kernel,
     Node,
+    Routine,
     Sort,
     While,
 )
 from fnad.lowering.walk import postorder
 
 ENTRY = "fnad.entry"
-# For each matrix product.
-WORDS = 5
+# For each product, sort and call of LAPACK.
+WORDS: dict[type, int] = {Contraction: 5, Sort: 1, Routine: 3}
 # Work, in additions, of a few rows that kernels do one after the other, of what a thread takes on
 # at a time, and from which on there are several threads.
 _TOGETHER = 1 << 13
@@ -55,6 +57,7 @@ _PARALLEL = 1 << 18
 _THREADS = 256
 # Rows at a time, at least, where each is a lane.
 _COLUMNS = 256
+_ROWS = Value("%first", INT64), Value("%last", INT64)
 _PARALLEL_DECLARATION = "declare void @fnad.parallel(ptr, ptr, i64, i64, i64)"
 
 
@@ -95,19 +98,71 @@ class _Schedule:
                     emit_turn(self, node, index, extent)
             elif isinstance(node, (For, While, Branch)):
                 CONTROL[type(node)](self, node)
+            elif isinstance(node, Routine):
+                self._routine(node)
             else:
                 self._call(node)
 
     def _call(self, node: Any) -> None:
         f, used, turns = self._function(node)
         arguments: list[str] = []
-        if isinstance(node, (Contraction, Sort)):
-            words = f"getelementptr inbounds ptr, ptr %data, i64 {self.place}"
-            arguments.append(f"ptr {self.entry.raw(words)}")
-            self.place += WORDS if isinstance(node, Contraction) else 1
+        if type(node) in WORDS:
+            arguments.append(f"ptr {self._words(node)}")
         arguments += [f"ptr {self.pointer(n)}" for n in used]
         arguments += [self.counters[t].typed for t in turns]
         self.entry.emit(f"call void @{f.name}({', '.join([*arguments, f'ptr {SIZES}'])})")
+
+    def _words(self, node: Any) -> str:
+        """Where the words of a node begin."""
+        words = f"getelementptr inbounds ptr, ptr %data, i64 {self.place}"
+        self.place += WORDS[type(node)]
+        return self.entry.raw(words)
+
+    def _routine(self, node: Routine) -> None:
+        """Print calls of LAPACK, on several threads if they are worth it."""
+        function, used, _ = self._function(node, by_rows=True)
+        e, b, words = self.entry, self.entry.b, self._words(node)
+        count, one, each = (b.constant(n, INT64) for n in (node.count, 1, node.operations))
+        chunk = b.maximum(b.divide(b.constant(_CHUNK, INT64), b.maximum(each, one)), one)
+        few = b.less(b.multiply(count, each), b.constant(_PARALLEL, INT64))
+        scratch, own, slots = (
+            e.raw(f"load i64, ptr {e.element(words, INT64, k)}") for k in range(3)
+        )
+        given = [f"i64 {scratch}", f"i64 {own}", f"ptr {SIZES}"]
+        given += [f"ptr {self.pointer(n)}" for n in used]
+        context = e.alloca("i64", len(given))
+        for k, value in enumerate(given):
+            e.emit(f"store {value}, ptr {e.element(context, INT64, k)}")
+        with e.when(b.less(b.constant(0, INT64), count)):
+            e.module.declare("fnad.parallel", _PARALLEL_DECLARATION)
+            e.emit(
+                f"call void @fnad.parallel(ptr @{self._calls(function, used)}, ptr {context},"
+                f" {count.typed}, {b.where(few, count, chunk).typed}, i64 {slots})"
+            )
+
+    def _calls(self, function: Function, used: Sequence[int]) -> str:
+        """What a thread does for a range of matrices, with scratch memory of its own."""
+        f = Function(
+            self.module,
+            f"{function.name}.task",
+            ["ptr %context", "i64 %begin", "i64 %end", "i64 %slot"],
+        )
+        places = [f.element("%context", INT64, k) for k in range(3 + len(used))]
+        scratch, sizes, *buffers = (
+            f.raw(f"load ptr, ptr {place}") for place in (places[0], *places[2:])
+        )
+        offset = f.b.multiply(Value("%slot", INT64), f.load(places[1], INT64))
+        own = f.raw(f"getelementptr inbounds i8, ptr {scratch}, {offset.typed}")
+        arguments = ", ".join(f"ptr {x}" for x in (own, *buffers))
+        f.emit(f"call void @{function.name}({arguments}, i64 %begin, i64 %end, ptr {sizes})")
+        f.ret()
+        self.module.add(f)
+        return f.name
+
+    def _parts(self, node: Routine) -> list[tuple[str, DType, int]]:
+        """The buffers of a routine: pointer, dtype, and elements for each call."""
+        buffers = [self.plan.buffers[n] for n in (*node.sources, *node.outs)]
+        return [(f"%buffer.{b.number}", b.dtype, b.size // node.count) for b in buffers]
 
     def _rows(self, kernels: Sequence[Any]) -> None:
         """Print kernels that run together, on several threads if they are worth it."""
@@ -173,7 +228,9 @@ class _Schedule:
         used = sorted(own_access(node).touched)
         turns = sorted(_turns_of(node) & self.counters.keys())
         params = [f"ptr noalias %buffer.{n}" for n in used] + [f"i64 %turn.{t}" for t in turns]
-        if isinstance(node, (Contraction, Sort)):
+        if isinstance(node, Routine):
+            params.insert(0, "ptr %scratch")
+        elif type(node) in WORDS:
             params.insert(0, "ptr %words")
         if by_rows:
             params += ["i64 %first", "i64 %last"]
@@ -184,6 +241,8 @@ class _Schedule:
         p = SizedPrinter(f, {n: f"%buffer.{n}" for n in used}, counters)
         if isinstance(node, Contraction):
             _emit_product(f, p, node)
+        elif isinstance(node, Routine):
+            emit_routine(f, node, self._parts(node), "%scratch", _ROWS)
         elif isinstance(node, Accumulate):
             emit_accumulate(f, node, f"%buffer.{node.source}", f"%buffer.{node.out}")
         elif isinstance(node, Sort):
@@ -194,8 +253,7 @@ class _Schedule:
             out = f.element(p.pointers[node.out], dtype, p.value(node.out_offset))
             f.copy(out, source, f.b.constant(node.size * dtype.itemsize, INT64))
         elif isinstance(node, Kernel):
-            rows = (Value("%first", INT64), Value("%last", INT64)) if by_rows else None
-            emit_kernel(f, p, node, rows)
+            emit_kernel(f, p, node, _ROWS if by_rows else None)
         else:
             raise InternalError(f"a {type(node).__name__} reached the printer of dynamic plans")
         f.ret()

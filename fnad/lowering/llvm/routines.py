@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from fnad.lowering.llvm.writer import INT64, DType, Function, Value, constant_text, llvm_type
 from fnad.lowering.plan import Operand, Routine, Workspace
 
 # Pieces of a workspace begin at cache lines.
 _ALIGNMENT = 64
+_INT32 = np.dtype(np.int32)
 
 
 def workspace_bytes(node: Routine) -> int:
@@ -41,7 +44,8 @@ def emit_routine(
         if isinstance(argument, Operand):
             places.append(argument.position)
         elif isinstance(argument, Workspace):
-            places.append(f.raw(f"getelementptr inbounds i8, ptr {scratch}, i64 {offset}"))
+            place = f.b.constant(offset, INT64)  # a number of bytes may be known at a call only
+            places.append(f.raw(f"getelementptr inbounds i8, ptr {scratch}, {place.typed}"))
             offset += _padded(argument.nbytes)
         else:
             places.append(_on_stack(f, argument, node.dtype))
@@ -62,7 +66,7 @@ def _on_stack(f: Function, argument: str | int | float, dtype: DType) -> str:
     if isinstance(argument, str):
         kind, text = "i8", str(ord(argument))
     elif isinstance(argument, int):
-        kind, text = "i32", str(argument)
+        kind, text = "i32", f.b.constant(argument, _INT32).ref
     else:
         kind, text = llvm_type(dtype), constant_text(argument, dtype)
     place = f.alloca(kind)

@@ -32,6 +32,7 @@ from fnad.primitives.linalg.routines import (
 from fnad.primitives.linalg.triangular import triangular_solve
 from fnad.primitives.logic import convert_element_type, ge, select
 from fnad.primitives.shape import broadcast_in_dim, broadcasted_iota, full, full_like, reshape
+from fnad.primitives.sizes import index_of
 from fnad.primitives.slicing import pad, slice_in_dim
 
 _INT32 = np.dtype(np.int32)
@@ -106,7 +107,7 @@ def _extended(x: Any, extra: int, axis: int) -> Any:
 def _ones_behind(x: Any, k: int) -> Any:
     """The identity of the shape of ``x`` without its first ``k`` rows."""
     rows = broadcasted_iota(np.int64, aval_of(x).shape, aval_of(x).ndim - 2)
-    return select(ge(rows, k), identity_like(x), full_like(x, 0))
+    return select(ge(rows, index_of(k)), identity_like(x), full_like(x, 0))
 
 
 def take_rows(x: Any, permutation: Any) -> Any:

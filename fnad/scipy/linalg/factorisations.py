@@ -46,11 +46,11 @@ def lu(
     factors, _, order = exchanging.lu(a)
     m, n = a.shape[-2:]
     k = min(m, n)
-    lower = fnp.tril(factors, -1)[..., :k] + np.eye(m, k, dtype=a.dtype)
+    lower = fnp.tril(factors, -1)[..., :k] + fnp.eye(m, k, dtype=a.dtype)
     upper = fnp.triu(factors)[..., :k, :]
     if permute_l:
         return exchanging.take_rows(lower, fnp.argsort(order, -1)), upper
-    p = convert(order[..., None, :] == np.arange(m, dtype=np.int32)[:, None], a.dtype)
+    p = convert(order[..., None, :] == fnp.arange(m, dtype=np.int32)[:, None], a.dtype)
     return p, lower, upper
 
 
@@ -160,7 +160,7 @@ def qr_multiply(
 def _descending_columns(a: Array) -> Array:
     """Orders of columns: each of the first is the farthest from the span of those before it."""
     m, n = a.shape[-2:]
-    places = np.arange(n, dtype=np.int32)
+    places = fnp.arange(n, dtype=np.int32)
 
     def choose(carry: tuple[Array, Array], i: Array) -> tuple[tuple[Array, Array], None]:
         rest, order = carry
@@ -178,7 +178,7 @@ def _descending_columns(a: Array) -> Array:
         return (rest, order), None
 
     order = expand(fnp.asarray(places), (*a.shape[:-2], n))
-    steps = np.arange(min(m, n), dtype=np.int32)
+    steps = fnp.arange(min(m, n), dtype=np.int32)
     return lax.scan(choose, (a, order), steps)[0][1]
 
 

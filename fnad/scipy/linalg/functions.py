@@ -279,7 +279,7 @@ def _parlett_error(t: Array, f: Array) -> Array:
     """The estimate of Golub and Van Loan, "Matrix Computations", algorithm 9.1.1."""
     w, n = _diagonal(t), t.shape[-1]
     distances = fnp.abs(w[..., :, None] - w[..., None, :])
-    least = fnp.min(distances + np.where(np.eye(n, dtype=bool), np.inf, 0), (-2, -1), initial=1)
+    least = fnp.min(distances + fnp.where(fnp.eye(n, dtype=bool), np.inf, 0), (-2, -1), initial=1)
     eps = np.finfo(t.dtype).eps
     error = fnp.maximum(
         eps,
@@ -307,7 +307,7 @@ def _by_columns(
     that says ``0 x = 0``, x is 0; where it says ``0 x = 1``, it is NaN.
     """
     n = t.shape[-1]
-    rows = np.arange(n)
+    rows = fnp.arange(n)
 
     def column(j: Array, found: Array) -> Array:
         before = fnp.less(rows, j)
@@ -316,11 +316,11 @@ def _by_columns(
         shifted = fnp.where(before, _diagonal(upper) + shift[..., None], 1)
         free = shifted == 0
         divisors = fnp.where(free, 1, shifted)
-        matrix = fnp.where(np.eye(n, dtype=bool), divisors[..., None, :], upper)
+        matrix = fnp.where(fnp.eye(n, dtype=bool), divisors[..., None, :], upper)
         x = triangular_solve(matrix, fnp.where(before, right, 0), left_side=True)
         x = fnp.where(free & (x != 0), constant_like(x, np.nan), x)
         here = before[:, None] & (rows == j)
         return fnp.where(here, x[..., :, None], found)
 
-    start = fnp.where(np.eye(n, dtype=bool), diagonal[..., None, :], 0)
+    start = fnp.where(fnp.eye(n, dtype=bool), diagonal[..., None, :], 0)
     return lax.fori_loop(1, n, column, convert(start, t.dtype))
