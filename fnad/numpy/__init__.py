@@ -154,14 +154,7 @@ from fnad.numpy.histograms import (
     histogramdd,
 )
 from fnad.numpy.index_tricks import c_, r_
-from fnad.numpy.indexing import (
-    at,
-    diag,
-    diagonal,
-    take,
-    take_along_axis,
-    trace,
-)
+from fnad.numpy.indexing import diag, diagonal, take, take_along_axis, trace
 from fnad.numpy.inspection import (
     astype,
     isscalar,
@@ -444,6 +437,7 @@ from fnad.numpy.ufuncs import (
     true_divide,
     trunc,
 )
+from fnad.numpy.updates import at
 from fnad.numpy.user_ufuncs import frompyfunc, ufunc
 
 __array_api_version__ = API_VERSION

@@ -12,13 +12,14 @@ from fnad.core.errors import ConcretizationTypeError
 from fnad.core.tracer import Tracer
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray, zeros_like
-from fnad.numpy.indexing import at, bounded, take
+from fnad.numpy.indexing import bounded, take
 from fnad.numpy.joining import concatenate
 from fnad.numpy.manipulation import moveaxis, ravel, reshape
 from fnad.numpy.operands import Array, as_operand, convert, expand, normalize_axes, shape_of
 from fnad.numpy.reductions import cumsum
 from fnad.numpy.selection import where
 from fnad.numpy.sized import truth
+from fnad.numpy.updates import at
 from fnad.primitives import shape as lax
 
 _INT64 = np.dtype(np.int64)

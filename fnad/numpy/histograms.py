@@ -14,13 +14,13 @@ from fnad.numpy import ufuncs
 from fnad.numpy.complex_numbers import imag, real
 from fnad.numpy.creation import asarray, full
 from fnad.numpy.differences import diff
-from fnad.numpy.indexing import at
 from fnad.numpy.manipulation import flip, ravel, reshape
 from fnad.numpy.operands import Array, as_operand, convert, expand, to_inexact
 from fnad.numpy.ranges import linspace
 from fnad.numpy.reductions import max, min, sum
 from fnad.numpy.selection import where
 from fnad.numpy.sorting import searchsorted
+from fnad.numpy.updates import at
 from fnad.primitives.complex_numbers import complex as make_complex
 from fnad.primitives.slicing import slice_in_dim
 

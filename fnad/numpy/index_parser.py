@@ -103,7 +103,7 @@ def parse_index(index: Any, shape: tuple[int, ...], *, check_arrays: bool = True
     NonConcreteBooleanIndexError
         For a traced mask whose value is not known: the shape of the result would not be either.
     """
-    entries = _expand(index, shape)
+    entries, ellipsis = _expand(index, shape)
     slices = [(0, 1, n) for n in shape]
     advanced: list[tuple[Axis, Any]] = []
     places: list[int] = []  # of the advanced entries among all entries
@@ -117,7 +117,11 @@ def parse_index(index: Any, shape: tuple[int, ...], *, check_arrays: bool = True
             advanced.append((axis, _read_integer(entry, axis, shape[axis], check_arrays)))
             places.append(place)
         axis += 1
-    return _placed(entries, tuple(slices), tuple(advanced), places)
+    # Integer indices on both sides of "..." are apart, also where it stands for no axis.
+    adjacent = not places or (
+        places[-1] - places[0] == len(places) - 1 and not places[0] < ellipsis <= places[-1]
+    )
+    return _placed(entries, tuple(slices), tuple(advanced), places, adjacent)
 
 
 def _placed(
@@ -125,6 +129,7 @@ def _placed(
     slices: tuple[tuple[int, int, int], ...],
     advanced: tuple[tuple[Axis, Any], ...],
     places: list[int],
+    adjacent: bool,
 ) -> IndexPlan:
     """Say where the axes of the integer indices go: in place if adjacent, else first."""
     shapes = [np.shape(i) if not isinstance(i, Tracer) else i.shape for _, i in advanced]
@@ -135,7 +140,6 @@ def _placed(
             "shape mismatch: indexing arrays could not be broadcast together with shapes "
             + " ".join(map(str, shapes))
         ) from None
-    adjacent = not places or places[-1] - places[0] == len(places) - 1
     # Of a result without index arrays (all ints) nothing is placed.
     first = places[0] if places and adjacent else 0
     position = sum(isinstance(e, slice) for e in entries[:first])
@@ -153,9 +157,23 @@ def _placed(
     return IndexPlan(slices, advanced, advanced_shape, position, tuple(new_axes))
 
 
-def _expand(index: Any, shape: tuple[int, ...]) -> list[Any]:
-    """Flatten an index to one entry an axis (and None for new axes), without masks and ``...``."""
-    items = list(index) if isinstance(index, tuple) else [index]
+def as_items(index: Any) -> list[Any]:
+    """The entries of an index, lists among them as arrays."""
+    return [
+        _as_array(item) if isinstance(item, (list, tuple)) else item
+        for item in (index if isinstance(index, tuple) else (index,))
+    ]
+
+
+def _as_array(item: list[Any] | tuple[Any, ...]) -> np.ndarray:
+    if contains_tracer(item):
+        raise TypeError("an index list holds traced integers: join them with fnp.stack")
+    return np.asarray(item, None if len(item) else np.int64)
+
+
+def _expand(index: Any, shape: tuple[int, ...]) -> tuple[list[Any], int]:
+    """An entry an axis (and None for new axes), without masks and ``...``; where that stood."""
+    items = as_items(index)
     entries: list[Any] = []
     for item in items:
         entries.extend(_without_masks(item, entries, items, shape))
@@ -170,7 +188,7 @@ def _expand(index: Any, shape: tuple[int, ...]) -> list[Any]:
     if len(ellipses) > 1:
         raise IndexError("an index can only have a single ellipsis ('...')")
     at = ellipses[0] if ellipses else len(entries)
-    return entries[:at] + fill + entries[at + 1 :]
+    return entries[:at] + fill + entries[at + 1 :], at
 
 
 def _without_masks(item: Any, before: list[Any], items: list[Any], shape: Any) -> list[Any]:
@@ -180,10 +198,6 @@ def _without_masks(item: Any, before: list[Any], items: list[Any], shape: Any) -
         raise IndexError(
             "a boolean scalar is no index here: use None for a new axis, or fnp.where to choose"
         )
-    if isinstance(item, (list, tuple)):
-        if contains_tracer(item):
-            raise TypeError("an index list holds traced integers: join them with fnp.stack")
-        item = np.asarray(item, None if len(item) else np.int64)
     if isinstance(item, Tracer) and item.dtype == np.bool_:
         item = item.concretize(NonConcreteBooleanIndexError)
     if not isinstance(item, (np.ndarray, np.generic)) or item.dtype != np.bool_:
@@ -204,18 +218,16 @@ def _axis_of_mask(mask: Any, before: list[Any], items: list[Any], shape: Any) ->
     if not any(e is Ellipsis for e in before):
         return used
     position = next(i for i, e in enumerate(items) if e is mask)
-    after = sum(_width(e) for e in items[position:])
-    return len(shape) - after
+    return len(shape) - sum(map(width, items[position:]))
 
 
-def _width(item: Any) -> int:
+def width(item: Any) -> int:
     """How many axes an entry of an index stands for."""
-    if item is None or item is Ellipsis:
+    if item is None or item is Ellipsis or isinstance(item, bool):
         return 0
-    if isinstance(item, (slice, int, Tracer)):
-        return 1
-    array = np.asarray(item)
-    return array.ndim if array.dtype == np.bool_ else 1
+    if isinstance(item, (np.ndarray, np.generic, Tracer)) and item.dtype == np.bool_:
+        return item.ndim
+    return 1
 
 
 def _read_slice(entry: slice, length: int) -> tuple[int, int, int]:

@@ -17,7 +17,7 @@ from fnad.core.errors import NonConcreteBooleanIndexError
 from fnad.core.source import user_line
 from fnad.core.tracer import Tracer
 from fnad.numpy.elementwise_parts import select
-from fnad.numpy.index_parser import parse_index
+from fnad.numpy.index_parser import as_items, parse_index, width
 from fnad.numpy.operands import Array, as_operand, shape_of
 from fnad.primitives import shape as lax
 
@@ -25,6 +25,12 @@ from fnad.primitives import shape as lax
 def is_masked(index: Any) -> bool:
     """Whether an index holds a traced mask or a boolean scalar."""
     return any(map(_is_mask, index if isinstance(index, tuple) else (index,)))
+
+
+def has_traced_mask(index: Any) -> bool:
+    """Whether an index holds a mask whose values are not known."""
+    items = index if isinstance(index, tuple) else (index,)
+    return any(isinstance(item, Tracer) and _is_mask(item) for item in items)
 
 
 def _is_scalar(item: Any) -> bool:
@@ -49,45 +55,39 @@ def with_known_masks(index: Any) -> Any:
         return index
 
 
-def _width(item: Any) -> int:
-    """How many axes of the array an entry of an index stands for."""
-    if _is_mask(item):
-        return len(shape_of(item))
-    return 0 if item is None or item is Ellipsis else 1
-
-
 def _first_axis(items: list[Any], place: int, ndim: int) -> int:
     """The first axis for which the entry at a place stands, counted from the end behind "..."."""
     if any(item is Ellipsis for item in items[:place]):
-        return ndim - sum(map(_width, items[place:]))
-    return sum(map(_width, items[:place]))
+        return ndim - sum(map(width, items[place:]))
+    return sum(map(width, items[:place]))
+
+
+def _is_plain(item: Any) -> bool:
+    """Whether an entry is a slice, None, "...", or a mask."""
+    return item is None or item is Ellipsis or isinstance(item, slice) or _is_mask(item)
 
 
 def _refuse_arrays(items: list[Any]) -> None:
     for item in items:
-        plain = item is None or item is Ellipsis or isinstance(item, slice) or _is_mask(item)
-        if not plain and (isinstance(item, (list, tuple)) or shape_of(as_operand(item))):
+        if not _is_plain(item) and shape_of(as_operand(item)):
             raise IndexError(
-                "a boolean scalar or a traced mask cannot stand in an index next to an array of"
-                " integers: write the mask as integers with fnp.nonzero(mask, size=...)"
+                "a traced mask cannot stand in an index next to an array of integers: write the"
+                " mask as integers with fnp.nonzero(mask, size=...)"
             )
 
 
 def without_scalars(x: Array, index: Any) -> tuple[Array, Any]:
     """An array with an axis of length 1 for each boolean scalar; the index takes 1 or 0 of it.
 
-    Raises
-    ------
-    IndexError
-        If the index holds arrays of integers, too.
+    Next to masks and integers a scalar broadcasts with them: it becomes an array of integers.
     """
-    items = list(index) if isinstance(index, tuple) else [index]
+    items = as_items(index)
+    alone = sum(map(_is_scalar, items)) == 1 and all(map(_is_plain, items))
     for place, item in enumerate(items):
         if _is_scalar(item):
-            _refuse_arrays(items)
             axis = _first_axis(items, place, x.ndim)
             x = lax.reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
-            items[place] = slice(0, int(item))
+            items[place] = slice(0, int(item)) if alone else np.zeros(int(item), np.int64)
     return x, tuple(items)
 
 
@@ -107,7 +107,7 @@ class MaskedRef:
     __slots__ = ("_after", "_mask", "_whole", "array")
 
     def __init__(self, array: Array, index: Any, at: Callable[[Array], Any]) -> None:
-        items = list(index) if isinstance(index, tuple) else [index]
+        items = as_items(index)
         _refuse_arrays(items)
         places = [i for i, item in enumerate(items) if _is_mask(item)]
         if len(places) > 1:
@@ -138,7 +138,14 @@ class MaskedRef:
         self._whole = at(array)[tuple(items)]
         self._after = after, rank
 
-    def get(self, *, mode: str | None = None, fill_value: Any = None) -> Array:
+    def get(
+        self,
+        *,
+        mode: str | None = None,
+        fill_value: Any = None,
+        indices_are_sorted: bool = False,
+        unique_indices: bool = False,
+    ) -> Array:
         """Refuse: how many elements there are depends on the mask."""
         raise NonConcreteBooleanIndexError(
             "the shape of x[mask] depends on the values of the mask, which is traced.\n"
@@ -166,13 +173,27 @@ class MaskedRef:
         updated = getattr(self._whole, name)(self._fitted(values), mode=mode)
         return select(self._mask, updated, self.array)
 
-    def apply(self, function: Callable[[Array], Array], *, mode: str | None = None) -> Array:
+    def apply(
+        self,
+        function: Callable[[Array], Array],
+        *,
+        mode: str | None = None,
+        indices_are_sorted: bool = False,
+        unique_indices: bool = False,
+    ) -> Array:
         """The array with ``function`` applied to the elements."""
         return select(self._mask, self._whole.apply(function, mode=mode), self.array)
 
 
 def _method(name: str) -> Callable[..., Array]:
-    def method(self: MaskedRef, values: Any, *, mode: str | None = None) -> Array:
+    def method(
+        self: MaskedRef,
+        values: Any,
+        *,
+        mode: str | None = None,
+        indices_are_sorted: bool = False,
+        unique_indices: bool = False,
+    ) -> Array:
         return self._chosen(name, values, mode)
 
     method.__name__ = name

@@ -13,13 +13,14 @@ from fnad.core.dtypes import result_type
 from fnad.core.types import kind_of
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray
-from fnad.numpy.indexing import at, take
+from fnad.numpy.indexing import take
 from fnad.numpy.joining import concatenate
 from fnad.numpy.manipulation import moveaxis, ravel, reshape
 from fnad.numpy.operands import Array, as_operand, convert
 from fnad.numpy.reductions import cumsum
 from fnad.numpy.sized import first_true, known_for, length_of
 from fnad.numpy.sorting import searchsorted
+from fnad.numpy.updates import at
 from fnad.primitives import shape as lax
 from fnad.primitives.slicing import slice_in_dim
 from fnad.primitives.sorting import sort_p

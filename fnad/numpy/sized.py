@@ -17,11 +17,12 @@ from fnad.core.source import user_line
 from fnad.core.tracer import Tracer
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray
-from fnad.numpy.indexing import at, take
+from fnad.numpy.indexing import take
 from fnad.numpy.joining import stack
 from fnad.numpy.manipulation import ravel, reshape
 from fnad.numpy.operands import Array, as_operand, convert
 from fnad.numpy.reductions import cumsum
+from fnad.numpy.updates import at
 from fnad.primitives import shape as lax
 
 _INT64 = np.dtype(np.int64)

@@ -19,6 +19,7 @@ from fnad.numpy import (
     sized,
     sorting,
     statistics,
+    updates,
 )
 from fnad.numpy.operands import convert, python_scalar
 from fnad.numpy.ufuncs import OPERATIONS, Elementwise
@@ -191,7 +192,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
 _PROPERTIES: dict[str, Callable[[Any], Any]] = {
     "T": manipulation.transpose,
     "mT": manipulation.matrix_transpose,
-    "at": indexing.at,
+    "at": updates.at,
     "real": complex_numbers.real,
     "imag": complex_numbers.imag,
     "flat": manipulation.ravel,

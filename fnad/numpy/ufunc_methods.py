@@ -14,10 +14,10 @@ import numpy as np
 
 from fnad.numpy import reductions, ufuncs
 from fnad.numpy.creation import asarray
-from fnad.numpy.indexing import at
 from fnad.numpy.operands import Array, convert, normalize_axes
 from fnad.numpy.reductions import keep_axes, sum_dtype
 from fnad.numpy.selection import where as chosen
+from fnad.numpy.updates import at
 from fnad.numpy.user_ufuncs import ufunc
 from fnad.primitives import associative, cumulative
 from fnad.primitives.shape import canonicalize_axis

@@ -11,13 +11,14 @@ import numpy as np
 from fnad.core.types import ShapeDtypeStruct
 from fnad.numpy.creation import asarray
 from fnad.numpy.elementwise_parts import select
-from fnad.numpy.indexing import at, take
+from fnad.numpy.indexing import take
 from fnad.numpy.joining import concatenate
 from fnad.numpy.manipulation import broadcast_to, moveaxis, ravel, reshape
 from fnad.numpy.mapping import vectorize
 from fnad.numpy.operands import Array, convert, normalize_axes
 from fnad.numpy.ranges import arange
 from fnad.numpy.ufuncs import greater, less, logical_and
+from fnad.numpy.updates import at
 from fnad.primitives.control_flow import scan
 from fnad.primitives.shape import canonicalize_axis, iota
 from fnad.transforms.tracing import eval_shape
