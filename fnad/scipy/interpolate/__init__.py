@@ -9,13 +9,15 @@ from fnad.scipy.interpolate.fitpack import (
     splev,
     splint,
     splrep,
+    sproot,
 )
-from fnad.scipy.interpolate.grids import RegularGridInterpolator
+from fnad.scipy.interpolate.grids import RegularGridInterpolator, interpn
 from fnad.scipy.interpolate.hermite import (
     Akima1DInterpolator,
     CubicHermiteSpline,
     PchipInterpolator,
 )
+from fnad.scipy.interpolate.lines import InterpolatedUnivariateSpline, interp1d
 from fnad.scipy.interpolate.piecewise import PPoly
 from fnad.scipy.interpolate.spline_fitting import (
     make_interp_spline,
@@ -30,9 +32,12 @@ __all__ = [
     "BarycentricInterpolator",
     "CubicHermiteSpline",
     "CubicSpline",
+    "InterpolatedUnivariateSpline",
     "PPoly",
     "PchipInterpolator",
     "RegularGridInterpolator",
+    "interp1d",
+    "interpn",
     "make_interp_spline",
     "make_lsq_spline",
     "make_smoothing_spline",
@@ -42,4 +47,5 @@ __all__ = [
     "splev",
     "splint",
     "splrep",
+    "sproot",
 ]

@@ -8,11 +8,13 @@ from __future__ import annotations
 from operator import index
 from typing import Any
 
+import numpy as np
+
 import fnad.numpy as fnp
 from fnad.core.tracer import Tracer
 from fnad.numpy.operands import convert
 from fnad.scipy.interpolate.bsplines import BSpline
-from fnad.scipy.interpolate.piecewise import data_of
+from fnad.scipy.interpolate.piecewise import PPoly, data_of
 from fnad.scipy.interpolate.spline_fitting import (
     inner_knots,
     make_interp_spline,
@@ -192,3 +194,15 @@ def spalde(x: Any, tck: Any) -> Array:
     """
     spline = _spline(tck)
     return fnp.stack([spline(x, nu, extrapolate=True) for nu in range(spline.k + 1)], axis=-1)
+
+
+def sproot(tck: Any, *, size: int | None = None, fill_value: Any = np.nan) -> Array:
+    """Where a spline is 0 within its knots, in ascending order, as `PPoly.roots`.
+
+    Examples
+    --------
+    >>> sproot(([0.0, 0.0, 1.0, 1.0], [-1.0, 3.0], 1))
+    array([0.25])
+    """
+    pieces = PPoly.from_spline(_spline(tck), False)
+    return pieces.roots(size=size, fill_value=fill_value)

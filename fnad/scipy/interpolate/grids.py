@@ -172,6 +172,24 @@ class RegularGridInterpolator:
         return getitem(self.values, tuple(indices))
 
 
+def interpn(
+    points: Sequence[Any],
+    values: Any,
+    xi: Any,
+    method: str = "linear",
+    bounds_error: bool = False,
+    fill_value: Any = np.nan,
+) -> Array:
+    """The values of a `RegularGridInterpolator` at points.
+
+    Examples
+    --------
+    >>> interpn(([0.0, 1.0],), np.array([2.0, 4.0]), np.array([0.25]))
+    array([2.5])
+    """
+    return RegularGridInterpolator(points, values, method, bounds_error, fill_value)(xi)
+
+
 def _known(method: str) -> str:
     if method not in _METHODS:
         raise ValueError(
@@ -202,4 +220,4 @@ def _cell(x: Array, line: Array) -> list[tuple[Array, Array]]:
     return [(below, 1 - part), (below + 1, part)]
 
 
-__all__ = ["RegularGridInterpolator"]
+__all__ = ["RegularGridInterpolator", "interpn"]

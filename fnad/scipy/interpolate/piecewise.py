@@ -14,6 +14,8 @@ from fnad.core.tree_registry import register_pytree_node
 from fnad.core.types import kind_of
 from fnad.numpy.indexing import getitem
 from fnad.numpy.operands import convert, resolve_dtypes, to_inexact
+from fnad.scipy.interpolate import de_boor
+from fnad.scipy.interpolate.piecewise_roots import all_zeros
 
 Array = Any
 Extrapolate = Any  # bool or "periodic"
@@ -120,6 +122,96 @@ class PPoly:
             whole = _values(c, x, x[-1:], True)
             result = result + fnp.reshape(periods, (2, *[1] * (whole.ndim - 1))) * whole
         return result[1] - result[0]
+
+    def roots(
+        self,
+        discontinuity: bool = True,
+        extrapolate: Extrapolate = None,
+        *,
+        size: int | None = None,
+        fill_value: Any = np.nan,
+    ) -> Array:
+        """Where the polynomial is 0, in ascending order; differentiable in coefficients and ends.
+
+        Parameters
+        ----------
+        discontinuity : bool
+            Whether jumps over 0 count.
+        extrapolate : bool or "periodic", optional
+            In place of the polynomial's own; zeros outside count only for True.
+        size : int, optional
+            How many to return; needed for traced polynomials.
+        fill_value : scalar
+            Stands for zeros that there are not.
+
+        Returns
+        -------
+        array
+            ``(size,)``. A piece that is 0 everywhere has its left end and a NaN. With further axes
+            of ``c``, an array of their shape of such arrays (of dtype object); with a size
+            ``(..., size)``.
+
+        Examples
+        --------
+        >>> PPoly(np.array([[1.0, 1.0], [-1.0, 0.0]]), np.array([0.0, 2.0, 3.0])).roots()
+        array([1., 2.])
+        """
+        return self.solve(0.0, discontinuity, extrapolate, size=size, fill_value=fill_value)
+
+    def solve(
+        self,
+        y: Any = 0.0,
+        discontinuity: bool = True,
+        extrapolate: Extrapolate = None,
+        *,
+        size: int | None = None,
+        fill_value: Any = np.nan,
+    ) -> Array:
+        """Where the polynomial is ``y``, as `roots`."""
+        extrapolate = extrapolation("PPoly", extrapolate, self.extrapolate)
+        if kind_of(self.c.dtype) == "c":
+            raise TypeError("PPoly.roots: coefficients must be real, they are complex")
+        c = fnp.concatenate([self.c[:-1], self.c[-1:] - y])
+        at, found = all_zeros(c, self.x, discontinuity, extrapolate is True)
+        if size is not None:
+            order = fnp.argsort(~found, axis=0, stable=True)[:size]
+            at = fnp.where(
+                fnp.take_along_axis(found, order, 0), fnp.take_along_axis(at, order, 0), fill_value
+            )
+            missing = fnp.full((max(size - at.shape[0], 0), *at.shape[1:]), fill_value, at.dtype)
+            return fnp.moveaxis(fnp.concatenate([at, missing]), 0, -1)
+        if isinstance(found, Tracer) or isinstance(at, Tracer):
+            raise ValueError(
+                "PPoly.roots: how many zeros there are depends on values that are not known under"
+                " tracing; pass size="
+            )
+        if at.ndim == 1:
+            return at[found]
+        each = np.empty(at.shape[1:], object)
+        for place in np.ndindex(each.shape):
+            each[place] = at[(slice(None), *place)][found[(slice(None), *place)]]
+        return each
+
+    @classmethod
+    def from_spline(cls, tck: Any, extrapolate: Extrapolate = None) -> PPoly:
+        """The pieces of a `BSpline`, or of knots, coefficients and degree.
+
+        Examples
+        --------
+        >>> PPoly.from_spline(([0.0, 0.0, 2.0, 2.0], [1.0, 5.0], 1)).c
+        array([[2.],
+               [1.]])
+        """
+        t, c, k = getattr(tck, "tck", tck)
+        if extrapolate is None:
+            extrapolate = getattr(tck, "extrapolate", None)
+        t, c = to_inexact(fnp.asarray(t)), to_inexact(fnp.asarray(c))
+        x = t[k : t.size - k]
+        if not isinstance(x, Tracer):
+            x = np.unique(x)
+        c = [de_boor.values(t, c, k, x[:-1], nu) / math.factorial(nu) for nu in range(k, -1, -1)]
+        axis = getattr(tck, "axis", 0)
+        return _made(fnp.stack(c), x, extrapolation("PPoly", extrapolate, True), axis)
 
 
 def pytree(cls: type[_Class]) -> type[_Class]:
