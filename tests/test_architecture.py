@@ -24,6 +24,7 @@ RANKS = {
     "numpy": 4,
     "flatten_util": 4,
     "ops": 4,
+    "image": 4,
     "lax": 4,
     "random": 4,
     "scipy": 4,
