@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from fnad.core.sizes import typical
-from fnad.lowering.expr import TRANSCENDENTAL, Expr
+from fnad.lowering.expr import TRANSCENDENTAL, Expr, axis
 from fnad.lowering.interned import FREE
 from fnad.lowering.walk import below, postorder
 
 # Above this an element is stored rather than computed twice.
 CHEAP = 6
+# The same of what is one for a row of fewer than so many elements: vectors do not compute it.
+_CHEAP_OF_ROW = 3
+_SHORT_ROW = 16
 # The same where a kernel is cut and the tensor is larger than a cache.
 CHEAP_FAR = 24
 FAR_BYTES = 1 << 18
@@ -82,3 +85,11 @@ def cost(expr: Expr) -> int:
 def cost_of(exprs: Iterable[Expr]) -> int:
     """The cost of expressions that are computed together, reductions in them for nothing."""
     return sum([_COSTS.get(e.op, 1) for e in postorder(exprs)])
+
+
+def cheap_at(shape: Sequence[int], place: Iterable[Expr]) -> int:
+    """What an element may cost that is read at a place, and so computed for each of a shape."""
+    if not shape or not 1 < shape[-1] < _SHORT_ROW:
+        return CHEAP
+    innermost = axis(len(shape) - 1, shape[-1])
+    return CHEAP if any(innermost in below(i) for i in place) else _CHEAP_OF_ROW

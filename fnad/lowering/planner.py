@@ -23,6 +23,7 @@ from fnad.lowering.costs import (
     CHEAP_FAR,
     FAR_BYTES,
     MAX_EXPRESSIONS,
+    cheap_at,
     cost,
     costs_more,
     operations,
@@ -478,12 +479,14 @@ class Planner:
         if any(q.size == size for q, _ in reads):  # also aligned, perhaps
             reads = expansion.reads()
         times: dict[Tensor, int] = {}
-        for (q, _), n in reads.items():
+        limits: dict[Tensor, int] = {}
+        for (q, place), n in reads.items():
             times[q] = times.get(q, 0) + n
+            limits[q] = min(limits.get(q, CHEAP), cheap_at(t.shape, place))
         return [
             q
             for q, n in times.items()
             if size * n > q.size
             and q.buffer is None
-            and costs_more(q.at(generic_index(q.shape)), CHEAP)
+            and costs_more(q.at(generic_index(q.shape)), limits[q])
         ]

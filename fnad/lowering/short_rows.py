@@ -33,7 +33,8 @@ from fnad.lowering.walk import below, loads, rebuild
 
 # Fewer rows do not fill vectors.
 _MIN_ROWS = 16
-# Rows of more bytes fill enough of a vector that runs along them.
+# Rows of more bytes fill so much of a vector that runs along them that sorting elements apart and
+# together gains nothing, but where it saves to read them again.
 _MAX_BYTES = 24
 # The elements of a row are written out. Where they cost more, times their bytes, it gains nothing
 # to fill vectors with them: fewer rows are on their way at a time.
@@ -92,6 +93,8 @@ def with_rows(first: Kernel, second: Kernel) -> Kernel | None:
     first, second = over_axes(first, axes[:-1]), over_axes(second, axes)
     if not all(_is_dense(s, axes) for s in second.stores) or not _reads_rows(second.stores, axes):
         return None
+    if _fills_much(second, length) and not _reads_same_rows(first, second, axes):
+        return None
     last = axis(*axes[-1])
     parts = [part for s in second.stores for part in (s.offset, s.value)]
     columns = [rebuild(parts, {last: integer(k)}.get) for k in range(length)]
@@ -122,7 +125,7 @@ def _is_dense(store: Store, axes: Axes) -> bool:
     size = store.value.dtype.itemsize
     if store.combine is not None or store.when is not None:
         return False
-    if size < 4 or size * axes[-1][1] > _MAX_BYTES:
+    if size < 4:
         return False
     terms, _ = affine_parts(store.offset)
     return terms.get(axis(*axes[-1])) == 1 and terms.get(axis(*axes[-2])) == axes[-1][1]
@@ -139,6 +142,21 @@ def _reads_rows(stores: Iterable[Store], axes: Axes) -> bool:
         if stride not in (0, 1) and (stride, terms.get(element)) != (axes[-1][1], 1):
             return False
     return True
+
+
+def _fills_much(kernel: Kernel, length: int) -> bool:
+    return length * max([s.value.dtype.itemsize for s in kernel.stores]) > _MAX_BYTES
+
+
+def _reads_same_rows(first: Kernel, second: Kernel, axes: Axes) -> bool:
+    """Whether the second kernel reads no rows that the first one does not reduce."""
+    row, length = axis(*axes[-2]), axes[-1][1]
+    reduced = {e.attr for e in loads([r.value for r in first.reductions])}
+    return all(
+        e.attr in reduced
+        for e in loads([s.value for s in second.stores])
+        if affine_parts(e.args[0])[0].get(row) == length
+    )
 
 
 def _depends(term: Expr, variables: Sequence[Expr]) -> bool:

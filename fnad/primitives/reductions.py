@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from fnad.primitives.shape import (
     reshape,
     transpose,
 )
-from fnad.primitives.strong_zeros import StrongZeros, repeated, settled
+from fnad.primitives.strong_zeros import StrongZeros, spread_out
 
 
 def _reduction(
@@ -120,9 +121,11 @@ def _(ct, x, *, axes):
 
 @reduce_sum_p.strong_transpose
 def _(ct, x, *, axes):
-    spread_ct = spread(settled(ct), x.aval.shape, axes)
-    kept = [i for i in range(x.aval.ndim) if i not in axes]
-    return [repeated(ct, spread_ct, kept) if type(ct) is StrongZeros else spread_ct]
+    shape = x.aval.shape
+    if type(ct) is not StrongZeros:
+        return [spread(ct, shape, axes)]
+    kept = tuple(i for i in range(x.aval.ndim) if i not in axes)
+    return [spread_out(ct, partial(spread, shape=shape, axes=axes), shape, kept)]
 
 
 def reduce_sum(operand: Any, axes: int | Sequence[int]) -> Any:

@@ -129,51 +129,45 @@ class StrongZeros:
     """A cotangent that is zero for sure outside of the lanes ``live``.
 
     ``ct`` is it in these lanes only, unless ``choose`` is None; ``choose(ct)`` is it everywhere.
-    A product may be given by its factors: then it is made with its zeros, if nothing else but
-    the cotangent with its zeros is asked for.
+    It may be made later: then ``ct`` is its type, and of ``later`` that function is called which
+    is needed, ``later[0]()`` for it in these lanes, or ``later[1]()`` for it with its zeros.
+    ``early`` says that the zeros cost less now than later.
     """
 
-    __slots__ = ("_ct", "_factors", "_settled", "aval", "choose", "live")
+    __slots__ = ("_ct", "_later", "_settled", "aval", "choose", "early", "live")
 
     def __init__(
         self,
         ct: Any,
         live: Live,
         choose: Callable[[Any], Any] | None = None,
-        factors: tuple[Any, Any] | None = None,
+        later: tuple[Callable[[], Any], Callable[[], Any]] | None = None,
+        early: bool = False,
     ) -> None:
-        self.aval = aval_of(ct)
+        self.aval = aval_of(ct) if later is None else ct
         self.live = live
         self.choose = choose
-        self._ct: Any = ct if factors is None else None
-        self._factors = factors
+        self.early = early
+        self._ct: Any = ct if later is None else None
+        self._later = later
         self._settled: Any = None
 
     @property
     def ct(self) -> Any:
         """The cotangent, in the live lanes."""
         if self._ct is None:
-            from fnad.primitives.arithmetic import mul  # arithmetic uses this module
-
-            assert self._factors is not None
-            self._ct = mul(*self._factors)
+            assert self._later is not None
+            self._ct = self._later[0]()
         return self._ct
 
     def settled(self) -> Any:
         """The cotangent with its zeros."""
         if self._settled is None:
-            if self._ct is None:
-                self._settled = self._masked_product()
+            if self._later is not None and (self.early or self._ct is None):
+                self._settled = self._later[1]()
             else:
                 self._settled = self._ct if self.choose is None else self.choose(self._ct)
         return self._settled
-
-    def _masked_product(self) -> Any:
-        from fnad.primitives.masked_products import masked_mul_p  # uses this module
-
-        assert self._factors is not None
-        mask, taken, axes = self.live.lanes(len(self.aval.shape))
-        return masked_mul_p.bind(mask, *self._factors, taken=taken, axes=axes)
 
 
 def given_zeros(ct: Any, mask: Any) -> StrongZeros:
@@ -236,9 +230,12 @@ def transposed_elementwise(
     transpose = primitive.rule("transpose")
     if type(ct) is not StrongZeros:
         return cast("Sequence[Any]", transpose(ct, *operands, **params))
-    live = ct.live
+    live, choose = ct.live, ct.choose
     # The zeros can wait, so that they are selected once, behind all products.
-    choose = ct.choose if all(map(_is_harmless, operands)) else live.choose
+    if not all(map(_is_harmless, operands)):
+        choose = live.choose
+    elif ct.early:
+        ct, choose = StrongZeros(ct.settled(), live), None
     # Sums to the shape of a scalar operand have to wait for the zeros.
     whole = [_widened(x, ct.aval.shape) for x in operands]
     # Operands that get the same cotangent share it, and what it is with its zeros.
@@ -257,8 +254,16 @@ def transposed_product(product: Primitive, ct: Any, x: Any, y: Any) -> Sequence[
     if type(ct) is not StrongZeros or _is_harmless(other):
         return transposed_elementwise(product, ct, (x, y), {})
     factors = (ct.ct, y) if isinstance(x, Linear) else (x, ct.ct)
-    strong = StrongZeros(ct.ct, ct.live, ct.live.choose, factors)
+    later = partial(product.bind, *factors), partial(_masked_product, ct.live, factors)
+    strong = StrongZeros(ct.aval, ct.live, ct.live.choose, later)
     return [unbroadcast_strong(strong, operand) for operand in (x, y)]
+
+
+def _masked_product(live: Live, factors: tuple[Any, Any]) -> Any:
+    from fnad.primitives.masked_products import masked_mul_p  # uses this module
+
+    mask, taken, axes = live.lanes(max(aval_of(x).ndim for x in factors))
+    return masked_mul_p.bind(mask, *factors, taken=taken, axes=axes)
 
 
 def _widened(operand: Any, shape: tuple[int, ...]) -> Any:
@@ -357,13 +362,36 @@ def repeated(ct: StrongZeros, result: Any, axes: Sequence[int | None]) -> Any:
         live = None if live.side is None else live.side[2]  # these hold all that the side does
     if live is None:
         return result
-    found = live
+    return StrongZeros(result, _in_result(live, axes, aval_of(result).shape))
+
+
+def spread_out(
+    ct: StrongZeros,
+    spread: Callable[[Any], Any],
+    shape: tuple[int, ...],
+    axes: tuple[int, ...],
+) -> StrongZeros:
+    """``spread`` of a cotangent to a larger shape, where its axes are ``axes``.
+
+    If a product comes next, that makes the zeros.
+    """
+    live = _in_result(ct.live, axes, shape)
+    if ct.choose is None:
+        return StrongZeros(spread(ct.ct), live)
+    aval = ShapedArray(shape, ct.aval.dtype)
+    later = (lambda: spread(ct.ct)), (lambda: spread(ct.settled()))
+    return StrongZeros(aval, live, live.choose, later, early=True)
+
+
+def _in_result(live: Live, axes: Sequence[int | None], shape: tuple[int, ...]) -> Live:
+    """Lanes of a cotangent as those of a result of a shape, in which its axes are ``axes``."""
+    rank = len(axes)
 
     def places(inner: Sequence[int]) -> list[int]:
         return [place for i in inner if (place := axes[i]) is not None]
 
     def lanes() -> Lanes:
-        mask, taken, inner = found.lanes(rank)
+        mask, taken, inner = live.lanes(rank)
         at = places(inner)
         if at != sorted(at):
             from fnad.primitives.shape import transpose  # shape uses this module
@@ -371,5 +399,4 @@ def repeated(ct: StrongZeros, result: Any, axes: Sequence[int | None]) -> Any:
             mask = transpose(mask, tuple(sorted(range(len(at)), key=at.__getitem__)))
         return mask, taken, tuple(sorted(at))
 
-    along = tuple(sorted(places(found.along_axes(rank))))
-    return StrongZeros(result, Live.along(lanes, along, aval_of(result).shape))
+    return Live.along(lanes, tuple(sorted(places(live.along_axes(rank)))), shape)

@@ -1,9 +1,9 @@
-"""Counting the operations of expressions."""
+"""Counting the operations of expressions, and what is cheap."""
 
 import numpy as np
 import pytest
 
-from fnad.lowering.costs import operations, operations_beyond, operations_of
+from fnad.lowering.costs import CHEAP, cheap_at, operations, operations_beyond, operations_of
 from fnad.lowering.expr import B, axis, load
 
 F32 = np.dtype(np.float32)
@@ -43,3 +43,12 @@ def test_what_has_been_seen_is_not_counted_again(seed):
     for start in range(0, len(exprs), 7):
         total += operations_beyond(seen, exprs[start : start + 7])
     assert total == operations_of(exprs + exprs) == counted_one_by_one(exprs)
+
+
+def test_what_is_one_for_a_short_row_is_stored_sooner():
+    row, element = axis(0, 100), axis(1, 5)
+    assert cheap_at((100, 5), (row,)) < CHEAP
+    assert cheap_at((100, 5), (row, element)) == CHEAP
+    assert cheap_at((100, 5), (element,)) == CHEAP
+    assert cheap_at((5, 100), (axis(0, 5),)) == CHEAP
+    assert cheap_at((), ()) == CHEAP
