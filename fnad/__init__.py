@@ -16,6 +16,7 @@ array([0., 0.])
 from fnad import (
     ad_checkpoint,
     config,
+    custom_batching,
     errors,
     extend,
     flatten_util,
@@ -90,6 +91,7 @@ __all__ = [
     "Jaxpr",
     "float0",
     "config",
+    "custom_batching",
     "errors",
     "ad_checkpoint",
     "extend",

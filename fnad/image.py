@@ -245,7 +245,7 @@ def _resampled(
     image = to_inexact(image)
     dtype = image.dtype
     if is_half(dtype):
-        image = convert(image, np.float32)
+        image = convert(image, np.dtype(np.float32))
     for axis, scale, translation in zip(axes, scales, translations, strict=True):
         given = image.shape[axis], sizes[axis]
         weights = _weights(*given, scale, translation, _KERNELS[method], antialias)

@@ -86,8 +86,8 @@ REASONS: dict[str, dict[str, str]] = {
     "batching": {"has no operand": "iota size", _LOWERING: "fft_pass interleave routine"},
     "dtypes": {
         "those of the programs that it holds": """
-            checkpoint cond counted_scan custom_jvp_call custom_lin custom_vjp_call jit linear_solve
-            scan while""",
+            checkpoint cond counted_scan custom_jvp_call custom_lin custom_vjp_call
+            custom_vmap_call jit linear_solve scan while""",
         "all of the primitives that `vmap` makes of it": "all_gather pmax pmin psum",
         "an index: int64": "axis_index",
         "a size: int64": "size",

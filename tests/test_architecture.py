@@ -25,6 +25,7 @@ RANKS = {
     "flatten_util": 4,
     "ops": 4,
     "image": 4,
+    "custom_batching": 4,
     "lax": 4,
     "random": 4,
     "scipy": 4,

@@ -165,7 +165,7 @@ def register_pytree_with_keys_class(cls: type[T]) -> type[T]:
     """
     register_pytree_with_keys(
         cls,
-        lambda x: x.tree_flatten_with_keys(),  # type: ignore[attr-defined]
+        lambda x: x.tree_flatten_with_keys(),
         cls.tree_unflatten,  # type: ignore[attr-defined]
         getattr(cls, "tree_flatten", None),
     )

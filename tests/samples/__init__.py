@@ -46,6 +46,7 @@ SPECIAL_CASES = {
     "custom_jvp_call": "tests/test_transforms.py",
     "custom_vjp_call": "tests/test_transforms.py",
     "custom_lin": "tests/test_transforms.py",
+    "custom_vmap_call": "tests/primitives/test_custom_vmap.py",
     "linear_solve": "tests/primitives/test_implicit.py",
     "routine": "tests/primitives/test_complex_linalg.py",
     "psum": "tests/test_transforms.py",
