@@ -62,15 +62,15 @@ REASONS: dict[str, dict[str, str]] = {
     "complex": {
         _VMAP: "all_gather axis_index pmax pmin psum",
         "a complex array is one array to it": "routine",
-        "has no operand": "size",
+        "has no operand": "platform_index size",
     },
     "jvp": {
-        "has no operand": "axis_index iota size",
+        "has no operand": "axis_index iota platform_index size",
         _LOWERING: "fft_pass interleave routine",
         "the order of its eigenvalues is not determined": "schur",
     },
     "transpose": {
-        "has no operand": "axis_index iota size",
+        "has no operand": "axis_index iota platform_index size",
         _LOWERING: "fft_pass interleave routine",
         "not linear: its jvp is elements taken from the tangent": "cummax cummin sort",
         "its jvp is the identity": "name",
@@ -83,13 +83,17 @@ REASONS: dict[str, dict[str, str]] = {
             lgamma log log10 log1p log2 logistic lu max min polygamma pow qr reduce_max reduce_min
             reduce_prod rem rsqrt sign sin sinh sqrt square svd tan tanh""",
     },
-    "batching": {"has no operand": "iota size", _LOWERING: "fft_pass interleave routine"},
+    "batching": {
+        "has no operand": "iota platform_index size",
+        _LOWERING: "fft_pass interleave routine",
+    },
     "dtypes": {
         "those of the programs that it holds": """
             checkpoint cond counted_scan custom_jvp_call custom_lin custom_vjp_call
             custom_vmap_call jit linear_solve scan while""",
         "all of the primitives that `vmap` makes of it": "all_gather pmax pmin psum",
         "an index: int64": "axis_index",
+        "an index: int32": "platform_index",
         "a size: int64": "size",
         "those of its results are parameters": "routine",
     },

@@ -42,6 +42,7 @@ from fnad.primitives.associative import (
     reduce_xor,
 )
 from fnad.primitives.attention import attention
+from fnad.primitives.bit_generators import RandomAlgorithm, rng_bit_generator
 from fnad.primitives.bits import (
     clz,
     mulhi,
@@ -65,7 +66,15 @@ from fnad.primitives.contraction import (
     dot,
     dot_general,
 )
-from fnad.primitives.control_flow import cond, fori_loop, map, scan, switch, while_loop
+from fnad.primitives.control_flow import (
+    cond,
+    fori_loop,
+    map,
+    platform_dependent,
+    scan,
+    switch,
+    while_loop,
+)
 from fnad.primitives.convolution import (
     ConvDimensionNumbers,
     conv,
@@ -244,6 +253,7 @@ __all__ = [
     "FftType",
     "GatherDimensionNumbers",
     "GatherScatterMode",
+    "RandomAlgorithm",
     "ScatterDimensionNumbers",
     "abs",
     "acos",
@@ -367,6 +377,7 @@ __all__ = [
     "pad",
     "padtype_to_pads",
     "pbroadcast",
+    "platform_dependent",
     "pmax",
     "pmean",
     "pmin",
@@ -396,6 +407,7 @@ __all__ = [
     "rem",
     "reshape",
     "rev",
+    "rng_bit_generator",
     "round",
     "rsqrt",
     "scan",

@@ -59,8 +59,9 @@ class Planner:
 
     b = B
 
-    def __init__(self, watch: Callable[[Node], None] | None = None) -> None:
+    def __init__(self, watch: Callable[[Node], None] | None = None, platform: str = "cpu") -> None:
         self._watch = watch
+        self.platform = platform
         self.buffers: list[Buffer] = []
         self.body: list[Node] = []
         self.constants: dict[int, tuple[Tensor, np.ndarray[Any, Any]]] = {}

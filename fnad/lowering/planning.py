@@ -39,7 +39,7 @@ def plan_jaxpr(
     told of each node at once, long before the plan is complete; later passes may change nodes.
     ``target`` is what the plan is for, ``interface`` that of the plan.
     """
-    p = Planner(watch)
+    p = Planner(watch, target.platform)
     args = [p.stored(v.aval.shape, v.aval.dtype, "input") for v in jaxpr.invars]
     results = p.run(jaxpr, args)
     outputs = tuple(_output(p, t, aval) for t, aval in zip(results, jaxpr.out_avals, strict=True))

@@ -22,6 +22,8 @@ class Target:
 
     Parameters
     ----------
+    platform : str
+        Its name, as `fnad.lax.platform_dependent` has it.
     group_bytes : int
         Nodes that share fewer bytes gain nothing from running together, row by row.
     runs_together : callable
@@ -44,6 +46,7 @@ class Target:
         Whether there is a kernel for an equation that is also a composition of others.
     """
 
+    platform: str
     group_bytes: int
     runs_together: RunsTogether = _always
     reduction_blocks: int = 64
@@ -57,4 +60,4 @@ class Target:
 
 
 # What fits the first cache gains nothing from being worked through in blocks.
-CPU = Target(group_bytes=1 << 14, short_rows=4)
+CPU = Target(platform="cpu", group_bytes=1 << 14, short_rows=4)

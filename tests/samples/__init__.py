@@ -58,5 +58,6 @@ SPECIAL_CASES = {
     "while": "tests/test_control_flow.py",
     "counted_scan": "tests/primitives/control_flow/test_replay.py",
     "cond": "tests/test_control_flow.py",
+    "platform_index": "tests/primitives/control_flow/test_platforms.py",
     "size": "tests/transforms/test_dynamic.py",
 }

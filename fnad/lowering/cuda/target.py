@@ -5,6 +5,7 @@ from fnad.lowering.cuda.rows import run_together
 from fnad.lowering.target import Target
 
 CARD = Target(
+    platform="cuda",
     group_bytes=1,  # each kernel costs a launch, however little it does
     runs_together=run_together,
     reduction_blocks=1024,  # a few for each of more than 100 multiprocessors

@@ -6,6 +6,7 @@ from fnad.primitives.control_flow.branches import cond, switch
 from fnad.primitives.control_flow.cond import cond_p
 from fnad.primitives.control_flow.invariant import expand_while
 from fnad.primitives.control_flow.loops import fori_loop, map
+from fnad.primitives.control_flow.platforms import platform_dependent, platform_index_p
 from fnad.primitives.control_flow.scan import scan, scan_p
 from fnad.primitives.control_flow.scan_fission import fission
 from fnad.primitives.control_flow.while_loop import while_loop, while_p
@@ -17,6 +18,8 @@ __all__ = [
     "map",
     "cond",
     "switch",
+    "platform_dependent",
+    "platform_index_p",
     "scan_p",
     "while_p",
     "cond_p",

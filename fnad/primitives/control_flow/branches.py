@@ -32,7 +32,7 @@ def _common_types(outs: Sequence[Sequence[ShapedArray]]) -> tuple[ShapedArray, .
     return tuple(common)
 
 
-def _run_branches(
+def run_branches(
     what: str, index: Any, branches: Sequence[Callable[..., Any]], operands: Any
 ) -> Any:
     leaves, in_tree = tree.flatten((tuple(operands), {}))
@@ -118,7 +118,7 @@ def cond(
     else:
         index = pred if aval.dtype == np.bool_ else ne(pred, aval.dtype.type(0))
         index = convert_element_type(index, np.int32)
-    return _run_branches("cond", index, (false_fun, true_fun), operands)
+    return run_branches("cond", index, (false_fun, true_fun), operands)
 
 
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
@@ -164,4 +164,4 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
         strong = convert_element_type(index, aval.dtype)
         low, high = aval.dtype.type(0), aval.dtype.type(min(last, np.iinfo(aval.dtype).max))
         clamped = convert_element_type(clamp(low, strong, high), np.int32)
-    return _run_branches("switch", clamped, tuple(branches), operands)
+    return run_branches("switch", clamped, tuple(branches), operands)
