@@ -208,6 +208,12 @@ class TestTracing:
         with raises(errors.TracerArrayConversionError, this_line(+1), "fnp.stack"):
             fnad.jit(lambda x: np.array([x, x]))(1.0)
 
+    def test_an_array_indexed_by_a_traced_one(self):
+        with raises(errors.TracerArrayConversionError, this_line(+1), "fnp.at(x)[i].get()"):
+            fnad.jit(lambda i: X[i[None]])(0)
+        compiled = fnad.jit(lambda i: fnp.at(X)[i].get())
+        np.testing.assert_array_equal(compiled(np.array([1, 0])), X[[1, 0]])
+
     def test_array_conversion_in_grad(self):
         """Also where the value is known: silently it would be cut out of the derivative."""
         with raises(errors.TracerArrayConversionError, "grad of", "numpy.ndarray"):

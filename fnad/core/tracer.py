@@ -455,8 +455,9 @@ class Tracer:
             f"NumPy tried to turn a traced array ({self.aval}, made at {self.source}) into a"
             f" numpy.ndarray while {self.recorder.kind} is being traced, which would cut it out of"
             f" the program.\n  at: {user_line()}\n  ways out: call the function of fnad.numpy"
-            " with the same name, use fnp.at(x)[i].set(v) in place of x[i] = v, or fnp.stack in"
-            " place of np.array([...])."
+            " with the same name, use fnp.at(x)[i].set(v) in place of x[i] = v, fnp.at(x)[i].get()"
+            " in place of x[i] where i is traced and x is not, or fnp.stack in place of"
+            " np.array([...])."
         )
 
     def __hash__(self) -> int:
