@@ -99,6 +99,8 @@ class _Layout:
         def kind(number: int) -> tuple[tuple[int, ...], np.dtype[Any]]:
             buffer = plan.buffers[number]
             shape = tuple([evaluate(polynomial(n), sizes) for n in buffer.shape])
+            if number in plan.complexes:
+                return shape[:-1], np.result_type(buffer.dtype, np.complex64)
             return shape, buffer.dtype
 
         self.inputs = [kind(n) for n in plan.inputs[: len(plan.inputs) - len(plan.constants)]]

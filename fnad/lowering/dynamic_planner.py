@@ -16,6 +16,7 @@ import numpy as np
 from fnad.core.errors import FnadError
 from fnad.core.ir import Equation, Jaxpr, sub_jaxprs
 from fnad.core.sizes import Scope, Size, typical
+from fnad.core.types import ShapedArray
 from fnad.lowering.access import access, node_bodies
 from fnad.lowering.costs import CHEAP, CHEAP_FAR, cost, costs_more
 from fnad.lowering.dynamic_rows import row_groups
@@ -30,6 +31,7 @@ _ANY_SIZE = frozenset([
     "reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or",
     "argmax", "argmin", "cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "dynamic_slice",
     "dynamic_update_slice", "optimization_barrier", "scan", "while", "cond", "sort", "windows",
+    "interleave", "lay_out", "fft_pass",
 ])  # fmt: skip
 # Routines that take their sizes when they are called, in 32 bits.
 _LAPACK = (
@@ -61,6 +63,7 @@ class DynamicPlan:
 
     ``inputs``, ``constants`` and ``outputs`` are numbers of buffers; the others are temporaries:
     ``slots`` says which of them share memory, those with the same number, of the size ``nbytes``.
+    To callers, ``complexes`` are arrays of complex numbers, without their last axis.
     """
 
     buffers: tuple[Buffer, ...]
@@ -70,6 +73,7 @@ class DynamicPlan:
     body: tuple[Node, ...]
     slots: Mapping[int, int]
     nbytes: tuple[int, ...]
+    complexes: tuple[int, ...]
 
     def prepared(self) -> list[Contraction | Sort | Routine]:
         """Nodes for which a call prepares words, as they are printed."""
@@ -112,8 +116,8 @@ class _Planner(Planner):
         )[:1]
 
 
-def plan_dynamic(jaxpr: Jaxpr, scope: Scope) -> DynamicPlan:
-    """Plan a simplified program.
+def plan_dynamic(jaxpr: Jaxpr, scope: Scope, types: Sequence[ShapedArray]) -> DynamicPlan:
+    """Plan a simplified program; ``types`` are those of what callers pass, then of results.
 
     Raises
     ------
@@ -135,7 +139,8 @@ def plan_dynamic(jaxpr: Jaxpr, scope: Scope) -> DynamicPlan:
                 p.place(t, buffer, integer(0))
             outputs.append(buffer)
         constants = [t for t, _ in p.constants.values()]
-        inputs = tuple([t.buffer for t in (*args, *constants) if t.buffer is not None])
+        given = tuple([t.buffer for t in args if t.buffer is not None])
+        inputs = (*given, *[t.buffer for t in constants if t.buffer is not None])
         slots, nbytes = _slots(p.buffers, p.body)
         plan = DynamicPlan(
             tuple(p.buffers),
@@ -145,6 +150,7 @@ def plan_dynamic(jaxpr: Jaxpr, scope: Scope) -> DynamicPlan:
             tuple(p.body),
             slots,
             nbytes,
+            tuple([n for n, t in zip((*given, *outputs), types) if t.dtype.kind == "c"]),
         )
     for node in plan.prepared():
         if isinstance(node, Routine):
@@ -166,17 +172,20 @@ def _check(eqn: Equation, scope: Scope) -> None:
     name = eqn.primitive.name
     if name in _NOT_EMPTY:
         for n in _NOT_EMPTY[name](eqn):
-            if type(n) is Size:
-                scope.ask(n, "==", 0)
+            if type(n) is Size and scope.ask(n, "==", 0) and name == "routine":
+                raise _refused(eqn, "has no code for matrices without elements")
         return
     if name in _ANY_SIZE or eqn.primitive.is_elementwise:
         return
+    raise _refused(eqn, "has no code for sizes that are known only at a call")
+
+
+def _refused(eqn: Equation, why: str) -> DynamicError:
     where = f" at {eqn.source.short}" if eqn.source else ""
-    raise DynamicError(
-        f"a dynamic function cannot be compiled: {name} of"
-        f" {', '.join(str(a.aval) for a in eqn.invars)}{where} has no code for sizes that are known"
-        " only at a call. Leave the function static (fnad.jit without dynamic), or move this part"
-        " out of it."
+    return DynamicError(
+        f"a dynamic function cannot be compiled: {eqn.primitive.name} of"
+        f" {', '.join(str(a.aval) for a in eqn.invars)}{where} {why}. Leave the function static"
+        " (fnad.jit without dynamic), or move this part out of it."
     )
 
 

@@ -24,6 +24,7 @@ from fnad.core.ir import (
     sub_jaxprs,
 )
 from fnad.core.primitive import Parts, are_complex, flat_parts, joined_parts
+from fnad.core.sizes import SizeError
 from fnad.core.tracer import apply_jaxpr, rewrite, sources
 from fnad.core.types import ShapedArray, aval_of
 from fnad.lowering.simplify.dce import drop_dead
@@ -164,12 +165,11 @@ def _applied(eqn: Equation, operands: Sequence[Any]) -> list[Any]:
     if "parts" not in primitive.rules and "lower_as" in primitive.rules:
         return _expanded(eqn, operands)
     try:
-        rule = primitive.rule("parts")
-    except MissingRuleError as error:
+        out = primitive.rule("parts")(*operands, **eqn.params)
+    except (MissingRuleError, SizeError) as error:
         if eqn.source is not None:
             error.add_note(f"fnad: raised by your code at {eqn.source}")
         raise
-    out = rule(*operands, **eqn.params)
     outs = list(out) if primitive.multiple_results else [out]
     if len(outs) != len(eqn.outvars):
         raise RuleError(

@@ -10,9 +10,11 @@ from fnad.core import tree
 from fnad.core.ir import Jaxpr
 from fnad.core.primitive import Primitive
 from fnad.core.rewrites import BatchAxis, get_rewrites
+from fnad.core.sizes import Size
 from fnad.core.tracer import apply_jaxpr
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.arithmetic import add_p, max_p, min_p, mul_p
+from fnad.primitives.control_flow.scan import scan
 from fnad.primitives.logic import and_p, or_p, xor_p
 from fnad.primitives.reductions import (
     reduce_and,
@@ -25,10 +27,12 @@ from fnad.primitives.reductions import (
 from fnad.primitives.shape import (
     broadcast_in_dim,
     canonicalize_axis,
+    expand_dims,
     int_tuple,
     moveaxis,
     reshape,
     rev,
+    squeeze,
 )
 from fnad.primitives.slicing import concatenate, slice_in_dim
 from fnad.primitives.subprograms import cast, describe_difference, every, none, trace_function
@@ -119,10 +123,32 @@ def associative_scan(
 
     if reverse:
         leaves = [rev(x, (a,)) for x, a in zip(leaves, axes)]
-    out = prefixes(leaves, lengths.pop())
+    length = lengths.pop()
+    if type(length) is Size:
+        out = _one_by_one(combine, leaves, axes)
+    else:
+        out = prefixes(leaves, length)
     if reverse:
         out = [rev(x, (a,)) for x, a in zip(out, axes)]
     return tree.unflatten(structure, list(out))
+
+
+def _one_by_one(
+    combine: Callable[[Sequence[Any], Sequence[Any]], list[Any]],
+    leaves: Sequence[Any],
+    axes: Sequence[int],
+) -> list[Any]:
+    """Prefixes along axes whose length is known when the program is called: a loop."""
+
+    def step(before: list[Any], xs: list[Any]) -> tuple[list[Any], list[Any]]:
+        here = [expand_dims(x, (axis,)) for x, axis in zip(xs, axes)]
+        after = combine(before, here)
+        return after, [squeeze(x, (axis,)) for x, axis in zip(after, axes)]
+
+    first = [slice_in_dim(x, 0, 1, 1, axis) for x, axis in zip(leaves, axes)]
+    rest = [moveaxis(slice_in_dim(x, 1, None, 1, a), a, 0) for x, a in zip(leaves, axes)]
+    later = scan(step, first, rest)[1]
+    return _joined(first, [moveaxis(x, 0, axis) for x, axis in zip(later, axes)], axes)
 
 
 def _joined(xs: Sequence[Any], ys: Sequence[Any], axes: Sequence[int]) -> list[Any]:

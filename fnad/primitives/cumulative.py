@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.primitive import Parts, Primitive, Zero, remember
+from fnad.core.sizes import Size
 from fnad.core.types import aval_of, computing_dtype, is_half, kind_of
 from fnad.primitives.dependencies import numbers, rows, sums
 from fnad.primitives.logic import convert_element_type, eq, gt, select
@@ -88,6 +89,10 @@ def _derivative_by_doubling(primitive: Primitive, combine: Combine) -> None:
         if isinstance(t, Zero):
             return ans, Zero(ans.aval.strong())
         n, step = x.shape[axis], 1
+        if type(n) is Size:
+            from fnad.primitives.associative import associative_scan  # not always needed
+
+            return ans, associative_scan(lambda a, b: combine(*a, *b), (x, t), reverse, axis)[1]
         while step < n:
             cut = (0, n - step) if reverse else (step, n)
             source = (step, n) if reverse else (0, n - step)

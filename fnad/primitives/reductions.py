@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.primitive import Parts, Primitive, Zero, remember
+from fnad.core.sizes import Size
 from fnad.core.types import ShapedArray, aval_of, computing_dtype, is_half, kind_of
 from fnad.primitives.dependencies import collapse
 from fnad.primitives.logic import bitwise_and, bitwise_or, convert_element_type, eq, ne, select
@@ -181,11 +182,27 @@ def _by_halves(xs: Sequence[Any], axes: Sequence[int], combine: Callable[..., An
     out = _kept_shape(shape, axes)
     n = math.prod(shape[a] for a in axes)
     xs = [reshape(transpose(x, [*axes, *kept]), (n, *out)) for x in xs]
+    if type(n) is Size:
+        return [reshape(x, out) for x in _one_by_one(xs, combine)]
     while n > 1:
         first, second, rests = zip(*(_halves(x, n // 2) for x in xs))
         xs = [_join([x, *rest]) for x, rest in zip(combine(*first, *second), rests)]
         n -= n // 2
     return [reshape(x, out) for x in xs]
+
+
+def _one_by_one(xs: Sequence[Any], combine: Callable[..., Any]) -> list[Any]:
+    """The same along axis 0 of a length that is known when the program is called: a loop."""
+    from fnad.primitives.control_flow.scan import scan  # these use this module
+    from fnad.primitives.slicing import slice_in_dim
+
+    first, rest = zip(*[(slice_in_dim(x, 0, 1), slice_in_dim(x, 1, None)) for x in xs])
+
+    def step(totals: Sequence[Any], here: Sequence[Any]) -> tuple[list[Any], None]:
+        return list(combine(*totals, *here)), None
+
+    totals: list[Any] = scan(step, [reshape(x, x.shape[1:]) for x in first], list(rest))[0]
+    return totals
 
 
 def _halves(x: Any, half: int) -> tuple[Any, Any, list[Any]]:

@@ -69,7 +69,7 @@ class _Made:
         return [
             *map(str, self.facts()),
             *[f"{b} {b.role} {plan.slots.get(b.number)}" for b in plan.buffers],
-            f"{plan.inputs} {plan.outputs} {plan.nbytes} {self.out_tree}",
+            f"{plan.inputs} {plan.outputs} {plan.nbytes} {plan.complexes} {self.out_tree}",
         ]
 
 
@@ -287,14 +287,8 @@ class DynamicFunction:
                     " arrays instead, whose text has their sizes, or leave the axis static."
                 )
             with scope.lowered():
-                real = with_real_memory(jaxpr)
-                if real is not jaxpr:
-                    raise DynamicError(
-                        f"jit of {self.__name__}: dynamic functions of complex numbers are not"
-                        " compiled; leave dynamic away"
-                    )
-                simplified = simplify(jaxpr)
-            plan = plan_dynamic(simplified, scope)
+                simplified = simplify(with_real_memory(jaxpr))
+            plan = plan_dynamic(simplified, scope, [*jaxpr.in_avals, *jaxpr.out_avals])
             with scope.lowered():
                 code = emit_dynamic(plan, family.names)
         return _Made(scope, simplified, consts, flat.out_tree, plan, code)

@@ -62,11 +62,15 @@ def has_vectors_of_rows(kernel: Kernel) -> bool:
 
 
 def _runs_along_lanes(kernel: Kernel) -> bool:
-    """Whether vectors run along the innermost axis: what they store lies side by side."""
+    """Whether vectors run along the innermost axis: what they store lies side by side.
+
+    So do the real and the imaginary parts of complex numbers, and other short rows, together.
+    """
     if not kernel.axes or kernel.sequential or (kernel.reductions and not kernel.parallel_inner):
         return False
     innermost = axis(*kernel.axes[-1])
-    return all(affine_parts(s.offset)[0].get(innermost, 0) == 1 for s in kernel.stores)
+    steps = [affine_parts(s.offset)[0].get(innermost, 0) for s in kernel.stores]
+    return all(type(n) is int and n == steps[0] and 1 <= n <= len(steps) for n in steps)
 
 
 def _enter_loops(stack: ExitStack, nest: Nest, axes: Sequence[tuple[int, int]]) -> None:

@@ -147,7 +147,9 @@ class SizedPrinter(ExpressionPrinter):
         if vector is None or not self.varies(offset):
             return places.load(self, expr)
         place = places.strided(self, offset, vector.number)
-        if place is None or place.stride == 1 or place.stride == -1:
+        if place is None or (type(place.stride) is int and type(place.constant) is int):
+            return places.load(self, expr)
+        if place.stride == 1 or place.stride == -1:
             return places.load(self, expr)
         start = places.address(self, expr.attr, dtype, place)
         steps = f.b.iota(INT64, vector.lanes, place.stride)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.primitive import Primitive, remember
+from fnad.core.sizes import Size, SizeError
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.complex_numbers import complex as complex_of
 from fnad.primitives.complex_numbers import complex_dtype, imag, real, real_dtype
@@ -120,6 +121,13 @@ def _(args, batched, axis, *, axes, **params):
 
 @fft_p.parts
 def _(x, *, fft_type, fft_lengths, axes):
+    for n in fft_lengths:
+        if type(n) is Size:
+            raise SizeError(
+                f"fft: a compiled transform is of a length that is known when it is compiled, but"
+                f" this one is {n}: make it one of fixed length (fft(x, 64) pads or cuts x), or"
+                " leave this axis static"
+            )
     if fft_type == "RFFT":
         return real_to_complex(x, axes, fft_lengths)
     if fft_type == "IRFFT":
