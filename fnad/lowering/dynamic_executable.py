@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -20,7 +21,7 @@ from fnad.lowering.llvm.matrix.schedule import Product, schedule
 from fnad.lowering.llvm.routines import workspace_bytes
 from fnad.lowering.llvm.sorting import lanes_bytes
 from fnad.lowering.llvm.symbols import address_of
-from fnad.lowering.llvm.target import OPTIMIZED, compile_module
+from fnad.lowering.llvm.target import OPTIMIZED, CompiledModule, compile_module
 from fnad.lowering.plan import Contraction, Routine
 
 _ALIGNMENT = 64
@@ -47,15 +48,27 @@ class DynamicExecutable:
     def __init__(self, plan: DynamicPlan, text: str, names: Sequence[str]) -> None:
         self._plan = plan
         self._names = tuple(names)
-        self._module = compile_module(text, OPTIMIZED)
-        address = self._module.address(ENTRY)
-        self._entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(address)
+        self._text = text
+        self._module: CompiledModule | None = None
+        self._entry: Any = None
+        self._lock = threading.Lock()
         self._constants = [np.ascontiguousarray(c) for c in plan.constants]
         self._layouts: OrderedDict[tuple[int, ...], _Layout] = OrderedDict()
         self._memory: list[np.ndarray[Any, Any]] = []  # not in use; one piece, or two of threads
 
+    def compile(self) -> None:
+        """Make machine code, unless it is there; the first call does."""
+        with self._lock:
+            if self._module is None:
+                self._module = compile_module(self._text, OPTIMIZED)
+                address = self._module.address(ENTRY)
+                self._entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(address)
+                self._text = ""  # it is large
+
     def __call__(self, args: Sequence[Any], sizes: Mapping[str, int]) -> list[Any]:
         """Run the program; ``sizes`` are the values of the names."""
+        if self._entry is None:
+            self.compile()
         values = tuple([sizes[name] for name in self._names])
         threads = config.num_threads
         layout = self._layouts.get((threads, *values))

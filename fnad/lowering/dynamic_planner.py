@@ -22,6 +22,7 @@ from fnad.lowering.costs import CHEAP, CHEAP_FAR, cost, costs_more
 from fnad.lowering.dynamic_rows import row_groups
 from fnad.lowering.expr import integer
 from fnad.lowering.plan import Buffer, Contraction, Node, Routine, Sort
+from fnad.lowering.plan_text import dynamic_plan_text
 from fnad.lowering.planner import Planner
 from fnad.lowering.tensors import Expansion, Tensor, generic_index
 
@@ -74,6 +75,9 @@ class DynamicPlan:
     slots: Mapping[int, int]
     nbytes: tuple[int, ...]
     complexes: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return dynamic_plan_text(self)
 
     def prepared(self) -> list[Contraction | Sort | Routine]:
         """Nodes for which a call prepares words, as they are printed."""

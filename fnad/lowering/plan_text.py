@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fnad.core.types import short_dtype
 from fnad.lowering.expr import Expr
@@ -27,6 +27,9 @@ from fnad.lowering.plan import (
 )
 from fnad.lowering.walk import postorder
 
+if TYPE_CHECKING:
+    from fnad.lowering.dynamic_planner import DynamicPlan
+
 
 def plan_text(plan: Plan) -> str:
     """A plan as text: buffers, then the schedule, with the user's lines as comments."""
@@ -35,6 +38,17 @@ def plan_text(plan: Plan) -> str:
         place = f" @{b.offset} live {b.lifetime[0]}..{b.lifetime[1]}" if b.lifetime else ""
         lines.append(f"  {b.role} {b}{place}")
     lines.append(f"  arena {plan.arena_size} bytes")
+    _print_body(plan.body, "  ", lines)
+    return "\n".join(lines)
+
+
+def dynamic_plan_text(plan: DynamicPlan) -> str:
+    """A plan for sizes that are known at a call, in which they stand in terms of their names."""
+    lines = [f"plan ({_numbers(plan.inputs)}) -> ({_numbers(plan.outputs)})"]
+    for b in plan.buffers:
+        place = f" in slot {plan.slots[b.number]}" if b.number in plan.slots else ""
+        lines.append(f"  {b.role} {b}{place}")
+    lines += [f"  slot {k} of {nbytes} bytes" for k, nbytes in enumerate(plan.nbytes)]
     _print_body(plan.body, "  ", lines)
     return "\n".join(lines)
 

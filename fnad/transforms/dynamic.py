@@ -26,9 +26,11 @@ from fnad.core.polynomials import Polynomial, names, text
 from fnad.core.sizes import Fact, Scope, Size, SizeError
 from fnad.core.tracer import current_trace, trace_to_jaxpr
 from fnad.core.types import ShapedArray
+from fnad.lowering import STAGES
 from fnad.lowering.dynamic_executable import DynamicExecutable
 from fnad.lowering.dynamic_planner import DynamicError, DynamicPlan, plan_dynamic
 from fnad.lowering.llvm.dynamic import emit_dynamic
+from fnad.lowering.llvm.target import assembly
 from fnad.lowering.parts import with_real_memory
 from fnad.lowering.simplify import simplify
 from fnad.transforms.dynamic_axes import Axes, Place, parse_axes, shown_sizes, solve
@@ -54,6 +56,7 @@ class _Made:
     """One making of a program."""
 
     scope: Scope
+    jaxpr: Jaxpr
     simplified: Jaxpr
     consts: list[Any]
     out_tree: Any
@@ -75,9 +78,10 @@ class _Made:
 
 @dataclass(slots=True)
 class _Variant:
-    """A compiled program, and what must hold of sizes that it runs for."""
+    """A program, and what must hold of sizes that it runs for."""
 
     facts: list[Fact]
+    hints: dict[str, int]
     consts: list[Any]
     out_tree: Any
     run: DynamicExecutable
@@ -124,6 +128,35 @@ class DynamicFunction:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if current_trace() is not None:  # the sizes are known: those of what is being traced
             return self._static(*args, **kwargs)
+        leaves, family, sizes = self._given(args, kwargs)
+        variant = self._serving(family, sizes)
+        if variant is None:
+            try:
+                return self._static(*args, **kwargs)
+            except Exception as error:
+                shown = shown_sizes(family.places, sizes)
+                error.add_note(f"fnad: in this call of {self.__name__}, {shown}")
+                raise
+        outs = variant.run([*variant.consts, *leaves], sizes)
+        return tree.unflatten(variant.out_tree, outs)
+
+    def lower(self, *args: Any, **kwargs: Any) -> Any:
+        """Trace for the types of the arguments (arrays or `ShapeDtypeStruct`), not run.
+
+        What is returned has ``as_text`` and ``compile``, as for static functions, and is the
+        program for all sizes for which this function makes no other one. Where sizes have a static
+        program of their own, it is that one.
+        """
+        _, family, sizes = self._given(args, kwargs)
+        variant = self._serving(family, sizes)
+        if variant is None:
+            return self._static.lower(*args, **kwargs)  # type: ignore[attr-defined]
+        return DynamicLowered(self, family, variant)
+
+    def _given(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[list[Any], _Family, dict[str, int]]:
+        """The leaves of arguments, the programs of their structure, and their sizes."""
         leaves, form = self._splitter.split(args, kwargs)
         if form.backend != "cpu":
             raise TypeError(
@@ -131,20 +164,15 @@ class DynamicFunction:
                 " arrays of CuPy"
             )
         family = self._family(args, form)
-        sizes = solve(self.__name__, family.places, leaves)
+        return leaves, family, solve(self.__name__, family.places, leaves)
+
+    def _serving(self, family: _Family, sizes: dict[str, int]) -> _Variant | None:
+        """A program for these sizes, made if need be; None if that is a static one."""
         variant = family.serving(sizes)
         if variant is None:
             with self._lock:  # threads with the same sizes need one program
                 variant = family.serving(sizes) or self._new_variant(family, sizes)
-            if variant is None:
-                try:
-                    return self._static(*args, **kwargs)
-                except Exception as error:
-                    shown = shown_sizes(family.places, sizes)
-                    error.add_note(f"fnad: in this call of {self.__name__}, {shown}")
-                    raise
-        outs = variant.run([*variant.consts, *leaves], sizes)
-        return tree.unflatten(variant.out_tree, outs)
+        return variant
 
     @property
     def num_programs(self) -> int:
@@ -256,7 +284,7 @@ class DynamicFunction:
             return None
         self._check_same(made, self._make(family, Scope(second)))
         run = DynamicExecutable(made.plan, made.text, family.names)
-        return _Variant(made.facts(), made.consts, made.out_tree, run)
+        return _Variant(made.facts(), made.scope.hints, made.consts, made.out_tree, run)
 
     def _make(self, family: _Family, scope: Scope) -> _Made:
         form = family.form
@@ -291,7 +319,7 @@ class DynamicFunction:
             plan = plan_dynamic(simplified, scope, [*jaxpr.in_avals, *jaxpr.out_avals])
             with scope.lowered():
                 code = emit_dynamic(plan, family.names)
-        return _Made(scope, simplified, consts, flat.out_tree, plan, code)
+        return _Made(scope, jaxpr, simplified, consts, flat.out_tree, plan, code)
 
     def _check_same(self, one: _Made, other: _Made) -> None:
         """Check that a program does not depend on the hints."""
@@ -320,6 +348,59 @@ class DynamicFunction:
             " has to be the same each time that it is traced: no random numbers of NumPy, no"
             f" counters of calls.{where}"
         )
+
+
+class DynamicLowered:
+    """A program for many sizes, to be looked at or compiled."""
+
+    def __init__(self, function: DynamicFunction, family: _Family, variant: _Variant) -> None:
+        self._function, self._family, self._variant = function, family, variant
+
+    @property
+    def facts(self) -> list[str]:
+        """What the program takes for granted of sizes: calls of which it holds run it."""
+        return [str(fact) for fact in self._variant.facts]
+
+    def as_text(self, stage: str = "llvm") -> str:
+        """The program at a stage: ``jaxpr``, ``simplified``, ``plan``, ``llvm`` or ``asm``."""
+        if stage not in STAGES:
+            raise ValueError(f"there is no stage {stage!r}: choose one of {', '.join(STAGES)}")
+        made = self._function._make(self._family, Scope(self._variant.hints))
+        if stage == "asm":
+            return assembly(made.text)
+        if stage == "llvm":
+            return made.text
+        return str(made.plan if stage == "plan" else getattr(made, stage))
+
+    def compile(self) -> DynamicCompiled:
+        """Compile the program."""
+        self._variant.run.compile()
+        return DynamicCompiled(self._function, self._family, self._variant)
+
+
+class DynamicCompiled:
+    """A program compiled for many sizes; callable with arguments for which it was lowered."""
+
+    def __init__(self, function: DynamicFunction, family: _Family, variant: _Variant) -> None:
+        self._function, self._family, self._variant = function, family, variant
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        function, variant = self._function, self._variant
+        leaves, family, sizes = function._given(args, kwargs)
+        if family is not self._family:
+            raise TypeError(
+                f"{function.__name__} was compiled for arguments of types {self._family.form}, but"
+                f" is called with {family.form}"
+            )
+        wrong = next((fact for fact in variant.facts if not fact.check(sizes)), None)
+        if wrong is not None:
+            raise ValueError(
+                f"{function.__name__} was compiled for sizes with {wrong}, but in this call"
+                f" {shown_sizes(family.places, sizes)}. Call the function that was lowered: it has"
+                " programs for all sizes."
+            )
+        outs = variant.run([*variant.consts, *leaves], sizes)
+        return tree.unflatten(variant.out_tree, outs)
 
 
 def _hold(facts: Iterable[Fact], sizes: Mapping[str, int]) -> bool:
