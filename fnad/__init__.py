@@ -34,6 +34,7 @@ from fnad.core.checks import debug_nans, disable_jit
 from fnad.core.ir import ClosedJaxpr, Jaxpr
 from fnad.core.types import ShapeDtypeStruct, float0
 from fnad.diagnosis import doctor
+from fnad.primitives.callbacks import pure_callback
 from fnad.primitives.checkpoint import checkpoint, checkpoint_name, checkpoint_policies
 from fnad.primitives.custom import custom_jvp, custom_vjp
 from fnad.primitives.logic import stop_gradient
@@ -76,6 +77,7 @@ __all__ = [
     "custom_jvp",
     "custom_vjp",
     "custom_gradient",
+    "pure_callback",
     "stop_gradient",
     "device_put",
     "device_get",

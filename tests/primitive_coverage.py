@@ -75,6 +75,7 @@ REASONS: dict[str, dict[str, str]] = {
         "not linear: its jvp is elements taken from the tangent": "cummax cummin sort",
         "its jvp is the identity": "name",
         "it has no derivative": "schur",
+        "`custom_jvp` and `custom_vjp` give it derivatives": "pure_callback",
         "its jvp is made of `psum`": "pmax pmin",
         _PRODUCT: """
             abs acos acosh asin asinh atan atan2 atanh attention
@@ -96,6 +97,7 @@ REASONS: dict[str, dict[str, str]] = {
         "an index: int32": "platform_index",
         "a size: int64": "size",
         "those of its results are parameters": "routine",
+        "all: they are those of the user's function": "pure_callback",
     },
 }
 
@@ -116,6 +118,8 @@ def _lowered(name: str) -> tuple[str | None, str | None]:
         routines = [f"`{found}`" for found in dict.fromkeys(re.findall(r"calls of (\w+):", plan))]
     if name == "routine":
         routines = ["the function that it names"]
+    if name in ("pure_callback", "debug_callback"):
+        routines = ["the user's function"]
     if routines:
         return ", ".join(routines), "on the host"
     on_card = "kernels" if "lower" in rules else "composed"

@@ -20,6 +20,7 @@ from fnad.lowering.plan import (
     Copy,
     For,
     Group,
+    HostCall,
     Kernel,
     Node,
     Release,
@@ -125,6 +126,7 @@ _OWN: dict[type, Callable[[Any], Access]] = {
     Sort: lambda node: Access(set(node.sources), set(node.outs)),
     Routine: lambda node: Access({*node.sources, *node.outs}, set(node.outs)),
     Attention: lambda node: Access(set(node.sources), set(node.outs)),
+    HostCall: lambda node: Access({*node.sources, node.state}, {*node.outs, node.state}),
     Copy: lambda node: Access(
         {node.source} | _loaded([node.source_offset, node.out_offset]), {node.out}
     ),

@@ -16,6 +16,7 @@ import numpy as np
 from fnad import config
 from fnad.core.fingerprint import fingerprint, source_fingerprint
 from fnad.core.ir import Jaxpr
+from fnad.lowering.host_calls import HostCalls
 from fnad.lowering.llvm import cache
 from fnad.lowering.llvm.compilation import Compilation
 from fnad.lowering.llvm.emitter import emit_plan
@@ -33,7 +34,8 @@ class Binary:
     ``updates`` says for each output which input it updates in place, or -1. There are ``tapes``
     words behind the addresses of all these arrays (`fnad.lowering.plan.Reserve`). The arena takes
     ``shared_size`` bytes, and ``thread_size`` for each thread. ``is_long`` says whether other
-    threads should have the interpreter while it runs.
+    threads should have the interpreter while it runs. The state of a run with ``host_calls`` is
+    the constant before the last; such a program is not kept on disk, its functions have no content.
     """
 
     code: MachineCode
@@ -45,6 +47,7 @@ class Binary:
     thread_size: int
     is_long: bool
     tapes: int = 0
+    host_calls: HostCalls | None = None
 
     def to_bytes(self) -> bytes:
         """All of it, for `from_bytes`."""
@@ -112,6 +115,7 @@ def finish_binary(plan: Plan, compilation: Compilation, stamped: bool = False) -
         emitted.thread_size,
         runs_long(plan),
         sum(b.role == "tape" for b in plan.buffers),
+        HostCalls(plan.functions) if plan.functions else None,
     )
 
 

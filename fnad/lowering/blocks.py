@@ -12,8 +12,8 @@ import numpy as np
 from fnad.core.ir import Jaxpr
 from fnad.core.types import TAPE
 from fnad.lowering import nodes
-from fnad.lowering.expr import Expr, counter, integer
-from fnad.lowering.plan import Branch, For, Node, Reserve, While
+from fnad.lowering.expr import Expr, counter, integer, load
+from fnad.lowering.plan import Branch, For, Kernel, Node, Reserve, Store, While
 from fnad.lowering.tensors import Tensor, generic_index, linear
 from fnad.lowering.walk import postorder
 
@@ -196,15 +196,25 @@ def while_loop(
     """See `Planner.while_loop`."""
     cond_consts, body_consts = _settled(p, cond_consts), _settled(p, body_consts)
     carry = [nodes.copied(p, t) for t in init]
-    predicate = p.new_buffer((), np.bool_)
+    predicate, num_functions = p.new_buffer((), np.bool_), len(p.functions)
     test: list[Node] = []
     with p.nested(test):
         p.store(p.run(cond, [*cond_consts, *carry])[0], predicate, integer(0))
     inner: list[Node] = []
     with p.nested(inner):
         _write_carry(p, carry, p.run(body, [*body_consts, *carry]))
+    if p.state is not None and len(p.functions) > num_functions:
+        with p.nested(test):  # where a call has failed, its zeros might keep the loop from ending
+            _end_after_failure(p, predicate, p.state)
     p.emit(While(tuple(test), predicate, tuple(inner), p.origin))
     return carry
+
+
+def _end_after_failure(p: Planner, predicate: int, state: int) -> None:
+    failed = load(state, integer(0), np.dtype(np.int64))
+    goes_on = load(predicate, integer(0), np.dtype(np.bool_))
+    value = p.b.bitwise_and(goes_on, p.b.equal(failed, integer(0)))
+    p.emit(Kernel((), (), (Store(predicate, integer(0), value),), origin=p.origin))
 
 
 def switch(

@@ -13,7 +13,16 @@ from typing import Any
 from fnad.lowering.expr import Expr
 from fnad.lowering.interned import make
 from fnad.lowering.kernels import mapped
-from fnad.lowering.plan import Accumulate, Contraction, Copy, Kernel, Matrix, Routine, Sort
+from fnad.lowering.plan import (
+    Accumulate,
+    Contraction,
+    Copy,
+    HostCall,
+    Kernel,
+    Matrix,
+    Routine,
+    Sort,
+)
 from fnad.lowering.walk import postorder, with_args
 
 Numbers = Mapping[int, int]
@@ -58,9 +67,13 @@ def _accumulate(node: Accumulate, numbers: Numbers) -> Accumulate:
     return replace(node, source=numbers[node.source], out=numbers[node.out])
 
 
-def _sort(node: Sort | Routine, numbers: Numbers) -> Sort | Routine:
+def _sort(node: Any, numbers: Numbers) -> Any:
     sources, outs = (tuple([numbers[n] for n in ns]) for ns in (node.sources, node.outs))
     return replace(node, sources=sources, outs=outs)
+
+
+def _host_call(node: HostCall, numbers: Numbers) -> HostCall:
+    return replace(_sort(node, numbers), state=numbers[node.state])
 
 
 def _copy(node: Copy, numbers: Numbers) -> Copy:
@@ -80,5 +93,6 @@ _RENAMED: Mapping[type, Callable[[Any, Numbers], Any]] = {
     Accumulate: _accumulate,
     Sort: _sort,
     Routine: _sort,
+    HostCall: _host_call,
     Copy: _copy,
 }

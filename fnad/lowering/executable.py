@@ -71,6 +71,7 @@ class Executable(NativeCallable):
         self._scalar_outputs = [i for i, (shape, _) in enumerate(self._out_types) if shape == ()]
         self._stamps = [] if stamps is None else [stamps]
         self._tapes = binary.tapes
+        self._host_calls = binary.host_calls
         size = len(binary.inputs) + len(binary.outputs) + self._tapes + len(self._stamps)
         self._pack = struct.Struct(f"{size}P").pack
         self._shared_size, self._thread_size = binary.shared_size, binary.thread_size
@@ -83,9 +84,10 @@ class Executable(NativeCallable):
         Raises
         ------
         Unsupported
-            If they cannot: of a program with tapes, they would not see whether it got them.
+            If they cannot: of a program with tapes, they would not see whether it got them, nor of
+            one that calls Python, what went wrong there.
         """
-        if self._tapes:
+        if self._tapes or self._host_calls is not None:
             raise Unsupported
         arrays = [_prepare(value, *kind) for value, kind in zip(bound, self._in_types)]
         return Routine(
@@ -127,13 +129,18 @@ class Executable(NativeCallable):
             if source >= 0:
                 np.copyto(out, arrays[source])
         arrays += self.constants
+        if self._host_calls is not None:
+            arrays[-2] = state = self._host_calls.begin()
         # `arrays` and `outs` keep the memory alive whose addresses the table holds.
         addresses = [*map(_data, (*arrays, *outs)), *(0,) * self._tapes, *map(_data, self._stamps)]
         self._run(self._pack(*addresses))
+        if self._host_calls is not None:
+            self._host_calls.end(state)
         for i in self._scalar_outputs:
             outs[i] = outs[i][()]
         self._calls += 1
-        if self._calls == 2 and not self._stamps and not self._tapes:
+        is_plain = not self._stamps and not self._tapes and self._host_calls is None
+        if self._calls == 2 and is_plain:
             self._become_native()
         return outs
 

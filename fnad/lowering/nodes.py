@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from fnad.core.types import computing_dtype, kind_of
 from fnad.lowering.expr import B, Expr, affine, affine_parts, integer
+from fnad.lowering.host_calls import STATE_WORDS, HostFunction
 from fnad.lowering.kernels import build_kernel
 from fnad.lowering.plan import (
     Accumulate,
@@ -19,6 +20,7 @@ from fnad.lowering.plan import (
     Contraction,
     Copy,
     Heads,
+    HostCall,
     Matrix,
     Operand,
     Origin,
@@ -252,6 +254,20 @@ def call(
     count = math.prod(writes[0].shape[:-2])
     dtype = writes[0].dtype
     p.emit(Routine(name, given, sources, outs, count, dtype, operations, p.origin))
+
+
+def host_call(p: Planner, function: Callable[..., Any], operands: Sequence[Tensor]) -> list[Tensor]:
+    """See `Planner.host_call`."""
+    sources = tuple([_dense(p, t) for t in operands])
+    outs = [p.stored(a.shape, a.dtype) for a in p.out_avals]
+    types = [tuple([(t.shape, t.dtype) for t in ts]) for ts in (operands, outs)]
+    line = None if p.origin is None else p.origin.source
+    p.functions.append(HostFunction(function, types[0], types[1], line))
+    if p.state is None:
+        p.state = p.new_buffer((STATE_WORDS,), np.int64, "input")
+    written = tuple([t.buffer for t in outs if t.buffer is not None])
+    p.emit(HostCall(len(p.functions) - 1, sources, written, p.state, p.origin))
+    return outs
 
 
 # -- writes at computed places -----------------------------------------------------------------

@@ -22,6 +22,7 @@ from fnad.lowering.expr import Expr
 
 if TYPE_CHECKING:
     from fnad.lowering.access import Access
+    from fnad.lowering.host_calls import HostFunction
 
 
 ArrayType = tuple[tuple[int, ...], np.dtype[Any]]
@@ -264,6 +265,22 @@ class Attention:
     origin: Origin | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class HostCall:
+    """Call the Python function at position ``number`` of the plan's ``functions``.
+
+    It reads the buffers ``sources`` whole and writes the buffers ``outs`` whole. ``state`` is the
+    buffer of the run (`fnad.lowering.host_calls`): each call reads and writes it, so that calls
+    stay in order.
+    """
+
+    number: int
+    sources: tuple[int, ...]
+    outs: tuple[int, ...]
+    state: int
+    origin: Origin | None = None
+
+
 @dataclass(slots=True, unsafe_hash=True)
 class Copy:
     """Copy ``size`` elements, ``out[out_offset:] = source[source_offset:]``; they never overlap."""
@@ -381,6 +398,7 @@ Node = (
     | Sort
     | Routine
     | Attention
+    | HostCall
     | Copy
     | Group
     | For
@@ -396,7 +414,8 @@ class Plan:
     """A whole program. Outputs never share memory with inputs or each other, but that an output
     may be an input, which is updated in place: its elements are then the input's at first.
 
-    The last of ``inputs`` are buffers of the arrays ``constants``, which belong to the program.
+    The last of ``inputs`` are buffers of the arrays ``constants``, which belong to the program;
+    where it calls ``functions``, the very last one stands for the state of a run.
     ``interface`` are the types of the other inputs, and those of the outputs, where they are not
     those of the buffers: of complex arrays, which are buffers of real numbers with one more axis.
     """
@@ -408,6 +427,7 @@ class Plan:
     arena_size: int
     constants: tuple[np.ndarray[Any, Any], ...] = ()
     interface: Interface | None = None
+    functions: tuple[HostFunction, ...] = ()
 
     def types(self) -> Interface:
         """The types of the inputs that are not constants, and those of the outputs."""

@@ -15,6 +15,7 @@ from fnad.lowering.plan import (
     Copy,
     For,
     Group,
+    HostCall,
     Kernel,
     Matrix,
     Node,
@@ -146,6 +147,13 @@ def _print_routine(r: Routine, indent: str, lines: list[str], comment: str) -> N
     lines.append(f"{indent}{r.count} calls of {r.name}: {_numbers(r.outs)}{given}{comment}")
 
 
+def _print_host_call(c: HostCall, indent: str, lines: list[str], comment: str) -> None:
+    given = f" from {_numbers(c.sources)}" if c.sources else ""
+    lines.append(
+        f"{indent}call function {c.number}: {_numbers(c.outs) or 'nothing'}{given}{comment}"
+    )
+
+
 def _print_attention(a: Attention, indent: str, lines: list[str], comment: str) -> None:
     h = a.heads
     lines.append(
@@ -193,6 +201,7 @@ _PRINTERS: dict[type, Any] = {
     Accumulate: _print_accumulate,
     Sort: _print_sort,
     Routine: _print_routine,
+    HostCall: _print_host_call,
     Attention: _print_attention,
     Copy: _print_copy,
     Group: _print_group,

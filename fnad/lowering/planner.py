@@ -29,6 +29,7 @@ from fnad.lowering.costs import (
     operations,
 )
 from fnad.lowering.expr import B, Expr, Reduce, integer, reduce
+from fnad.lowering.host_calls import HostFunction
 from fnad.lowering.kernels import build_kernel
 from fnad.lowering.plan import (
     Buffer,
@@ -73,6 +74,8 @@ class Planner:
         self.parts: list[Part] = []
         self.times = 1
         self.granted: dict[int, Tensor] = {}  # how many rows tapes have got
+        self.functions: list[HostFunction] = []
+        self.state: int | None = None  # the buffer of their calls, if there are any
         self._next_axis = _FIRST_REDUCED_AXIS
         self._next_counter = 0
 
@@ -325,6 +328,10 @@ class Planner:
         arguments, and all but the last two axes of ``writes[0]`` are those of the stack.
         """
         nodes.call(self, name, arguments, reads, writes, operations)
+
+    def host_call(self, function: Callable[..., Any], operands: Sequence[Tensor]) -> list[Tensor]:
+        """Call a Python function of arrays, which returns a list of the equation's results."""
+        return nodes.host_call(self, function, operands)
 
     def workspace(self, size: int, dtype: Any) -> Workspace:
         """Memory for ``size`` elements as an argument of `call`."""

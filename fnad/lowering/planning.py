@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import numpy as np
+
 from fnad.core.ir import Jaxpr
 from fnad.core.types import ShapedArray
 from fnad.lowering.buffers import place
@@ -16,6 +18,7 @@ from fnad.lowering.donation import update_in_place
 from fnad.lowering.expr import integer
 from fnad.lowering.fusion import fuse
 from fnad.lowering.groups import group
+from fnad.lowering.host_calls import STATE_WORDS
 from fnad.lowering.plan import ArrayType, Buffer, Interface, Node, Plan
 from fnad.lowering.planner import Planner
 from fnad.lowering.products import arrange_products
@@ -45,6 +48,8 @@ def plan_jaxpr(
     outputs = tuple(_output(p, t, aval) for t, aval in zip(results, jaxpr.out_avals, strict=True))
     inputs = tuple(t.buffer for t in (*args, *(t for t, _ in p.constants.values())))
     constants = tuple(array for _, array in p.constants.values())
+    if p.state is not None:
+        inputs, constants = (*inputs, p.state), (*constants, np.zeros(STATE_WORDS, np.int64))
     body = arrange_products(p.body, p.buffers, p.new_buffer)
     body = split_reductions(body, p.new_buffer, target)
     given = [inputs[i] for i in donated]
@@ -68,6 +73,7 @@ def plan_jaxpr(
         arena,
         constants,
         interface,
+        tuple(p.functions),
     )
 
 

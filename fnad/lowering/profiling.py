@@ -23,6 +23,7 @@ from fnad.lowering.plan import (
     Copy,
     For,
     Group,
+    HostCall,
     Kernel,
     Node,
     Plan,
@@ -133,6 +134,7 @@ _DESCRIPTIONS: Mapping[type, Callable[[Any, Buffers], str]] = {
     Contraction: _contraction_text,
     Accumulate: lambda n, b: f"running {n.kind} {_shape(n.extents)}",
     Sort: lambda n, b: f"sort of {len(n.sources)} {_shape(n.extents)}",
+    HostCall: lambda n, b: "call of Python",
     Routine: lambda n, b: f"{n.count} calls of {n.name}",
     Copy: lambda n, b: f"copy of {n.size}",
     Group: lambda n, b: (

@@ -16,6 +16,7 @@ from fnad.lowering.plan import (
     Contraction,
     Copy,
     For,
+    HostCall,
     Kernel,
     Matrix,
     Node,
@@ -28,7 +29,7 @@ from fnad.lowering.walk import rebuild
 
 # Other buffers that are to be used instead of some, and the offsets of their elements.
 Places = dict[int, tuple[int, Expr]]
-Listed = Sort | Routine | Attention
+Listed = Sort | Routine | Attention | HostCall
 
 
 def redirectable(node: Node | None, number: int, whole: bool) -> bool:
@@ -38,7 +39,7 @@ def redirectable(node: Node | None, number: int, whole: bool) -> bool:
         outside = number not in own_access(node).touched
         return (whole or outside) and all(redirectable(n, number, whole) for n in inner)
     return isinstance(node, (Kernel, Contraction, Copy)) or (
-        whole and isinstance(node, (Accumulate, Attention, Routine, Sort))
+        whole and isinstance(node, (Accumulate, Attention, HostCall, Routine, Sort))
     )
 
 
@@ -155,6 +156,7 @@ _MAPPED: Mapping[type, Callable[[Any, Change, Places], Any]] = {
     Sort: _sort,
     Routine: _sort,
     Attention: _sort,
+    HostCall: _sort,
     For: _control,
     While: _control,
     Branch: _control,

@@ -58,6 +58,7 @@ SPECIAL_CASES = {
     "while": "tests/test_control_flow.py",
     "counted_scan": "tests/primitives/control_flow/test_replay.py",
     "cond": "tests/test_control_flow.py",
+    "pure_callback": "tests/primitives/test_callbacks.py",
     "platform_index": "tests/primitives/control_flow/test_platforms.py",
     "size": "tests/transforms/test_dynamic.py",
 }

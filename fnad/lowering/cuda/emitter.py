@@ -19,6 +19,7 @@ from fnad.lowering.cuda.memory import makers
 from fnad.lowering.cuda.points import count
 from fnad.lowering.cuda.products import arrange_products
 from fnad.lowering.cuda.program import (
+    CallOfPython,
     HostRoutine,
     Launch,
     Product,
@@ -42,6 +43,7 @@ from fnad.lowering.plan import (
     Copy,
     For,
     Group,
+    HostCall,
     Kernel,
     Node,
     Plan,
@@ -74,6 +76,7 @@ def emit_plan(plan: Plan, library: bool = True, limits: Limits = LIMITS) -> Prog
         emitter.arena_size,
         plan.types(),
         makers(plan.body),
+        plan.functions,
     )
 
 
@@ -196,6 +199,10 @@ def _contraction(emitter: Emitter, node: Contraction) -> list[Step]:
     return [Product(node)]
 
 
+def _host_call(emitter: Emitter, node: HostCall) -> list[Step]:
+    return [CallOfPython(node)]
+
+
 def _routine(emitter: Emitter, node: Routine) -> list[Step]:
     return [HostRoutine(node)] if node.count else []
 
@@ -235,6 +242,7 @@ _STEPS: dict[type, Callable[[Emitter, Any], list[Step]]] = {
     Copy: _copy,
     Contraction: _contraction,
     Routine: _routine,
+    HostCall: _host_call,
     Accumulate: accumulate_steps,
     Sort: sort_steps,
     Attention: attention_steps,

@@ -14,6 +14,7 @@ from fnad.core.errors import InternalError
 from fnad.lowering.cuda.device import Device
 from fnad.lowering.cuda.memory import out_of_memory
 from fnad.lowering.cuda.program import (
+    CallOfPython,
     HostRoutine,
     Launch,
     Product,
@@ -165,6 +166,7 @@ class _Run:
         self.module = executable._module
         self.precision = executable._precision
         self.buffers = executable._buffers
+        self.functions = executable._program.functions
         self.turns: dict[int, int] = {}
         self.places = places
         for number, buffer in self.buffers.items():
@@ -202,6 +204,15 @@ class _Run:
     def routine(self, step: HostRoutine) -> None:
         run_routine(self.device, step.routine, self.buffers, self.places)
 
+    def call_of_python(self, step: CallOfPython) -> None:
+        node, function = step.call, self.functions[step.call.number]
+        arrays = [
+            self.device.fetch(self.places[n], self.buffers[n].size, dtype).reshape(shape)
+            for n, (shape, dtype) in zip(node.sources, function.operands)
+        ]
+        for n, result in zip(node.outs, function(arrays), strict=True):
+            self.device.send(self.places[n], np.ascontiguousarray(result).reshape(-1))
+
     def repeat(self, step: Repeat) -> None:
         turns = range(step.extent)
         if step.count is not None:
@@ -229,6 +240,7 @@ _RUN: dict[type, Callable[[_Run, Any], None]] = {
     Launch: _Run.launch,
     Product: _Run.product,
     HostRoutine: _Run.routine,
+    CallOfPython: _Run.call_of_python,
     Repeat: _Run.repeat,
     RepeatWhile: _Run.repeat_while,
     Switch: _Run.switch,

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from fnad.lowering.plan import Buffer, Contraction, Interface, Origin, Routine
+from fnad.lowering.host_calls import HostFunction
+from fnad.lowering.plan import Buffer, Contraction, HostCall, Interface, Origin, Routine
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,13 @@ class HostRoutine:
     """Call LAPACK on the host: what it reads is fetched, what it writes is sent back."""
 
     routine: Routine
+
+
+@dataclass(frozen=True, slots=True)
+class CallOfPython:
+    """Call Python: what it reads is fetched, what it returns is sent back."""
+
+    call: HostCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,7 @@ class Switch:
     branches: tuple[tuple[Step, ...], ...]
 
 
-Step = Launch | Product | HostRoutine | Repeat | RepeatWhile | Switch
+Step = Launch | Product | HostRoutine | CallOfPython | Repeat | RepeatWhile | Switch
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +97,4 @@ class Program:
     arena_size: int
     interface: Interface
     makers: Mapping[int, Origin] = field(default_factory=dict)
+    functions: tuple[HostFunction, ...] = ()

@@ -17,6 +17,7 @@ from fnad.lowering.expr import Expr
 from fnad.lowering.llvm import work
 from fnad.lowering.llvm.accumulate import emit_accumulate
 from fnad.lowering.llvm.expressions import ExpressionPrinter
+from fnad.lowering.llvm.host_calls import emit_host_call
 from fnad.lowering.llvm.kernels import emit_kernel
 from fnad.lowering.llvm.matrix.contractions import (
     emit_contraction,
@@ -28,7 +29,16 @@ from fnad.lowering.llvm.routines import emit_routine, workspace_bytes
 from fnad.lowering.llvm.sorting import emit_sort, scratch_bytes
 from fnad.lowering.llvm.target import PLAIN, VECTOR_CODE, Recipe
 from fnad.lowering.llvm.writer import INT64, Function, Value
-from fnad.lowering.plan import Accumulate, Buffer, Contraction, Copy, Kernel, Routine, Sort
+from fnad.lowering.plan import (
+    Accumulate,
+    Buffer,
+    Contraction,
+    Copy,
+    HostCall,
+    Kernel,
+    Routine,
+    Sort,
+)
 
 Buffers = Mapping[int, Buffer]
 
@@ -143,6 +153,15 @@ def _routine(node: Routine, buffers: Buffers) -> Leaf:
     return Leaf(numbers, [], emit, workspace_bytes(node), PLAIN)
 
 
+def _host_call(node: HostCall, buffers: Buffers) -> Leaf:
+    numbers = [*node.sources, *node.outs, node.state]
+
+    def emit(f: Function, p: ExpressionPrinter) -> None:
+        emit_host_call(f, node.number, [p.pointers[n] for n in numbers])
+
+    return Leaf(numbers, [], emit, recipe=PLAIN)
+
+
 def _copy(node: Copy, buffers: Buffers) -> Leaf:
     dtype = buffers[node.source].dtype
     exprs = [node.source_offset, node.out_offset]
@@ -167,5 +186,6 @@ _LEAVES: Mapping[type, Callable[[Any, Buffers], Leaf]] = {
     Accumulate: _accumulate,
     Sort: _sort,
     Routine: _routine,
+    HostCall: _host_call,
     Copy: _copy,
 }

@@ -16,7 +16,17 @@ from fnad.lowering.llvm import accumulate, sorting
 from fnad.lowering.llvm.kernels import count_tasks
 from fnad.lowering.llvm.matrix.contractions import schedule_of
 from fnad.lowering.llvm.transposes import tasks_of_tile
-from fnad.lowering.plan import Accumulate, Buffer, Contraction, Copy, Group, Kernel, Routine, Sort
+from fnad.lowering.plan import (
+    Accumulate,
+    Buffer,
+    Contraction,
+    Copy,
+    Group,
+    HostCall,
+    Kernel,
+    Routine,
+    Sort,
+)
 
 Buffers = Mapping[int, Buffer]
 
@@ -92,6 +102,10 @@ def _kernel_time(node: Kernel, buffers: Buffers) -> float:
 # -- the others ---------------------------------------------------------------------------------
 
 
+# Nanoseconds of a call of Python that does nothing.
+_HOST_CALL = 5_000.0
+
+
 def _contraction_time(node: Contraction, buffers: Buffers) -> float:
     products = math.prod(node.batch) * node.m * node.n * node.k
     return products * _PRODUCT * node.dtype.itemsize / 4
@@ -129,6 +143,7 @@ _TASKS: Mapping[type, Callable[[Any], int]] = {
     Accumulate: accumulate.tasks,
     Sort: lambda node: sorting.tasks(node.extents),
     Routine: lambda node: node.count,
+    HostCall: lambda node: 1,
     Copy: _copy_tasks,
     Group: lambda node: node.extent,
 }
@@ -138,6 +153,7 @@ _TIMES: Mapping[type, Callable[[Any, Buffers], float]] = {
     Accumulate: _accumulate_time,
     Sort: _sort_time,
     Routine: _routine_time,
+    HostCall: lambda node, buffers: _HOST_CALL,
     Copy: _copy_time,
     Group: _group_time,
 }
