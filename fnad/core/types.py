@@ -277,6 +277,7 @@ def aval_of(value: Any) -> ShapedArray:
                 " floating and complex arrays. Convert it first, or keep it out of the traced"
                 " arguments (static_argnums)."
             )
+        check_unmasked(value)
         return ShapedArray(value.shape, _ONE_OF_EQUAL.get(value.dtype.char, value.dtype))
     if isinstance(value, ShapeDtypeStruct):
         return ShapedArray(value.shape, value.dtype, value.weak_type)
@@ -291,8 +292,18 @@ def aval_of(value: Any) -> ShapedArray:
     )
 
 
+def check_unmasked(array: Any) -> None:
+    """Refuse NumPy's masked arrays: no program would look at their masks."""
+    if type(array) is not np.ndarray and isinstance(array, np.ma.MaskedArray):
+        raise TypeError(
+            "fnad does not take masked arrays, whose masks it would not see: pass array.filled(...)"
+            " or array.compressed(), or array.data and array.mask as two arrays."
+        )
+
+
 def native(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Return an array in the machine's byte order: itself, or a copy where it is not."""
+    check_unmasked(array)
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fnad.core.errors import TracerArrayConversionError
+from fnad.core.foreign import of_dlpack
 from fnad.core.source import user_line
 from fnad.core.tracer import Tracer
 from fnad.core.types import is_device_array
@@ -40,12 +39,13 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> A
     TypeError
         If ``x`` does not export its memory.
     BufferError
-        If DLPack or NumPy does not know its dtype (NumPy knows no bfloat16 there).
+        If DLPack or NumPy does not know its dtype.
     ValueError
         If ``copy`` is False, and another device was asked for.
 
     Examples
     --------
+    >>> import numpy as np
     >>> x = np.arange(3)
     >>> y = from_dlpack(x)
     >>> y, np.shares_memory(x, y)
@@ -61,8 +61,8 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> A
     if is_device_array(x) or x.__dlpack_device__()[0] in _CUDA:
         return asarray(_on_card(x), device=device, copy=copy)
     if device in (None, CPU):
-        return np.from_dlpack(x, copy=copy)
-    return asarray(np.from_dlpack(x), device=device, copy=copy)
+        return of_dlpack(x, copy)
+    return asarray(of_dlpack(x), device=device, copy=copy)
 
 
 def _on_card(x: Any) -> Array:

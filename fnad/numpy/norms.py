@@ -145,7 +145,7 @@ def _vector_norm(a: Array, ord: Any, axes: Axes, keepdims: bool) -> Array:
         raise ValueError(f"Invalid norm order {ord!r} for vectors")
     size = ufuncs.absolute(a)
     if ord == math.inf:
-        return reductions.max(size, axes, keepdims)
+        return _largest(size, axes, keepdims)
     if ord == -math.inf:
         return reductions.min(size, axes, keepdims)
     if ord == 0:
@@ -161,15 +161,14 @@ def _matrix_norm(a: Array, ord: Any, axes: Axes, keepdims: bool) -> Array:
         return _root_of_squares(a, axes, keepdims)
     if ord in (2, -2, "nuc"):
         return _spectral_norm(a, ord, axes, keepdims)
-    extremum = {1: "max", -1: "min", math.inf: "max", -math.inf: "min"}.get(ord)
-    if extremum is None:
+    if ord not in (1, -1, math.inf, -math.inf):
         raise ValueError(
             f"norm: matrices have no norm of order {ord!r}; use 'fro', 'nuc', 1, -1, 2, -2, inf or"
             " -inf"
         )
     summed, other = axes if abs(ord) == 1 else axes[::-1]
     sums = sum_of(ufuncs.absolute(a), summed, None, True)
-    out = getattr(reductions, extremum)(sums, other, True)
+    out = (_largest if ord > 0 else reductions.min)(sums, other, True)
     if keepdims:
         return out
     return reshape(out, tuple(n for i, n in enumerate(a.shape) if i not in axes))
@@ -181,8 +180,15 @@ def _spectral_norm(a: Array, ord: Any, axes: Axes, keepdims: bool) -> Array:
     if ord == "nuc":
         out = sum_of(values, -1)
     else:
-        out = reductions.max(values, -1) if ord == 2 else reductions.min(values, -1)
+        out = _largest(values, -1) if ord == 2 else reductions.min(values, -1)
     return reshape(out, kept) if keepdims else out
+
+
+def _largest(sizes: Array, axis: Any, keepdims: bool = False) -> Array:
+    """The largest of numbers that are not negative; 0 of none, as in NumPy."""
+    axes = normalize_axes(axis, sizes.ndim)
+    empty = math.prod(sizes.shape[i] for i in axes) == 0
+    return reductions.max(sizes, axes, keepdims, initial=0 if empty else None)
 
 
 def cond(x: Any, p: Any = None) -> Array:

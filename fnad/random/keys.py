@@ -28,7 +28,7 @@ from fnad.primitives.slicing import concatenate, index_in_dim
 _WORD = 32
 
 
-def PRNGKey(seed: Any) -> Any:  # noqa: N802 - JAX's name
+def PRNGKey(seed: Any, *, impl: str | None = None) -> Any:  # noqa: N802 - JAX's name
     """Make a key from an integer.
 
     Parameters
@@ -36,6 +36,8 @@ def PRNGKey(seed: Any) -> Any:  # noqa: N802 - JAX's name
     seed : int or integer scalar
         The upper 32 bits become the first word of the key (0 for seeds of 32 bits or fewer),
         the lower 32 bits the second.
+    impl : {"threefry2x32"}, optional
+        The generator; there is one.
 
     Returns
     -------
@@ -45,12 +47,15 @@ def PRNGKey(seed: Any) -> Any:  # noqa: N802 - JAX's name
     ------
     TypeError
         If ``seed`` is not an integer scalar.
+    ValueError
+        If another generator is asked for.
 
     Examples
     --------
     >>> PRNGKey(42)
     array([ 0, 42], dtype=uint32)
     """
+    _check_generator("PRNGKey", impl)
     if type(seed) is int:
         seed = np.uint64(seed % 2**64)
     aval = aval_of(seed)
@@ -64,7 +69,7 @@ def PRNGKey(seed: Any) -> Any:  # noqa: N802 - JAX's name
     return concatenate([reshape(high, (1,)), reshape(low, (1,))], 0)
 
 
-def key(seed: Any) -> Any:
+def key(seed: Any, *, impl: str | None = None) -> Any:
     """Make a key from an integer: the same as `PRNGKey`, a raw ``uint32[2]`` array.
 
     Examples
@@ -72,7 +77,12 @@ def key(seed: Any) -> Any:
     >>> key(7)
     array([0, 7], dtype=uint32)
     """
-    return PRNGKey(seed)
+    return PRNGKey(seed, impl=impl)
+
+
+def _check_generator(name: str, impl: str | None) -> None:
+    if impl not in (None, "threefry2x32"):
+        raise ValueError(f"{name}: the generator is 'threefry2x32', got {impl!r}")
 
 
 def _words(key: Any) -> tuple[Any, Any]:
@@ -219,8 +229,7 @@ def wrap_key_data(key_bits_array: Any, *, impl: str | None = None) -> Any:
     >>> wrap_key_data(np.array([0, 3], np.uint32))
     array([0, 3], dtype=uint32)
     """
-    if impl not in (None, "threefry2x32"):
-        raise ValueError(f"wrap_key_data: the generator is 'threefry2x32', got {impl!r}")
+    _check_generator("wrap_key_data", impl)
     return key_data(key_bits_array)
 
 

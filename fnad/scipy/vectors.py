@@ -17,6 +17,15 @@ Array = Any
 _ARRAY = tree.structure(0)
 
 
+def check_args(name: str, args: Any) -> None:
+    """Refuse further arguments of a solver's function that are no tuple."""
+    if not isinstance(args, (tuple, list)):
+        raise TypeError(
+            f"{name}: args must be a tuple of what the function takes besides, got"
+            f" {type(args).__name__}; of one argument, it is args=(value,)"
+        )
+
+
 class Vectors:
     """The vectors that stand for pytrees like an example, in the dtype that its leaves promote to.
 

@@ -6,10 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from fnad.core import tree
 from fnad.core.flat_function import function_name
-from fnad.core.tracer import apply_jaxpr
-from fnad.core.types import ShapedArray, aval_of, is_differentiable
+from fnad.core.tracer import Tracer, apply_jaxpr
+from fnad.core.types import ShapedArray, aval_of, float0, is_differentiable
 from fnad.primitives.arithmetic import div, mul
 from fnad.primitives.shape import full
 from fnad.primitives.subprograms import split_terms, trace_function
@@ -36,7 +38,8 @@ def jet(
         The point: one entry a positional argument.
     series : tuple or list
         For each argument a list of its coefficients, from the first order on; all lists have one
-        length. Each coefficient is like the argument.
+        length. Each coefficient is like the argument; those of integers are zero, best of dtype
+        ``fnad.float0``.
     factorial_scaled : bool
         Whether coefficients are derivatives of the curve (``h'(0), h''(0), ...``), the default, or
         coefficients of the polynomial (``h'(0), h''(0) / 2!, ...``); the same holds of the result.
@@ -124,16 +127,24 @@ def _by_leaf(index: int, argument: Any, terms: Sequence[Any]) -> list[list[Any]]
                 f" got {found}"
             )
         for (path, primal), leaf, column in zip(paths, leaves, columns):
-            want, got = aval_of(primal), aval_of(leaf)
+            column.append(leaf)
+            want = aval_of(primal)
+            if not is_differentiable(want):
+                still = getattr(leaf, "dtype", None) == float0
+                if not still and (isinstance(leaf, Tracer) or np.any(leaf)):
+                    raise TypeError(
+                        f"jet: series[{index}][{k}]{tree.keystr(path)} belongs to an argument of"
+                        f" type {want}, which cannot move along a curve: give"
+                        f" np.zeros({want.shape}, fnad.float0), or make the argument floating"
+                    )
+                continue
+            got = aval_of(leaf)
             loose = want.weak_type or got.weak_type
-            if is_differentiable(want) and (
-                got.shape != want.shape or (got.dtype != want.dtype and not loose)
-            ):
+            if got.shape != want.shape or (got.dtype != want.dtype and not loose):
                 raise TypeError(
                     f"jet: series[{index}][{k}]{tree.keystr(path)} must be of the type of the"
                     f" argument, {want}, got {got}"
                 )
-            column.append(leaf)
     return columns
 
 

@@ -198,7 +198,7 @@ _HELD = frozenset(HELD)
 
 def _type_key(leaf: Any) -> Any:
     """Equal for leaves of one type; cheap for arrays, of which a call may have many."""
-    if isinstance(leaf, np.ndarray) and (leaf.dtype.char in _HELD or leaf.dtype is BFLOAT16):
+    if type(leaf) is np.ndarray and (leaf.dtype.char in _HELD or leaf.dtype is BFLOAT16):
         return leaf.shape, leaf.dtype
     aval = aval_of(leaf)
     return aval if aval.weak_type else (aval.shape, aval.dtype)

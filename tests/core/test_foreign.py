@@ -69,3 +69,49 @@ def test_transformed_functions_say_what_to_pass(transform):
 def test_columns_of_strings_are_refused():
     with pytest.raises(TypeError, match="dtype"):
         fnp.sin(Column(np.array(["a", "b"])))
+
+
+def test_bfloat16_of_other_libraries():
+    torch = pytest.importorskip("torch")
+    bfloat16 = fnp.bfloat16
+    tensor = torch.arange(6).reshape(2, 3).to(torch.bfloat16)
+    for read in (fnp.from_dlpack(tensor), fnp.asarray(tensor), fnp.asarray(tensor, copy=False)):
+        assert read.dtype == bfloat16
+        tensor[0, 0] = tensor[0, 0] + 8  # the memory is shared
+        np.testing.assert_array_equal(read.astype(np.float32), tensor.float().numpy())
+    np.testing.assert_array_equal(fnp.from_dlpack(tensor[:, ::2]), np.asarray([[24, 2], [3, 5]]))
+    copied = fnp.asarray(tensor, copy=True)
+    tensor[0, 0] = 1
+    assert copied[0, 0] == 24
+    del tensor
+    np.testing.assert_array_equal(read, [[1, 1, 2], [3, 4, 5]])
+    with pytest.raises(TypeError, match=r"Tensor cannot be read .*detach"):
+        fnp.asarray(torch.ones(2, dtype=torch.bfloat16, requires_grad=True))
+
+
+def test_arrays_of_jax():
+    jnp = pytest.importorskip("jax.numpy")
+    x = jnp.arange(3, dtype=jnp.float32)
+    np.testing.assert_array_equal(fnp.square(x), [0, 1, 4])
+    np.testing.assert_array_equal(fnad.jit(lambda y: y * x)(np.ones(3)), [0, 1, 2])
+    assert fnp.from_dlpack(x.astype(jnp.bfloat16)).dtype == fnp.bfloat16
+    with pytest.raises(TypeError, match=r"fnp\.asarray\(x\)"):
+        fnad.jit(fnp.square)(x)
+    with pytest.raises(BufferError, match="float8_e4m3fn cannot be read"):
+        fnp.from_dlpack(x.astype(jnp.float8_e4m3fn))
+
+
+def test_masked_arrays_are_refused():
+    masked = np.ma.array([1.0, 2.0, 4.0], mask=[0, 1, 0])
+    square = fnad.jit(fnp.square)
+    for _ in range(3):
+        square(np.ones(3))  # compiled, and called natively
+    for call in (
+        lambda: fnp.sum(masked),
+        lambda: square(masked),
+        lambda: fnad.grad(fnp.sum)(masked),
+        lambda: fnad.vmap(fnp.sin)(masked),
+        lambda: fnad.jit(lambda x: x * masked)(np.ones(3)),
+    ):
+        with pytest.raises(TypeError, match="does not take masked arrays"):
+            call()

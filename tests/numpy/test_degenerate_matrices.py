@@ -100,6 +100,24 @@ def test_norms_at_zero():
         assert np.isfinite(fnad.grad(lambda x, o=order: linalg.norm(x, o))(x)).all(), order
 
 
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 0), (2, 0, 0), (0, 2, 2)])
+def test_norms_of_nothing_are_those_of_numpy(shape):
+    x = np.zeros(shape)
+    for order in (None, 0, 1, 2, 3, np.inf):
+        for got, want in (
+            (linalg.vector_norm(x, ord=order or 2), np.linalg.vector_norm(x, ord=order or 2)),
+            (linalg.norm(x, order, -1), np.linalg.norm(x, order, -1)),
+        ):
+            np.testing.assert_array_equal(got, want)
+    for order in ("fro", "nuc", 1, 2, np.inf):
+        want = np.linalg.norm(x, order, (-2, -1))
+        for wrap in (lambda f: f, fnad.jit):
+            got = wrap(lambda x, o=order: linalg.norm(x, o, (-2, -1)))(x)
+            np.testing.assert_array_equal(got, want, strict=True)
+    with pytest.raises(ValueError, match="no elements along axes"):
+        linalg.norm(np.zeros(0), -np.inf)
+
+
 @pytest.mark.parametrize("power", [-3, -1, 0, 1, 5])
 def test_powers(power):
     a = normal(3, 3) + 3 * np.eye(3)

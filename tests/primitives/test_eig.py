@@ -60,6 +60,20 @@ def test_derivatives_of_eigenvalues_against_jax():
             np.testing.assert_allclose(fnad.grad(loss(fnp))(a), expected, rtol=1e-10)
 
 
+def test_eigenvalues_of_defective_matrices_have_no_derivatives():
+    block = np.array([[2.0, 1.0, 0.0], [0.0, 2.0, 1.0], [0.0, 0.0, 2.0]])
+    loss = lambda a: fnp.sum(fnp.linalg.eigvals(a) ** 2).real
+    for a in (block, block + 0j, block.astype(np.float32)):
+        for wrap in (lambda f: f, fnad.jit):
+            assert np.isnan(wrap(fnad.grad(loss))(a)).all()
+    both = fnad.vmap(fnad.grad(loss))(np.stack([block, REAL[0][:3, :3]]))
+    assert np.isnan(both[0]).all()
+    np.testing.assert_allclose(both[1], 2 * REAL[0][:3, :3].T, atol=1e-12)
+    # Near to one that is, there are derivatives, with as many digits as there can be.
+    near = block + 1e-8 * REAL[0][:3, :3]
+    np.testing.assert_allclose(fnad.grad(loss)(near), 2 * near.T, atol=1e-7)
+
+
 def test_special_matrices():
     w, _ = fnad.jit(fnp.linalg.eig)(np.zeros((0, 0)))
     assert w.shape == (0,)

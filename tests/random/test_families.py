@@ -317,6 +317,7 @@ def test_keys_and_their_words():
     [
         (lambda: random.key_data(np.zeros(2)), TypeError, "Make one with fnad.random.key"),
         (lambda: random.wrap_key_data(KEY, impl="rbg"), ValueError, "'threefry2x32', got 'rbg'"),
+        (lambda: random.key(0, impl="rbg"), ValueError, "'threefry2x32', got 'rbg'"),
         (lambda: random.poisson(KEY, 2.0, dtype=float), TypeError, "integer dtype"),
         (lambda: random.rademacher(KEY, (), np.uint8), TypeError, "negative numbers"),
         (lambda: random.gamma(KEY, 2.0, dtype=int), TypeError, "gamma: the dtype must be"),

@@ -144,6 +144,9 @@ def test_failures_are_told_and_never_numbers():
     assert np.all(np.isnan(odeint(lambda y, t: -y, 1.0, np.array([0.0, 2.0, 1.0]))[1:]))
     mixed = solve_ivp(lambda t, y: -y, (0.0, 1.0), 1.0, t_eval=np.array([0.5, 2.0]))
     assert int(mixed.status) == -3 and np.all(np.isnan(mixed.y))
+    for span in ((0.0, np.nan), (np.nan, 1.0)):
+        nowhere = solve_ivp(lambda t, y: -y, span, 1.0)
+        assert int(nowhere.status) == -3 and not nowhere.success and np.isnan(nowhere.y[-1])
     slope = fnad.grad(lambda y0: odeint(lambda y, t: y * y, y0, np.array([0.0, 1.5]))[1])(1.0)
     assert np.isnan(slope)
 
@@ -264,6 +267,7 @@ def test_batches_have_steps_of_their_own(rng):
         (lambda: solve_ivp(van_der_pol, (0, 1), np.ones(2), max_steps=0), ValueError, "at least 1"),
         (lambda: solve_ivp(lambda t, y: y[0], (0, 1), np.ones(2)), TypeError, "what fun returns"),
         (lambda: solve_ivp(lambda t, y: 1j * y, (0, 1), np.ones(2)), TypeError, "is complex"),
+        (lambda: solve_ivp(van_der_pol, (0, 1), np.ones(2), args=1.0), TypeError, r"args=\(value"),
         (lambda: odeint(lambda y, t: y, 1.0, 2.0), ValueError, "must be a vector"),
         (lambda: odeint(lambda y, t: (y, y), 1.0, np.ones(2)), TypeError, "what func returns"),
     ],

@@ -51,6 +51,15 @@ def test_forms_of_bounds():
     assert found["b"] == -1
 
 
+def test_bounds_between_which_there_is_nothing():
+    square = lambda x: np.sum(x**2)
+    for bounds in ([(2, 1)] * 2, Bounds(np.array([0.0, 3.0]), 2.0)):
+        with pytest.raises(ValueError, match="lies above its upper bound"):
+            minimize(square, np.ones(2), bounds=bounds)
+    found = fnad.jit(lambda a: minimize(square, np.ones(2), bounds=Bounds(a, 2.0)))(3.0)
+    assert not found.success and np.isnan(found.x).all()
+
+
 def coupled(x, a):
     return np.sum((x - a) ** 2 * np.array([1.0, 2.0, 3.0])) + x[0] * x[1]
 

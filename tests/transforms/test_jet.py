@@ -268,6 +268,8 @@ def test_pytrees_integers_and_results_without_coefficients():
     np.testing.assert_array_equal(found["a"], [[6.0, 12.0], [6.0, 6.0]])
     np.testing.assert_array_equal(found["c"], [0.0, 0.0])
     assert jet(np.sin, (0.5,), ([],)) == (np.sin(0.5), [])
+    still = np.zeros((), fnad.float0)
+    assert jet(np.multiply, (0.5, 3), ([1.0], [still]))[1] == [3.0]
 
 
 def test_bad_arguments_are_named():
@@ -279,6 +281,8 @@ def test_bad_arguments_are_named():
         jet(np.add, (1.0, 1.0), ([1.0], [1.0, 2.0]))
     with pytest.raises(TypeError, match=r"series\[0\]\[1\] must be of the type of the argument"):
         jet(np.sin, (np.ones(2),), ([np.ones(2), np.ones(3)],))
+    with pytest.raises(TypeError, match=r"type i64\[2\], which cannot move along a curve"):
+        jet(np.sin, (np.arange(2),), ([np.ones(2)],))
     with pytest.raises(TypeError, match=r"series\[0\] must be a list of coefficients"):
         jet(np.sin, (np.ones(2),), (np.ones(2),))
 

@@ -35,7 +35,7 @@ from fnad.primitives.linalg.routines import (
     routine_p,
 )
 from fnad.primitives.logic import convert_element_type, eq, gt, lt, select
-from fnad.primitives.reductions import argmax, reduce_sum
+from fnad.primitives.reductions import argmax, reduce_min, reduce_sum
 from fnad.primitives.shape import (
     broadcast_in_dim,
     broadcasted_iota,
@@ -53,6 +53,9 @@ eig_p = Primitive(
     " are complex, of A's precision, which is single or double.",
     multiple_results=True,
 )
+
+
+_DEPENDENT = 16.0  # times epsilon: pivots of eigenvectors, of length 1, that say nothing
 
 
 def _complex_of(dtype: Any) -> np.dtype[Any]:
@@ -121,6 +124,7 @@ def _(primals, tangents, *, vectors):
         return outs, [Zero(aval_of(x)) for x in outs]
     w, v = eig_p.bind(a, vectors=True)
     factors, _, permutation = lu(v)
+    factors = _nan_if_defective(factors)
     inner = lu_solve(factors, permutation, matmul(convert_element_type(t, aval_of(v).dtype), v))
     if not vectors:
         return [w], [diagonal_of(inner)]
@@ -131,6 +135,22 @@ def _(primals, tangents, *, vectors):
     own, moved = _picked(largest, v), _picked(largest, turned)
     drift = imag(moved) / real(own)
     return [w, v], [diagonal_of(inner), turned - scale_columns(v, complex(along, drift))]
+
+
+def _nan_if_defective(factors: Any) -> Any:
+    """The factors L and U of eigenvectors, NaN where these depend on each other.
+
+    Derivatives of single eigenvalues are then as large as the inverse of a rounding error, and
+    their sums, which may have limits, would be numbers of which no digit is right.
+    """
+    pivots = diagonal_of(factors)
+    size = real(pivots) * real(pivots) + imag(pivots) * imag(pivots)
+    smallest = reduce_min(size, (aval_of(size).ndim - 1,))
+    bound = (_DEPENDENT * float(np.finfo(aval_of(size).dtype).eps)) ** 2
+    shape = aval_of(factors).shape
+    fails = lt(smallest, full_like(smallest, bound))
+    fails = broadcast_in_dim(fails, shape, tuple(range(len(shape) - 2)))
+    return select(fails, full_like(factors, np.nan), factors)
 
 
 def _largest(size: Any) -> Any:
@@ -205,8 +225,8 @@ def eig(x: Any, *, compute_right_eigenvectors: bool = True) -> tuple[Any, ...]:
 
     The derivatives are those for distinct eigenvalues (Boeddeker et al. 2017, arXiv:1701.00392);
     where two are equal, those of eigenvectors are not finite. The eigenvalues of a defective
-    matrix, of fewer than n eigenvectors, have none: what comes out is NaN, infinite, or as large as
-    the inverse of a rounding error.
+    matrix, of fewer than n eigenvectors, have none: where the eigenvectors found depend on each
+    other to rounding, the derivatives are NaN; where rounding has set them apart, they are large.
 
     Parameters
     ----------

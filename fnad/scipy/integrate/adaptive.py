@@ -248,6 +248,7 @@ def through_steps(
     start = _begin(f, t, y, length, control, norm)
     s, times, states, rows = while_loop(goes_on, turn, (start, times, states, rows))
     s = s._replace(status=fnp.where((s.t < end) & (s.status == REACHED), TOO_MANY, s.status))
+    s = s._replace(status=fnp.where(fnp.isnan(t + end), OUT_OF_ORDER, s.status))
     reached, places = s.status == REACHED, fnp.arange(room + 1)
     behind = (places > s.accepted) | ~reached & (places == room)
     times = fnp.where(behind, end, times)

@@ -16,7 +16,7 @@ from fnad.numpy.operands import as_operand, promotion_key
 from fnad.scipy.integrate.adaptive import Control
 from fnad.scipy.integrate.adjoint import equation, states_at, trajectory
 from fnad.scipy.integrate.dormand_prince import on_curve
-from fnad.scipy.vectors import Vectors, with_arrays
+from fnad.scipy.vectors import Vectors, check_args, with_arrays
 from fnad.transforms.jit import jit
 
 Array = Any
@@ -304,6 +304,7 @@ def solve_ivp(
         raise ValueError(
             f"solve_ivp: there is no method {method!r}; 'RK45' is for equations that are not stiff"
         )
+    check_args("solve_ivp", args)
     y0, t_eval, atol = with_arrays(y0), with_arrays(t_eval), with_arrays(atol)
     vectors = Vectors(y0, "solve_ivp: y0")
     begin, end = t_span

@@ -50,7 +50,8 @@ def lu(
     upper = fnp.triu(factors)[..., :k, :]
     if permute_l:
         return exchanging.take_rows(lower, fnp.argsort(order, -1)), upper
-    p = convert(order[..., None, :] == fnp.arange(m, dtype=np.int32)[:, None], a.dtype)
+    exchanges = order[..., None, :] == fnp.arange(m, dtype=np.int32)[:, None]
+    p = convert(exchanges, fnp.real(a).dtype)
     return p, lower, upper
 
 
@@ -161,6 +162,9 @@ def _descending_columns(a: Array) -> Array:
     """Orders of columns: each of the first is the farthest from the span of those before it."""
     m, n = a.shape[-2:]
     places = fnp.arange(n, dtype=np.int32)
+    order = expand(fnp.asarray(places), (*a.shape[:-2], n))
+    if 0 in a.shape:
+        return order
 
     def choose(carry: tuple[Array, Array], i: Array) -> tuple[tuple[Array, Array], None]:
         rest, order = carry
@@ -177,7 +181,6 @@ def _descending_columns(a: Array) -> Array:
             rest = rest - column @ (adjoint(column) @ rest)
         return (rest, order), None
 
-    order = expand(fnp.asarray(places), (*a.shape[:-2], n))
     steps = fnp.arange(min(m, n), dtype=np.int32)
     return lax.scan(choose, (a, order), steps)[0][1]
 

@@ -323,4 +323,6 @@ def _by_columns(
         return fnp.where(here, x[..., :, None], found)
 
     start = fnp.where(fnp.eye(n, dtype=bool), diagonal[..., None, :], 0)
+    if n == 0:
+        return convert(start, t.dtype)
     return lax.fori_loop(1, n, column, convert(start, t.dtype))

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import fnad.numpy as fnp
+from fnad.core.tracer import Tracer
 from fnad.primitives.control_flow import while_loop
 from fnad.scipy.optimize.line_search import ValueAndGrad
 from fnad.scipy.optimize.quasi_newton import (
@@ -59,7 +60,7 @@ def vectors_of(bounds: Any, vectors: Vectors) -> tuple[Array, Array]:
             )
         lower = fnp.stack([fnp.asarray(-np.inf if a is None else a) for a, _ in pairs])
         upper = fnp.stack([fnp.asarray(np.inf if b is None else b) for _, b in pairs])
-        return fnp.asarray(lower, vectors.dtype), fnp.asarray(upper, vectors.dtype)
+        return _in_order(fnp.asarray(lower, vectors.dtype), fnp.asarray(upper, vectors.dtype))
 
     def vector(value: Any, what: str) -> Array:
         if not isinstance(value, (dict, list, tuple)) and np.size(value) == 1:
@@ -67,7 +68,24 @@ def vectors_of(bounds: Any, vectors: Vectors) -> tuple[Array, Array]:
             return fnp.full(vectors.size, one, vectors.dtype)
         return vectors.ravel(value, what)
 
-    return vector(lower, "minimize: the lower bound"), vector(upper, "minimize: the upper bound")
+    return _in_order(
+        vector(lower, "minimize: the lower bound"), vector(upper, "minimize: the upper bound")
+    )
+
+
+def _in_order(lower: Array, upper: Array) -> tuple[Array, Array]:
+    """Bounds between which there is something; those that are traced become NaN if not."""
+    crossed = lower > upper
+    some = fnp.any(crossed)
+    if isinstance(some, Tracer):
+        return fnp.where(crossed, fnp.nan, lower).astype(lower.dtype), upper
+    if some:
+        place = int(fnp.argmax(crossed))
+        raise ValueError(
+            f"minimize: the lower bound {lower[place]} of variable {place} lies above its upper"
+            f" bound {upper[place]}"
+        )
+    return lower, upper
 
 
 class _Trial(NamedTuple):

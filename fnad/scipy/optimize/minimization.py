@@ -15,7 +15,7 @@ from fnad.scipy.optimize.bounded import Bounds, bounded_quasi_newton, vectors_of
 from fnad.scipy.optimize.implicit import by_matrix, certain
 from fnad.scipy.optimize.quasi_newton import Dense, Limited, Memory, Settings, quasi_newton
 from fnad.scipy.sparse.linalg.krylov import Limits, conjugate_gradients
-from fnad.scipy.vectors import Vectors, with_arrays
+from fnad.scipy.vectors import Vectors, check_args, with_arrays
 from fnad.transforms.autodiff import grad as gradient_of
 from fnad.transforms.autodiff import value_and_grad
 from fnad.transforms.jit import jit
@@ -215,6 +215,7 @@ def minimize(
     >>> round(float(fnad.grad(closest)(4.0)), 4)
     0.25
     """
+    check_args("minimize", args)
     name = _method(("BFGS" if bounds is None else "L-BFGS-B") if method is None else method)
     if bounds is not None and name != "L-BFGS-B":
         raise ValueError(f"minimize: {name} takes no bounds; choose method L-BFGS-B")

@@ -17,7 +17,7 @@ from fnad.scipy.optimize.least_squares import (
     vector_function,
     vectors_like,
 )
-from fnad.scipy.vectors import Vectors
+from fnad.scipy.vectors import Vectors, check_args
 from fnad.transforms.jit import jit
 
 Array = Any
@@ -82,6 +82,7 @@ def root(
     >>> root(circle, np.array([1.0, 2.0]), (5.0,)).x.round(6)
     array([3.535534, 3.535534])
     """
+    check_args("root", args)
     x0, vectors = vectors_like("root", x0)
     most = 100 * vectors.size if max_nfev is None else max_nfev
 
@@ -187,6 +188,7 @@ def root_scalar(
     >>> round(float(found.root), 9), bool(found.converged)
     (2.0, True)
     """
+    check_args("root_scalar", args)
     low, high = bracket
     vectors = Vectors((low, high), "root_scalar: bracket", promoting=(low,))
     if vectors.dtype.kind == "c" or vectors.size != 2:

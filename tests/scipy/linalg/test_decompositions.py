@@ -177,6 +177,18 @@ def test_small_matrices():
             for x in fnad.jit(function)(a):
                 np.testing.assert_array_equal(x, a)
         np.testing.assert_array_equal(linalg.hessenberg(a), a)
+        np.testing.assert_array_equal(linalg.sqrtm(a), a)
+    for shape in [(0, 0), (3, 0), (0, 3), (2, 3, 0)]:
+        q, r, order = linalg.qr(np.ones(shape), pivoting=True)
+        np.testing.assert_array_equal(q @ r, np.ones(shape))
+        np.testing.assert_array_equal(
+            order[..., :], np.zeros(shape[:-2])[..., None] + np.arange(shape[-1])
+        )
+
+
+def test_exchanges_of_rows_are_real():
+    for dtype, real in ((np.complex64, np.float32), (np.complex128, np.float64)):
+        assert linalg.lu(np.eye(2, dtype=dtype))[0].dtype == real
 
 
 @pytest.mark.parametrize(
