@@ -142,6 +142,7 @@ from fnad.primitives.logic import (
     shift_right_logical,
     stop_gradient,
 )
+from fnad.primitives.precision import Precision
 from fnad.primitives.ragged import ragged_dot
 from fnad.primitives.reductions import (
     argmax,
@@ -253,6 +254,7 @@ __all__ = [
     "FftType",
     "GatherDimensionNumbers",
     "GatherScatterMode",
+    "Precision",
     "RandomAlgorithm",
     "ScatterDimensionNumbers",
     "abs",

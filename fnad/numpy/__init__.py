@@ -76,8 +76,6 @@ from fnad.numpy.complex_numbers import (
 from fnad.numpy.contraction import (
     cross,
     dot,
-    einsum,
-    einsum_path,
     inner,
     kron,
     matmul,
@@ -133,6 +131,7 @@ from fnad.numpy.editing import (
     resize,
     trim_zeros,
 )
+from fnad.numpy.einstein_sums import einsum, einsum_path
 from fnad.numpy.grids import (
     choose,
     diag_indices_from,

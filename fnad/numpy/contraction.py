@@ -3,51 +3,60 @@
 from __future__ import annotations
 
 import operator
-import string
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from fnad.core.dtypes import canonical_dtype, result_type
-from fnad.core.sizes import repeats_into
+from fnad.core.types import kind_of
 from fnad.numpy import ufuncs
 from fnad.numpy.complex_numbers import conjugate
 from fnad.numpy.creation import asarray, zeros_like
-from fnad.numpy.einsum_parser import parse_einsum
 from fnad.numpy.joining import concatenate
 from fnad.numpy.manipulation import expand_dims, moveaxis, ravel, reshape
 from fnad.numpy.operands import (
     Array,
-    as_operand,
     broadcast_shapes,
     convert,
     expand,
     normalize_axes,
-    shape_of,
+    refuse_out,
 )
-from fnad.numpy.reductions import sum as sum_of
 from fnad.primitives.contraction import dot_general_p
-from fnad.primitives.shape import transpose
+from fnad.primitives.precision import check_precision
 
 Axes = tuple[int, ...]
 
 
-def _contract(a: Array, b: Array, contract: tuple[Axes, Axes], batch: tuple[Axes, Axes]) -> Array:
-    """``dot_general`` on any dtypes; of booleans, NumPy's products are whether any is true."""
+_INT64 = np.dtype(np.int64)
+
+
+def contract(
+    a: Array,
+    b: Array,
+    summed: tuple[Axes, Axes],
+    batch: tuple[Axes, Axes],
+    preferred: Any = None,
+) -> Array:
+    """``dot_general`` on any dtypes; of booleans, NumPy's products are whether any is true.
+
+    ``preferred`` is the dtype to compute in and to return, if it is not the operands'.
+    """
     dtype = a.dtype if a.dtype is b.dtype else result_type(a, b)
+    wanted = dtype if preferred is None else canonical_dtype(preferred)
+    if kind_of(wanted) != kind_of(dtype):
+        dtype = result_type(dtype, wanted)
+        return convert(contract(convert(a, dtype), convert(b, dtype), summed, batch), wanted)
     if dtype.kind == "b":
-        counts = _contract(convert(a, _INT64), convert(b, _INT64), contract, batch)
+        counts = contract(convert(a, _INT64), convert(b, _INT64), summed, batch)
         return ufuncs.not_equal(counts, 0)
     return dot_general_p.bind(
         convert(a, dtype),
         convert(b, dtype),
-        dimension_numbers=(contract, batch),
-        preferred_element_type=None,
+        dimension_numbers=(summed, batch),
+        preferred_element_type=None if wanted == dtype else wanted,
     )
-
-
-_INT64 = np.dtype(np.int64)
 
 
 def _mismatch(name: str, a: Array, b: Array) -> ValueError:
@@ -56,24 +65,36 @@ def _mismatch(name: str, a: Array, b: Array) -> ValueError:
     )
 
 
-def dot(a: Any, b: Any) -> Array:
+def dot(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Array:
     """Sum of products over the last axis of ``a`` and the second last (or only) axis of ``b``.
+
+    ``precision`` is taken for compatibility with JAX: products are always computed in full.
+    ``preferred_element_type`` is the dtype to compute in and to return.
 
     Examples
     --------
     >>> dot(np.array([1, 2]), np.array([3, 4]))
     np.int64(11)
     """
+    check_precision("dot", precision)
     x, y = asarray(a), asarray(b)
     if x.ndim == 0 or y.ndim == 0:
-        return ufuncs.multiply(x, y)
+        return _product_of_scalar(x, y, preferred_element_type)
     axis = max(y.ndim - 2, 0)
     if x.shape[-1] != y.shape[axis]:
         raise _mismatch("dot", x, y)
-    return _contract(x, y, ((x.ndim - 1,), (axis,)), ((), ()))
+    return contract(x, y, ((x.ndim - 1,), (axis,)), ((), ()), preferred_element_type)
 
 
-def vdot(a: Any, b: Any) -> Array:
+def _product_of_scalar(x: Array, y: Array, preferred: Any) -> Array:
+    if preferred is None:
+        return ufuncs.multiply(x, y)
+    wanted = canonical_dtype(preferred)
+    dtype = result_type(x, y, wanted)
+    return convert(ufuncs.multiply(convert(x, dtype), convert(y, dtype)), wanted)
+
+
+def vdot(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Array:
     """Sum of products of all elements, both operands flattened, the first one conjugated.
 
     Examples
@@ -81,15 +102,16 @@ def vdot(a: Any, b: Any) -> Array:
     >>> vdot(np.ones((2, 2)), np.ones((2, 2)))
     np.float64(4.0)
     """
+    check_precision("vdot", precision)
     x = ravel(a)
-    return dot(_conjugated(x), ravel(b))
+    return dot(_conjugated(x), ravel(b), preferred_element_type=preferred_element_type)
 
 
 def _conjugated(x: Array) -> Array:
     return conjugate(x) if x.dtype.kind == "c" else x
 
 
-def inner(a: Any, b: Any) -> Array:
+def inner(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Array:
     """Sum of products over the last axis of both operands.
 
     Examples
@@ -97,15 +119,16 @@ def inner(a: Any, b: Any) -> Array:
     >>> inner(np.array([1, 2]), np.array([[3, 4], [5, 6]]))
     array([11, 17])
     """
+    check_precision("inner", precision)
     x, y = asarray(a), asarray(b)
     if x.ndim == 0 or y.ndim == 0:
-        return ufuncs.multiply(x, y)
+        return _product_of_scalar(x, y, preferred_element_type)
     if x.shape[-1] != y.shape[-1]:
         raise _mismatch("inner", x, y)
-    return _contract(x, y, ((x.ndim - 1,), (y.ndim - 1,)), ((), ()))
+    return contract(x, y, ((x.ndim - 1,), (y.ndim - 1,)), ((), ()), preferred_element_type)
 
 
-def outer(a: Any, b: Any) -> Array:
+def outer(a: Any, b: Any, out: None = None) -> Array:
     """All products of an element of ``a`` and one of ``b``.
 
     Examples
@@ -114,10 +137,11 @@ def outer(a: Any, b: Any) -> Array:
     array([[3, 4],
            [6, 8]])
     """
+    refuse_out("outer", out)
     return ufuncs.multiply(expand_dims(ravel(a), 1), expand_dims(ravel(b), 0))
 
 
-def matmul(a: Any, b: Any) -> Array:
+def matmul(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Array:
     """Matrix product ``a @ b`` over the last two axes; the other axes broadcast.
 
     Parameters
@@ -126,6 +150,10 @@ def matmul(a: Any, b: Any) -> Array:
         Shape ``(..., m, k)``, or ``(k,)``.
     b : array_like
         Shape ``(..., k, n)``, or ``(k,)``.
+    precision : optional
+        Taken for compatibility with JAX; products are always computed in full precision.
+    preferred_element_type : dtype, optional
+        The dtype to compute in and to return; by default the common dtype of the operands.
 
     Returns
     -------
@@ -137,6 +165,7 @@ def matmul(a: Any, b: Any) -> Array:
     >>> matmul(np.array([[1, 2], [3, 4]]), np.array([1, 1]))
     array([3, 7])
     """
+    check_precision("matmul", precision)
     x, y = asarray(a), asarray(b)
     if x.ndim == 0 or y.ndim == 0:
         raise ValueError("matmul: operands must have at least one axis; use * for scalars")
@@ -144,20 +173,28 @@ def matmul(a: Any, b: Any) -> Array:
     if x.shape[-1] != y.shape[0 if column else -2]:
         raise _mismatch("matmul", x, y)
     if y.ndim <= 2:
-        return _contract(x, y, ((x.ndim - 1,), (0,)), ((), ()))
+        return contract(x, y, ((x.ndim - 1,), (0,)), ((), ()), preferred_element_type)
     if row:
-        return _contract(x, y, ((0,), (y.ndim - 2,)), ((), ()))
+        return contract(x, y, ((0,), (y.ndim - 2,)), ((), ()), preferred_element_type)
     if x.ndim == 2:
-        out = _contract(x, y, ((1,), (y.ndim - 2,)), ((), ()))
+        out = contract(x, y, ((1,), (y.ndim - 2,)), ((), ()), preferred_element_type)
         return moveaxis(out, 0, -2)
     batch = broadcast_shapes([x.shape[:-2], y.shape[:-2]], "matmul")
     x = expand(x, batch + x.shape[-2:])
     y = expand(y, batch + y.shape[-2:])
     axes = tuple(range(len(batch)))
-    return _contract(x, y, ((len(batch) + 1,), (len(batch),)), (axes, axes))
+    return contract(x, y, ((len(batch) + 1,), (len(batch),)), (axes, axes), preferred_element_type)
 
 
-def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
+def vecdot(
+    x1: Any,
+    x2: Any,
+    /,
+    *,
+    axis: int = -1,
+    precision: Any = None,
+    preferred_element_type: Any = None,
+) -> Array:
     """Sum of products of vectors along an axis, those of ``x1`` conjugated; all others broadcast.
 
     Examples
@@ -165,10 +202,15 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
     >>> vecdot(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1.0, 1.0]))
     array([3., 7.])
     """
+    check_precision("vecdot", precision)
     a, b = (moveaxis(asarray(x), axis, -1) for x in (x1, x2))
     if a.shape[-1] != b.shape[-1]:
         raise _mismatch("vecdot", a, b)
-    product = matmul(expand_dims(_conjugated(a), -2), expand_dims(b, -1))
+    product = matmul(
+        expand_dims(_conjugated(a), -2),
+        expand_dims(b, -1),
+        preferred_element_type=preferred_element_type,
+    )
     return reshape(product, product.shape[:-2])
 
 
@@ -217,7 +259,7 @@ def multi_dot(arrays: Sequence[Any], *, precision: Any = None) -> Array:
     >>> multi_dot([np.array([1.0, 2.0]), np.eye(2), np.array([3.0, 4.0])])
     np.float64(11.0)
     """
-    del precision
+    check_precision("multi_dot", precision)
     xs = [asarray(x) for x in arrays]
     if len(xs) < 2:
         raise ValueError(f"multi_dot: needs at least two arrays, got {len(xs)}")
@@ -257,7 +299,9 @@ def _product(xs: Sequence[Array], cuts: dict[tuple[int, int], int], i: int, j: i
     return matmul(_product(xs, cuts, i, cut), _product(xs, cuts, cut + 1, j))
 
 
-def tensordot(a: Any, b: Any, axes: Any = 2) -> Array:
+def tensordot(
+    a: Any, b: Any, axes: Any = 2, *, precision: Any = None, preferred_element_type: Any = None
+) -> Array:
     """Sum of products over pairs of axes.
 
     Examples
@@ -265,6 +309,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Array:
     >>> tensordot(np.ones((2, 3)), np.ones((3, 4)), axes=1).shape
     (2, 4)
     """
+    check_precision("tensordot", precision)
     x, y = asarray(a), asarray(b)
     if np.ndim(axes) == 0 and not isinstance(axes, (tuple, list)):
         count = operator.index(axes)
@@ -274,7 +319,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Array:
     lengths = [tuple(z.shape[i] for i in ax) for z, ax in ((x, left), (y, right))]
     if lengths[0] != lengths[1]:
         raise ValueError(f"shape-mismatch for sum: lengths {lengths[0]} and {lengths[1]}")
-    return _contract(x, y, (left, right), ((), ()))
+    return contract(x, y, (left, right), ((), ()), preferred_element_type)
 
 
 def kron(a: Any, b: Any) -> Array:
@@ -344,145 +389,3 @@ def _component(x: Array, index: int) -> Array:
     from fnad.primitives.slicing import index_in_dim
 
     return index_in_dim(x, index, x.ndim - 1, keepdims=False)
-
-
-# -- einsum -------------------------------------------------------------------------------
-
-
-def einsum(subscripts: Any, *operands: Any, optimize: Any = True, dtype: Any = None) -> Array:
-    """Sum of products in Einstein's notation, contracted pair by pair along a good path.
-
-    Parameters
-    ----------
-    subscripts : str
-        As for `numpy.einsum`: ``"ij,jk->ik"``, with ``...`` for axes that broadcast; an index
-        repeated within an operand takes its diagonal.
-    *operands : array_like
-        One for each term. Without subscripts, each has a list of numbers behind it that name its
-        axes, and at the end may stand the list of the result: ``einsum(x, [0, 1], y, [1], [0])``.
-    optimize : bool or str
-        The strategy of `numpy.einsum_path`; False contracts from left to right.
-    dtype : dtype, optional
-        Of the result; the operands' common dtype by default.
-
-    Examples
-    --------
-    >>> einsum("ij,j->i", np.array([[1, 2], [3, 4]]), np.array([1, 1]))
-    array([3, 7])
-    """
-    subscripts, operands = _as_subscripts(subscripts, operands)
-    xs = [asarray(x) for x in operands]
-    terms, output = parse_einsum(subscripts, [x.ndim for x in xs])
-    common = result_type(*xs) if dtype is None else canonical_dtype(dtype)
-    boolean = common.kind == "b"
-    xs = [convert(x, _INT64 if boolean else common) for x in xs]
-    sizes = _index_sizes(terms, xs)
-    pairs = [_simplify(x, t, sizes) for x, t in zip(xs, terms)]
-    for chosen in _path(pairs, output, optimize):
-        taken = [pairs[i] for i in chosen]
-        pairs = [p for i, p in enumerate(pairs) if i not in chosen]
-        kept = set(output).union(*[t for _, t in pairs])
-        pairs.append(_contract_all(taken, kept))
-    out, term = pairs[0]
-    out, term = _sum_out(out, term, set(output))
-    out = transpose(out, tuple(term.index(c) for c in output))
-    out = expand(out, tuple(sizes[c] for c in output))
-    return ufuncs.not_equal(out, 0) if boolean else out
-
-
-def einsum_path(subscripts: Any, *operands: Any, optimize: Any = "greedy") -> tuple[list[Any], str]:
-    """The order in which `einsum` contracts, as `numpy.einsum_path` finds it, and a report.
-
-    Examples
-    --------
-    >>> x = np.ones((2, 2))
-    >>> einsum_path("ij,jk,kl->il", x, x, x)[0]
-    ['einsum_path', (0, 1), (0, 1)]
-    """
-    subscripts, operands = _as_subscripts(subscripts, operands)
-    shapes = [np.broadcast_to(np.int8(0), shape_of(as_operand(x))) for x in operands]
-    return np.einsum_path(subscripts, *shapes, optimize=optimize)
-
-
-def _as_subscripts(subscripts: Any, operands: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
-    """The form ``einsum(x, [0, 1], y, [1, 2], [0, 2])`` as one of letters."""
-    if isinstance(subscripts, str):
-        return subscripts, operands
-    given = (subscripts, *operands)
-    paired = len(given) // 2 * 2
-    lists = [list(axes) for axes in given[1:paired:2]]
-    letters = sorted({axis for axes in lists for axis in axes if axis is not Ellipsis})
-    names = {axis: string.ascii_letters[i] for i, axis in enumerate(letters)}
-    names[Ellipsis] = "..."
-    terms = ["".join(names[axis] for axis in axes) for axes in lists]
-    output = "".join(names[axis] for axis in given[paired]) if len(given) > paired else None
-    text = ",".join(terms) + ("" if output is None else f"->{output}")
-    return text, given[:paired:2]
-
-
-def _index_sizes(terms: Sequence[str], xs: Sequence[Array]) -> dict[str, int]:
-    sizes: dict[str, int] = {}
-    for term, x in zip(terms, xs):
-        for letter, n in zip(term, x.shape):
-            known = sizes.get(letter, 1)
-            if not repeats_into(known, n) and n != 1:
-                raise ValueError(
-                    f"einsum: index {letter!r} has length {known} in one operand and {n} in"
-                    f" another, of shape {x.shape}"
-                )
-            sizes[letter] = n if repeats_into(known, n) else known
-    return sizes
-
-
-def _simplify(x: Array, term: str, sizes: dict[str, int]) -> tuple[Array, str]:
-    """Take diagonals of repeated indices and give length-1 axes their full length."""
-    from fnad.numpy.indexing import diagonal
-
-    x = expand(x, tuple(sizes[c] for c in term))
-    for letter in dict.fromkeys(term):
-        while term.count(letter) > 1:
-            i = term.index(letter)
-            j = term.index(letter, i + 1)
-            x = diagonal(x, 0, i, j)
-            term = term[:i] + term[i + 1 : j] + term[j + 1 :] + letter
-    return x, term
-
-
-def _path(pairs: list[tuple[Array, str]], output: str, optimize: Any) -> list[tuple[int, ...]]:
-    """Which operands to contract, in order; the result of each goes to the end."""
-    if len(pairs) < 3 or not optimize:
-        return [(0, 1)] * (len(pairs) - 1)
-    shapes = [np.broadcast_to(np.int8(0), x.shape) for x, _ in pairs]
-    subscripts = ",".join(t for _, t in pairs) + "->" + output
-    path = np.einsum_path(subscripts, *shapes, optimize=optimize)[0]
-    return list(path[1:])
-
-
-def _contract_all(taken: list[tuple[Array, str]], kept: set[str]) -> tuple[Array, str]:
-    result = taken[0]
-    for i, other in enumerate(taken[1:], 2):
-        later = kept.union(*[t for _, t in taken[i:]])
-        result = _contract_pair(result, other, later)
-    return result
-
-
-def _sum_out(x: Array, term: str, kept: set[str]) -> tuple[Array, str]:
-    gone = tuple(i for i, c in enumerate(term) if c not in kept)
-    if not gone:
-        return x, term
-    return sum_of(x, gone, x.dtype), "".join(c for c in term if c in kept)
-
-
-def _contract_pair(a: tuple[Array, str], b: tuple[Array, str], kept: set[str]) -> tuple[Array, str]:
-    x, left = _sum_out(*a, kept | set(b[1]))
-    y, right = _sum_out(*b, kept | set(left))
-    shared = [c for c in left if c in right]
-    batch = [c for c in shared if c in kept]
-    summed = [c for c in shared if c not in kept]
-    axes = [
-        (tuple(left.index(c) for c in cs), tuple(right.index(c) for c in cs))
-        for cs in (summed, batch)
-    ]
-    out = _contract(x, y, axes[0], axes[1])
-    free = [c for c in left if c not in shared] + [c for c in right if c not in shared]
-    return out, "".join(batch + free)

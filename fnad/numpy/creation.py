@@ -85,6 +85,7 @@ def asarray(
         if copy is False and moved is not x:
             raise ValueError("asarray: copy=False, but another dtype or device takes a copy")
         return moved.copy() if copy and moved is x else moved
+    x = _within(dtype, a, x)
     if copy is False and x is not a:
         if not is_foreign_array(a):
             raise ValueError("asarray: copy=False, but lists and other byte orders take a copy")
@@ -96,6 +97,13 @@ def asarray(
     if copy is False and device != CPU:
         raise ValueError(f"asarray: copy=False, but a move to {device!r} takes a copy")
     return placed(np.asarray(x, dtype, order, copy=copy), device)
+
+
+def _within(dtype: Any, given: Any, x: Any) -> Any:
+    """``x``, made of a list whose numbers must fit into an integer ``dtype``, as in NumPy."""
+    if dtype is None or not isinstance(given, (list, tuple)):
+        return x
+    return np.asarray(given, dtype) if np.dtype(dtype).kind in "iu" else x
 
 
 def _check_order(name: str, order: Order) -> None:
@@ -118,7 +126,7 @@ def array(
     if is_device_array(x):
         x = x.copy() if copy else x
     elif not isinstance(x, Tracer):
-        return np.array(x, dtype, copy=copy, order=order, ndmin=ndmin)
+        return np.array(_within(dtype, object, x), dtype, copy=copy, order=order, ndmin=ndmin)
     x = asarray(x, dtype)
     return lax.reshape(x, (1,) * (ndmin - x.ndim) + x.shape) if ndmin > x.ndim else x
 

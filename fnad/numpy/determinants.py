@@ -100,7 +100,9 @@ def _is_regular(a: Array) -> Array:
     pivots = _parity_and_pivots(*lu(a)[:2])[1]
     limits, size = np.finfo(a.dtype), ufuncs.absolute(pivots)
     # The second derivative loses as many digits as the smallest pivot is smaller than the largest.
-    large = ufuncs.greater(size, ufuncs.multiply(limits.eps ** (1 / 3), max_of(size, -1, True)))
+    large = ufuncs.greater(
+        size, ufuncs.multiply(limits.eps ** (1 / 3), max_of(size, -1, keepdims=True))
+    )
     magnitude = prod(size, -1)
     inside = ufuncs.logical_and(magnitude > limits.tiny, magnitude < limits.max)
     return ufuncs.logical_and(all_of(large), all_of(inside))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.dtypes import result_type
+from fnad.core.tracer import Tracer
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray
 from fnad.numpy.indexing import take
@@ -278,9 +279,9 @@ def interp(
     n = points.shape[0]
     low = ufuncs.maximum(ufuncs.minimum(searchsorted(points, places, "right") - 1, n - 2), 0)
     high = ufuncs.minimum(low + 1, n - 1)
-    x0, y0 = take(points, low, 0, "clip"), take(values, low, 0, "clip")
-    run = ufuncs.subtract(take(points, high, 0, "clip"), x0)
-    rise = ufuncs.subtract(take(values, high, 0, "clip"), y0)
+    x0, y0 = take(points, low, 0, mode="clip"), take(values, low, 0, mode="clip")
+    run = ufuncs.subtract(take(points, high, 0, mode="clip"), x0)
+    rise = ufuncs.subtract(take(values, high, 0, mode="clip"), y0)
     vertical = ufuncs.equal(run, 0)
     slope = where(vertical, 0, ufuncs.true_divide(rise, where(vertical, 1, run)))
     out = y0 + slope * (places - x0)
@@ -300,10 +301,12 @@ def interp(
 
 def _periodic(x: Array, points: Array, values: Array, period: Any) -> tuple[Array, Array, Array]:
     """Everything within one period, and a point of the neighbouring ones on each side."""
+    if not isinstance(period, Tracer) and np.any(np.asarray(period) == 0):
+        raise ValueError("interp: period must not be 0")
     period = ufuncs.absolute(period)
     points = ufuncs.remainder(points, period)
     order = argsort(points)
-    points, values = take(points, order, 0, "clip"), take(values, order, 0, "clip")
+    points, values = take(points, order, 0, mode="clip"), take(values, order, 0, mode="clip")
     n = points.shape[0]
     before, behind = (slice_in_dim(points, i, i + 1, 1, 0) for i in (n - 1, 0))
     points = concatenate([before - period, points, behind + period])

@@ -10,7 +10,7 @@ import numpy as np
 
 from fnad.core.dtypes import canonical_dtype
 from fnad.core.types import aval_of, is_array_like, kind_of
-from fnad.numpy.operands import DType
+from fnad.numpy.operands import PYTHON_SCALARS, DType
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,10 @@ def can_cast(from_: Any, to: Any, /, casting: Any = "safe") -> bool:
     >>> can_cast(np.int32, np.float64), can_cast(np.float64, np.float32)
     (True, False)
     """
+    if type(from_) in PYTHON_SCALARS:
+        raise TypeError(
+            f"can_cast: a Python number has no dtype, got {from_!r}; pass an array or a dtype"
+        )
     return bool(np.can_cast(_dtype_of(from_), canonical_dtype(to), casting))
 
 

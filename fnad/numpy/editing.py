@@ -275,6 +275,8 @@ def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Array:
     >>> trim_zeros(np.array([0, 1, 0, 2, 0]))
     array([1, 0, 2])
     """
+    if not trim or not {"f", "b"}.issuperset(trim.lower()):
+        raise ValueError(f"trim_zeros: trim must be 'f', 'b' or 'fb', got {trim!r}")
     x = asarray(filt)
     known = x.concretize(ConcretizationTypeError) if isinstance(x, Tracer) else x
     index = [slice(None)] * known.ndim

@@ -188,6 +188,8 @@ def _over_axes(
 ) -> Array:
     name = f"fft.{kind.lower()}n"
     a = asarray(a)
+    if s is not None and len(s) > a.ndim and axes is None:
+        raise ValueError(f"{name}: {len(s)} lengths s={s} for an array of shape {a.shape}")
     if axes is None:
         axes = range(a.ndim) if s is None else range(a.ndim - len(s), a.ndim)
     lengths: list[int | None] = [None] * len(axes) if s is None else list(s)

@@ -15,7 +15,12 @@ from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray, indices
 from fnad.numpy.indexing import bounded, diag
 from fnad.numpy.manipulation import broadcast_arrays, ravel, reshape
-from fnad.numpy.operands import Array, convert, shape_of
+from fnad.numpy.operands import (
+    Array,
+    convert,
+    refuse_out,
+    shape_of,
+)
 from fnad.numpy.sized import flatnonzero, nonzero
 from fnad.primitives.shape import int_tuple
 
@@ -182,27 +187,27 @@ def ravel_multi_index(
     flat: Array = np.int64(0)
     for axis, (x, length, how) in enumerate(zip(xs, sizes, modes)):
         rest = sizes[axis + 1 :] if order == "C" else sizes[:axis]
-        bounded = _bounded(convert(x, _INT64), length, how)
+        bounded = _bounded("ravel_multi_index", convert(x, _INT64), length, how)
         flat = ufuncs.add(flat, ufuncs.multiply(bounded, math.prod(rest)))
     return flat
 
 
-def _bounded(index: Array, length: int, mode: str) -> Array:
+def _bounded(name: str, index: Array, length: int, mode: str) -> Array:
     if mode in ("clip", "wrap"):
         return bounded(index, length, mode)
     if mode != "raise":
-        raise ValueError(f"mode must be 'raise', 'wrap' or 'clip', got {mode!r}")
+        raise ValueError(f"{name}: mode must be 'raise', 'wrap' or 'clip', got {mode!r}")
     if isinstance(index, Tracer):
         raise ConcretizationTypeError(
-            "ravel_multi_index: traced indices cannot raise an error where they are out of bounds;"
+            f"{name}: traced indices cannot raise an error where they are out of bounds;"
             " say mode='clip' or mode='wrap'"
         )
     if np.any((np.asarray(index) < 0) | (np.asarray(index) >= length)):
-        raise ValueError(f"invalid entry in coordinates array for an axis of length {length}")
+        raise ValueError(f"{name}: an index is out of bounds for an axis of length {length}")
     return index
 
 
-def choose(a: Any, choices: Any, *, mode: str = "raise") -> Array:
+def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Array:
     """Elements of arrays, an index array saying from which of them to take each.
 
     Parameters
@@ -219,12 +224,13 @@ def choose(a: Any, choices: Any, *, mode: str = "raise") -> Array:
     >>> choose([1, 0, 1], [[1, 2, 3], [10, 20, 30]])
     array([10,  2, 30])
     """
+    refuse_out("choose", out)
     index, options = asarray(a), [asarray(c) for c in choices]
     if index.dtype.kind not in "biu":
         raise TypeError(f"choose: indices must be integers, got dtype {index.dtype}")
     if not options:
         raise ValueError("choose: needs at least one choice")
-    index = _bounded(convert(index, _INT64), len(options), mode)
+    index = _bounded("choose", convert(index, _INT64), len(options), mode)
     dtype = result_type(*options)
     operands = [index, *[convert(c, dtype) for c in options]]
     index, *options = broadcast_arrays(*operands)

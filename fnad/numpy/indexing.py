@@ -20,6 +20,7 @@ from fnad.numpy.operands import (
     as_operand,
     convert,
     expand,
+    refuse_out,
 )
 from fnad.primitives import shape as lax
 from fnad.primitives import slicing
@@ -164,7 +165,10 @@ def take(
     a: Any,
     indices: Any,
     axis: int | None = None,
+    out: None = None,
     mode: str | None = None,
+    unique_indices: bool = False,
+    indices_are_sorted: bool = False,
     fill_value: Any = None,
 ) -> Array:
     """Elements along an axis (of the flattened array by default) at integer indices.
@@ -178,8 +182,12 @@ def take(
         traced one is clamped.
     axis : int, optional
         Which axis.
+    out : None
+        Stands where NumPy has an array to write to.
     mode : {"clip", "wrap", "fill"}, optional
         What out-of-bounds indices mean; ``"raise"`` is the same as None.
+    unique_indices, indices_are_sorted : bool
+        JAX's promises, which are not needed.
     fill_value : scalar, optional
         For ``mode="fill"``; NaN by default.
 
@@ -188,6 +196,7 @@ def take(
     >>> take(np.array([10, 20, 30]), np.array([2, 0]))
     array([30, 10])
     """
+    refuse_out("take", out)
     x, index = asarray(a), asarray(indices)
     if axis is None:
         x, axis = ravel(x), 0
@@ -196,7 +205,7 @@ def take(
         raise TypeError(f"take: indices must be integers, got dtype {index.dtype}")
     if mode in ("clip", "wrap"):
         index = bounded(index, x.shape[axis], mode)
-    how = "fill" if mode == "fill" else "clip"
+    how = mode_named(None if mode in ("raise", "wrap") else mode, "clip")
     full = (slice(None),) * axis + (index,)
     return read(
         x, parse_index(full, x.shape, check_arrays=mode in (None, "raise")), how, fill_value
@@ -283,7 +292,9 @@ def diag(v: Any, k: int = 0) -> Array:
     return select(ufuncs.equal(ufuncs.add(i, k), j), wide, x.dtype.type(0))
 
 
-def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Array:
+def trace(
+    a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None
+) -> Array:
     """Sum of the diagonal.
 
     Examples
@@ -291,6 +302,7 @@ def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = 
     >>> trace(np.array([[1, 2], [3, 4]]))
     np.int64(5)
     """
+    refuse_out("trace", out)
     from fnad.numpy.reductions import sum
 
     return sum(diagonal(a, offset, axis1, axis2), -1, dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from fnad.core.tracer import Tracer
 from fnad.core.types import BFLOAT16
 from fnad.numpy.creation import asarray
 from fnad.numpy.devices import placed
-from fnad.numpy.operands import Array, as_operand, convert, shape_of
+from fnad.numpy.operands import Array, as_operand, convert, normalize_axes, shape_of
 
 
 def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Array:
@@ -63,8 +64,8 @@ def isscalar(element: Any) -> bool:
     return element.ndim == 0 if isinstance(element, Tracer) else bool(np.isscalar(element))
 
 
-def size(a: Any, axis: int | None = None) -> int:
-    """The number of elements of an array, or its length along an axis.
+def size(a: Any, axis: int | tuple[int, ...] | None = None) -> int:
+    """The number of elements of an array, or along some of its axes.
 
     Examples
     --------
@@ -72,7 +73,7 @@ def size(a: Any, axis: int | None = None) -> int:
     (6, 3)
     """
     sizes = shape(a)
-    return int(np.prod(sizes)) if axis is None else sizes[axis]
+    return math.prod(sizes[i] for i in normalize_axes(axis, len(sizes)))
 
 
 def result_type(*arrays_and_dtypes: Any) -> np.dtype[Any]:

@@ -14,6 +14,7 @@ from fnad.numpy.operands import (
     Array,
     as_operand,
     convert,
+    refuse_out,
     shape_of,
     strong,
 )
@@ -63,7 +64,7 @@ def concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> Array:
 concat = concatenate
 
 
-def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> Array:
+def stack(arrays: Any, axis: int = 0, out: None = None, dtype: Any = None) -> Array:
     """Join arrays of one shape along a new axis.
 
     Examples
@@ -72,6 +73,7 @@ def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> Array:
     array([[1, 3],
            [2, 4]])
     """
+    refuse_out("stack", out)
     xs = _promoted(_sequence(arrays, "stack"), dtype)
     shapes = {shape_of(x) for x in xs}
     if len(shapes) > 1:

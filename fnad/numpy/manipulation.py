@@ -228,7 +228,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array
     if np.ndim(indices_or_sections) == 0:
         sections = operator.index(indices_or_sections)
         if sections <= 0:
-            raise ValueError("number sections must be larger than 0.")
+            raise ValueError(f"array_split: needs at least one section, got {sections}")
         size, extra = divmod(length, sections)
         ends = list(accumulate([0] + extra * [size + 1] + (sections - extra) * [size]))
     else:
@@ -246,8 +246,13 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array]:
     """
     x = asarray(ary)
     length = x.shape[lax.canonicalize_axis(axis, x.ndim)]
-    if np.ndim(indices_or_sections) == 0 and length % operator.index(indices_or_sections):
-        raise ValueError("array split does not result in an equal division")
+    if np.ndim(indices_or_sections) == 0:
+        sections = operator.index(indices_or_sections)
+        if sections > 0 and length % sections:
+            raise ValueError(
+                f"split: an axis of length {length} cannot be cut into {sections} equal parts; see"
+                " array_split"
+            )
     return array_split(x, indices_or_sections, axis)
 
 
@@ -448,7 +453,9 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Array:
     axes = axis if isinstance(axis, (tuple, list)) else (axis,)
     shifts = shift if isinstance(shift, (tuple, list)) else (shift,) * len(axes)
     axes = tuple(axes) * (len(shifts) if len(axes) == 1 else 1)
-    for amount, ax in zip(shifts, axes, strict=True):
+    if len(shifts) != len(axes):
+        raise ValueError(f"roll: {len(shifts)} shifts {shift} for {len(axes)} axes {axis}")
+    for amount, ax in zip(shifts, axes):
         ax = lax.canonicalize_axis(ax, x.ndim)
         length = x.shape[ax]
         if length == 0:

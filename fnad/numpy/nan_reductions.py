@@ -11,7 +11,11 @@ from fnad.core.types import kind_of
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray
 from fnad.numpy.elementwise_parts import select
-from fnad.numpy.operands import Array, as_operand
+from fnad.numpy.operands import (
+    Array,
+    as_operand,
+    refuse_out,
+)
 from fnad.numpy.reductions import (
     Axis,
     all,
@@ -46,6 +50,7 @@ def nansum(
     a: Any,
     axis: Axis = None,
     dtype: Any = None,
+    out: None = None,
     keepdims: bool = False,
     initial: Any = None,
     where: Any = None,
@@ -57,14 +62,16 @@ def nansum(
     >>> nansum(np.array([1.0, np.nan]))
     np.float64(1.0)
     """
+    refuse_out("nansum", out)
     x = asarray(a)
-    return sum(x, axis, dtype, keepdims, initial, _numbers(x, where))
+    return sum(x, axis, dtype, None, keepdims, initial, _numbers(x, where))
 
 
 def nanprod(
     a: Any,
     axis: Axis = None,
     dtype: Any = None,
+    out: None = None,
     keepdims: bool = False,
     initial: Any = None,
     where: Any = None,
@@ -76,12 +83,18 @@ def nanprod(
     >>> nanprod(np.array([2.0, np.nan, 3.0]))
     np.float64(6.0)
     """
+    refuse_out("nanprod", out)
     x = asarray(a)
-    return prod(x, axis, dtype, keepdims, initial, _numbers(x, where))
+    return prod(x, axis, dtype, None, keepdims, initial, _numbers(x, where))
 
 
 def nanmean(
-    a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Any = None
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    where: Any = None,
 ) -> Array:
     """Mean along axes of the elements that are not NaN.
 
@@ -90,8 +103,9 @@ def nanmean(
     >>> nanmean(np.array([1.0, np.nan]))
     np.float64(1.0)
     """
+    refuse_out("nanmean", out)
     x = asarray(a)
-    return mean(x, axis, dtype, keepdims, _numbers(x, where))
+    return mean(x, axis, dtype, None, keepdims, _numbers(x, where))
 
 
 def _spread(
@@ -99,11 +113,11 @@ def _spread(
 ) -> Array:
     x = asarray(a)
     numbers = _numbers(x, where)
-    out = spread(_without_nan(x, 0), axis, dtype, ddof, keepdims, numbers, mean=mean)
+    out = spread(_without_nan(x, 0), axis, dtype, None, ddof, keepdims, numbers, mean=mean)
     if numbers is None:
         return out
     # As in NumPy, too few elements for ddof have no variance.
-    count = sum(ufuncs.logical_and(numbers, np.ones(x.shape, bool)), axis, np.int64, keepdims)
+    count = sum(ufuncs.logical_and(numbers, np.ones(x.shape, bool)), axis, np.int64, None, keepdims)
     return select(ufuncs.less_equal(count, ddof), out.dtype.type(np.nan), out)
 
 
@@ -111,6 +125,7 @@ def nanvar(
     a: Any,
     axis: Axis = None,
     dtype: Any = None,
+    out: None = None,
     ddof: float = 0,
     keepdims: bool = False,
     where: Any = None,
@@ -124,6 +139,7 @@ def nanvar(
     >>> nanvar(np.array([1.0, np.nan, 3.0]))
     np.float64(1.0)
     """
+    refuse_out("nanvar", out)
     return _spread(var, a, axis, dtype, ddof, keepdims, where, mean)
 
 
@@ -131,6 +147,7 @@ def nanstd(
     a: Any,
     axis: Axis = None,
     dtype: Any = None,
+    out: None = None,
     ddof: float = 0,
     keepdims: bool = False,
     where: Any = None,
@@ -144,6 +161,7 @@ def nanstd(
     >>> nanstd(np.array([1.0, np.nan, 3.0]))
     np.float64(1.0)
     """
+    refuse_out("nanstd", out)
     return _spread(std, a, axis, dtype, ddof, keepdims, where, mean)
 
 
@@ -151,14 +169,19 @@ def _extremum(
     a: Any, axis: Axis, keepdims: bool, initial: Any, where: Any, extremum: Any, worst: float
 ) -> Array:
     x = asarray(a)
-    out = extremum(_without_nan(x, worst), axis, keepdims, initial, where)
+    out = extremum(_without_nan(x, worst), axis, None, keepdims, initial, where)
     if kind_of(x.dtype) not in "fc" or initial is not None:
         return out
-    return select(all(ufuncs.isnan(x), axis, keepdims), x.dtype.type(np.nan), out)
+    return select(all(ufuncs.isnan(x), axis, None, keepdims), x.dtype.type(np.nan), out)
 
 
 def nanmax(
-    a: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = None
+    a: Any,
+    axis: Axis = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
 ) -> Array:
     """Largest element along axes that is not NaN; NaN if all are.
 
@@ -167,11 +190,17 @@ def nanmax(
     >>> nanmax(np.array([1.0, np.nan]))
     np.float64(1.0)
     """
+    refuse_out("nanmax", out)
     return _extremum(a, axis, keepdims, initial, where, max, -np.inf)
 
 
 def nanmin(
-    a: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = None
+    a: Any,
+    axis: Axis = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
 ) -> Array:
     """Smallest element along axes that is not NaN; NaN if all are.
 
@@ -180,21 +209,22 @@ def nanmin(
     >>> nanmin(np.array([1.0, np.nan]))
     np.float64(1.0)
     """
+    refuse_out("nanmin", out)
     return _extremum(a, axis, keepdims, initial, where, min, np.inf)
 
 
 def _arg(a: Any, axis: int | None, keepdims: bool, arg: Any, worst: float) -> Array:
     x = asarray(a)
-    out = arg(_without_nan(x, worst), axis, keepdims)
+    out = arg(_without_nan(x, worst), axis, None, keepdims)
     if kind_of(x.dtype) not in "fc":
         return out
-    nothing = all(ufuncs.isnan(x), axis, keepdims)
+    nothing = all(ufuncs.isnan(x), axis, None, keepdims)
     if not isinstance(nothing, Tracer) and bool(any(nothing)):
         raise ValueError("All-NaN slice encountered: it has no largest or smallest element")
     return select(nothing, np.int64(-1), out)
 
 
-def nanargmax(a: Any, axis: int | None = None, keepdims: bool = False) -> Array:
+def nanargmax(a: Any, axis: int | None = None, out: None = None, keepdims: bool = False) -> Array:
     """Index of the first largest element that is not NaN.
 
     Where all are NaN it raises a ValueError, as in NumPy, or is -1 if ``a`` is traced.
@@ -204,10 +234,11 @@ def nanargmax(a: Any, axis: int | None = None, keepdims: bool = False) -> Array:
     >>> nanargmax(np.array([1.0, np.nan, 3.0]))
     np.int64(2)
     """
+    refuse_out("nanargmax", out)
     return _arg(a, axis, keepdims, argmax, -np.inf)
 
 
-def nanargmin(a: Any, axis: int | None = None, keepdims: bool = False) -> Array:
+def nanargmin(a: Any, axis: int | None = None, out: None = None, keepdims: bool = False) -> Array:
     """Index of the first smallest element that is not NaN; see `nanargmax`.
 
     Examples
@@ -215,10 +246,11 @@ def nanargmin(a: Any, axis: int | None = None, keepdims: bool = False) -> Array:
     >>> nanargmin(np.array([1.0, np.nan, 3.0]))
     np.int64(0)
     """
+    refuse_out("nanargmin", out)
     return _arg(a, axis, keepdims, argmin, np.inf)
 
 
-def nancumsum(a: Any, axis: int | None = None, dtype: Any = None) -> Array:
+def nancumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
     """Running sum along an axis (of the flattened array by default), NaN counting as 0.
 
     Examples
@@ -226,10 +258,11 @@ def nancumsum(a: Any, axis: int | None = None, dtype: Any = None) -> Array:
     >>> nancumsum(np.array([1.0, np.nan, 2.0]))
     array([1., 1., 3.])
     """
+    refuse_out("nancumsum", out)
     return cumsum(_without_nan(asarray(a), 0), axis, dtype)
 
 
-def nancumprod(a: Any, axis: int | None = None, dtype: Any = None) -> Array:
+def nancumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
     """Running product along an axis (of the flattened array by default), NaN counting as 1.
 
     Examples
@@ -237,4 +270,5 @@ def nancumprod(a: Any, axis: int | None = None, dtype: Any = None) -> Array:
     >>> nancumprod(np.array([3.0, np.nan, 2.0]))
     array([3., 3., 6.])
     """
+    refuse_out("nancumprod", out)
     return cumprod(_without_nan(asarray(a), 1), axis, dtype)

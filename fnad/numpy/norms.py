@@ -107,7 +107,7 @@ def _root_of_squares(a: Array, axes: Axes, keepdims: bool) -> Array:
 
 
 def _root(a: Array, axes: Axes, keepdims: bool) -> Array:
-    return ufuncs.sqrt(sum_of(squared_magnitude(a), axes, None, keepdims))
+    return ufuncs.sqrt(sum_of(squared_magnitude(a), axes, None, None, keepdims))
 
 
 _smooth_root = partial(custom_jvp, nondiff_argnums=(1, 2))(_root)
@@ -126,7 +126,7 @@ def _(
     large, one = 2.0 ** (finfo(out.dtype).maxexp * 5 // 8), constant_like(length, 1)
     scale = where(length < 1 / large, large, where(length > large, 1 / large, one))
     scaled = ufuncs.multiply(a, convert(scale, out.dtype))
-    terms = sum_of(_inner(scaled, t), axes, None, True)
+    terms = sum_of(_inner(scaled, t), axes, keepdims=True)
     slope = ufuncs.divide(terms, convert(ufuncs.multiply(length, scale), out.dtype))
     return out, reshape(slope, out.shape)
 
@@ -147,12 +147,12 @@ def _vector_norm(a: Array, ord: Any, axes: Axes, keepdims: bool) -> Array:
     if ord == math.inf:
         return _largest(size, axes, keepdims)
     if ord == -math.inf:
-        return reductions.min(size, axes, keepdims)
+        return reductions.min(size, axes, None, keepdims)
     if ord == 0:
-        return sum_of(convert(ufuncs.not_equal(a, 0), size.dtype), axes, None, keepdims)
+        return sum_of(convert(ufuncs.not_equal(a, 0), size.dtype), axes, None, None, keepdims)
     if ord == 1:
-        return sum_of(size, axes, None, keepdims)
-    total = sum_of(ufuncs.power(size, float(ord)), axes, None, keepdims)
+        return sum_of(size, axes, None, None, keepdims)
+    total = sum_of(ufuncs.power(size, float(ord)), axes, None, None, keepdims)
     return ufuncs.power(total, 1.0 / ord)
 
 
@@ -167,8 +167,8 @@ def _matrix_norm(a: Array, ord: Any, axes: Axes, keepdims: bool) -> Array:
             " -inf"
         )
     summed, other = axes if abs(ord) == 1 else axes[::-1]
-    sums = sum_of(ufuncs.absolute(a), summed, None, True)
-    out = (_largest if ord > 0 else reductions.min)(sums, other, True)
+    sums = sum_of(ufuncs.absolute(a), summed, keepdims=True)
+    out = (_largest if ord > 0 else reductions.min)(sums, other, keepdims=True)
     if keepdims:
         return out
     return reshape(out, tuple(n for i, n in enumerate(a.shape) if i not in axes))
@@ -188,7 +188,7 @@ def _largest(sizes: Array, axis: Any, keepdims: bool = False) -> Array:
     """The largest of numbers that are not negative; 0 of none, as in NumPy."""
     axes = normalize_axes(axis, sizes.ndim)
     empty = math.prod(sizes.shape[i] for i in axes) == 0
-    return reductions.max(sizes, axes, keepdims, initial=0 if empty else None)
+    return reductions.max(sizes, axes, None, keepdims, initial=0 if empty else None)
 
 
 def cond(x: Any, p: Any = None) -> Array:

@@ -35,6 +35,15 @@ DType = np.dtype[Any]
 PYTHON_SCALARS = (bool, int, float, complex)
 
 
+def refuse_out(name: str, out: Any) -> None:
+    """Raise for an array to write to, which JAX's signatures have and refuse as well."""
+    if out is not None:
+        raise TypeError(
+            f"{name}: out= would change an array in place, which functions of fnad do not do;"
+            f" bind the result to a name, x = fnp.{name}(...)"
+        )
+
+
 def contains_tracer(value: Any) -> bool:
     """Whether a nested list or tuple holds a traced array."""
     if isinstance(value, (list, tuple)):

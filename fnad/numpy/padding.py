@@ -83,6 +83,13 @@ def pad(
     widths = _widths(pad_width, x.ndim)
     if any(w < 0 for pair in widths for w in pair):
         raise ValueError("index can't contain negative values")
+    _check_arguments(
+        mode,
+        constant_values=constant_values,
+        end_values=end_values,
+        stat_length=stat_length,
+        reflect_type=reflect_type,
+    )
     if mode == "constant":
         return _pad_constant(x, widths, constant_values)
     if mode == "empty":
@@ -108,6 +115,24 @@ def pad(
                 )
             x = _EXTENSIONS[mode](x, axis, before, after, **options)
     return x
+
+
+# The arguments that are about some modes only, as they are where they are not given.
+_ARGUMENTS: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "constant_values": (0, ("constant",)),
+    "end_values": (0, ("linear_ramp",)),
+    "stat_length": (None, ("maximum", "mean", "median", "minimum")),
+    "reflect_type": ("even", ("reflect", "symmetric")),
+}
+
+
+def _check_arguments(mode: Any, **arguments: Any) -> None:
+    for name, value in arguments.items():
+        usual, modes = _ARGUMENTS[name]
+        if value is not usual and mode not in modes and not callable(mode):
+            raise ValueError(
+                f"pad: {name}= is for mode {' or '.join(map(repr, modes))}, not for {mode!r}"
+            )
 
 
 def _pad_constant(x: Array, widths: list[Pair], values: Any) -> Array:

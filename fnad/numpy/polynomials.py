@@ -195,10 +195,8 @@ def polyint(p: Any, m: int = 1, k: Any = None) -> Array:
 def poly(seq_of_zeros: Any) -> Array:
     """The coefficients of the polynomial, leading one 1, that has the given zeros.
 
-    Raises
-    ------
-    ValueError
-        For a matrix: give its eigenvalues.
+    That of a square matrix is its characteristic polynomial, with complex coefficients, as whether
+    its eigenvalues are real depends on their values.
 
     Examples
     --------
@@ -206,10 +204,11 @@ def poly(seq_of_zeros: Any) -> Array:
     array([ 1., -3.,  2.])
     """
     zeros = to_inexact(atleast_1d(seq_of_zeros))
+    if zeros.ndim == 2 and zeros.shape[0] == zeros.shape[1]:
+        zeros = eigvals(zeros)
     if zeros.ndim != 1:
         raise ValueError(
-            f"poly: takes zeros along one axis, got shape {zeros.shape}; for the characteristic"
-            " polynomial of a matrix pass its eigenvalues"
+            f"poly: takes zeros along one axis, or a square matrix, got shape {zeros.shape}"
         )
     dtype = zeros.dtype
     out = full((1,), 1, dtype)

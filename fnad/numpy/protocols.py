@@ -156,10 +156,11 @@ def array_function(
     parameters = inspect.signature(found).parameters
     args, by_name = _by_numpys_names(function, found, args)
     options = _without_usual(by_name | options)
+    given = dict(zip(_positions(function, found)[1], args))
+    if "out" in options or given.get("out") is not None:
+        raise _refuse(f"{qualified} with out=", f"x = {qualified}(...) without out=")
     unknown = [name for name in options if name not in parameters]
     if unknown and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        if "out" in unknown:
-            raise _refuse(f"{qualified} with out=", f"x = {qualified}(...) without out=")
         raise _refuse(
             f"{qualified} with {', '.join(unknown)}=",
             f"fnad's {function.__name__} takes {', '.join(parameters)}",

@@ -29,6 +29,7 @@ from fnad.numpy.operands import (
     expand,
     is_weak,
     normalize_axes,
+    refuse_out,
     shape_of,
 )
 from fnad.numpy.reductions import Axis, any, keep_axes, sum
@@ -176,7 +177,9 @@ def _look_up(x: Array, q: Array, method: str, result: np.dtype[Any], omit: bool)
 
     def element(position: Array) -> Array:
         index = convert(ufuncs.maximum(ufuncs.minimum(position, n - 1), 0), np.dtype(np.int64))
-        return take_along_axis(ordered, index, -1) if omit else take(ordered, index, -1, "clip")
+        return (
+            take_along_axis(ordered, index, -1) if omit else take(ordered, index, -1, mode="clip")
+        )
 
     if method in _CHOSEN:
         out = element(_CHOSEN[method](n, q))
@@ -199,6 +202,8 @@ def quantile(
     a: Any,
     q: Any,
     axis: Axis = None,
+    out: None = None,
+    overwrite_input: bool = False,
     method: str = "linear",
     keepdims: bool = False,
     *,
@@ -234,6 +239,7 @@ def quantile(
     >>> quantile(np.array([4.0, 1.0, 2.0]), [0.5, 0.75])
     array([2., 3.])
     """
+    refuse_out("quantile", out)
     return _quantile("quantile", a, q, axis, method, keepdims, weights, omit=False, percent=False)
 
 
@@ -241,6 +247,8 @@ def percentile(
     a: Any,
     q: Any,
     axis: Axis = None,
+    out: None = None,
+    overwrite_input: bool = False,
     method: str = "linear",
     keepdims: bool = False,
     *,
@@ -253,6 +261,7 @@ def percentile(
     >>> percentile(np.array([4.0, 1.0, 2.0]), 75)
     np.float64(3.0)
     """
+    refuse_out("percentile", out)
     return _quantile("percentile", a, q, axis, method, keepdims, weights, omit=False, percent=True)
 
 
@@ -260,6 +269,8 @@ def nanquantile(
     a: Any,
     q: Any,
     axis: Axis = None,
+    out: None = None,
+    overwrite_input: bool = False,
     method: str = "linear",
     keepdims: bool = False,
     *,
@@ -272,6 +283,7 @@ def nanquantile(
     >>> nanquantile(np.array([4.0, np.nan, 2.0]), 0.25)
     np.float64(2.5)
     """
+    refuse_out("nanquantile", out)
     return _quantile("nanquantile", a, q, axis, method, keepdims, weights, omit=True, percent=False)
 
 
@@ -279,6 +291,8 @@ def nanpercentile(
     a: Any,
     q: Any,
     axis: Axis = None,
+    out: None = None,
+    overwrite_input: bool = False,
     method: str = "linear",
     keepdims: bool = False,
     *,
@@ -291,12 +305,19 @@ def nanpercentile(
     >>> nanpercentile(np.array([4.0, np.nan, 2.0]), 25)
     np.float64(2.5)
     """
+    refuse_out("nanpercentile", out)
     return _quantile(
         "nanpercentile", a, q, axis, method, keepdims, weights, omit=True, percent=True
     )
 
 
-def median(a: Any, axis: Axis = None, keepdims: bool = False) -> Array:
+def median(
+    a: Any,
+    axis: Axis = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    keepdims: bool = False,
+) -> Array:
     """Middle element of the sorted ones, or the mean of the middle two; NaN if there is one.
 
     Examples
@@ -304,6 +325,7 @@ def median(a: Any, axis: Axis = None, keepdims: bool = False) -> Array:
     >>> median(np.array([3.0, 1.0, 2.0]))
     np.float64(2.0)
     """
+    refuse_out("median", out)
     x = asarray(a)
     axes = normalize_axes(axis, x.ndim)
     ordered = sort(_along_last(x, axes), -1)
@@ -318,7 +340,13 @@ def median(a: Any, axis: Axis = None, keepdims: bool = False) -> Array:
     return keep_axes(out, x.shape, axes, keepdims)
 
 
-def nanmedian(a: Any, axis: Axis = None, keepdims: bool = False) -> Array:
+def nanmedian(
+    a: Any,
+    axis: Axis = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    keepdims: bool = False,
+) -> Array:
     """Median of the elements that are not NaN.
 
     Examples
@@ -326,6 +354,7 @@ def nanmedian(a: Any, axis: Axis = None, keepdims: bool = False) -> Array:
     >>> nanmedian(np.array([3.0, np.nan, 1.0, 2.0]))
     np.float64(2.0)
     """
+    refuse_out("nanmedian", out)
     if asarray(a).dtype.kind == "c":
         return _complex_nanmedian(asarray(a), axis, keepdims)
     return _quantile("nanmedian", a, 0.5, axis, "midpoint", keepdims, omit=True, percent=False)

@@ -21,6 +21,7 @@ from fnad.numpy.operands import (
     convert,
     expand,
     normalize_axes,
+    refuse_out,
     shape_of,
 )
 from fnad.primitives import cumulative
@@ -54,13 +55,20 @@ def sum_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.uint64) if dtype.kind == "u" else dtype
 
 
+def _check_initial(name: str, initial: Any) -> None:
+    if initial is not None and shape_of(as_operand(initial)):
+        shape = shape_of(as_operand(initial))
+        raise ValueError(f"{name}: initial must be a scalar, got an array of shape {shape}")
+
+
 def _accumulate(
-    reduce: Callable[..., Any], combine: Callable[..., Any], neutral: int
+    name: str, reduce: Callable[..., Any], combine: Callable[..., Any], neutral: int
 ) -> Callable[..., Array]:
     def reduction(
         a: Any, axis: Axis, dtype: Any, keepdims: bool, initial: Any, where: Any
     ) -> Array:
         x = asarray(a)
+        _check_initial(name, initial)
         result = sum_dtype(x.dtype) if dtype is None else canonical_dtype(dtype)
         x = _masked(convert(x, computing_dtype(result)), where, neutral)
         axes = normalize_axes(axis, x.ndim)
@@ -77,14 +85,15 @@ def _own_dtype(a: Any) -> np.dtype[Any] | None:
     return None if dtype.kind == "b" else dtype
 
 
-_sum = _accumulate(lax.reduce_sum, ufuncs.add, 0)
-_prod = _accumulate(lax.reduce_prod, ufuncs.multiply, 1)
+_sum = _accumulate("sum", lax.reduce_sum, ufuncs.add, 0)
+_prod = _accumulate("prod", lax.reduce_prod, ufuncs.multiply, 1)
 
 
 def sum(
     a: Any,
     axis: Axis = None,
     dtype: Any = None,
+    out: None = None,
     keepdims: bool = False,
     initial: Any = None,
     where: Any = None,
@@ -100,6 +109,8 @@ def sum(
         All axes by default.
     dtype : dtype, optional
         Of the sum; integers and booleans are added in int64 (uint64) by default.
+    out : None
+        Stands where NumPy has an array to write to.
     keepdims : bool
         Keep the axes, with length 1.
     initial : scalar, optional
@@ -114,6 +125,7 @@ def sum(
     >>> sum(np.array([[1, 2], [3, 4]]), axis=0)
     array([4, 6])
     """
+    refuse_out("sum", out)
     dtype = _own_dtype(a) if dtype is None and not promote_integers else dtype
     return _sum(a, axis, dtype, keepdims, initial, where)
 
@@ -122,6 +134,7 @@ def prod(
     a: Any,
     axis: Axis = None,
     dtype: Any = None,
+    out: None = None,
     keepdims: bool = False,
     initial: Any = None,
     where: Any = None,
@@ -134,6 +147,7 @@ def prod(
     >>> prod(np.array([2, 3]))
     np.int64(6)
     """
+    refuse_out("prod", out)
     dtype = _own_dtype(a) if dtype is None and not promote_integers else dtype
     return _prod(a, axis, dtype, keepdims, initial, where)
 
@@ -144,6 +158,7 @@ def _extremum(
     def reduction(a: Any, axis: Axis, keepdims: bool, initial: Any, where: Any) -> Array:
         reduce = _reducer(name)
         x = asarray(a)
+        _check_initial(name, initial)
         if where is not None:
             if initial is None:
                 raise ValueError(f"{name}: pass initial= together with where=")
@@ -178,7 +193,12 @@ _min = _extremum("min", ufuncs.minimum, highest)
 
 
 def max(
-    a: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = None
+    a: Any,
+    axis: Axis = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
 ) -> Array:
     """Largest element along axes; NaN if there is one.
 
@@ -187,11 +207,17 @@ def max(
     >>> max(np.array([1, 3, 2]))
     np.int64(3)
     """
+    refuse_out("max", out)
     return _max(a, axis, keepdims, initial, where)
 
 
 def min(
-    a: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = None
+    a: Any,
+    axis: Axis = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
 ) -> Array:
     """Smallest element along axes; NaN if there is one.
 
@@ -200,13 +226,14 @@ def min(
     >>> min(np.array([1, 3, 2]))
     np.int64(1)
     """
+    refuse_out("min", out)
     return _min(a, axis, keepdims, initial, where)
 
 
 amax, amin = max, min
 
 
-def ptp(a: Any, axis: Axis = None, keepdims: bool = False) -> Array:
+def ptp(a: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> Array:
     """Largest minus smallest element.
 
     Examples
@@ -214,7 +241,8 @@ def ptp(a: Any, axis: Axis = None, keepdims: bool = False) -> Array:
     >>> ptp(np.array([1, 3]))
     np.int64(2)
     """
-    return ufuncs.subtract(max(a, axis, keepdims), min(a, axis, keepdims))
+    refuse_out("ptp", out)
+    return ufuncs.subtract(max(a, axis, None, keepdims), min(a, axis, None, keepdims))
 
 
 def _logical(a: Any, axis: Axis, keepdims: bool, where: Any, reduce: Any, neutral: bool) -> Array:
@@ -224,7 +252,9 @@ def _logical(a: Any, axis: Axis, keepdims: bool, where: Any, reduce: Any, neutra
     return keep_axes(reduce(x, axes), x.shape, axes, keepdims)
 
 
-def any(a: Any, axis: Axis = None, keepdims: bool = False, where: Any = None) -> Array:
+def any(
+    a: Any, axis: Axis = None, out: None = None, keepdims: bool = False, where: Any = None
+) -> Array:
     """Whether an element along the axes is nonzero.
 
     Examples
@@ -232,10 +262,13 @@ def any(a: Any, axis: Axis = None, keepdims: bool = False, where: Any = None) ->
     >>> any(np.array([0, 1]))
     np.True_
     """
+    refuse_out("any", out)
     return _logical(a, axis, keepdims, where, lax.reduce_or, False)
 
 
-def all(a: Any, axis: Axis = None, keepdims: bool = False, where: Any = None) -> Array:
+def all(
+    a: Any, axis: Axis = None, out: None = None, keepdims: bool = False, where: Any = None
+) -> Array:
     """Whether all elements along the axes are nonzero.
 
     Examples
@@ -243,6 +276,7 @@ def all(a: Any, axis: Axis = None, keepdims: bool = False, where: Any = None) ->
     >>> all(np.array([0, 1]))
     np.False_
     """
+    refuse_out("all", out)
     return _logical(a, axis, keepdims, where, lax.reduce_and, True)
 
 
@@ -255,7 +289,7 @@ def count_nonzero(a: Any, axis: Axis = None, keepdims: bool = False) -> Array:
     np.int64(2)
     """
     x = asarray(a)
-    return sum(ufuncs.not_equal(x, x.dtype.type(0)), axis, np.int64, keepdims)
+    return sum(ufuncs.not_equal(x, x.dtype.type(0)), axis, np.int64, None, keepdims)
 
 
 def _arg(a: Any, axis: int | None, keepdims: bool, reduce: Callable[..., Any], name: str) -> Array:
@@ -270,7 +304,7 @@ def _arg(a: Any, axis: int | None, keepdims: bool, reduce: Callable[..., Any], n
     return keep_axes(reduce(x, along, np.int64), shape, axes, keepdims)
 
 
-def argmax(a: Any, axis: int | None = None, keepdims: bool = False) -> Array:
+def argmax(a: Any, axis: int | None = None, out: None = None, keepdims: bool = False) -> Array:
     """Index of the first largest element (of the first NaN if there is one).
 
     Examples
@@ -278,10 +312,11 @@ def argmax(a: Any, axis: int | None = None, keepdims: bool = False) -> Array:
     >>> argmax(np.array([1, 3, 3]))
     np.int64(1)
     """
+    refuse_out("argmax", out)
     return _arg(a, axis, keepdims, lax.argmax, "argmax")
 
 
-def argmin(a: Any, axis: int | None = None, keepdims: bool = False) -> Array:
+def argmin(a: Any, axis: int | None = None, out: None = None, keepdims: bool = False) -> Array:
     """Index of the first smallest element (of the first NaN if there is one).
 
     Examples
@@ -289,6 +324,7 @@ def argmin(a: Any, axis: int | None = None, keepdims: bool = False) -> Array:
     >>> argmin(np.array([3, 1, 1]))
     np.int64(1)
     """
+    refuse_out("argmin", out)
     return _arg(a, axis, keepdims, lax.argmin, "argmin")
 
 
@@ -303,7 +339,7 @@ def _running(a: Any, axis: int | None, dtype: Any, primitive: Callable[..., Any]
     return primitive(convert(x, result), canonicalize_axis(axis, x.ndim))
 
 
-def cumsum(a: Any, axis: int | None = None, dtype: Any = None) -> Array:
+def cumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
     """Running sum along an axis (of the flattened array by default).
 
     Examples
@@ -311,10 +347,11 @@ def cumsum(a: Any, axis: int | None = None, dtype: Any = None) -> Array:
     >>> cumsum(np.array([1, 2, 3]))
     array([1, 3, 6])
     """
+    refuse_out("cumsum", out)
     return _running(a, axis, dtype, cumulative.cumsum)
 
 
-def cumprod(a: Any, axis: int | None = None, dtype: Any = None) -> Array:
+def cumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Array:
     """Running product along an axis (of the flattened array by default).
 
     Examples
@@ -322,6 +359,7 @@ def cumprod(a: Any, axis: int | None = None, dtype: Any = None) -> Array:
     >>> cumprod(np.array([1, 2, 3]))
     array([1, 2, 6])
     """
+    refuse_out("cumprod", out)
     return _running(a, axis, dtype, cumulative.cumprod)
 
 

@@ -183,7 +183,7 @@ def _reflection(column: Array, first_row: Array, rows: Any) -> tuple[Array, Arra
     rest = where(rows > first_row, column, 0)
     # No square over- or underflows, and the length does not depend on how it is measured.
     behind = where(rows >= first_row, column, 0)
-    unit = stop_gradient(max_of(ufuncs.absolute(behind), -1, True))
+    unit = stop_gradient(max_of(ufuncs.absolute(behind), -1, keepdims=True))
     unit = where(unit > 0, unit, 1)
     size = ufuncs.sqrt(sum_of(squared_magnitude(behind / unit), -1)) * unit[..., 0]
     # A multiple of the first unit vector stays what it is, as in LAPACK's larfg.

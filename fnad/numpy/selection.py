@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from fnad.numpy.operands import (
     broadcast_operands,
     convert,
     dtype_of,
+    refuse_out,
     shape_of,
     strong,
     to_inexact,
@@ -126,7 +128,7 @@ def _within_range(bound: Any, x: Array, side: int) -> Any:
     return None if open_side else bound
 
 
-def isposinf(x: Any, /) -> Array:
+def isposinf(x: Any, /, out: None = None) -> Array:
     """Whether x is positive infinity.
 
     Examples
@@ -134,10 +136,11 @@ def isposinf(x: Any, /) -> Array:
     >>> isposinf(np.array([np.inf, -np.inf, 1.0]))
     array([ True, False, False])
     """
+    refuse_out("isposinf", out)
     return _is_infinity("isposinf", x, np.inf)
 
 
-def isneginf(x: Any, /) -> Array:
+def isneginf(x: Any, /, out: None = None) -> Array:
     """Whether x is negative infinity.
 
     Examples
@@ -145,6 +148,7 @@ def isneginf(x: Any, /) -> Array:
     >>> isneginf(np.array([np.inf, -np.inf, 1.0]))
     array([False,  True, False])
     """
+    refuse_out("isneginf", out)
     return _is_infinity("isneginf", x, -np.inf)
 
 
@@ -156,7 +160,7 @@ def _is_infinity(name: str, x: Any, which: float) -> Array:
     return ufuncs.equal(x, which) if kind == "f" else ufuncs.not_equal(x, x)
 
 
-def round(a: Any, decimals: int = 0) -> Array:
+def round(a: Any, decimals: int = 0, out: None = None) -> Array:
     """Rounded to a number of decimals, ties to even.
 
     Examples
@@ -164,6 +168,8 @@ def round(a: Any, decimals: int = 0) -> Array:
     >>> round(np.array([0.5, 1.25]), 1)
     array([0.5, 1.2])
     """
+    refuse_out("round", out)
+    decimals = operator.index(decimals)
     x = strong(as_operand(a))
     if x.dtype.kind == "c" and decimals:
         return make_complex(round(real(x), decimals), round(imag(x), decimals))

@@ -272,7 +272,7 @@ def _chosen(mask: Array, size: int, fill_value: Any, *xs: Array) -> list[Array]:
     missing = ufuncs.equal(index, mask.size)
     if size:
         index = ufuncs.parts.select(missing, lax.broadcast_in_dim(index[0], (size,), ()), index)
-    outs = [take(x, index, 0, "fill", 0) for x in xs]
+    outs = [take(x, index, 0, mode="fill", fill_value=0) for x in xs]
     if fill_value is not None:
         outs[0] = ufuncs.parts.select(
             missing, convert(as_operand(fill_value), xs[0].dtype), outs[0]

@@ -13,6 +13,7 @@ from fnad.numpy.creation import asarray
 from fnad.numpy.operands import Array, convert, to_inexact
 from fnad.primitives import shape as lax
 from fnad.primitives.convolution import conv_general_dilated
+from fnad.primitives.precision import check_precision
 from fnad.primitives.slicing import pad
 
 
@@ -44,7 +45,9 @@ def _slide(name: str, x: Array, window: Array, mode: str) -> Array:
     return lax.reshape(out, (out.size,))
 
 
-def convolve(a: Any, v: Any, mode: str = "full", *, preferred_element_type: Any = None) -> Array:
+def convolve(
+    a: Any, v: Any, mode: str = "full", *, precision: Any = None, preferred_element_type: Any = None
+) -> Array:
     """The convolution of two signals, ``sum(a[m] * v[n - m] for m)``.
 
     Parameters
@@ -54,6 +57,8 @@ def convolve(a: Any, v: Any, mode: str = "full", *, preferred_element_type: Any 
     mode : {"full", "same", "valid"}
         All ``M + N - 1`` results, the middle ``max(M, N)``, or those where the signals overlap
         completely.
+    precision : optional
+        Taken for compatibility with JAX; products are always computed in full precision.
     preferred_element_type : dtype, optional
         The dtype to compute in.
 
@@ -62,12 +67,20 @@ def convolve(a: Any, v: Any, mode: str = "full", *, preferred_element_type: Any 
     >>> convolve(np.array([1, 2, 3]), np.array([0, 1, 0.5]))
     array([0. , 1. , 2.5, 4. , 1.5])
     """
+    check_precision("convolve", precision)
     x, y = _signals("convolve", a, v, preferred_element_type)
     x, y = (x, y) if x.size >= y.size else (y, x)
     return _slide("convolve", x, lax.rev(y, (0,)), mode)
 
 
-def correlate(a: Any, v: Any, mode: str = "valid", *, preferred_element_type: Any = None) -> Array:
+def correlate(
+    a: Any,
+    v: Any,
+    mode: str = "valid",
+    *,
+    precision: Any = None,
+    preferred_element_type: Any = None,
+) -> Array:
     """The correlation of two signals, ``sum(a[n + k] * conj(v[n]) for n)``.
 
     Modes as in `convolve`.
@@ -77,6 +90,7 @@ def correlate(a: Any, v: Any, mode: str = "valid", *, preferred_element_type: An
     >>> correlate(np.array([1, 2, 3]), np.array([0, 1, 0.5]), "same")
     array([2. , 3.5, 3. ])
     """
+    check_precision("correlate", precision)
     x, y = _signals("correlate", a, v, preferred_element_type)
     y = conjugate(y) if y.dtype.kind == "c" else y
     if x.size >= y.size:

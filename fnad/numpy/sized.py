@@ -20,7 +20,7 @@ from fnad.numpy.creation import asarray
 from fnad.numpy.indexing import take
 from fnad.numpy.joining import stack
 from fnad.numpy.manipulation import ravel, reshape
-from fnad.numpy.operands import Array, as_operand, convert
+from fnad.numpy.operands import Array, as_operand, convert, refuse_out
 from fnad.numpy.reductions import cumsum
 from fnad.numpy.updates import at
 from fnad.primitives import shape as lax
@@ -146,6 +146,7 @@ def compress(
     *,
     size: int | None = None,
     fill_value: Any = 0,
+    out: None = None,
 ) -> Array:
     """The slices of an array (of the flattened one by default) for which a condition holds.
 
@@ -161,6 +162,8 @@ def compress(
         How many slices to return; needed for traced conditions.
     fill_value : scalar
         Stands for slices that there are not.
+    out : None
+        Stands where NumPy has an array to write to.
 
     Examples
     --------
@@ -169,21 +172,28 @@ def compress(
     >>> compress([False, True, True], np.array([1, 2, 3]), size=3, fill_value=9)
     array([2, 3, 9])
     """
+    refuse_out("compress", out)
+    return _compress("compress", condition, a, axis, size, fill_value)
+
+
+def _compress(
+    name: str, condition: Any, a: Any, axis: int | None, size: int | None, fill_value: Any
+) -> Array:
     mask, x = truth(asarray(condition)), asarray(a)
     if mask.ndim != 1:
-        raise ValueError(f"compress: the condition must have one axis, got shape {mask.shape}")
+        raise ValueError(f"{name}: the condition must have one axis, got shape {mask.shape}")
     if axis is None:
         x, axis = ravel(x), 0
     axis = lax.canonicalize_axis(axis, x.ndim)
     if mask.shape[0] > x.shape[axis]:
         raise ValueError(
-            f"compress: a condition of length {mask.shape[0]} for an axis of {x.shape[axis]}"
+            f"{name}: a condition of length {mask.shape[0]} for an axis of {x.shape[axis]}"
         )
     if size is None:
-        (known,) = known_for("compress", mask)
+        (known,) = known_for(name, mask)
         return take(x, np.flatnonzero(known), axis)
-    index = first_true(mask, length_of("compress", size), x.shape[axis])
-    return take(x, index, axis, "fill", fill_value)
+    index = first_true(mask, length_of(name, size), x.shape[axis])
+    return take(x, index, axis, mode="fill", fill_value=fill_value)
 
 
 def extract(condition: Any, arr: Any, *, size: int | None = None, fill_value: Any = 0) -> Array:
@@ -195,4 +205,4 @@ def extract(condition: Any, arr: Any, *, size: int | None = None, fill_value: An
     >>> extract(x % 2 == 0, x)
     array([2, 4])
     """
-    return compress(ravel(condition), ravel(arr), size=size, fill_value=fill_value)
+    return _compress("extract", ravel(condition), ravel(arr), None, size, fill_value)

@@ -17,6 +17,17 @@ from fnad.numpy.operands import Array, broadcast_shapes, convert
 from fnad.primitives import sorting as lax
 from fnad.primitives.shape import broadcasted_iota, canonicalize_axis, rev
 
+_KINDS = (None, "quicksort", "mergesort", "heapsort", "stable")
+
+
+def _check_kind(name: str, kind: str | None, stable: bool | None) -> None:
+    if kind not in _KINDS:
+        raise ValueError(
+            f"{name}: kind must be one of {', '.join(map(repr, _KINDS))}, got {kind!r}"
+        )
+    if kind is not None and stable is not None:
+        raise ValueError(f"{name}: pass kind or stable, not both, got {kind!r} and {stable!r}")
+
 
 def sort(
     a: Any,
@@ -35,6 +46,7 @@ def sort(
     >>> sort(np.array([3, 1, 2]))
     array([1, 2, 3])
     """
+    _check_kind("sort", kind, stable)
     x = asarray(a)
     if axis is None:
         x, axis = ravel(x), 0
@@ -62,6 +74,7 @@ def argsort(
     >>> argsort(np.array([3, 1, 2]))
     array([1, 2, 0])
     """
+    _check_kind("argsort", kind, stable)
     x = asarray(a)
     if axis is None:
         x, axis = ravel(x), 0

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
 
 from fnad.core.dtypes import canonical_dtype, result_type
+from fnad.core.tracer import Tracer
 from fnad.core.types import computing_dtype, kind_of
 from fnad.numpy import ufuncs
 from fnad.numpy.complex_numbers import conjugate, real, squared_magnitude
@@ -21,6 +23,7 @@ from fnad.numpy.operands import (
     convert,
     expand,
     normalize_axes,
+    refuse_out,
 )
 from fnad.numpy.reductions import Axis, sum
 from fnad.numpy.selection import clip
@@ -40,7 +43,7 @@ def _mean_dtypes(x: Array, dtype: Any) -> tuple[np.dtype[Any], np.dtype[Any]]:
 def _count(x: Array, axes: tuple[int, ...], where: Any, keepdims: bool) -> Any:
     if where is None:
         return as_operand(math.prod(x.shape[i] for i in axes))
-    return sum(expand(as_operand(where), x.shape), axes, np.int64, keepdims)
+    return sum(expand(as_operand(where), x.shape), axes, np.int64, None, keepdims)
 
 
 def _divide_by_count(total: Array, count: Any) -> Array:
@@ -52,7 +55,12 @@ def _divide_by_count(total: Array, count: Any) -> Array:
 
 
 def mean(
-    a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Any = None
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    where: Any = None,
 ) -> Array:
     """Arithmetic mean along axes; float64 for integers, float16 is computed in float32.
 
@@ -61,10 +69,11 @@ def mean(
     >>> mean(np.array([1, 2]))
     np.float64(1.5)
     """
+    refuse_out("mean", out)
     x = asarray(a)
     computed, result = _mean_dtypes(x, dtype)
     axes = normalize_axes(axis, x.ndim)
-    total = sum(x, axes, computed, keepdims, where=where)
+    total = sum(x, axes, computed, None, keepdims, where=where)
     return convert(_divide_by_count(total, _count(x, axes, where, keepdims)), result)
 
 
@@ -98,8 +107,8 @@ def average(
     if x.dtype.kind in "biu":
         dtype = result_type(dtype, np.float64)
     weighted = ufuncs.multiply(convert(x, dtype), convert(w, dtype))
-    total = sum(w, axes, weighted.dtype, keepdims)
-    out = ufuncs.true_divide(sum(weighted, axes, None, keepdims), total)
+    total = sum(w, axes, weighted.dtype, None, keepdims)
+    out = ufuncs.true_divide(sum(weighted, axes, None, None, keepdims), total)
     return (out, convert(total, out.dtype)) if returned else out
 
 
@@ -110,6 +119,7 @@ def var(
     a: Any,
     axis: Axis = None,
     dtype: Any = None,
+    out: None = None,
     ddof: float = 0,
     keepdims: bool = False,
     where: Any = None,
@@ -127,8 +137,15 @@ def var(
     >>> var(np.array([1.0, 3.0])), var(np.array([1.0, 3.0]), ddof=1)
     (np.float64(1.0), np.float64(2.0))
     """
+    refuse_out("var", out)
     x = asarray(a)
-    ddof = ddof if correction is None else correction
+    if correction is not None:
+        if ddof:
+            raise ValueError(
+                f"var, std: ddof and correction are two names of one thing, got {ddof} and"
+                f" {correction}"
+            )
+        ddof = correction
     computed, result = _mean_dtypes(x, dtype)
     axes = normalize_axes(axis, x.ndim)
     x = convert(x, computed)
@@ -139,7 +156,7 @@ def var(
     deviation = ufuncs.subtract(x, center)
     # Of complex numbers, the mean of |deviation|**2, which is real.
     computed, result = real_dtype(computed), real_dtype(result)
-    total = sum(squared_magnitude(deviation), axes, computed, keepdims, where=where)
+    total = sum(squared_magnitude(deviation), axes, computed, None, keepdims, where=where)
     count = _count(x, axes, where, keepdims)
     if isinstance(count, int):
         left = computed.type(count - ddof if count > ddof else 0)
@@ -152,6 +169,7 @@ def std(
     a: Any,
     axis: Axis = None,
     dtype: Any = None,
+    out: None = None,
     ddof: float = 0,
     keepdims: bool = False,
     where: Any = None,
@@ -166,7 +184,8 @@ def std(
     >>> std(np.array([1.0, 3.0]))
     np.float64(1.0)
     """
-    variance = var(a, axis, dtype, ddof, keepdims, where, correction, mean=mean)
+    refuse_out("std", out)
+    variance = var(a, axis, dtype, None, ddof, keepdims, where, correction, mean=mean)
     return ufuncs.sqrt(variance)
 
 
@@ -186,6 +205,8 @@ def _weights(name: str, weights: Any, count: int, dtype: np.dtype[Any]) -> Array
         raise ValueError(f"cov: {name} of shape {w.shape} for {count} observations")
     if name == "fweights" and w.dtype.kind not in "iu":
         raise TypeError(f"cov: fweights count observations, in integers; got {w.dtype}")
+    if not isinstance(w, Tracer) and np.any(w < 0):
+        raise ValueError(f"cov: {name} must not be negative, got {w.min()}")
     return convert(w, dtype)
 
 
@@ -235,7 +256,7 @@ def cov(
     computed = canonical_dtype(dtype) if dtype is not None else result_type(*given, np.float64(0))
     x = concatenate([_observations("cov", v, rowvar, computed) for v in given], 0)
     count = x.shape[1]
-    ddof = (0 if bias else 1) if ddof is None else ddof
+    ddof = (0 if bias else 1) if ddof is None else operator.index(ddof)
     # Weights are real, also where the variables are complex.
     exact = np.dtype(np.float64) if kind_of(computed) == "c" else computed
     w: Any = None

@@ -14,7 +14,7 @@ import numpy as np
 
 from fnad.numpy import reductions, ufuncs
 from fnad.numpy.creation import asarray
-from fnad.numpy.operands import Array, convert, normalize_axes
+from fnad.numpy.operands import Array, convert, normalize_axes, refuse_out
 from fnad.numpy.reductions import keep_axes, sum_dtype
 from fnad.numpy.selection import where as chosen
 from fnad.numpy.updates import at
@@ -58,18 +58,20 @@ class UfuncMethods:
         a: Any,
         axis: int | tuple[int, ...] | None = 0,
         dtype: Any = None,
+        out: None = None,
         keepdims: bool = False,
         initial: Any = None,
         where: Any = None,
     ) -> Array:
         """The function applied along axes (None: all); see `numpy.ufunc.reduce`."""
+        refuse_out(f"{self._name}.reduce", out)
         x = asarray(a, dtype)
         if self._name in _SUMS:
-            return _SUMS[self._name](x, axis, dtype, keepdims, initial, where)
+            return _SUMS[self._name](x, axis, dtype, None, keepdims, initial, where)
         if self._name in _EXTREMES:
-            return _EXTREMES[self._name](x, axis, keepdims, initial, where)
+            return _EXTREMES[self._name](x, axis, None, keepdims, initial, where)
         if self._name not in _ASSOCIATIVE:
-            return self._general.reduce(x, axis, None, keepdims, initial, where)
+            return self._general.reduce(x, axis, None, None, keepdims, initial, where)
         x = self._operand(x)
         identity = x.dtype.type(self._general.identity)
         if where is not None:
@@ -79,8 +81,9 @@ class UfuncMethods:
         out = keep_axes(out, x.shape, axes, keepdims)
         return out if initial is None else convert(self._function(out, initial), x.dtype)
 
-    def accumulate(self, a: Any, axis: int = 0, dtype: Any = None) -> Array:
+    def accumulate(self, a: Any, axis: int = 0, dtype: Any = None, out: None = None) -> Array:
         """What `reduce` has found after each element; see `numpy.ufunc.accumulate`."""
+        refuse_out(f"{self._name}.accumulate", out)
         x = asarray(a, dtype)
         axis = canonicalize_axis(axis, x.ndim)
         if self._name in _RUNNING_SUMS:
@@ -92,8 +95,11 @@ class UfuncMethods:
             return found
         return self._general.accumulate(x, axis)
 
-    def reduceat(self, a: Any, indices: Any, axis: int = 0, dtype: Any = None) -> Array:
+    def reduceat(
+        self, a: Any, indices: Any, axis: int = 0, dtype: Any = None, out: None = None
+    ) -> Array:
         """What `reduce` finds between indices; see `numpy.ufunc.reduceat`."""
+        refuse_out(f"{self._name}.reduceat", out)
         x = asarray(a, dtype)
         if self._name in _SUMS and dtype is None:
             x = convert(x, sum_dtype(x.dtype))

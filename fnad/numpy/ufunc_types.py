@@ -35,14 +35,17 @@ class BinaryUfunc(Protocol):
         a: Any,
         axis: int | tuple[int, ...] | None = 0,
         dtype: Any = None,
+        out: None = None,
         keepdims: bool = False,
         initial: Any = None,
         where: Any = None,
     ) -> Array: ...
 
-    def accumulate(self, a: Any, axis: int = 0, dtype: Any = None) -> Array: ...
+    def accumulate(self, a: Any, axis: int = 0, dtype: Any = None, out: None = None) -> Array: ...
 
-    def reduceat(self, a: Any, indices: Any, axis: int = 0, dtype: Any = None) -> Array: ...
+    def reduceat(
+        self, a: Any, indices: Any, axis: int = 0, dtype: Any = None, out: None = None
+    ) -> Array: ...
 
     def outer(self, a: Any, b: Any, /) -> Array: ...
 

@@ -15,7 +15,7 @@ from fnad.numpy.indexing import take
 from fnad.numpy.joining import concatenate
 from fnad.numpy.manipulation import broadcast_to, moveaxis, ravel, reshape
 from fnad.numpy.mapping import vectorize
-from fnad.numpy.operands import Array, convert, normalize_axes
+from fnad.numpy.operands import Array, convert, normalize_axes, refuse_out
 from fnad.numpy.ranges import arange
 from fnad.numpy.ufuncs import greater, less, logical_and
 from fnad.numpy.updates import at
@@ -84,6 +84,7 @@ class ufunc:  # noqa: N801 - NumPy's name
         a: Any,
         axis: int | tuple[int, ...] | None = 0,
         dtype: Any = None,
+        out: None = None,
         keepdims: bool = False,
         initial: Any = None,
         where: Any = None,
@@ -94,6 +95,7 @@ class ufunc:  # noqa: N801 - NumPy's name
         and need an ``initial`` or an identity.
         """
         self._binary("reduce")
+        refuse_out("ufunc.reduce", out)
         x = asarray(a, dtype)
         axes = normalize_axes(axis, x.ndim)
         kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
@@ -124,9 +126,10 @@ class ufunc:  # noqa: N801 - NumPy's name
         out = scan(step, first, (values, chosen))[0]
         return reshape(out, kept) if keepdims else out
 
-    def accumulate(self, a: Any, axis: int = 0, dtype: Any = None) -> Array:
+    def accumulate(self, a: Any, axis: int = 0, dtype: Any = None, out: None = None) -> Array:
         """What `reduce` has found after each element along an axis."""
         self._binary("accumulate")
+        refuse_out("ufunc.accumulate", out)
         x = asarray(a, dtype)
         axis = canonicalize_axis(axis, x.ndim)
         values = moveaxis(convert(x, self.result_dtype(x)), axis, 0)
@@ -140,12 +143,15 @@ class ufunc:  # noqa: N801 - NumPy's name
         found = scan(step, values[0], values[1:])[1]
         return moveaxis(concatenate([values[:1], found], 0), 0, axis)
 
-    def reduceat(self, a: Any, indices: Any, axis: int = 0, dtype: Any = None) -> Array:
+    def reduceat(
+        self, a: Any, indices: Any, axis: int = 0, dtype: Any = None, out: None = None
+    ) -> Array:
         """What `reduce` finds in ``a[i:j]``, for each index i and the next one, j.
 
         The last slice goes to the end of the axis; where j is not behind i it is ``a[i]`` alone.
         """
         self._binary("reduceat")
+        refuse_out("ufunc.reduceat", out)
         x, firsts = asarray(a, dtype), asarray(indices)
         axis = canonicalize_axis(axis, x.ndim)
         values = moveaxis(convert(x, self.result_dtype(x)), axis, 0)

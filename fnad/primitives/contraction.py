@@ -16,6 +16,7 @@ from fnad.primitives.complex_numbers import real_dtype
 from fnad.primitives.complex_parts import interleaved, parts_of_interleaved, product_of_parts
 from fnad.primitives.dependencies import numbers, rows, sums, union
 from fnad.primitives.logic import convert_element_type
+from fnad.primitives.precision import check_precision
 from fnad.primitives.reductions import reduce_sum
 from fnad.primitives.shape import (
     broadcast_in_dim,
@@ -440,7 +441,7 @@ def dot_general(
         Of one dtype.
     dimension_numbers : tuple
         ``((lhs contracting, rhs contracting), (lhs batch, rhs batch))``, each a sequence of axes.
-    precision : None
+    precision : optional
         Taken for compatibility with JAX; products are always computed in full precision.
     preferred_element_type : dtype, optional
         The dtype to accumulate in and to return; by default that of the operands.
@@ -455,6 +456,7 @@ def dot_general(
     >>> dot_general(np.ones((2, 3)), np.ones((3, 4)), (([1], [0]), ([], []))).shape
     (2, 4)
     """
+    check_precision("dot_general", precision)
     (contract, batch) = dimension_numbers
     ndims = aval_of(lhs).ndim, aval_of(rhs).ndim
     numbers = tuple(

@@ -54,6 +54,12 @@ def check_axes(name: str, what: str, axes: tuple[int, ...], ndim: int) -> None:
         )
 
 
+def check_lengths(name: str, shape: tuple[int, ...]) -> None:
+    """Check that no axis of a shape has a negative length."""
+    if any(type(n) is int and n < 0 for n in shape):
+        raise ValueError(f"{name}: axes cannot have negative lengths, got shape {shape}")
+
+
 def leading_axis_full(x: Any, batched: bool, size: int) -> Any:
     """Give an operand of a batch rule the batch axis if it lacks it."""
     if batched:
@@ -75,6 +81,7 @@ broadcast_in_dim_p = Primitive(
 @remember
 def _(x, *, shape, broadcast_dimensions):
     dims = broadcast_dimensions
+    check_lengths("broadcast_in_dim", shape)
     check_axes("broadcast_in_dim", "broadcast_dimensions", dims, len(shape))
     if len(dims) != x.ndim or any(not repeats_into(n, shape[d]) for n, d in zip(x.shape, dims)):
         raise ValueError(
@@ -492,6 +499,7 @@ def _(*, dtype, shape, dimension):
         raise TypeError(f"iota: dtype must be numeric, got {dtype}")
     if not 0 <= dimension < len(shape):
         raise ValueError(f"iota: no axis {dimension} in shape {shape}")
+    check_lengths("iota", shape)
     return ShapedArray(shape, dtype)
 
 

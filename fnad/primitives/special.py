@@ -141,7 +141,7 @@ polygamma_p = elementwise(
 )
 
 
-def polygamma(order: int, x: Any) -> Any:
+def polygamma(m: float, x: Any) -> Any:
     """The derivative of `digamma` of a fixed order, elementwise.
 
     Examples
@@ -150,6 +150,9 @@ def polygamma(order: int, x: Any) -> Any:
     >>> polygamma(1, np.array([1.0, 2.0]))
     array([1.64493407, 0.64493407])
     """
+    order = int(m)
+    if order != m or order < 0:
+        raise ValueError(f"polygamma: the order must be a whole number from 0 on, got {m!r}")
     return digamma(x) if order == 0 else polygamma_p.bind(x, order=order)
 
 

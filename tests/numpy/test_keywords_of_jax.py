@@ -1,5 +1,7 @@
 """Keywords that jax.numpy has beside NumPy's, and NumPy's that say how arrays lie in memory."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -63,3 +65,57 @@ def test_orders_of_arrays():
     for function in (fnp.array, fnp.asarray, fnp.copy):
         with pytest.raises(ValueError, match="order must be 'K', 'A', 'C' or 'F', got 'Z'"):
             function(x, order="Z")
+
+
+SUMS = "sum prod mean var std nansum nanprod nanmean nanvar nanstd"
+EXTREMES = "max min any all ptp argmax argmin nanmax nanmin nanargmax nanargmin median"
+
+
+@pytest.mark.parametrize("name", f"{SUMS} {EXTREMES}".split())
+def test_out_stands_where_numpy_and_jax_have_it(name):
+    x = np.arange(6.0).reshape(2, 3)
+    theirs = inspect.signature(getattr(np, name)).parameters
+    place = list(theirs).index("out")
+    args = (0, *[None if p == "dtype" else theirs[p].default for p in list(theirs)[2:place]])
+    assert len(args) == place - 1
+    np.testing.assert_array_equal(getattr(fnp, name)(x, *args, None), getattr(np, name)(x, 0))
+    with pytest.raises(TypeError, match=rf"{name}: out= would change .* x = fnp\.{name}"):
+        getattr(fnp, name)(x, *args, np.zeros(3))
+
+
+def test_arguments_behind_out():
+    x = np.arange(6.0).reshape(2, 3)
+    kept = fnad.jit(lambda x: (x.sum(0, None, None, True), fnp.max(x, 0, None, True)))(x)
+    np.testing.assert_array_equal(kept[0], x.sum(0, None, None, True), strict=True)
+    np.testing.assert_array_equal(kept[1], x.max(0, None, True), strict=True)
+    np.testing.assert_array_equal(fnp.var(x, 0, None, None, 1), np.var(x, 0, None, None, 1))
+    np.testing.assert_array_equal(fnp.quantile(x, 0.3, 0, None, True), np.quantile(x, 0.3, 0))
+    np.testing.assert_array_equal(fnp.take(x, 9, 1, None, "clip"), x[:, 2])
+    np.testing.assert_array_equal(fnp.add.reduce(x, 1, None, None, True), x.sum(1, keepdims=True))
+
+
+PRODUCTS = {
+    "dot": lambda x, **k: fnp.dot(x, x.T, **k),
+    "vdot": lambda x, **k: fnp.vdot(x, x, **k),
+    "inner": lambda x, **k: fnp.inner(x, x, **k),
+    "matmul": lambda x, **k: fnp.matmul(x[None], x.T, **k),
+    "vecdot": lambda x, **k: fnp.vecdot(x, x, **k),
+    "tensordot": lambda x, **k: fnp.tensordot(x, x, 2, **k),
+    "einsum": lambda x, **k: fnp.einsum("ij,kj", x, x, **k),
+    "convolve": lambda x, **k: fnp.convolve(x[0], x[1], **k),
+    "correlate": lambda x, **k: fnp.correlate(x[0], x[1], **k),
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_products_of_another_dtype(name):
+    product = PRODUCTS[name]
+    x = np.array([[100, 90, 80], [70, 60, 50]], np.int8)
+    for dtype in (np.int32, np.float32):
+        f = lambda x, dtype=dtype: product(x, precision="highest", preferred_element_type=dtype)
+        for got in (f(x), fnad.jit(f)(x)):
+            np.testing.assert_array_equal(got, product(x.astype(dtype)), strict=True)
+    assert product(x.astype("f8"), preferred_element_type="f4").dtype == np.float32
+    product(x, precision=(fnad.lax.Precision.HIGH, None))
+    with pytest.raises(ValueError, match=rf"{name}: precision must be .*'highest'.* got 'hihgest'"):
+        product(x, precision="hihgest")

@@ -123,7 +123,7 @@ def test_weights_that_do_not_fit():
     with pytest.raises(ValueError, match="weights go with method='inverted_cdf' only"):
         fnp.quantile(WEIGHTED, 0.5, weights=HEAVY)
     with pytest.raises(ValueError, match=r"weights of shape \(4,\) fit neither the array"):
-        fnp.quantile(WEIGHTED, 0.5, 0, "inverted_cdf", weights=HEAVY[0])
+        fnp.quantile(WEIGHTED, 0.5, 0, method="inverted_cdf", weights=HEAVY[0])
     with pytest.raises(ValueError, match="must not be negative"):
         fnp.quantile(WEIGHTED, 0.5, method="inverted_cdf", weights=-HEAVY)
 

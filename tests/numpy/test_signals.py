@@ -80,8 +80,8 @@ def test_options_of_polynomials():
     with pytest.raises(ValueError, match="must not be negative"):
         fnp.polyder(X, -1)
     close(fnp.poly(X[:0]), np.ones(1))
-    with pytest.raises(ValueError, match="eigenvalues"):
-        fnp.poly(np.eye(2))
+    with pytest.raises(ValueError, match="or a square matrix"):
+        fnp.poly(np.ones((2, 3)))
     with pytest.raises(fnad.errors.ConcretizationTypeError):
         fnad.jit(lambda x: fnp.polymul(x, x, trim_leading_zeros=True))(X)
 
