@@ -22,6 +22,7 @@ from fnad.numpy.operands import (
     promotion_key,
     shape_of,
 )
+from fnad.primitives.complex_numbers import complex
 from fnad.primitives.custom import custom_jvp
 from fnad.transforms.autodiff import jvp
 
@@ -134,6 +135,17 @@ def chebyshev(t: Any, coefficients: Sequence[float]) -> Any:
     for coefficient in coefficients[:0:-1]:
         value, last = 2 * t * value - last + coefficient, value
     return t * value - last + coefficients[0] / 2
+
+
+def complex_log(z: Any) -> Any:
+    """NumPy's, of complex numbers, has large errors next to the unit circle."""
+    x, y = fnp.real(z), fnp.imag(z)
+    near = fnp.abs(x * x + y * y - 1) < 0.5
+    size = fnp.abs(z)
+    big, small = fnp.maximum(fnp.abs(x), fnp.abs(y)), fnp.minimum(fnp.abs(x), fnp.abs(y))
+    big, small = fnp.where(near, big, 1), fnp.where(near, small, 0)
+    close = 0.5 * fnp.log1p((big - 1) * (big + 1) + small * small)
+    return complex(fnp.where(near, close, fnp.log(fnp.where(near, 1, size))), fnp.arctan2(y, x))
 
 
 def log_of_part(part: Any, rest: Any) -> Any:

@@ -70,6 +70,10 @@ NAMES = sorted({name for name, _, _ in VALUES})
 ARITY = {name: len(xs) for name, xs, _ in VALUES}
 
 
+COMPLEX = ("digamma", "psi", "gamma", "erf", "erfc", "erfcx", "erfi", "ndtr", "log_ndtr", "exp1",
+           "expi", "spence")  # fmt: skip
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_dtypes_shapes_and_vmap(name):
     function, arity = getattr(special, name), ARITY[name]
@@ -86,6 +90,9 @@ def test_dtypes_shapes_and_vmap(name):
     np.testing.assert_allclose(half, batched, rtol=2e-2)
     assert function(*[1] * arity).dtype == np.float64
     assert function(*[np.zeros((0, 2), np.float32)] * arity).shape == (0, 2)
+    if name in COMPLEX:
+        assert function(1j).dtype == np.complex128
+        return
     with pytest.raises(TypeError, match=r"real numbers.*complex128"):
         function(*[1j] * arity)
 

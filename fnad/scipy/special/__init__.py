@@ -9,13 +9,15 @@ from fnad.scipy.special.error_functions import (
     erf,
     erfc,
     erfcx,
+    erfi,
     erfinv,
     log_ndtr,
     ndtr,
     ndtri,
 )
 from fnad.scipy.special.exponential_integrals import exp1, expi, expn
-from fnad.scipy.special.faddeeva import dawsn, fresnel, wofz
+from fnad.scipy.special.faddeeva import dawsn, wofz
+from fnad.scipy.special.fresnel_integrals import fresnel
 from fnad.scipy.special.gamma_functions import (
     beta,
     betaln,
@@ -50,7 +52,7 @@ from fnad.scipy.special.logistic import (
 from fnad.scipy.special.numbers import bernoulli, binom, comb
 from fnad.scipy.special.owens_function import owens_t
 from fnad.scipy.special.spherical_harmonics import sph_harm_y
-from fnad.scipy.special.trigonometric_integrals import sici
+from fnad.scipy.special.trigonometric_integrals import shichi, sici
 
 psi = digamma
 
@@ -70,6 +72,7 @@ __all__ = [
     "erf",
     "erfc",
     "erfcx",
+    "erfi",
     "erfinv",
     "exp1",
     "expi",
@@ -104,6 +107,7 @@ __all__ = [
     "polygamma",
     "psi",
     "rel_entr",
+    "shichi",
     "sici",
     "sinc",
     "softmax",

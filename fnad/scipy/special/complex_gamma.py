@@ -11,13 +11,22 @@ import fnad.numpy as fnp
 from fnad.primitives import special as primitives
 from fnad.primitives.complex_numbers import complex
 from fnad.scipy.operands import holomorphic, polynomial, with_partials
-from fnad.scipy.special.gamma_functions import STIRLING
-from fnad.scipy.special.incomplete_gamma import LOG_GAMMA
+from fnad.scipy.special.gamma_coefficients import LOG_GAMMA, STIRLING
 
 _LARGE = 9.0  # Stirling's series is exact to the last bits from here on
 _PAIRS = 5  # and after that many steps, of 2 each, an argument from 1/2 on is that large
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 _NEAR = 0.4
+# The positive zero of digamma in two numbers, and digamma there as a power series, over t.
+_ZERO = 1.4616321449683622, 9.549995429965697e-17
+_NEAR_ZERO = 0.2
+_AT_ZERO = (
+    0.9676722454476212, -0.4427631689835921, 0.258499760955651, -0.16394270544240652,
+    0.10782405069126237, -0.07219956125645471, 0.04880428816414311, -0.03316112647484736,
+    0.022597648232218104, -0.01542476590494896, 0.010538791616612175, -0.007204534386356869,
+    0.004926781395729853, -0.003369801655439328, 0.002305126326734928, -0.0015769367714301972,
+    0.0010788252019162967, -0.0007380709389960052, 0.000504953265834602,
+)  # fmt: skip
 _DIGAMMA = tuple((2 * k + 1) * c for k, c in enumerate(STIRLING))  # B_2k / 2k
 
 
@@ -105,7 +114,29 @@ def digamma_of_complex(z: Any) -> Any:
     square = 1 / (shifted * shifted)
     value = total + fnp.log(shifted) - 0.5 / shifted - square * polynomial(square, _DIGAMMA)
     inside = fnp.where(reflected, z - fnp.rint(fnp.real(z)), 0.25)
-    return fnp.where(reflected, value - math.pi / fnp.tan(math.pi * inside), value)
+    value = fnp.where(reflected, value - math.pi / fnp.tan(math.pi * inside), value)
+    # Next to its positive zero the series has it as a factor.
+    near = fnp.abs(z - _ZERO[0]) < _NEAR_ZERO
+    t = (fnp.where(near, z, _ZERO[0]) - _ZERO[0]) - _ZERO[1]
+    value = fnp.where(near, t * polynomial(t, _AT_ZERO), value)
+    return fnp.where(_is_pole(z), complex(*[fnp.full_like(fnp.real(z), math.nan)] * 2), value)
+
+
+def _is_pole(z: Any) -> Any:
+    x = fnp.real(z)
+    return (fnp.imag(z) == 0) & (x <= 0) & (x == fnp.rint(x))
 
 
 _loggamma = with_partials(digamma_of_complex)(_loggamma_value)
+
+
+def _gamma_value(z: Any) -> Any:
+    value = fnp.exp(_loggamma_value(fnp.where(_is_pole(z), 1, z)))
+    real = fnp.imag(z) == 0  # the logarithm of a negative number has a rounded angle
+    value = complex(fnp.real(value), fnp.where(real, fnp.imag(z), fnp.imag(value)))
+    return fnp.where(_is_pole(z), complex(*[fnp.full_like(fnp.real(z), math.nan)] * 2), value)
+
+
+gamma_of_complex: Any = with_partials(lambda z: gamma_of_complex(z) * digamma_of_complex(z))(
+    _gamma_value
+)

@@ -9,34 +9,47 @@ import numpy as np
 
 import fnad.numpy as fnp
 from fnad.primitives import special as primitives
-from fnad.scipy.operands import polynomial, special_function, with_partials
+from fnad.scipy.operands import holomorphic, polynomial, special_function, with_partials
+from fnad.scipy.special.complex_error_functions import (
+    erf_of_complex,
+    erfc_of_complex,
+    erfcx_of_complex,
+    erfi_of_complex,
+    log_ndtr_of_complex,
+    ndtr_of_complex,
+)
+from fnad.scipy.special.faddeeva import dawsn, gaussian_parts
 
 _ROOT_2PI = math.sqrt(2 * math.pi)
 # erfcx(x) = sum (-1)**k (2k - 1)!! / (2 x*x)**k / (x sqrt(pi)), DLMF 7.12.1.
 _ERFCX = tuple((-1.0) ** k * math.prod(range(1, 2 * k, 2)) for k in range(14))
 
 
-@special_function
+@holomorphic
 def erf(x: Any) -> Any:
-    """The error function, elementwise.
+    """The error function, elementwise, of real or complex numbers.
 
     Examples
     --------
     >>> erf(np.array([0.0, 1.0]))
     array([0.        , 0.84270079])
     """
+    if fnp.iscomplexobj(x):
+        return erf_of_complex(x)
     return primitives.erf(x)
 
 
-@special_function
+@holomorphic
 def erfc(x: Any) -> Any:
-    """``1 - erf(x)``, accurate for large ``x``, elementwise.
+    """``1 - erf(x)``, accurate for large ``x``, elementwise, of real or complex numbers.
 
     Examples
     --------
     >>> erfc(np.array([0.0, 1.0]))
     array([1.        , 0.15729921])
     """
+    if fnp.iscomplexobj(x):
+        return erfc_of_complex(x)
     return primitives.erfc(x)
 
 
@@ -52,15 +65,19 @@ def erfinv(x: Any) -> Any:
     return primitives.erf_inv(x)
 
 
-@special_function
+@holomorphic
 def erfcx(x: Any) -> Any:
-    """``exp(x*x) * erfc(x)``, which neither underflows nor, above -26, overflows; elementwise.
+    """``exp(x*x) * erfc(x)``, which neither underflows nor, above -26, overflows.
+
+    Elementwise, of real or complex numbers.
 
     Examples
     --------
     >>> erfcx(np.array([0.0, 1e10]))
     array([1.00000000e+00, 5.64189584e-11])
     """
+    if fnp.iscomplexobj(x):
+        return erfcx_of_complex(x)
     return _erfcx(x)
 
 
@@ -82,27 +99,63 @@ def _erfcx_value(x: Any) -> Any:
 _erfcx = with_partials(lambda x: 2 * x * erfcx(x) - 2 / math.sqrt(math.pi))(_erfcx_value)
 
 
-@special_function
+@holomorphic
+def erfi(x: Any) -> Any:
+    """The imaginary error function ``-i erf(i x)``, elementwise, of real or complex numbers.
+
+    Examples
+    --------
+    >>> erfi(np.array([0.0, 1.0]))
+    array([0.        , 1.65042576])
+    """
+    if fnp.iscomplexobj(x):
+        return erfi_of_complex(x)
+    return _erfi(x)
+
+
+def _erfi_value(x: Any) -> Any:
+    half, _, _ = gaussian_parts(fnp.zeros_like(x), x)
+    return fnp.where(x == 0, x, 2 / math.sqrt(math.pi) * dawsn(x) * half * half)
+
+
+@with_partials(lambda x: 2 * x * _erfi_slope(x))
+def _erfi_slope(x: Any) -> Any:
+    half, _, _ = gaussian_parts(fnp.zeros_like(x), x)
+    return 2 / math.sqrt(math.pi) * half * half
+
+
+_erfi = with_partials(_erfi_slope)(_erfi_value)
+
+
+@holomorphic
 def ndtr(x: Any) -> Any:
     """The distribution function of the unit normal distribution, elementwise.
+
+    Of complex numbers its analytic continuation.
 
     Examples
     --------
     >>> ndtr(np.array([-np.inf, 0.0, 1.0]))
     array([0.        , 0.5       , 0.84134475])
     """
+    if fnp.iscomplexobj(x):
+        return ndtr_of_complex(x)
     return 0.5 * primitives.erfc(-x * math.sqrt(0.5))
 
 
-@special_function
+@holomorphic
 def log_ndtr(x: Any) -> Any:
     """``log(ndtr(x))``, accurate on both sides, elementwise.
+
+    Of complex numbers the principal value of the logarithm.
 
     Examples
     --------
     >>> log_ndtr(np.array([-100.0, 0.0]))
     array([-5.00552421e+03, -6.93147181e-01])
     """
+    if fnp.iscomplexobj(x):
+        return log_ndtr_of_complex(x)
     return _log_ndtr(x)
 
 

@@ -9,21 +9,27 @@ import numpy as np
 import fnad.numpy as fnp
 from fnad.primitives import special as primitives
 from fnad.primitives.control_flow import fori_loop
-from fnad.scipy.operands import polynomial, special_function, with_partials
+from fnad.scipy.operands import holomorphic, polynomial, special_function, with_partials
+from fnad.scipy.special.complex_integrals import exp1_of_complex, expi_of_complex
 
 _FRACTION_TERMS, _SERIES_TERMS, _GROWING_TERMS = 120, 20, 160
 _ASYMPTOTIC = 40.0  # from here on the divergent series of expi is exact to the last bit
 
 
-@special_function
+@holomorphic
 def exp1(x: Any) -> Any:
     """The exponential integral E1, of ``exp(-t) / t`` from ``x`` to infinity, elementwise.
+
+    Of complex numbers its continuation, with a branch cut along the negative ones, where the sign
+    of the imaginary part's zero says on which side they are.
 
     Examples
     --------
     >>> exp1(np.array([0.0, 1.0]))
     array([       inf, 0.21938393])
     """
+    if fnp.iscomplexobj(x):
+        return exp1_of_complex(x)
     return _expn(fnp.ones_like(x), x)
 
 
@@ -87,16 +93,19 @@ def _expn_slope(n: Any, x: Any) -> Any:
 _expn = with_partials(lambda n, x: fnp.zeros_like(x), _expn_slope)(_expn_value)
 
 
-@special_function
+@holomorphic
 def expi(x: Any) -> Any:
     """The exponential integral Ei, of ``exp(t) / t`` from -infinity to ``x``, elementwise.
+
+    Of complex numbers its continuation, with a branch cut along the negative ones, where it is
+    real.
 
     Examples
     --------
     >>> expi(np.array([-1.0, 1.0]))
     array([-0.21938393,  1.89511782])
     """
-    return _expi(x)
+    return expi_of_complex(x) if fnp.iscomplexobj(x) else _expi(x)
 
 
 def _expi_value(x: Any) -> Any:

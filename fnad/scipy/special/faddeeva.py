@@ -1,4 +1,4 @@
-"""The Faddeeva function and its kin: Dawson's and Fresnel's integrals.
+"""The Faddeeva function and Dawson's integral.
 
 By the trapezoidal rule with the poles' residues, on a grid that keeps away from the argument, which
 has a relative error of some roundings in the whole upper half plane: M. Al Azah and S. N.
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import fnad.numpy as fnp
 from fnad.primitives.bits import reduce_precision
 from fnad.primitives.complex_numbers import complex
-from fnad.scipy.operands import holomorphic, polynomial, special_function, with_partials
+from fnad.scipy.operands import holomorphic, polynomial, with_partials
 
 _NODES = 12
 _STEP = math.sqrt(math.pi / _NODES)
@@ -27,7 +27,7 @@ _SLOPE = tuple(math.prod(range(1, 2 * k + 2, 2)) / 2.0**k for k in range(16))
 _FAR_SLOPE = 7.5  # from here on the series of the slope is exact to the last bits
 
 
-class _Split(NamedTuple):
+class Split(NamedTuple):
     """``w(z) = exp(-z**2) (1 + i T) + S`` where z = x + i y is in the first quadrant.
 
     ``T`` stands for ``tan(pi z / step)`` or ``-cot(pi z / step)``: for the grid, of the two, whose
@@ -43,7 +43,7 @@ class _Split(NamedTuple):
     far: Any  # whether z is so large that S = i / (sqrt(pi) z), and all of w
 
 
-def _split(x: Any, y: Any) -> _Split:
+def split_of(x: Any, y: Any) -> Split:
     # Beyond it z**-2 is lost in rounding; the sum's denominators would overflow at the fourth root
     # of the largest number.
     edge = 1e4 if x.dtype.itemsize == 4 else 1e9
@@ -72,10 +72,10 @@ def _split(x: Any, y: Any) -> _Split:
     centre = fnp.where(midpoints, 0, 0.5 / safe)  # the grid's node at 0
     re = fnp.where(far, far_re, scale * (re + y * centre))
     im = fnp.where(far, far_im, scale * (im + x * centre))
-    return _Split(x, y, re, im, midpoints, alone | far, far)
+    return Split(x, y, re, im, midpoints, alone | far, far)
 
 
-def _residue_of_w(split: _Split) -> tuple[Any, Any]:
+def residue_of_w(split: Split) -> tuple[Any, Any]:
     """``1 + i T``, uncancelled: 2 q / (q + 1) or 2 q / (q - 1), q = exp(2 pi i z / step)."""
     sign = fnp.where(split.midpoints, split.x.dtype.type(1), -1)
     x, y = split.x * (2 * math.pi / _STEP), split.y * (2 * math.pi / _STEP)
@@ -86,7 +86,7 @@ def _residue_of_w(split: _Split) -> tuple[Any, Any]:
     return fnp.where(split.alone, 0, re), fnp.where(split.alone, 0, im)
 
 
-def _tangent(split: _Split) -> tuple[Any, Any]:
+def _tangent(split: Split) -> tuple[Any, Any]:
     """``T``; its denominator does not vanish, as the grid's poles are far away."""
     x, y = split.x * (2 * math.pi / _STEP), split.y * (2 * math.pi / _STEP)
     y = fnp.where(split.alone, 0, y)
@@ -97,28 +97,47 @@ def _tangent(split: _Split) -> tuple[Any, Any]:
     return fnp.where(split.alone, 0, re), fnp.where(split.alone, 1, im)
 
 
-def _square(x: Any) -> tuple[Any, Any]:
-    """``x**2`` as a sum of two numbers, the first of them exact (Veltkamp and Dekker 1971)."""
-    single = x.dtype.itemsize == 4
-    head = reduce_precision(x, 8 if single else 11, 10 if single else 25)
-    return head * head, (x - head) * (x + head)
+def _squared(x: Any, y: Any, known: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """The parts of ``-(x + i y)**2`` as sums of a number and its rounding error, 0 where not known.
+
+    With the arguments split so that products of heads are exact (Veltkamp and Dekker 1971).
+    """
+    x, y = fnp.where(known, x, 0), fnp.where(known, y, 0)
+    digits = (8, 10) if x.dtype.itemsize == 4 else (11, 25)
+    u, v = reduce_precision(x, *digits), reduce_precision(y, *digits)
+    a, b = v * v, -u * u
+    total = a + b
+    part = total - a
+    lost = (a - (total - part)) + (b - part)
+    lost = lost + ((y - v) * (y + v) - (x - u) * (x + u))
+    head, rest = -2 * u * v, -2 * (u * (y - v) + (x - u) * y)
+    angle = head + rest
+    return (total, lost), (angle, (head - angle) + rest)
+
+
+def gaussian_parts(x: Any, y: Any) -> tuple[Any, Any, Any]:
+    """``exp(-(x + i y)**2)``: the root of its size, and the cosine and sine of its angle."""
+    most = 1e18 if x.dtype.itemsize == 4 else 1e150
+    x, y = fnp.clip(x, -most, most), fnp.clip(y, -most, most)
+    # Beyond, it is 0, infinite or from a band as thin as a line.
+    small = fnp.maximum(fnp.abs(x), fnp.abs(y)) <= 100
+    (exponent, lost), (angle, turn) = _squared(x, y, small)
+    exponent = fnp.where(small, exponent, (y - x) * (y + x))
+    half = fnp.exp(0.5 * exponent) * (1 + fnp.expm1(0.5 * lost))
+    angle = fnp.where(half == 0, 0, fnp.where(small, angle, -2 * x * y))
+    turn = fnp.where(half == 0, 0, turn)
+    cosine, sine = fnp.cos(angle), fnp.sin(angle)
+    return half, cosine - turn * sine, sine + turn * cosine
 
 
 def _gaussian(x: Any, y: Any) -> tuple[Any, Any]:
-    """``exp(-z**2)``, with the rounding errors of the squares made good."""
-    most = 1e18 if x.dtype.itemsize == 4 else 1e150
-    x, y = fnp.minimum(x, most), fnp.minimum(y, most)
-    large = fnp.maximum(x, y) > 100  # and the result 0, infinite or from a band as thin as a line
-    x_head, x_rest = _square(fnp.where(large, 0, x))
-    y_head, y_rest = _square(fnp.where(large, 0, y))
-    size = fnp.exp(y_head - x_head) * fnp.exp(y_rest - x_rest)
-    size = fnp.where(large, fnp.exp((y - x) * (y + x)), size)
-    angle = fnp.where(size == 0, 0, 2 * x * y)
+    """``exp(-z**2)``."""
+    half, cosine, sine = gaussian_parts(x, y)
     # On the axes an infinite size has no part in the sine.
-    return size * fnp.cos(angle), -fnp.where(angle == 0, 0, size) * fnp.sin(angle)
+    return cosine * half * half, fnp.where(sine == 0, sine, sine * half * half)
 
 
-def _product(a: tuple[Any, Any], b: tuple[Any, Any]) -> tuple[Any, Any]:
+def product(a: tuple[Any, Any], b: tuple[Any, Any]) -> tuple[Any, Any]:
     return a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]
 
 
@@ -140,12 +159,12 @@ def _wofz_value(z: Any) -> Any:
     re, im = fnp.real(z), fnp.imag(z)
     x, y = fnp.abs(re), fnp.abs(im)
     finite = (x < math.inf) & (y < math.inf)
-    split = _split(fnp.where(finite, x, 1), fnp.where(finite, y, 0))
+    split = split_of(fnp.where(finite, x, 1), fnp.where(finite, y, 0))
     lower = im < 0
     # exp(-z**2) overflows where there is no residue, but in the lower half plane.
     needed = finite & (lower | ~split.alone)
     gauss = _gaussian(fnp.where(needed, x, 0), fnp.where(needed, y, 0))
-    residue = _product(gauss, _residue_of_w(split))
+    residue = product(gauss, residue_of_w(split))
     above_re = fnp.where(split.alone, 0, residue[0]) + split.sum_re
     above_im = fnp.where(split.alone, 0, residue[1]) + split.sum_im
     # w(-z) = 2 exp(-z**2) - w(z), and w(-conj(z)) = conj(w(z)).
@@ -194,11 +213,11 @@ def _dawsn_value(z: Any) -> Any:
     re, im = fnp.real(z), fnp.imag(z)
     x, y = fnp.abs(re), fnp.abs(im)
     finite = (x < math.inf) & (y < math.inf)
-    split = _split(fnp.where(finite, x, 1), fnp.where(finite, y, 0))
+    split = split_of(fnp.where(finite, x, 1), fnp.where(finite, y, 0))
     # D(z) = sqrt(pi)/2 (exp(-z**2) T - i S), odd in both parts.
     is_complex = fnp.iscomplexobj(z)
     gauss = _gaussian(fnp.where(finite, x, 1), fnp.where(finite, y, 0))
-    turned = _product(gauss, _tangent(split))
+    turned = product(gauss, _tangent(split))
     out_re = 0.5 * _ROOT_PI * (turned[0] + split.sum_im)
     out_im = 0.5 * _ROOT_PI * (turned[1] - split.sum_re)
     nan = fnp.isnan(re) | fnp.isnan(im)
@@ -224,68 +243,3 @@ def _dawsn_slope(z: Any) -> Any:
 
 
 _dawsn = with_partials(_dawsn_slope)(_dawsn_value)
-
-
-_TURNING = 1.6  # up to here the power series, which loses one digit
-
-
-@special_function
-def fresnel(x: Any) -> tuple[Any, Any]:
-    """Fresnel's integrals ``S`` and ``C``, elementwise.
-
-    Those of ``sin(pi t**2 / 2)`` and of ``cos(pi t**2 / 2)`` from 0 to ``x``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> fresnel(np.array([0.0, 1.0]))
-    (array([0.        , 0.43825915]), array([0.       , 0.7798934]))
-    """
-    both = _fresnel(x)
-    return both[0], both[1]
-
-
-def _phase(x: Any) -> Any:
-    """``x**2 / 2`` less a multiple of 2, with an error of one rounding, however large ``x`` is."""
-    x = fnp.where(fnp.abs(x) > (1e9 if x.dtype.itemsize == 4 else 1e18), 0, x)  # a multiple of 8
-    head = reduce_precision(x, 8, 11) if x.dtype.itemsize == 4 else reduce_precision(x, 11, 25)
-    rest = x - head
-    parts = [fnp.fmod(p, 4) for p in (head * head, 2 * head * rest, rest * rest)]
-    return fnp.fmod(parts[0] + parts[1] + parts[2], 4) / 2
-
-
-@with_partials(lambda x: math.pi * x * _cosine(x))
-def _sine(x: Any) -> Any:
-    return fnp.sin(math.pi * _phase(x))
-
-
-@with_partials(lambda x: -math.pi * x * _sine(x))
-def _cosine(x: Any) -> Any:
-    return fnp.cos(math.pi * _phase(x))
-
-
-@with_partials(lambda x: fnp.stack([_sine(x), _cosine(x)]))
-def _fresnel(x: Any) -> Any:
-    size = fnp.abs(x)
-    near = size < _TURNING
-    u = fnp.where(near, size, 0)
-    t = 0.5 * math.pi * u * u
-    series = [
-        [(-1) ** k / math.factorial(2 * k + i) / (4 * k + 2 * i + 1) for k in range(19)]
-        for i in (0, 1)
-    ]
-    c_near, s_near = u * polynomial(t * t, series[0]), u * t * polynomial(t * t, series[1])
-    # C + i S = (1 + i)/2 (1 - exp(i pi x**2 / 2) w((1 + i) sqrt(pi)/2 x)) (DLMF 7.5.8).
-    finite = fnp.where(near | ~(size < math.inf), _TURNING, size)
-    split = _split(0.5 * _ROOT_PI * finite, 0.5 * _ROOT_PI * finite)
-    sine, cosine = _sine(finite), _cosine(finite)
-    re, im = _residue_of_w(split)
-    # Where z has equal parts exp(-z**2) is a pure phase, the inverse of that in front of w.
-    turned = _product((cosine, sine), (split.sum_re, split.sum_im))
-    re, im = 1 - re - turned[0], -im - turned[1]
-    infinite = size == math.inf
-    c_far = fnp.where(infinite, 0.5, 0.5 * (re - im))
-    s_far = fnp.where(infinite, 0.5, 0.5 * (re + im))
-    found = fnp.where(near, s_near, s_far), fnp.where(near, c_near, c_far)
-    nan = fnp.isnan(x)
-    return fnp.stack([fnp.where(nan, math.nan, fnp.copysign(part, x)) for part in found])

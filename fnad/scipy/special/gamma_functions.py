@@ -9,7 +9,16 @@ import numpy as np
 
 import fnad.numpy as fnp
 from fnad.primitives import special as primitives
-from fnad.scipy.operands import floating, polynomial, special_function, with_partials
+from fnad.scipy.operands import (
+    complex_log,
+    floating,
+    holomorphic,
+    polynomial,
+    special_function,
+    with_partials,
+)
+from fnad.scipy.special.complex_gamma import digamma_of_complex, gamma_of_complex
+from fnad.scipy.special.gamma_coefficients import STIRLING
 
 # (gamma(2 + t) - 1) / t for |t| <= 1/2 to 17 digits, lowest power first: a Chebyshev fit.
 _GAMMA = (
@@ -35,17 +44,6 @@ _GAMMA = (
     4.4489925563318547e-07,
     -3.390056123785759e-07,
     1.6950899772494006e-07,
-)
-# B_2k / (2k (2k - 1)), of Stirling's series (DLMF 5.11.1).
-STIRLING = (
-    0.08333333333333333,
-    -0.002777777777777778,
-    0.0007936507936507937,
-    -0.0005952380952380953,
-    0.0008417508417508417,
-    -0.0019175269175269176,
-    0.00641025641025641,
-    -0.029550653594771242,
 )
 # B_2k / (2k)!, of the Euler-Maclaurin formula.
 _BERNOULLI = (
@@ -76,16 +74,16 @@ def gammaln(x: Any) -> Any:
     return primitives.lgamma(x)
 
 
-@special_function
+@holomorphic
 def digamma(x: Any) -> Any:
-    """The derivative of `gammaln`, elementwise.
+    """The derivative of `gammaln`, elementwise, of real or complex numbers.
 
     Examples
     --------
     >>> digamma(np.array([1.0, 2.0]))
     array([-0.57721566,  0.42278434])
     """
-    return primitives.digamma(x)
+    return digamma_of_complex(x) if fnp.iscomplexobj(x) else primitives.digamma(x)
 
 
 def polygamma(n: int, x: Any) -> Any:
@@ -126,16 +124,19 @@ def gammasgn(x: Any) -> Any:
     )
 
 
-@special_function
+@holomorphic
 def gamma(x: Any) -> Any:
     """The gamma function, elementwise: NaN at the negative integers, infinite at 0.
+
+    Of complex numbers it is the exponential of `loggamma`, whose modulus counts the roundings that
+    it is off by; NaN at 0, too.
 
     Examples
     --------
     >>> gamma(np.array([0.5, 5.0]))
     array([ 1.77245385, 24.        ])
     """
-    return _gamma(x)
+    return gamma_of_complex(x) if fnp.iscomplexobj(x) else _gamma(x)
 
 
 def _right_gamma(x: Any) -> Any:
@@ -340,16 +341,18 @@ def _zeta_value(x: Any, q: Any) -> Any:
 _zeta: Any = with_partials(None, lambda x, q: -x * _zeta(x + 1, q))(_zeta_value)
 
 
-@special_function
+@holomorphic
 def spence(x: Any) -> Any:
     """Spence's function, the integral of ``log(t) / (1 - t)`` from 1 to ``x``, elementwise.
+
+    Of complex numbers its continuation, with a branch cut along the negative ones.
 
     Examples
     --------
     >>> spence(np.array([0.0, 1.0, 2.0]))
     array([ 1.64493407, -0.        , -0.82246703])
     """
-    return _spence(x)
+    return _spence_of_complex(x) if fnp.iscomplexobj(x) else _spence(x)
 
 
 def _spence_value(x: Any) -> Any:
@@ -373,11 +376,37 @@ def _debye(square: Any) -> Any:
     return polynomial(square, [c / (2 * k + 1) for k, c in enumerate(_BERNOULLI[:10], start=1)])
 
 
+def _complex_spence(z: Any) -> Any:
+    """The dilogarithm of ``1 - z``, by inversion and reflection (DLMF 25.12.4, 25.12.6).
+
+    They lead into the unit disk, left of 1/2, where the logarithm is below 1.05.
+    """
+    x = 1 - z
+    large = fnp.abs(x) > 1
+    safe = fnp.where(large, x, 1)
+    x, rest = fnp.where(large, 1 / safe, x), fnp.where(large, -z / safe, z)
+    right = fnp.real(x) > 0.5
+    inner = fnp.where(right, x, rest)
+    u = -complex_log(inner)
+    square = u * u
+    terms = [c / (2 * k + 1) for k, c in enumerate(_BERNOULLI, start=1)]
+    value = u * (1 - u / 4 + square * polynomial(square, terms))
+    product = complex_log(fnp.where(right, x, 1)) * complex_log(
+        fnp.where(right & (rest != 0), rest, 1)
+    )
+    zeta2 = math.pi**2 / 6
+    value = fnp.where(right, zeta2 - product - value, value)
+    logs = complex_log(fnp.where(large, z - 1, 1))
+    return fnp.where(large, -zeta2 - 0.5 * logs * logs - value, value)
+
+
 def _spence_slope(x: Any) -> Any:
     near = fnp.abs(x - 1) < 1e-3
     t = x - 1
-    quotient = fnp.log(fnp.where(near, 2, x)) / fnp.where(near, 1, -t)
+    log = complex_log if fnp.iscomplexobj(x) else fnp.log
+    quotient = log(fnp.where(near, 2, x)) / fnp.where(near, 1, -t)
     return fnp.where(near, polynomial(t, [(-1) ** (k + 1) / (k + 1) for k in range(7)]), quotient)
 
 
 _spence = with_partials(_spence_slope)(_spence_value)
+_spence_of_complex = with_partials(_spence_slope)(_complex_spence)

@@ -18,6 +18,7 @@ import fnad.numpy as fnp
 from fnad.primitives import special as primitives
 from fnad.primitives.control_flow import fori_loop
 from fnad.scipy.operands import polynomial, special_function, with_partials
+from fnad.scipy.special.gamma_coefficients import LOG_GAMMA
 from fnad.scipy.special.gamma_functions import stirling_correction
 from fnad.transforms.autodiff import jvp
 
@@ -50,27 +51,6 @@ _TEMME = (
     -5.139111834242572e-16,
     -1.9752288294349442e-15,
     8.099521156704561e-16,
-)
-# (-1)**k (zeta(k) - 1) / k from k = 2 on, of log gamma(1 + a).
-LOG_GAMMA = (
-    0.3224670334241132,
-    -0.0673523010531981,
-    0.020580808427784546,
-    -0.007385551028673986,
-    0.0028905103307415234,
-    -0.001192753911703261,
-    0.0005096695247430425,
-    -0.00022315475845357939,
-    9.945751278180853e-05,
-    -4.492623673813314e-05,
-    2.050721277567069e-05,
-    -9.439488275268397e-06,
-    4.374866789907488e-06,
-    -2.039215753801366e-06,
-    9.55141213040742e-07,
-    -4.492469198764566e-07,
-    2.1207184805554665e-07,
-    -1.0043224823968099e-07,
 )
 _ATANH_TAIL = tuple(1 / (2 * k + 3) for k in range(30))
 _LARGE = 12.0  # from here on Temme's expansion is used, where x/a is in (0.3, 2.35)

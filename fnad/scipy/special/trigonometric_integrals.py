@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 import fnad.numpy as fnp
-from fnad.scipy.operands import chebyshev, polynomial, special_function, with_partials
+from fnad.scipy.operands import chebyshev, holomorphic, polynomial, with_partials
+from fnad.scipy.special.complex_integrals import (
+    cosine_integral,
+    hyperbolic_cosine_integral,
+    hyperbolic_sine_integral,
+    sine_integral,
+)
+from fnad.scipy.special.exponential_integrals import exp1, expi
 
 _EDGE = 4.0
 # Chebyshev coefficients in 8/x - 1, found by interpolation with 40 digits, of x f(x) and
@@ -90,19 +97,75 @@ _SI = tuple((-1) ** k / math.factorial(2 * k + 1) / (2 * k + 1) for k in range(1
 _CIN = tuple((-1) ** k / math.factorial(2 * k + 2) / (2 * k + 2) for k in range(15))
 
 
-@special_function
+@holomorphic
 def sici(x: Any) -> tuple[Any, Any]:
     """The sine integral ``Si`` and the cosine integral ``Ci``, elementwise.
 
     Those of ``sin(t) / t`` from 0 and of ``cos(t) / t`` from infinity to ``x``; for negative ``x``,
-    ``Ci`` is its real part, that of ``-x``.
+    ``Ci`` is its real part, that of ``-x``. Of complex numbers their continuations; ``Ci`` has a
+    branch cut along the negative ones, where it is continuous from above.
 
     Examples
     --------
     >>> sici(np.array([1.0, 10.0]))
     (array([0.94608307, 1.65834759]), array([ 0.33740392, -0.04545643]))
     """
+    if fnp.iscomplexobj(x):
+        return sine_integral(x), cosine_integral(x)
     return _si(x), _ci(x)
+
+
+@holomorphic
+def shichi(x: Any) -> tuple[Any, Any]:
+    """The hyperbolic sine and cosine integrals ``Shi`` and ``Chi``, elementwise.
+
+    Those of ``sinh(t) / t`` from 0 to ``x``, and of ``(cosh(t) - 1) / t``, with the logarithm and
+    Euler's constant; for negative ``x``, ``Chi`` is its real part, that of ``-x``. Of complex
+    numbers their continuations; ``Chi`` has a branch cut along the negative ones.
+
+    Examples
+    --------
+    >>> shichi(np.array([1.0, 10.0]))
+    (array([1.05725088e+00, 1.24611449e+03]), array([8.37866941e-01, 1.24611449e+03]))
+    """
+    if fnp.iscomplexobj(x):
+        return hyperbolic_sine_integral(x), hyperbolic_cosine_integral(x)
+    return _shi(x), _chi(x)
+
+
+def _halves(size: Any) -> tuple[Any, Any]:
+    """Of the exponential integrals."""
+    far = fnp.where(size > _EDGE, size, _EDGE)
+    return 0.5 * expi(far), 0.5 * exp1(far)
+
+
+def _hyperbolic_slope(x: Any) -> Any:
+    near = fnp.abs(x) < 1
+    far = fnp.where(near, 1, x)
+    u = fnp.where(near, x, 0)
+    series = polynomial(u * u, [1 / math.factorial(2 * k + 1) for k in range(10)])
+    return fnp.where(near, series, fnp.sinh(far) / far)
+
+
+@with_partials(_hyperbolic_slope)
+def _shi(x: Any) -> Any:
+    size = fnp.abs(x)
+    u = fnp.where(size <= _EDGE, size, 0)
+    growing, falling = _halves(size)
+    inner = u * polynomial(u * u, [abs(c) for c in _SI])
+    value = fnp.copysign(fnp.where(size <= _EDGE, inner, growing + falling), x)
+    return fnp.where(fnp.isnan(x), math.nan, value)
+
+
+@with_partials(lambda x: fnp.cosh(x) / x)
+def _chi(x: Any) -> Any:
+    size = fnp.abs(x)
+    positive = (size <= _EDGE) & (size > 0)
+    u = fnp.where(positive, size, 1)
+    inner = fnp.log(u) + np.euler_gamma + u * u * polynomial(u * u, [abs(c) for c in _CIN])
+    growing, falling = _halves(size)
+    value = fnp.where(size == 0, -math.inf, fnp.where(positive, inner, growing - falling))
+    return fnp.where(fnp.isnan(x), math.nan, value)
 
 
 def _sine_slope(x: Any) -> Any:
