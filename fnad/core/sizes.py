@@ -98,10 +98,11 @@ class Scope:
             return answer
         if equality:
             return False
-        far = _far(left, relation, right, _WIDE if self.lowering else _MOST)
+        bounds = type(left) is Bound or type(right) is Bound
+        far = _far(left, relation, right, _WIDE if self.lowering and not bounds else _MOST)
         if far is not None:
             return far
-        if type(left) is Bound or type(right) is Bound:
+        if bounds:
             return False
         if self.strict:
             if own and relation == "==":

@@ -15,7 +15,7 @@ from fnad import config
 from fnad.core.polynomials import evaluate
 from fnad.core.sizes import polynomial
 from fnad.lowering.dynamic_planner import DynamicPlan
-from fnad.lowering.executable import _data, _prepare
+from fnad.lowering.executable import _data, _prepare, no_memory_for_tapes
 from fnad.lowering.llvm.dynamic import ENTRY
 from fnad.lowering.llvm.matrix.schedule import Product, schedule
 from fnad.lowering.llvm.routines import workspace_bytes
@@ -82,7 +82,7 @@ class DynamicExecutable:
         outs = [np.empty(*kind) for kind in layout.outputs]
         memory = self._taken(layout.nbytes + _ALIGNMENT)
         arena = memory.ctypes.data + -memory.ctypes.data % _ALIGNMENT
-        table = (ctypes.c_void_p * (len(plan.buffers) + len(layout.words)))()
+        table = (ctypes.c_void_p * (len(plan.buffers) + len(layout.words) + 1))()
         for number, array in zip(plan.inputs, [*arrays, *self._constants]):
             table[number] = _data(array)
         for number, array in zip(plan.outputs, outs):
@@ -92,6 +92,8 @@ class DynamicExecutable:
         for place, word in enumerate(layout.words, len(plan.buffers)):
             table[place] = arena + layout.scratch if word is None else word
         self._entry(table, (ctypes.c_int64 * len(values))(*values))
+        if table[-1]:
+            raise no_memory_for_tapes(table[-1])
         if memory.nbytes <= _KEPT_BYTES and len(self._memory) < 2:
             self._memory.append(memory)
         return [out if out.ndim else out[()] for out in outs]

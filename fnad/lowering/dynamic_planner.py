@@ -24,6 +24,7 @@ from fnad.lowering.expr import integer
 from fnad.lowering.plan import Buffer, Contraction, Node, Routine, Sort
 from fnad.lowering.plan_text import dynamic_plan_text
 from fnad.lowering.planner import Planner
+from fnad.lowering.tapes import with_releases
 from fnad.lowering.tensors import Expansion, Tensor, generic_index
 
 # Besides elementwise primitives.
@@ -32,7 +33,7 @@ _ANY_SIZE = frozenset([
     "reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or",
     "argmax", "argmin", "cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "dynamic_slice",
     "dynamic_update_slice", "optimization_barrier", "scan", "while", "cond", "sort", "windows",
-    "interleave", "lay_out", "fft_pass",
+    "interleave", "lay_out", "fft_pass", "counted_scan", "platform_index",
 ])  # fmt: skip
 # Routines that take their sizes when they are called, in 32 bits.
 _LAPACK = (
@@ -145,13 +146,14 @@ def plan_dynamic(jaxpr: Jaxpr, scope: Scope, types: Sequence[ShapedArray]) -> Dy
         constants = [t for t, _ in p.constants.values()]
         given = tuple([t.buffer for t in args if t.buffer is not None])
         inputs = (*given, *[t.buffer for t in constants if t.buffer is not None])
-        slots, nbytes = _slots(p.buffers, p.body)
+        body = with_releases(p.body)
+        slots, nbytes = _slots(p.buffers, body)
         plan = DynamicPlan(
             tuple(p.buffers),
             inputs,
             tuple([array for _, array in p.constants.values()]),
             tuple(outputs),
-            tuple(p.body),
+            tuple(body),
             slots,
             nbytes,
             tuple([n for n, t in zip((*given, *outputs), types) if t.dtype.kind == "c"]),

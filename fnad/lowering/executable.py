@@ -157,12 +157,7 @@ class Executable(NativeCallable):
         missing.value = 0
         self._entry(ctypes.create_string_buffer(table, len(table)), arena)
         if missing.value:
-            raise OutOfMemoryError(
-                f"reverse mode through a loop without max_steps found no memory for {missing.value}"
-                " bytes: its residuals for as many steps as the loop made. Give while_loop (or"
-                " fori_loop) max_steps, so that it keeps checkpoints of some steps and computes the"
-                " others again."
-            )
+            raise no_memory_for_tapes(missing.value)
 
     def _become_native(self) -> None:
         """From now on, calls with a list of arrays need no Python."""
@@ -173,6 +168,15 @@ class Executable(NativeCallable):
             self.add_signature(
                 Signature(self.routine(()), arguments, {}, avals, out_tree, any_scalar=True)
             )
+
+
+def no_memory_for_tapes(nbytes: int) -> OutOfMemoryError:
+    """The error of a program that did not get so many bytes."""
+    return OutOfMemoryError(
+        f"reverse mode through a loop without max_steps found no memory for {nbytes} bytes: its"
+        " residuals for as many steps as the loop made. Give while_loop (or fori_loop) max_steps,"
+        " so that it keeps checkpoints of some steps and computes the others again."
+    )
 
 
 def _prepare(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:

@@ -74,7 +74,7 @@ def _distinct(rows: Array, size: int, fill_value: Any, equal_nan: bool) -> tuple
     """The first ``size`` distinct rows, their first places, the inverse and the counts."""
     total = rows.shape[0]
     columns, origin = _sorted_rows(rows)
-    new = np.zeros(total - 1, bool)
+    new = lax.full((total - 1,), False, np.bool_)
     for column in columns:
         upper, lower = slice_in_dim(column, 1, None), slice_in_dim(column, 0, -1)
         new = ufuncs.logical_or(new, _differs(upper, lower, equal_nan))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.dtypes import canonical_dtype, result_type
+from fnad.core.sizes import Size
 from fnad.core.types import kind_of
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray, full
@@ -15,7 +16,9 @@ from fnad.numpy.indexing import take
 from fnad.numpy.manipulation import ravel
 from fnad.numpy.operands import Array, broadcast_shapes, convert
 from fnad.primitives import sorting as lax
+from fnad.primitives.control_flow.while_loop import while_loop
 from fnad.primitives.shape import broadcasted_iota, canonicalize_axis, rev
+from fnad.primitives.sizes import index_of
 
 _KINDS = (None, "quicksort", "mergesort", "heapsort", "stable")
 
@@ -132,6 +135,8 @@ def searchsorted(
     dtype = result_type(x, values)
     x, values = convert(x, dtype), convert(values, dtype)
     count = x.shape[0]
+    if type(count) is Size:
+        return _found_in_a_loop(x, values, side)
     found = full(values.shape, 0, np.int64)
     step = 1 << count.bit_length() >> 1
     while step:
@@ -143,6 +148,21 @@ def searchsorted(
         found = ufuncs.add(found, select(further, np.int64(step), np.int64(0)))
         step >>= 1
     return found
+
+
+def _found_in_a_loop(x: Array, values: Array, side: str) -> Array:
+    """The same where the length is known when the program is called."""
+
+    def step(state: tuple[Array, Array]) -> tuple[Array, Array]:
+        # Invariant: found elements lie before the value, and no more than length of the next ones.
+        found, length = state
+        half = ufuncs.floor_divide(length + 1, 2)
+        probe = take(x, found + half - 1, 0, mode="clip")
+        further = _lies_before(probe, values, side)
+        return select(further, found + half, found), length - half
+
+    start = full(values.shape, 0, np.int64), index_of(x.shape[0])
+    return while_loop(lambda state: state[1] > 0, step, start)[0]
 
 
 def _lies_before(x: Array, value: Array, side: str) -> Array:

@@ -15,6 +15,7 @@ from fnad.core.sizes import Size, as_size, repeats_into, same_shape, surely_equa
 from fnad.core.types import ShapedArray, aval_of, kind_of
 from fnad.primitives.dependencies import moves
 from fnad.primitives.logic import convert_element_type
+from fnad.primitives.sizes import size_of
 from fnad.primitives.strong_zeros import Live, StrongZeros, any_of, moves_elements, settled
 
 # -- helpers -------------------------------------------------------------------------------
@@ -225,6 +226,8 @@ def full(shape: int | Sequence[int], fill_value: Any, dtype: Any = None) -> Any:
     >>> full((2,), 7.0)
     array([7., 7.])
     """
+    if type(fill_value) is Size:
+        fill_value = size_of(fill_value)
     dtype = aval_of(fill_value).dtype if dtype is None else np.dtype(dtype)
     if not hasattr(fill_value, "aval"):
         fill_value = np.asarray(fill_value).astype(dtype)[()]

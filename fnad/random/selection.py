@@ -11,19 +11,23 @@ import numpy as np
 
 from fnad import lax
 from fnad import numpy as fnp
-from fnad.core.sizes import common_shape
+from fnad.core.sizes import Size, common_shape
 from fnad.core.types import aval_of, kind_of
 from fnad.primitives.shape import canonicalize_axis, int_tuple
 from fnad.random.distributions import gumbel
 from fnad.random.keys import bits, split
 from fnad.random.uniform import Shape, randint, uniform
 
+# So many elements need 0, 1, 2 and 3 rounds: ``ceil(3 * log(n) / log(2**32 - 1))``, as JAX's.
+_MOST_OF_ROUNDS = 1, 1625, 2642245, 2**32 - 1
+
 
 def _shuffle(key: Any, x: Any, axis: int) -> Any:
     """Sort by random words; rounds are repeated until equal words all but never decide."""
     shape = aval_of(x).shape
-    rounds = math.ceil(3 * math.log(max(1, math.prod(shape))) / math.log(2**32 - 1))
-    for _ in range(rounds):
+    for most in _MOST_OF_ROUNDS:
+        if math.prod(shape) <= most:
+            break
         keys = split(key)
         key, subkey = keys[0], keys[1]
         _, x = lax.sort((bits(subkey, shape), x), dimension=axis, num_keys=1)
@@ -55,6 +59,8 @@ def permutation(key: Any, x: Any, axis: int = 0, independent: bool = False) -> A
     >>> permutation(PRNGKey(0), 5)
     array([0, 1, 4, 3, 2])
     """
+    if type(x) is Size:
+        return _shuffle(key, fnp.arange(x), 0)
     aval = aval_of(x)
     if not aval.shape:
         if aval.dtype.kind not in "iu":

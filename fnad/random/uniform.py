@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from ml_dtypes import finfo
 
-from fnad.core.sizes import common_shape
+from fnad.core.sizes import Size, common_shape
 from fnad.core.types import BFLOAT16, aval_of, kind_of
 from fnad.numpy.manipulation import broadcast_to
 from fnad.primitives import arithmetic as ar
@@ -25,6 +25,7 @@ from fnad.primitives.logic import (
     shift_right_logical,
 )
 from fnad.primitives.shape import int_tuple
+from fnad.primitives.sizes import size_of
 from fnad.primitives.slicing import index_in_dim
 from fnad.random.keys import bits, split
 
@@ -176,6 +177,8 @@ def randint(key: Any, shape: Shape, minval: Any, maxval: Any, dtype: Any = np.in
 
 def _integers(value: Any) -> Any:
     """An array of integers; Python's are int64 if they fit."""
+    if type(value) is Size:
+        value = size_of(value)
     if not hasattr(value, "aval"):
         value = np.asarray(value)[()]
     if aval_of(value).dtype.kind not in "iu":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,7 +53,7 @@ class Vectors:
         self.shapes = [a.shape for a in avals]
         own = [a.dtype if kind_of(a.dtype) in "fc" else self.dtype for a in avals]
         self.dtypes = [self.dtype] * len(own) if promoting else own
-        self.sizes = [int(np.prod(s)) for s in self.shapes]
+        self.sizes = [math.prod(s) for s in self.shapes]
         self.size = sum(self.sizes)
 
     def ravel(self, value: Any, what: str) -> Array:

@@ -5,7 +5,9 @@ values of the names that sizes are made of, as int64. Behind the addresses come 
 matrix product: the address of its record for the matrix runtime (`matrix.driver`), how many tasks
 it has, -1 if it is zero as there is nothing to sum up, the address of scratch memory, how many
 bytes of it each thread has, and for how many threads there is some; for each call of LAPACK the
-last three of these; for each sort there is one: the address of scratch memory.
+last three of these; for each sort there is one: the address of scratch memory. Behind all of them,
+the program says how many bytes of tapes it could not get. It puts the addresses of tapes into the
+table itself.
 
 Each node is a function of its own, which computes the sizes that it needs when it is entered.
 """
@@ -28,6 +30,7 @@ from fnad.lowering.llvm.loops import CONTROL, emit_turn
 from fnad.lowering.llvm.matrix.driver import FIELDS
 from fnad.lowering.llvm.matrix.library import declaration
 from fnad.lowering.llvm.matrix.variants import Variant
+from fnad.lowering.llvm.memory import emit_memory
 from fnad.lowering.llvm.routines import emit_routine
 from fnad.lowering.llvm.sized import SIZES, SizedFunction, SizedPrinter
 from fnad.lowering.llvm.writer import INT64, DType, Function, Module, Value
@@ -39,6 +42,8 @@ from fnad.lowering.plan import (
     For,
     Kernel,
     Node,
+    Release,
+    Reserve,
     Routine,
     Sort,
     While,
@@ -78,6 +83,8 @@ class _Schedule:
         self.module = Module(commented=True)
         self.entry: Function = SizedFunction(self.module, ENTRY, ["ptr %data"], names, linkage="")
         self.counters: dict[int, Value] = {}
+        self.buffers = {b.number: b for b in plan.buffers}
+        self.positions: dict[int | None, int] = {n: n for n in self.buffers}
         self.place = len(plan.buffers)  # of the next product's words
         self.number = 0
 
@@ -85,6 +92,11 @@ class _Schedule:
         """Where a buffer lies."""
         slot = self.entry.raw(f"getelementptr inbounds ptr, ptr %data, i64 {number}")
         return self.entry.raw(f"load ptr, ptr {slot}")
+
+    def missing(self) -> str:
+        """Where the program says how many bytes of tapes it could not get."""
+        place = len(self.plan.buffers) + sum(WORDS[type(n)] for n in self.plan.prepared())
+        return self.entry.raw(f"getelementptr inbounds ptr, ptr %data, i64 {place}")
 
     def body(self, nodes: Iterable[Node]) -> None:
         """Print nodes."""
@@ -100,6 +112,8 @@ class _Schedule:
                 CONTROL[type(node)](self, node)
             elif isinstance(node, Routine):
                 self._routine(node)
+            elif isinstance(node, (Reserve, Release)):
+                emit_memory(self, node)
             else:
                 self._call(node)
 

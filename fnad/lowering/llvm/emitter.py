@@ -28,7 +28,7 @@ from fnad.lowering.llvm.functions import (
 )
 from fnad.lowering.llvm.leaves import Leaf
 from fnad.lowering.llvm.loops import CONTROL
-from fnad.lowering.llvm.memory import emit_memory
+from fnad.lowering.llvm.memory import MISSING_OFFSET, emit_memory
 from fnad.lowering.llvm.small_loops import SmallLoop
 from fnad.lowering.llvm.split import Splitter
 from fnad.lowering.llvm.target import OPTIMIZED, PACKED_CODE, Recipe
@@ -139,6 +139,10 @@ class _Emitter:
             stamp = f.element(stamps, INT64, 2 * i)
             f.raw(f"call i32 @clock_gettime(i32 {time.CLOCK_MONOTONIC}, ptr {stamp})")
             self.body(self.plan.body[i : i + 1])
+
+    def missing(self) -> str:
+        """Where the program says how many bytes of tapes it could not get."""
+        return self.entry.raw(f"getelementptr inbounds i8, ptr %arena, i64 {MISSING_OFFSET}")
 
     def pointer(self, number: int) -> str:
         """Where a buffer lies; found anew for each use, as thousands would fill the stack."""

@@ -114,6 +114,9 @@ class Entry(Protocol):
     def pointer(self, number: int) -> str:
         """Where a buffer lies."""
 
+    def missing(self) -> str:
+        """Where a program says how many bytes it could not get."""
+
 
 def row_bytes(tape: Buffer) -> int:
     """The bytes that a step writes to a tape."""
@@ -138,11 +141,12 @@ def emit_memory(s: Entry, node: Reserve | Release) -> None:
     places, total = [], "0"
     for nbytes in sizes:
         places.append(total)
-        end = f.raw(f"add i64 {total}, {f.raw(f'mul i64 {rows}, {nbytes}')}")
+        size = f.b.constant(nbytes, INT64).ref  # it may be known at a call only
+        end = f.raw(f"add i64 {total}, {f.raw(f'mul i64 {rows}, {size}')}")
         total = f.raw(f"and i64 {f.raw(f'add i64 {end}, {_ALIGNMENT - 1}')}, {-_ALIGNMENT}")
     # At least one byte, so that what is missing is never nothing.
     total = f.raw(f"select i1 {f.raw(f'icmp eq i64 {total}, 0')}, i64 1, i64 {total}")
-    countable = f.raw(f"icmp ule i64 {rows}, {_MOST_BYTES // max(sum(sizes), 1)}")
+    countable = f.raw(f"icmp ule i64 {rows}, {_most_rows(f, sum(sizes))}")
     wanted = f.raw(f"select i1 {countable}, i64 {total}, i64 {_MOST_BYTES}")
     s.module.declare(_TAKE, f"declare ptr @{_TAKE}(i64) nounwind")
     memory = f.raw(f"call ptr @{_TAKE}(i64 {wanted})")
@@ -150,8 +154,17 @@ def emit_memory(s: Entry, node: Reserve | Release) -> None:
     for number, place in zip(node.tapes, places, strict=True):
         slot = f.raw(f"getelementptr inbounds ptr, ptr %data, i64 {s.positions[number]}")
         f.emit(f"store ptr {f.raw(f'getelementptr i8, ptr {memory}, i64 {place}')}, ptr {slot}")
-    missing = f.raw(f"getelementptr inbounds i8, ptr %arena, i64 {MISSING_OFFSET}")
+    missing = s.missing()
     before = f.raw(f"load i64, ptr {missing}")
     f.emit(f"store i64 {f.raw(f'select i1 {none}, i64 {wanted}, i64 {before}')}, ptr {missing}")
     granted = f.raw(f"select i1 {none}, i64 0, i64 {rows}")
     f.emit(f"store i64 {granted}, ptr {s.pointer(node.granted)}")
+
+
+def _most_rows(f: Function, nbytes: int) -> str:
+    """How many rows there are addresses for."""
+    if type(nbytes) is int:
+        return str(_MOST_BYTES // max(nbytes, 1))
+    b = f.b
+    row = b.maximum(b.constant(nbytes, INT64), b.constant(1, INT64))
+    return b.divide(b.constant(_MOST_BYTES, INT64), row).ref
