@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fnad.core import tree
 from fnad.core.primitive import Primitive, remember
 from fnad.core.tracer import Tracer
 from fnad.core.types import ShapedArray, aval_of, computing_dtype, highest, lowest
@@ -400,12 +401,14 @@ def reduce_window(
 
     Parameters
     ----------
-    operand : array
-    init_value : scalar
+    operand : array, or pytree of arrays
+        Several arrays must have one shape.
+    init_value : scalar, or pytree of scalars
         Where the combination begins in every window. For a function of your own it must be its
         identity (as 0 is for "add").
     computation : {"add", "max", "min", "mul"} or callable
-        The function of `fnad.lax` of that name, or any associative function of two scalars.
+        The function of `fnad.lax` of that name, or any associative function of two scalars, or of
+        two pytrees of scalars.
     window_dimensions : sequence of int
         One an axis of the operand.
     window_strides : sequence of int, optional
@@ -418,8 +421,11 @@ def reduce_window(
     >>> reduce_window(np.array([1.0, 5.0, 2.0, 3.0]), -np.inf, "max", (2,), (2,), "VALID")
     array([5., 3.])
     """
-    shape, dtype = aval_of(operand).shape, aval_of(operand).dtype
-    combine, padding_value = _window_reduction(computation, init_value, dtype)
+    leaves, structure = tree.flatten(operand)
+    shape, dtype = aval_of(leaves[0]).shape, aval_of(leaves[0]).dtype
+    if any(aval_of(x).shape != shape for x in leaves):
+        shapes = ", ".join(str(aval_of(x).shape) for x in leaves)
+        raise ValueError(f"reduce_window: operands must have one shape, got {shapes}")
     ones = (1,) * len(shape)
     window = int_tuple(window_dimensions)
     strides = ones if window_strides is None else int_tuple(window_strides)
@@ -434,18 +440,43 @@ def reduce_window(
     spans = [dilated(n, d) for n, d in zip(window, holes)]
     pairs = resolve_padding(padding, sizes, spans, strides)
     config = [(lo, hi, d - 1) for (lo, hi), d in zip(pairs, base)]
-    operand = pad(operand, padding_value, config)
-    active = [i for i in range(len(shape)) if (window[i], strides[i]) != (1, 1)]
+    if len(leaves) == 1 and leaves[0] is operand:
+        combine, padding_value = _window_reduction(computation, init_value, dtype)
+        views, axes, back = _views(pad(operand, padding_value, config), window, strides, holes)
+        return _moved(combine(views, axes), back)
+    inits = tree.leaves(init_value)
+    if len(inits) != len(leaves):
+        raise TypeError(f"reduce_window: {len(inits)} init_values for {len(leaves)} operands")
+    found = [
+        _views(pad(x, value, config), window, strides, holes) for x, value in zip(leaves, inits)
+    ]
+    _, axes, back = found[0]
+    every = tree.unflatten(structure, [views for views, _, _ in found])
+    return tree.map(lambda y: _moved(y, back), reduce(every, init_value, computation, axes))
+
+
+Places = tuple[list[int], list[int]]
+
+
+def _views(
+    x: Any, window: tuple[int, ...], strides: tuple[int, ...], holes: tuple[int, ...]
+) -> tuple[Any, tuple[int, ...], Places]:
+    """The windows of an array, the axes of their elements, and which axes to move back where."""
+    ndim = len(window)
+    active = [i for i in range(ndim) if (window[i], strides[i]) != (1, 1)]
     if not active:
-        return combine(operand, ())
+        return x, (), ([], [])
     if all((window[i], holes[i]) == (strides[i], 1) for i in active):
-        return combine(*_tiles(operand, window))
-    trailing = list(range(len(shape) - len(active), len(shape)))
+        return *_tiles(x, window), ([], [])
+    trailing = list(range(ndim - len(active), ndim))
     views = windows(
-        moveaxis(operand, active, trailing),
+        moveaxis(x, active, trailing),
         [window[i] for i in active],
         [strides[i] for i in active],
         [holes[i] for i in active],
     )
-    axes = tuple(range(len(shape), len(shape) + len(active)))
-    return moveaxis(combine(views, axes), trailing, active)
+    return views, tuple(range(ndim, ndim + len(active))), (trailing, active)
+
+
+def _moved(x: Any, places: Places) -> Any:
+    return moveaxis(x, *places) if places[0] else x

@@ -96,3 +96,25 @@ def test_combination_begins_with_init_in_every_window_and_padding_adds_none(kind
     traced = fnad.jit(lambda x, init: reduce_window(x, init, kind, (3,), (1,), "SAME"))(x, init)
     np.testing.assert_allclose(traced, want, rtol=1e-14)
     check_grads(lambda x: reduce_window(x, init, kind, (3,), (1,), "SAME"), (x,))
+
+
+def test_several_operands():
+    x = np.random.default_rng(0).normal(size=(5, 6))
+    place = np.arange(30).reshape(5, 6)
+
+    def larger(a, b):
+        first = a[0] >= b[0]
+        return lax.select(first, a[0], b[0]), lax.select(first, a[1], b[1])
+
+    def largest(x, place):
+        inits = (-np.inf, np.int64(-1))
+        return reduce_window((x, place), inits, larger, (2, 3), (1, 2), "SAME")
+
+    values, places = fnad.jit(largest)(x, place)
+    np.testing.assert_array_equal(values, reduce_window(x, -np.inf, "max", (2, 3), (1, 2), "SAME"))
+    np.testing.assert_array_equal(x.ravel()[places], values)
+    check_grads(lambda x: largest(x, place)[0], (x,))
+    with pytest.raises(TypeError, match="1 init_values for 2 operands"):
+        reduce_window((x, place), (0.0,), larger, (2, 3))
+    with pytest.raises(ValueError, match=r"one shape, got \(5, 6\), \(4, 6\)"):
+        reduce_window((x, place[1:]), (0.0, 0), larger, (2, 3))
