@@ -163,7 +163,7 @@ from fnad.primitives.result_types import (
     padtype_to_pads,
     reduce_window_shape_tuple,
 )
-from fnad.primitives.rounding import ceil, floor, round, sign, trunc
+from fnad.primitives.rounding import RoundingMethod, ceil, floor, round, sign, trunc
 from fnad.primitives.shape import (
     broadcast,
     broadcast_in_dim,
@@ -256,6 +256,7 @@ __all__ = [
     "GatherScatterMode",
     "Precision",
     "RandomAlgorithm",
+    "RoundingMethod",
     "ScatterDimensionNumbers",
     "abs",
     "acos",

@@ -209,7 +209,7 @@ def _rounding(primitive: Callable[[Any], Any]) -> Callable[[Any], Any]:
 floor = _rounding(rounding.floor)
 ceil = _rounding(rounding.ceil)
 trunc = _rounding(rounding.trunc)
-rint = _rounding(rounding.round)
+rint = _rounding(rounding.rint)
 
 
 def fraction(x: Array, whole: Array) -> Array:

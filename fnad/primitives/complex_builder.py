@@ -192,7 +192,7 @@ class ComplexBuilder:
     floor = _partwise(rounding.floor)
     ceil = _partwise(rounding.ceil)
     trunc = _partwise(rounding.trunc)
-    rint = _partwise(rounding.round)
+    rint = _partwise(rounding.rint)
     exp = _function(functions.complex_exp, transcendental.exp)
     exp2 = _function(_exp2, transcendental.exp2)
     expm1 = _function(functions.complex_expm1, transcendental.expm1)

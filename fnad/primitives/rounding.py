@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Any
 
 from fnad.core.types import aval_of
@@ -104,13 +105,40 @@ round_p = elementwise(
 )
 
 
-def round(x: Any) -> Any:
+def rint(x: Any) -> Any:
     """The nearest integer; halves go to the even one, as in NumPy.
 
     Examples
     --------
     >>> import numpy as np
-    >>> round(np.array([0.5, 1.5, -1.2]))
+    >>> rint(np.array([0.5, 1.5, -1.2]))
     array([ 0.,  2., -1.])
     """
     return round_p.bind(x)
+
+
+class RoundingMethod(enum.IntEnum):
+    """What `round` makes of halves."""
+
+    AWAY_FROM_ZERO = 0
+    TO_NEAREST_EVEN = 1
+
+
+def round(x: Any, rounding_method: RoundingMethod = RoundingMethod.AWAY_FROM_ZERO) -> Any:
+    """The nearest integer; halves go away from zero, as in JAX, unless the method says otherwise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(np.array([0.5, 2.5, -0.5])), round(np.array([0.5, 2.5]), RoundingMethod(1))
+    (array([ 1.,  3., -1.]), array([0., 2.]))
+    """
+    from fnad.primitives.arithmetic import abs, add, sub  # its rules use this module
+    from fnad.primitives.logic import ge, select
+
+    if RoundingMethod(rounding_method) is RoundingMethod.TO_NEAREST_EVEN:
+        return rint(x)
+    # Differences from the integer are exact; x + 0.5 would round the float below 0.5 up to 1.
+    near = trunc(x)
+    half = aval_of(x).dtype.type(0.5)
+    return select(ge(abs(sub(x, near)), half), add(near, sign(x)), near)
