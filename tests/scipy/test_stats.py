@@ -102,3 +102,26 @@ def test_multinomial():
     np.testing.assert_allclose(stats.multinomial.logpmf(x, 6, p), expected, rtol=1e-13)
     np.testing.assert_allclose(stats.multinomial.pmf(x, 6, p), np.exp(expected), rtol=1e-13)
     check_grads(lambda p: stats.multinomial.logpmf(x[0], 6, p), (p,), order=2)
+
+
+MU_ENTROPY = {
+    0.0: 0.0,
+    0.001: 0.007908101804632483,
+    0.5: 0.9276374674957973,
+    1.0: 1.3048422422562516,
+    10.0: 2.5614099352749093,
+    49.9: 3.372261850253865,
+    50.1: 3.374268658327305,
+    1000.0: 4.8727327976428505,
+}
+
+
+def test_poisson_entropy():
+    # 30 digits of the sum over -p log p, by mpmath.
+    mu = np.array([0.0, 1e-3, 0.5, 1.0, 10.0, 49.9, 50.1, 1e3, -1.0, NAN])
+    expected = [MU_ENTROPY.get(float(m), NAN) for m in mu]
+    for f in (stats.poisson.entropy, fnad.jit(stats.poisson.entropy)):
+        np.testing.assert_allclose(f(mu), expected, rtol=2e-14)
+    assert stats.poisson.entropy(mu.astype(np.float32)).dtype == np.float32
+    assert stats.poisson.entropy(3).dtype == np.float64
+    check_grads(stats.poisson.entropy, (np.array([0.3, 7.0, 80.0]),), order=2)
