@@ -75,6 +75,7 @@ REASONS: dict[str, dict[str, str]] = {
         "not linear: its jvp is elements taken from the tangent": "cummax cummin sort",
         "its jvp is the identity": "name",
         "it has no derivative": "schur",
+        "it has no results": "debug_callback",
         "`custom_jvp` and `custom_vjp` give it derivatives": "pure_callback",
         "its jvp is made of `psum`": "pmax pmin",
         _PRODUCT: """
@@ -97,7 +98,7 @@ REASONS: dict[str, dict[str, str]] = {
         "an index: int32": "platform_index",
         "a size: int64": "size",
         "those of its results are parameters": "routine",
-        "all: they are those of the user's function": "pure_callback",
+        "all: they are those of the user's function": "pure_callback debug_callback",
     },
 }
 

@@ -21,6 +21,7 @@ RANKS = {
     "extend": 3,
     "jet": 3,
     "ad_checkpoint": 3,
+    "debug": 3,
     "numpy": 4,
     "flatten_util": 4,
     "ops": 4,

@@ -224,6 +224,36 @@ def has_sub_jaxprs(eqn: Equation) -> bool:
     return False
 
 
+def has_effects(eqn: Equation) -> bool:
+    """Whether an equation, or one in its programs, does something besides computing results."""
+    return eqn.primitive.has_effects or any(map(does_something, sub_jaxprs(eqn)))
+
+
+@memoize
+def does_something(jaxpr: Jaxpr) -> bool:
+    """Whether a program does something besides computing results: `Primitive.has_effects`."""
+    return any(map(has_effects, jaxpr.eqns))
+
+
+@memoize
+def without_effects(jaxpr: Jaxpr) -> Jaxpr:
+    """The program for when it runs again, after its effects have happened."""
+    if not does_something(jaxpr):
+        return jaxpr
+
+    def changed(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple([changed(v) for v in value])
+        return without_effects(value) if isinstance(value, Jaxpr) else value
+
+    eqns = [
+        e.replace(params={k: changed(v) for k, v in e.params.items()}) if has_effects(e) else e
+        for e in jaxpr.eqns
+        if not e.primitive.has_effects
+    ]
+    return jaxpr.replace(eqns=tuple(eqns))
+
+
 def check_jaxpr(jaxpr: Jaxpr) -> None:
     """Check that every variable is written once, before it is read.
 

@@ -145,6 +145,9 @@ class Primitive:
         self.is_own = defined_in_package()
         # Whether each element of a result is computed from those in its place.
         self.is_elementwise = False
+        # Whether it does something besides computing results: then it runs though nobody needs
+        # those, once, and in order with others.
+        self.has_effects = False
         # The parameters that lowering depends on, where those are not all.
         self.lowering_params: tuple[str, ...] | None = None
         # What a type rule that is remembered has answered, by types and parameters.

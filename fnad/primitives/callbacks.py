@@ -205,6 +205,66 @@ def _(p: Any, *operands: Any, function: Any, **params: Any) -> list[Any]:
     return p.host_call(function, operands)
 
 
+# -- with effects --------------------------------------------------------------------------------
+
+debug_callback_p = Primitive(
+    "debug_callback",
+    "Run ``function`` on the host for what it does; it has no results. It runs once for each run of"
+    " the equation, in order with all others.",
+    multiple_results=True,
+)
+debug_callback_p.has_effects = True
+
+
+@debug_callback_p.type_rule
+def _(*operands: ShapedArray, function: Any) -> list[ShapedArray]:
+    return []
+
+
+@debug_callback_p.evaluate
+def _(*operands: Any, function: Any) -> list[Any]:
+    return function(*[_read_only(as_value(x)) for x in operands])
+
+
+@debug_callback_p.jvp
+def _(primals: Sequence[Any], tangents: Sequence[Any], *, function: Any) -> tuple[list, list]:
+    return debug_callback_p.bind(*primals, function=function), []
+
+
+@debug_callback_p.batch
+def _(
+    args: Sequence[Any], batched: Sequence[bool], axis: BatchAxis, *, function: Any
+) -> tuple[list[Any], tuple[bool, ...]]:
+    function = _Sequential(function, tuple(batched), axis.size, ())
+    return debug_callback_p.bind(*args, function=function), ()
+
+
+@debug_callback_p.parts
+def _(*operands: Any, function: Any) -> list[Any]:
+    given = [interleaved(x) if type(x) is Parts else x for x in operands]
+    function = _OfMemory(function, tuple(type(x) is Parts for x in operands))
+    return debug_callback_p.bind(*given, function=function)
+
+
+@debug_callback_p.lower
+def _(p: Any, *operands: Any, function: Any) -> list[Any]:
+    return p.host_call(function, operands)
+
+
+def debug_callback(callback: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    """See `fnad.debug.callback`."""
+    if not callable(callback):
+        raise TypeError(f"debug.callback: the first argument must be a function, got {callback!r}")
+
+    def run(*args: Any, **kwargs: Any) -> list[Any]:
+        callback(*args, **kwargs)
+        return []
+
+    leaves, in_tree = tree.flatten((args, kwargs))
+    function = HostFunction(run, in_tree, tree.structure([]), ())
+    debug_callback_p.bind(*leaves, function=function)
+
+
 def pure_callback(
     callback: Callable[..., Any],
     result_shape_dtypes: Any,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fnad.core import tree
-from fnad.core.ir import Atom, Equation, Jaxpr, Var
+from fnad.core.ir import Atom, Equation, Jaxpr, Var, does_something
 from fnad.core.primitive import (
     Linear,
     Parts,
@@ -60,7 +60,7 @@ def _(unknown: Sequence[bool], eqn: Equation) -> tuple[list[Equation], list[Equa
     program = permute(known, tuple(range(len(known.invars))), tuple(order))
 
     known_eqns = []
-    if program.outvars:
+    if program.outvars or does_something(program):
         known_eqns.append(
             eqn.replace(
                 invars=tuple(known_in),

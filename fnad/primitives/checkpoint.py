@@ -10,7 +10,7 @@ from typing import Any
 from fnad.core import tree
 from fnad.core.flat_function import function_name
 from fnad.core.interpret import eval_jaxpr
-from fnad.core.ir import Atom, Equation, Jaxpr, Var, avals_of, memoize
+from fnad.core.ir import Atom, Equation, Jaxpr, Var, avals_of, does_something, memoize
 from fnad.core.primitive import Primitive
 from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
 from fnad.core.tracer import apply_jaxpr, current_trace
@@ -232,7 +232,7 @@ def _split_checkpoint(
     for eqn in known.eqns:
         if policy(eqn.primitive, *avals_of(eqn.invars), **eqn.params):
             kept.update(dict.fromkeys(eqn.outvars))
-        else:
+        elif not eqn.primitive.has_effects:  # that it had the first time
             again.append(eqn)
     unknown_in = staged.invars[num_res:]
     tail, outs = inline_equations(staged, (*known.outvars[num_known_outs:], *unknown_in))
@@ -257,7 +257,7 @@ def _(unknown: Sequence[bool], eqn: Equation) -> tuple[list[Equation], list[Equa
     known_outs, unknown_outs = split(unknown_out, eqn.outvars)
     saved = [Var(v.aval) for v in forward.outvars[len(known_outs) :]]
     known_eqns = []
-    if forward.outvars:
+    if forward.outvars or does_something(forward):
         known_eqns.append(
             eqn.replace(
                 invars=tuple(known_in),

@@ -1,8 +1,8 @@
-"""Dead code elimination: keep the equations that the wanted outputs need."""
+"""Dead code elimination: keep the equations that the outputs need, and those with effects."""
 
 from __future__ import annotations
 
-from fnad.core.ir import Atom, Equation, Jaxpr, memoize
+from fnad.core.ir import Atom, Equation, Jaxpr, has_effects, memoize
 from fnad.core.rewrites import Mask
 
 
@@ -18,11 +18,12 @@ def dce_jaxpr(jaxpr: Jaxpr, used: Mask) -> tuple[Jaxpr, Mask]:
     kept: list[Equation] = []
     unchanged = True
     for eqn in reversed(jaxpr.eqns):
-        if live.isdisjoint(eqn.outvars):
+        rule = eqn.primitive.rules.get("dce")  # what holds programs has one
+        must_run = eqn.primitive.has_effects or (rule is not None and has_effects(eqn))
+        if not must_run and live.isdisjoint(eqn.outvars):
             unchanged = False
             continue
-        rule = eqn.primitive.rules.get("dce")
-        if rule is not None:
+        if rule is not None and not must_run:
             new = rule([v in live for v in eqn.outvars], eqn)
             unchanged = unchanged and new is eqn
             if new is None:

@@ -59,6 +59,7 @@ SPECIAL_CASES = {
     "counted_scan": "tests/primitives/control_flow/test_replay.py",
     "cond": "tests/test_control_flow.py",
     "pure_callback": "tests/primitives/test_callbacks.py",
+    "debug_callback": "tests/test_debug.py",
     "platform_index": "tests/primitives/control_flow/test_platforms.py",
     "size": "tests/transforms/test_dynamic.py",
 }

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.interpret import eval_jaxpr
-from fnad.core.ir import Atom, Equation, Jaxpr, Var, memoize
+from fnad.core.ir import Atom, Equation, Jaxpr, Var, does_something, memoize
 from fnad.core.primitive import (
     Linear,
     Primitive,
@@ -190,7 +190,7 @@ def _(unknown: Sequence[bool], eqn: Equation) -> tuple[list[Equation], list[Equa
     known_outs, unknown_outs = split(unknown_out, eqn.outvars)
     residuals = [Var(a) for a in avals]
     known_eqns = []
-    if known_outs or residuals:
+    if known_outs or residuals or any(map(does_something, known_branches)):
         known_eqns.append(
             eqn.replace(
                 invars=(eqn.invars[0], *known_in),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fnad.core.ir import Atom, Equation, Jaxpr, Var, has_sub_jaxprs, sub_jaxprs
+from fnad.core.ir import Atom, Equation, Jaxpr, Var, has_effects, has_sub_jaxprs, sub_jaxprs
 from fnad.core.rewrites import Mask
 from fnad.primitives.contraction import dot_general_p
 from fnad.primitives.control_flow.counted_scan import counted_scan_p
@@ -135,7 +135,8 @@ def without_invariant(
     base: dict[Atom, int] = {v: v.aval.size for v in inputs}  # elements before a broadcast
     invariant: dict[Equation, None] = {}  # in order
     for eqn in program.eqns:
-        if not varying.isdisjoint(eqn.invars) or (may_not_run and _may_never_end(eqn)):
+        stays = has_effects(eqn) or (may_not_run and _may_never_end(eqn))
+        if stays or not varying.isdisjoint(eqn.invars):
             varying.update(eqn.outvars)
             continue
         size = max((base.get(a, 1) for a in eqn.invars), default=1)

@@ -101,6 +101,8 @@ def _work(jaxpr: Jaxpr) -> float:
 
 def _work_of(eqn: Equation) -> float:
     primitive = eqn.primitive
+    if primitive.has_effects:
+        return math.inf  # not for lanes that do not take the branch
     size = sum(math.prod(v.aval.shape) for v in eqn.outvars)
     if primitive.is_elementwise or primitive in _MOVES or not eqn.invars:
         return size

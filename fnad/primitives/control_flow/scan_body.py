@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var, memoize
+from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var, does_something, has_effects, memoize
 from fnad.core.rewrites import Mask, get_rewrites
 from fnad.core.tracer import apply_jaxpr, rewrite
 from fnad.core.types import ShapedArray, aval_of
@@ -38,10 +38,10 @@ def interleave(sizes: Sequence[int], masks: Sequence[Mask]) -> tuple[int, ...]:
 
 @memoize
 def depends_on(jaxpr: Jaxpr, inputs: Mask) -> frozenset[Var]:
-    """The variables of a program that depend on the inputs marked."""
+    """The variables of a program that depend on the inputs marked, or go with an effect."""
     found = {v for v, m in zip(jaxpr.invars, inputs, strict=True) if m}
     for eqn in jaxpr.eqns:
-        if any(a in found for a in eqn.invars if isinstance(a, Var)):
+        if has_effects(eqn) or any(a in found for a in eqn.invars if isinstance(a, Var)):
             found.update(eqn.outvars)
     return frozenset(found)
 
@@ -149,6 +149,8 @@ def hoist(
     """Compute the loop-invariant residuals of a known body from the constants, once."""
     wanted = (*none(num_outs), *invariant)
     kept_in = (*every(num_consts), *none(len(known.invars) - num_consts))
+    if does_something(known):
+        known = known.replace(eqns=tuple([e for e in known.eqns if not has_effects(e)]))
     program = dce_keeping(known, wanted, kept_in)
     return inline_equations(program, consts)
 

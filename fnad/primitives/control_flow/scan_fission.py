@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from fnad.core.ir import Atom, Equation, Jaxpr, Var, sub_jaxprs
+from fnad.core.ir import Atom, Equation, Jaxpr, Var, has_effects, sub_jaxprs
 from fnad.core.rewrites import BatchAxis, get_rewrites
 from fnad.core.types import ShapedArray
 from fnad.primitives.arithmetic import add_p
@@ -38,7 +38,7 @@ _MAX_STACK = 1 << 26
 @scan_p.expand
 def fission(eqn: Equation) -> list[Equation] | None:
     """The scan that remains, between what runs before it and what runs behind it."""
-    if eqn.params["length"] < 2:
+    if eqn.params["length"] < 2 or has_effects(eqn):
         return None
     loop = _Loop.of(eqn)
     rest = _Sinking(loop.without_idle_carries()).sums()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fnad.core.ir import Atom, Equation, Jaxpr, Var
+from fnad.core.ir import Atom, Equation, Jaxpr, Var, does_something
 from fnad.core.primitive import (
     Linear,
     Primitive,
@@ -186,7 +186,7 @@ class _Rules:
         stacks = [where[r] for r in split(invariant, residuals)[0]]
 
         known_eqns = list(hoisted_eqns)
-        if order:
+        if order or does_something(known):
             known_eqns.append(
                 eqn.replace(
                     invars=(*counts, *known_consts, *known_init, *known_xs),

@@ -10,7 +10,7 @@ import numpy as np
 from fnad.core import tree
 from fnad.core.flat_function import function_name
 from fnad.core.interpret import eval_jaxpr
-from fnad.core.ir import Equation, Jaxpr, Literal, Var, memoize
+from fnad.core.ir import Equation, Jaxpr, Literal, Var, memoize, without_effects
 from fnad.core.primitive import Linear, Primitive, are_complex, flat_parts, joined_parts
 from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
 from fnad.core.tracer import apply_jaxpr, rewrite
@@ -197,7 +197,7 @@ def _(unknown: Sequence[bool], eqn: Equation) -> tuple[list[Equation], list[Equa
             "body_nconsts": len(known_body_consts),
         },
     )
-    step = in_two_parts(known, staged, (*const_unk, *carry_unk), carry_unk)
+    step = in_two_parts(without_effects(known), staged, (*const_unk, *carry_unk), carry_unk)
     program = replayed(step, body_nconsts, params["sizes"], carry_unk)
     replay, outs = inline_equations(program, (count, *body_consts, *init))
     names = dict(zip(outs, split(carry_unk, eqn.outvars)[1], strict=True))
