@@ -34,6 +34,12 @@ GAUSS = {
     "negative argument": (spread(-1, 1), spread(-1, 1), spread(-1, 1), -spread(-3, 4)),
     "oscillating": (-spread(0, 1.6), spread(0, 1.6), spread(-1, 1), uniform(0, 1)),
     "all signs": (uniform(-10, 10), uniform(-10, 10), uniform(-10, 10), uniform(-3, 1)),
+    "polynomials": (
+        -np.floor(spread(0, 1.6)),
+        uniform(-10, 10),
+        uniform(-10, 10),
+        1 + spread(-4, 1.5),
+    ),
     # Where connection formulas have exceptions.
     "integers": (
         *[RNG.integers(1, 8, 25).astype(float) for _ in range(3)],

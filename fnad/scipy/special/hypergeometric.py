@@ -343,6 +343,11 @@ def _hyp2f1_value(a: Any, b: Any, c: Any, x: Any) -> Any:
     nan = fnp.isnan(a + b + c + x) | ((x > 1) & ~polynomial) | (fnp.abs(x) == math.inf)
     known = ~(infinite | at_one | nan)
     gauss = _hyp2f1_at_one(a, b, c, at_one & ~infinite & ~nan)
+    beyond = known & (x >= 1)
+    outer = cond(
+        fnp.any(beyond), _hyp2f1_polynomial, lambda *xs: fnp.zeros_like(x), a, b, c, x, beyond
+    )
+    known = known & ~beyond
     a, b, c, x = [fnp.where(known, v, i) for v, i in ((a, 1), (b, 1), (c, 1), (x, 0))]
 
     def lower(c: Any, here: Any, above: Any) -> Any:  # DLMF 15.5.18
@@ -351,7 +356,7 @@ def _hyp2f1_value(a: Any, b: Any, c: Any, x: Any) -> Any:
 
     def forms(low: Any) -> list[_Form]:
         found = []
-        rest = fnp.where(x < 1, 1 - x, 1)
+        rest = 1 - x
         for above, z, power in (
             ((a, b), x, 0),
             ((c - a, c - b), x, c - a - b),
@@ -360,7 +365,7 @@ def _hyp2f1_value(a: Any, b: Any, c: Any, x: Any) -> Any:
         ):
             end = [fnp.where(_ends(v), -v, math.inf) for v in above]
             last = fnp.where(fnp.abs(z) < 0.99, math.inf, fnp.minimum(end[0], end[1]))
-            valid = low & (x < 1) & ((fnp.abs(z) < 0.99) | (last < math.inf))
+            valid = low & ((fnp.abs(z) < 0.99) | (last < math.inf))
             # Where a sum is cut off, its slopes in the parameters are not those of the function.
             cut = valid & (last < math.inf)
             factor = rest**power + _no_slope(a, cut) + _no_slope(b, cut) + _no_slope(c, cut)
@@ -368,13 +373,48 @@ def _hyp2f1_value(a: Any, b: Any, c: Any, x: Any) -> Any:
         return found
 
     # Next to 1, or its image, sums that end may be small against what rounding leaves of others.
-    growth = fnp.maximum(1, x / fnp.where(x < 1, 1 - x, 1))
-    ending = (
-        ~_ends(c) & (_ends(c - a) | _ends(c - b) | polynomial) & ((x < -9) | (x > 0.9)) & (x < 1)
-    )
+    growth = fnp.maximum(1, x / (1 - x))
+    ending = ~_ends(c) & (_ends(c - a) | _ends(c - b) | polynomial) & ((x < -9) | (x > 0.9))
     value = _below_0(lambda c: _hyp2f1_regular(a, b, c, x), c, lower, forms, growth, ending)
-    value = fnp.where(infinite, x.dtype.type(math.inf), value)
+    value = fnp.where(infinite, x.dtype.type(math.inf), fnp.where(beyond, outer, value))
     return fnp.where(nan, math.nan, fnp.where(at_one & ~infinite, gauss, value))
+
+
+def _hyp2f1_polynomial(a: Any, b: Any, c: Any, x: Any, where: Any) -> Any:
+    """A polynomial from 1 on, by recursion in its degree (DLMF 15.5.11).
+
+    There, outside of what zeros of orthogonal polynomials are in, it is the solution that grows
+    most, while the power series cancels. NaN where a running bound of the roundings is too large.
+    """
+    swap = _ends(b) & ~(_ends(a) & (a >= b))
+    n, b = fnp.where(swap, -b, -a), fnp.where(swap, a, b)
+    possible = where & (n <= _MOST_TERMS)
+    n, b, c, more = [fnp.where(possible, v, i) for v, i in ((n, 0), (b, 1), (c, 1), (x - 1, 0))]
+
+    def body(i: Any, carry: Any) -> Any:
+        before, here, lost_before, lost = carry
+        k = i.astype(c.dtype)
+        active = k < n
+        down = fnp.where(active, c + k, 1)
+        p, q = ((k + (c - b)) - (b + k) * more) / down, k * more / down
+        first, second = p * here, q * before
+        # The coefficient of the first is a difference, too.
+        size = (fnp.abs(k + (c - b)) + fnp.abs((b + k) * more)) / fnp.abs(down)
+        roundings = size * fnp.abs(here) + fnp.abs(second)
+        bound = fnp.abs(p) * lost + fnp.abs(q) * lost_before + roundings
+        return (
+            fnp.where(active, here, before),
+            fnp.where(active, first + second, here),
+            fnp.where(active, lost, lost_before),
+            fnp.where(active, bound, lost),
+        )
+
+    zero, one = fnp.zeros_like(c), fnp.ones_like(c)
+    count = fnp.max(n, initial=0).astype(np.int64)
+    _, value, _, lost = fori_loop(0, count, body, (zero, one, zero, zero))
+    held = possible & (lost <= _MOST_GROWN * fnp.abs(value)) | (value == 0) & possible
+    value = fnp.where(held, value, math.nan)
+    return value + _no_slope(a, where) + _no_slope(b, where) + _no_slope(c, where)
 
 
 def _hyp2f1_at_one(a: Any, b: Any, c: Any, where: Any) -> Any:
@@ -391,18 +431,17 @@ def _hyp2f1_at_one(a: Any, b: Any, c: Any, where: Any) -> Any:
 
 
 def _hyp2f1_regular(a: Any, b: Any, c: Any, x: Any) -> Any:
-    beyond = x >= 1  # of a polynomial
     negative = x < 0
     # (1 - x)**-a F(a, c - b; c; x / (x - 1)), or with a and b exchanged: terms of one sign, if so.
     exchange = negative & ~((a >= 0) & (c - b >= 0)) & (b >= 0) & (c - a >= 0)
     a, b = fnp.where(exchange, b, a), fnp.where(exchange, a, b)
     # (1 - x)**(c - a - b) F(c - a, c - b; c; x), where that makes them so.
-    euler = ~negative & ~beyond & ((a < 0) | (b < 0)) & (c - a >= 0) & (c - b >= 0)
+    euler = ~negative & ((a < 0) | (b < 0)) & (c - a >= 0) & (c - b >= 0)
     euler = euler & ~(_ends(a) | _ends(b))
     p, q = fnp.where(euler, c - a, a), fnp.where(euler | negative, c - b, b)
     rest = 1 - x
     power = fnp.where(euler, c - a - b, fnp.where(negative, -a, 0))
-    factor = fnp.where(beyond, 1, rest) ** fnp.where(beyond, 0, power)
+    factor = rest**power
     z = fnp.where(negative, -x / fnp.where(negative, rest, 1), x)
     left = fnp.where(negative, 1 / fnp.where(negative, rest, 1), rest)
 
@@ -411,14 +450,14 @@ def _hyp2f1_regular(a: Any, b: Any, c: Any, x: Any) -> Any:
     large = (c > 50) & (c >= p + q)  # so that its terms become smaller from the beginning
     end = fnp.where(large, x.dtype.type(_LARGE_POSITIVE_END), _POSITIVE_END)
     start = stop_gradient(fnp.where(positive, end, near))
-    reached = beyond | _ends(c) | (z <= start)
+    reached = _ends(c) | (z <= start)
     start = fnp.where(reached, z, start)
     last = fnp.maximum(fnp.where(_ends(p), p, -math.inf), fnp.where(_ends(q), q, -math.inf))
     value, moment, _ = _sum(
         fnp.ones_like(x),
         lambda k: (p + k) * ((q + k) / ((c + k) * (k + 1))) * start,
         lambda k: fnp.abs(_at_least_1(p + k) * (_at_least_1(q + k) / ((c + k) * (k + 1))) * start),
-        fnp.where(beyond | _ends(c), -last, math.inf),
+        fnp.where(_ends(c), -last, math.inf),
         c,
     )
     at = fnp.where(reached, 0.5, start)
@@ -440,8 +479,7 @@ def _hyp2f1_regular(a: Any, b: Any, c: Any, x: Any) -> Any:
         return follow
 
     far = _continued((at, 1 - at), end, value, moment / at, step, recursion)
-    value = factor * fnp.where(reached, value, far)
-    return value + _no_slope(a, beyond) + _no_slope(b, beyond) + _no_slope(c, beyond)
+    return factor * fnp.where(reached, value, far)
 
 
 _hyp2f1: Any = with_partials(
