@@ -33,6 +33,7 @@ from fnad import (
 )
 from fnad.core.checks import debug_nans, disable_jit
 from fnad.core.ir import ClosedJaxpr, Jaxpr
+from fnad.core.scopes import named_call, named_scope
 from fnad.core.types import ShapeDtypeStruct, float0
 from fnad.diagnosis import doctor
 from fnad.primitives.callbacks import pure_callback
@@ -85,6 +86,8 @@ __all__ = [
     "block_until_ready",
     "disable_jit",
     "debug_nans",
+    "named_scope",
+    "named_call",
     "doctor",
     "make_jaxpr",
     "eval_shape",

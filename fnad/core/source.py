@@ -5,19 +5,31 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import threading
 from types import CodeType, FrameType
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
+class _Scope(threading.local):
+    path = ""  # the names of `fnad.named_scope` that are open in a thread
+
+
+scope = _Scope()
+
+
 class SourceLine:
-    """A place in the user's program: an instruction, whose line is looked up when it is shown."""
+    """A place in the user's program: an instruction, whose line is looked up when it is shown.
 
-    __slots__ = ("code", "instruction")
+    ``scope`` are the names of `fnad.named_scope` around it, with slashes between them.
+    """
 
-    def __init__(self, code: CodeType, instruction: int) -> None:
+    __slots__ = ("code", "instruction", "scope")
+
+    def __init__(self, code: CodeType, instruction: int, scope: str = "") -> None:
         self.code = code
         self.instruction = instruction
+        self.scope = scope
 
     @property
     def file(self) -> str:
@@ -36,18 +48,23 @@ class SourceLine:
             isinstance(other, SourceLine)
             and self.code is other.code
             and self.instruction == other.instruction
+            and self.scope == other.scope
         )
 
     def __hash__(self) -> int:
-        return hash((self.code, self.instruction))
+        return hash((self.code, self.instruction, self.scope))
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line} ({self.function})"
+        return f"{self.file}:{self.line} ({self.function}){self._within}"
+
+    @property
+    def _within(self) -> str:
+        return f" in {self.scope}" if self.scope else ""
 
     @property
     def short(self) -> str:
         """Without the folder, for dumps that are compared between machines."""
-        return f"{os.path.basename(self.file)}:{self.line} ({self.function})"
+        return f"{os.path.basename(self.file)}:{self.line} ({self.function}){self._within}"
 
 
 @functools.lru_cache(maxsize=256)
@@ -83,6 +100,6 @@ def user_line() -> SourceLine | None:
     while frame is not None:
         code = frame.f_code
         if not is_internal(code.co_filename):
-            return SourceLine(code, frame.f_lasti)
+            return SourceLine(code, frame.f_lasti, scope.path)
         frame = frame.f_back
     return None
