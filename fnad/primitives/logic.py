@@ -243,12 +243,19 @@ def shift_right_logical(x: Any, y: Any) -> Any:
 def shift_right_arithmetic(x: Any, y: Any) -> Any:
     """``x >> y``, filling with the sign bit; only sign bits where ``y`` is not in ``[0, bits)``.
 
+    That of unsigned integers is their highest bit, as in JAX.
+
     Examples
     --------
     >>> shift_right_arithmetic(np.array([-8, 8]), 1)
     array([-4,  4])
     """
-    return shift_right_arithmetic_p.bind(*matched("shift_right_arithmetic", x, y))
+    x, y = matched("shift_right_arithmetic", x, y)
+    dtype = aval_of(x).dtype
+    if dtype.kind != "u":
+        return shift_right_arithmetic_p.bind(x, y)
+    signed = [bitcast_convert_type(v, np.dtype(f"i{dtype.itemsize}")) for v in (x, y)]
+    return bitcast_convert_type(shift_right_arithmetic_p.bind(*signed), dtype)
 
 
 # -- choice -------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import fnad
+import fnad.numpy as fnp
 from fnad import lax
 
 EDGES = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, 65504.0, -2.0, 1e-7])
@@ -106,3 +107,14 @@ def test_counts_match_jax():
     for name in ("population_count", "clz"):
         np.testing.assert_array_equal(getattr(lax, name)(x), getattr(jl, name)(x))
     np.testing.assert_array_equal(lax.mulhi(x, x[::-1].copy()), jl.mulhi(x, x[::-1].copy()))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint32, np.uint64])
+def test_arithmetic_shifts_of_unsigned_integers_repeat_their_highest_bit(dtype):
+    x, y = (np.array(v, dtype) for v in ([128, 129, 3, 255, 0], [1, 200, 1, 0, 9]))
+    x = x << dtype(np.iinfo(dtype).bits - 8)
+    signed = f"i{x.dtype.itemsize}"
+    want = np.where(y < 200, x.view(signed) >> y.view(signed), -1).view(dtype)
+    for shift in (lax.shift_right_arithmetic, fnad.jit(lax.shift_right_arithmetic)):
+        np.testing.assert_array_equal(shift(x, y), want, strict=True)
+    assert fnp.right_shift(dtype(128), 1) == 64
