@@ -223,12 +223,15 @@ def fraction(x: Array, whole: Array) -> Array:
 
 @_in_float32
 def logaddexp(x: Array, y: Array) -> Array:
-    # Equal infinities differ by NaN; the inner select keeps it out of the derivative.
-    difference = sub(x, y)
+    # One selection of both, not a maximum and a distance: those have derivatives of their own where
+    # x and y are equal. Equal infinities differ by NaN; the inner select keeps it out of the slope.
+    first = gt(x, y)
+    high, low = select(first, x, y), select(first, y, x)
+    difference = sub(low, high)
     nan = ne(difference, difference)
-    distance = arithmetic.abs(select(nan, constant_like(x, 0), difference))
-    smooth = transcendental.log1p(transcendental.exp(neg(distance)))
-    return select(nan, arithmetic.add(x, y), arithmetic.add(arithmetic.max(x, y), smooth))
+    gap = select(nan, constant_like(x, 0), difference)
+    smooth = transcendental.log1p(transcendental.exp(gap))
+    return select(nan, arithmetic.add(x, y), arithmetic.add(high, smooth))
 
 
 @_in_float32

@@ -49,6 +49,11 @@ def floating(name: str, *operands: Any) -> list[Array]:
     return [convert(x, dtype if kind_of(dtype) == "f" else _FLOAT64) for x in xs]
 
 
+def impossible(y: Array) -> Array:
+    """The logarithm of the probability of what cannot be, -inf; that of NaN is NaN."""
+    return fnp.where(fnp.isnan(y), y, -np.inf)
+
+
 def special_function(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a function operands of one floating dtype and one shape; 16 bits are rounded once."""
     name = function.__name__

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import fnad
 import fnad.numpy as fnp
 from fnad.numpy.ufuncs import OPERATIONS
 from tests.numpy.helpers import assert_same, quiet, run_traced
@@ -112,3 +113,20 @@ def test_operators_on_weak_operands_stay_weak():
 
     jaxpr, _ = trace_to_jaxpr(program, [aval_of(1)], "the test")
     assert [str(a) for a in jaxpr.out_avals] == ["i64*[]", "f64*[]", "f64[]", "f32[]"]
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, fnad.jit], ids=["eager", "jit"])
+def test_sums_of_exponentials_are_smooth_where_operands_are_equal(wrap):
+    for function, slope in ((fnp.logaddexp, 0.5), (fnp.logaddexp2, 0.5)):
+        for x in (-2.0, 0.0, 3.5):
+            np.testing.assert_allclose(wrap(fnad.grad(function, (0, 1)))(x, x), (slope, slope))
+    softplus = lambda x: fnp.logaddexp(x, 0)
+    for n, want in enumerate((0.5, 0.25, 0.0, -0.125)):
+        derivative = softplus
+        for _ in range(n + 1):
+            derivative = fnad.grad(derivative)
+        np.testing.assert_allclose(wrap(derivative)(0.0), want, atol=1e-15)
+    x = np.array([-np.inf, np.inf, -800.0, -1.0, 0.0, 800.0])
+    got = wrap(fnad.vmap(fnad.grad(softplus)))(x)
+    np.testing.assert_allclose(got, 1 / (1 + np.exp(-np.clip(x, -700, 700))), atol=1e-300)
+    assert np.isfinite(wrap(fnad.grad(fnp.logaddexp, (0, 1)))(-np.inf, -np.inf)).all()

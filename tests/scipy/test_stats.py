@@ -125,3 +125,28 @@ def test_poisson_entropy():
     assert stats.poisson.entropy(mu.astype(np.float32)).dtype == np.float32
     assert stats.poisson.entropy(3).dtype == np.float64
     check_grads(stats.poisson.entropy, (np.array([0.3, 7.0, 80.0]),), order=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "f", "sign"),
+    [
+        ("laplace", (), "cdf", 1), ("gennorm", (1.5,), "cdf", 1), ("gennorm", (0.8,), "sf", -1),
+        ("logistic", (), "cdf", 1), ("logistic", (), "sf", -1), ("norm", (), "cdf", 1),
+        ("cauchy", (), "cdf", 1),
+    ],
+)  # fmt: skip
+def test_slopes_of_distribution_functions_in_the_middle_are_densities(name, shapes, f, sign):
+    ours, theirs = getattr(stats, name), getattr(scipy.stats, name)
+    got = fnad.grad(lambda x: getattr(ours, f)(x, *shapes, 1.0, 2.0))(1.0)
+    np.testing.assert_allclose(got, sign * theirs.pdf(1.0, *shapes, 1.0, 2.0), rtol=1e-12)
+
+
+def test_slopes_of_logarithms_in_the_middle():
+    for f, sign in ((stats.logistic.logcdf, 1), (stats.logistic.logsf, -1)):
+        np.testing.assert_allclose(fnad.grad(lambda x, f=f: f(x, 1.0, 2.0))(1.0), sign * 0.25)
+
+
+@pytest.mark.parametrize(("name", "shapes", "functions"), DISCRETE)
+def test_probabilities_of_nan_are_nan(name, shapes, functions):
+    for f in functions.split():
+        assert np.isnan(getattr(getattr(stats, name), f)(NAN, *shapes)), f

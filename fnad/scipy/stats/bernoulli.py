@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import fnad.numpy as fnp
-from fnad.scipy.operands import floating
+from fnad.scipy.operands import floating, impossible
 from fnad.scipy.special import xlog1py, xlogy
 
 
@@ -23,7 +23,7 @@ def logpmf(k: Any, p: Any, loc: Any = 0) -> Any:
     y = k - loc
     outside = (y != 0) & (y != 1)
     z = fnp.where(outside, 0, y)
-    return fnp.where(outside, -np.inf, xlogy(z, p) + xlog1py(1 - z, -p))
+    return fnp.where(outside, impossible(y), xlogy(z, p) + xlog1py(1 - z, -p))
 
 
 def pmf(k: Any, p: Any, loc: Any = 0) -> Any:
@@ -35,7 +35,8 @@ def cdf(k: Any, p: Any, loc: Any = 0) -> Any:
     """The distribution function, elementwise."""
     k, p, loc = floating("bernoulli.cdf", k, p, loc)
     y = fnp.floor(k - loc)
-    return fnp.where(y < 0, 0, fnp.where(y < 1, 1 - p, 1 + 0 * p))
+    inside = fnp.where(y < 0, 0, fnp.where(y < 1, 1 - p, 1 + 0 * p))
+    return fnp.where(fnp.isnan(y), y, inside)
 
 
 def ppf(q: Any, p: Any, loc: Any = 0) -> Any:

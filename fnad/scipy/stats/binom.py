@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 import fnad.numpy as fnp
-from fnad.scipy.operands import floating
+from fnad.scipy.operands import floating, impossible
 from fnad.scipy.special import betaln, xlog1py, xlogy
 
 
@@ -24,7 +22,7 @@ def logpmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Any:
     outside = (y < 0) | (y > n) | (y != fnp.floor(y))
     z = fnp.where(outside, 0, y)
     choices = -betaln(1 + z, 1 + n - z) - fnp.log(n + 1)
-    return fnp.where(outside, -np.inf, choices + xlogy(z, p) + xlog1py(n - z, -p))
+    return fnp.where(outside, impossible(y), choices + xlogy(z, p) + xlog1py(n - z, -p))
 
 
 def pmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Any:

@@ -39,7 +39,9 @@ def cdf(x: Any, beta: Any, loc: Any = 0, scale: Any = 1) -> Any:
     x, beta, loc, scale = floating("gennorm.cdf", x, beta, loc, scale)
     z = (x - loc) / scale
     tail = 0.5 * gammaincc(1 / beta, _power(z, beta))
-    return fnp.where(z > 0, 1 - tail, tail)
+    # In the middle, a power that is not smooth is put into a function that is not, either.
+    middle = 0.5 + z * fnp.exp(fnp.log(beta / 2) - gammaln(1 / beta))
+    return fnp.where(z == 0, middle, fnp.where(z > 0, 1 - tail, tail))
 
 
 def sf(x: Any, beta: Any, loc: Any = 0, scale: Any = 1) -> Any:

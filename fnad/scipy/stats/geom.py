@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 import fnad.numpy as fnp
-from fnad.scipy.operands import floating
+from fnad.scipy.operands import floating, impossible
 from fnad.scipy.special import xlog1py
 
 
@@ -23,7 +21,7 @@ def logpmf(k: Any, p: Any, loc: Any = 0) -> Any:
     y = k - loc
     outside = (y < 1) | (y != fnp.floor(y))
     z = fnp.where(outside, 1, y)
-    return fnp.where(outside, -np.inf, xlog1py(z - 1, -p) + fnp.log(p))
+    return fnp.where(outside, impossible(y), xlog1py(z - 1, -p) + fnp.log(p))
 
 
 def pmf(k: Any, p: Any, loc: Any = 0) -> Any:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 import fnad.numpy as fnp
-from fnad.scipy.operands import floating
+from fnad.scipy.operands import floating, impossible
 from fnad.scipy.special import betaln, xlog1py, xlogy
 
 
@@ -25,7 +23,7 @@ def logpmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Any:
     z = fnp.where(outside, 0, y)
     ways = -betaln(z + 1, n) - fnp.log(n + z)
     ways = fnp.where(z == 0, 0, ways)
-    return fnp.where(outside, -np.inf, ways + xlogy(n, p) + xlog1py(z, -p))
+    return fnp.where(outside, impossible(y), ways + xlogy(n, p) + xlog1py(z, -p))
 
 
 def pmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Any:

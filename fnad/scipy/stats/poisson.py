@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import fnad.numpy as fnp
-from fnad.scipy.operands import floating, polynomial
+from fnad.scipy.operands import floating, impossible, polynomial
 from fnad.scipy.special import gammaincc, gammaln, xlogy
 
 
@@ -24,7 +24,7 @@ def logpmf(k: Any, mu: Any, loc: Any = 0) -> Any:
     y = k - loc
     outside = (y < 0) | (y != fnp.floor(y))
     z = fnp.where(outside, 0, y)
-    return fnp.where(outside, -np.inf, xlogy(z, mu) - gammaln(z + 1) - mu)
+    return fnp.where(outside, impossible(y), xlogy(z, mu) - gammaln(z + 1) - mu)
 
 
 def pmf(k: Any, mu: Any, loc: Any = 0) -> Any:
