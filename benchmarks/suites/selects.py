@@ -20,7 +20,7 @@ from benchmarks.options import Options, Report
 from fnad.core.primitive import Linear
 from fnad.primitives import logic
 from fnad.primitives.elementwise import unbroadcast
-from fnad.primitives.strong_zeros import settled
+from fnad.primitives.strong_zeros import settled, whole_mask
 
 _LIMIT = 0.05
 _SIZES = (1_000, 100_000, 3_000_000)
@@ -66,7 +66,7 @@ def _ordinary_side(ct: Any, pred: Any, taken: bool, operand: Any) -> Any:
         return None
     ct = settled(ct)
     zero = np.zeros((), ct.dtype)[()]
-    case = logic.select_p.bind(pred, *((ct, zero) if taken else (zero, ct)))
+    case = logic.select_p.bind(whole_mask(pred), *((ct, zero) if taken else (zero, ct)))
     return unbroadcast(case, operand.aval)
 
 

@@ -12,7 +12,7 @@ from fnad.primitives.elementwise import elementwise, matched
 from fnad.primitives.integer_powers import integer_power, multiply_out
 from fnad.primitives.logic import eq, gt, lt, select
 from fnad.primitives.rounding import sign, trunc
-from fnad.primitives.strong_zeros import transposed_product
+from fnad.primitives.strong_zeros import passes_on, transposed_product
 from fnad.primitives.taylor import bilinear, convolve
 
 # -- linear -------------------------------------------------------------------------------------
@@ -56,6 +56,7 @@ add_p = elementwise(
     derivatives=[lambda t, ans, x, y: t, lambda t, ans, x, y: t],
     transpose=[lambda ct, x, y: ct, lambda ct, x, y: ct],
 )
+passes_on(add_p)
 
 
 @add_p.simplify

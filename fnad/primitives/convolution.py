@@ -24,6 +24,7 @@ from fnad.primitives.shape import (
     transpose,
 )
 from fnad.primitives.slicing import pad
+from fnad.primitives.strong_zeros import StrongZeros, repeated, settled
 from fnad.primitives.taylor import bilinear
 from fnad.primitives.windows import dilated, resolve_padding, window_count, windows
 
@@ -149,6 +150,22 @@ def _(ct, lhs, rhs, **params):
     lhs_ct = _transpose_lhs(ct, rhs, shapes, params) if isinstance(lhs, Linear) else None
     rhs_ct = _transpose_rhs(ct, lhs, shapes, params) if isinstance(rhs, Linear) else None
     return [lhs_ct, rhs_ct]
+
+
+@conv_general_dilated_p.strong_transpose
+def _(ct, lhs, rhs, **params):
+    cts = conv_general_dilated_p.rule("transpose")(settled(ct), lhs, rhs, **params)
+    if type(ct) is not StrongZeros:
+        return cts
+    # Examples left out as a whole get no cotangent; nor do filters whose features are.
+    lhs_spec, rhs_spec, out_spec = params["dimension_numbers"]
+    places = ((out_spec[0], lhs_spec[0]), (out_spec[1], rhs_spec[0]))
+    return [
+        None
+        if c is None
+        else repeated(ct, c, [to if i == at else None for i in range(len(out_spec))])
+        for c, (at, to) in zip(cts, places, strict=True)
+    ]
 
 
 def _transpose_lhs(ct: Any, rhs: Any, shapes: Any, params: dict[str, Any]) -> Any:

@@ -11,16 +11,17 @@ happens to be one is not strong: a taken lane shows its NaN.
 The lanes follow elementwise equations, sums, running sums, those that move elements, updates at
 indices included, and go through calls, loops and branches: their masks are carries of the backward
 loop. Through a product of matrices go whole rows (or columns, or batches) that a select left out:
-rows of zeros times a matrix are rows of zeros. There zeros are ordinary again where
+rows of zeros times a matrix are rows of zeros; through a convolution examples and features. There
+zeros are ordinary again where
 
 - a product sums over lanes: a row of ``x`` that holds an infinity makes ``x.T @ ct`` NaN, though
   that row of ``ct`` is zero, and so does a column of ``w`` in ``ct @ w.T``. To keep them out would
   take a pass over ``x`` or ``w`` in each product behind a select, relu's too. Who multiplies rows
   that may not be finite says ``where(valid[:, None], x, 0) @ w``;
-- single elements of a product are chosen, as relu does, of which rows tell nothing; this includes
-  ``where(valid[:, None], x @ w, 0)``, where the condition is one of elements by then. Choose among
-  what is made of rows, ``where(valid, rows, 0)``, or put ``valid`` before the product;
-- a convolution is: an element gets a cotangent from all windows that it is in;
+- single elements of a product are chosen, as relu does, of which rows tell nothing. A condition is
+  one of rows if it is repeated along them right before the select, as in
+  ``where(valid[:, None], x @ w, 0)``;
+- elements of a convolution are: each gets a cotangent from all windows that it is in;
 - a user's `custom_vjp` is, whose rule gets the zeros and may do with them what it likes;
 - a loop's ``ys`` are chosen from and its carries are not: these follow no lanes. Nor do the ``xs``
   and ``ys`` of loops whose length is not known;
@@ -29,18 +30,66 @@ rows of zeros times a matrix are rows of zeros. There zeros are ordinary again w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, cast
 
 import numpy as np
 
 from fnad.core.primitive import Linear, Primitive, Zero
+from fnad.core.sizes import Size
 from fnad.core.tracer import Tracer
 from fnad.core.types import ShapedArray, aval_of, kind_of
 
 # A mask, which of its values marks lanes, and where its axes lie.
 Lanes = tuple[Any, bool, tuple[int, ...]]
+
+
+class RepeatedMask:
+    """A mask that is the same along some axes, as a predicate of a select.
+
+    Parameters
+    ----------
+    mask : array of bool
+        It before it is repeated.
+    shape, dimensions : tuple of int
+        The shape that it is repeated into, and where its axes are in it.
+    """
+
+    __slots__ = ("_rows", "_whole", "axes", "dimensions", "mask", "shape")
+
+    def __init__(self, mask: Any, shape: tuple[int, ...], dimensions: tuple[int, ...]) -> None:
+        self.mask, self.shape, self.dimensions = mask, shape, dimensions
+        self.axes = tuple(dimensions[i] for i in self._long())
+        self._rows: Any = None
+        self._whole: Any = None
+
+    def _long(self) -> list[int]:
+        sizes = aval_of(self.mask).shape
+        return [i for i, n in enumerate(sizes) if type(n) is Size or n != 1]
+
+    @property
+    def rows(self) -> Any:
+        """The mask along ``axes``, those along which it may differ."""
+        if self._rows is None:
+            from fnad.primitives.shape import reshape  # shape uses this module
+
+            sizes = aval_of(self.mask).shape
+            self._rows = reshape(self.mask, tuple(sizes[i] for i in self._long()))
+        return self._rows
+
+    @property
+    def whole(self) -> Any:
+        """The mask in all of its shape."""
+        if self._whole is None:
+            from fnad.primitives.shape import broadcast_in_dim  # shape uses this module
+
+            self._whole = broadcast_in_dim(self.mask, self.shape, self.dimensions)
+        return self._whole
+
+    def lanes(self, taken: bool) -> Live:
+        """Where the mask is ``taken``."""
+        return Live.along(lambda: (self.rows, taken, self.axes), self.axes, self.shape)
 
 
 class Live:
@@ -103,6 +152,8 @@ class Live:
 
     def choose(self, ct: Any) -> Any:
         """The cotangent in these lanes, zero elsewhere."""
+        if self._lanes is not None:
+            return _in_rows(self.lanes(len(aval_of(ct).shape)), ct)
         if self.side is not None and self.side[2] is None:
             return _select_side(self.side[0], self.side[1], ct)
         return _select_side(self.mask(), True, ct)
@@ -194,7 +245,7 @@ def summed(a: Any, b: Any) -> Any:
             choose = None if a.choose is b.choose is None else a.live.choose
             return StrongZeros(a.ct + b.ct, a.live, choose)
         if outer is b_outer:
-            whole = select_p.bind(pred, *((a.ct, b.ct) if a_taken else (b.ct, a.ct)))
+            whole = select_p.bind(whole_mask(pred), *((a.ct, b.ct) if a_taken else (b.ct, a.ct)))
             return whole if outer is None else StrongZeros(whole, outer, outer.choose)
     live = Live(lambda: bitwise_or(a.live.mask(), b.live.mask()))
     return StrongZeros(a.settled() + b.settled(), live)
@@ -204,23 +255,43 @@ def _select_side(pred: Any, taken: bool, ct: Any) -> Any:
     from fnad.primitives.logic import select_p  # logic uses this module
 
     zero = aval_of(ct).dtype.type(0)
-    return select_p.bind(pred, *((ct, zero) if taken else (zero, ct)))
+    return select_p.bind(whole_mask(pred), *((ct, zero) if taken else (zero, ct)))
+
+
+def _in_rows(lanes: Lanes, ct: Any) -> Any:
+    """A cotangent where a mask of lower rank says, zero elsewhere."""
+    from fnad.primitives.masked_products import masked_mul_p  # uses this module
+
+    mask, taken, axes = lanes
+    return masked_mul_p.bind(mask, ct, aval_of(ct).dtype.type(1), taken=taken, axes=axes)
 
 
 def side_of_select(ct: Any, pred: Any, taken: bool, operand: Any) -> Any:
     """The cotangent of a case of a select whose own is ``ct``."""
+    if not isinstance(operand, Linear):
+        return None
     outer = ct.live if type(ct) is StrongZeros else None
     ct = settled(ct)
+    if type(pred) is RepeatedMask and outer is None:
+        live = pred.lanes(taken)
+        live.side = pred, taken, None
+        return unbroadcast_strong(StrongZeros(ct, live, live.choose), operand)
 
     def make() -> Any:
         from fnad.primitives.logic import bitwise_and, bitwise_not  # logic uses this module
 
-        chosen = pred if taken else bitwise_not(pred)
+        mask = whole_mask(pred)
+        chosen = mask if taken else bitwise_not(mask)
         return chosen if outer is None else bitwise_and(chosen, outer.mask())
 
     live = Live(make, (pred, taken, outer))
     strong = StrongZeros(ct, live, partial(_select_side, pred, taken))
     return unbroadcast_strong(strong, operand)
+
+
+def whole_mask(pred: Any) -> Any:
+    """A predicate of a select in all of its shape."""
+    return pred.whole if type(pred) is RepeatedMask else pred
 
 
 def transposed_elementwise(
@@ -246,6 +317,16 @@ def transposed_elementwise(
         else unbroadcast_strong(made.setdefault(id(c), StrongZeros(c, live, choose)), x)
         for c, x in zip(transpose(ct.ct, *whole, **params), operands, strict=True)
     ]
+
+
+def passes_on(primitive: Primitive) -> None:
+    """Say of an elementwise primitive that its operands get the cotangent as it is."""
+
+    @primitive.strong_transpose
+    def _(ct: Any, *operands: Any, **params: Any) -> Sequence[Any]:
+        if type(ct) is not StrongZeros:
+            return transposed_elementwise(primitive, ct, operands, params)
+        return [unbroadcast_strong(ct, x) for x in operands]
 
 
 def transposed_product(product: Primitive, ct: Any, x: Any, y: Any) -> Sequence[Any]:
@@ -357,12 +438,28 @@ def repeated(ct: StrongZeros, result: Any, axes: Sequence[int | None]) -> Any:
     a pass over the cotangent, and hardly ever tell anything.
     """
     rank = len(axes)
-    live: Live | None = ct.live
-    while live is not None and any(axes[i] is None for i in live.along_axes(rank)):
-        live = None if live.side is None else live.side[2]  # these hold all that the side does
-    if live is None:
-        return result
-    return StrongZeros(result, _in_result(live, axes, aval_of(result).shape))
+    for live in _wider(ct.live, ct.aval.shape):
+        if all(axes[i] is not None for i in live.along_axes(rank)):
+            return StrongZeros(result, _in_result(live, axes, aval_of(result).shape))
+    return result
+
+
+def _wider(live: Live | None, shape: tuple[int, ...]) -> Iterator[Live]:
+    """The lanes of an array of a shape, and others that hold all of these."""
+    while live is not None:
+        yield live
+        if live.side is None:
+            return
+        pred, taken, outer = live.side
+        if type(pred) is RepeatedMask:
+            yield pred.lanes(taken)
+        elif not aval_of(pred).shape:
+            yield Live.along(partial(_all_or_none, pred, taken), (), shape)
+        live = outer
+
+
+def _all_or_none(pred: Any, taken: bool) -> Lanes:
+    return pred, taken, ()
 
 
 def spread_out(

@@ -10,9 +10,15 @@ and staged ``{ lambda ; c t. let d = mul t c in (d,) }``.
 
 from __future__ import annotations
 
+import numpy as np
+
 from fnad.core.errors import RuleError
-from fnad.core.ir import Atom, Equation, Jaxpr, Var, memoize
+from fnad.core.ir import Atom, Equation, Jaxpr, Var, memoize, sub_jaxprs
 from fnad.core.rewrites import Mask
+from fnad.core.sizes import Size
+from fnad.primitives.contraction import dot_general_p
+from fnad.primitives.convolution import conv_general_dilated_p
+from fnad.primitives.shape import broadcast_in_dim_p, reshape_p
 from fnad.transforms.dce import drop_dead
 from fnad.transforms.forward import jvp_jaxpr
 
@@ -46,6 +52,7 @@ def partial_eval_jaxpr(
     known_outs = tuple(a for a, u in zip(jaxpr.outvars, out_mask) if not u)
 
     residuals, live_eqns = _residuals(staged_eqns, staged_outs, set(unknown_in))
+    residuals, live_eqns = _with_repeated_masks(known_eqns, residuals, live_eqns)
     known_jaxpr = drop_dead(Jaxpr(known_in, tuple(known_eqns), (*known_outs, *residuals)))
     staged_jaxpr = Jaxpr((*residuals, *unknown_in), live_eqns, staged_outs)
     return known_jaxpr, staged_jaxpr, out_mask, len(residuals)
@@ -78,6 +85,54 @@ def _residuals(
         if isinstance(atom, Var) and atom not in defined:
             residuals[atom] = None
     return tuple(residuals), open_jaxpr.eqns
+
+
+def _with_repeated_masks(
+    known: list[Equation], residuals: tuple[Var, ...], staged: tuple[Equation, ...]
+) -> tuple[tuple[Var, ...], tuple[Equation, ...]]:
+    """Keep masks as they are before they are repeated, and repeat them again.
+
+    They are smaller so, and tell which rows a select takes as a whole (`strong_zeros`).
+    """
+    masks = {r for r in residuals if r.aval.shape and r.aval.dtype == np.bool_}
+    if not masks or not any(map(_may_keep_rows, staged)):
+        return residuals, staged
+    makers = {eqn.outvars[0]: eqn for eqn in known if eqn.outvars[0].aval.dtype == np.bool_}
+    again = {}
+    for mask in masks:
+        eqn = makers.get(mask)
+        if eqn is not None and eqn.primitive is broadcast_in_dim_p:
+            repeated = _repeated_again(eqn, makers)
+            if isinstance(repeated.invars[0], Var):
+                again[mask] = repeated
+    if not again:
+        return residuals, staged
+    kept = dict.fromkeys(again[r].invars[0] if r in again else r for r in residuals)
+    return tuple(v for v in kept if isinstance(v, Var)), (*again.values(), *staged)
+
+
+def _may_keep_rows(eqn: Equation) -> bool:
+    """Whether an equation is a product of matrices, or may hold one."""
+    return eqn.primitive in _PRODUCTS or next(sub_jaxprs(eqn), None) is not None
+
+
+_PRODUCTS = frozenset({dot_general_p, conv_general_dilated_p})
+
+
+def _repeated_again(eqn: Equation, makers: dict[Var, Equation]) -> Equation:
+    """A mask's repetition, of what it was before axes of length 1 were added to it."""
+    [mask] = eqn.invars
+    before = makers.get(mask) if isinstance(mask, Var) else None
+    if before is None or before.primitive is not reshape_p:
+        return eqn
+    [small] = before.invars
+    sizes = before.outvars[0].aval.shape
+    kept = [i for i, n in enumerate(sizes) if type(n) is Size or n != 1]
+    if small.aval.shape != tuple(sizes[i] for i in kept):
+        return eqn
+    dims = tuple(eqn.params["broadcast_dimensions"][i] for i in kept)
+    params = {**eqn.params, "broadcast_dimensions": dims}
+    return Equation(broadcast_in_dim_p, (small,), eqn.outvars, params, eqn.source)
 
 
 @memoize

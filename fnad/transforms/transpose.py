@@ -7,8 +7,10 @@ take has no influence behind it (`fnad.primitives.strong_zeros`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from fnad.core.errors import RuleError
 from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var, literal_value, memoize
@@ -17,7 +19,9 @@ from fnad.core.rewrites import Mask
 from fnad.core.tracer import rewrite, sources
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.accumulation import accumulate_in_place
-from fnad.primitives.strong_zeros import StrongZeros, given_zeros, settled, summed
+from fnad.primitives.logic import select_p
+from fnad.primitives.shape import broadcast_in_dim_p
+from fnad.primitives.strong_zeros import RepeatedMask, StrongZeros, given_zeros, settled, summed
 from fnad.transforms.dce import drop_dead
 
 
@@ -84,14 +88,25 @@ def _backward(
     linear_vars: set[Atom] = set(linear_in)
     linear_eqns: list[Equation] = []
 
+    masks: dict[Atom, RepeatedMask] = {}
+
     def value(atom: Atom) -> Any:
-        return literal_value(atom) if isinstance(atom, Literal) else values[atom]
+        if isinstance(atom, Literal):
+            return literal_value(atom)
+        return masks[atom].whole if atom in masks else values[atom]
+
+    def predicate(atom: Atom) -> Any:
+        return masks[atom] if atom in masks else value(atom)
 
     with sources() as trace:
         for eqn in jaxpr.eqns:
             if not linear_vars.isdisjoint(eqn.invars):
                 linear_vars.update(eqn.outvars)
                 linear_eqns.append(eqn)
+                continue
+            mask = _repeated_mask(eqn, value)
+            if mask is not None:
+                masks[eqn.outvars[0]] = mask
                 continue
             trace.source = eqn.source
             outs = eqn.primitive.bind(*map(value, eqn.invars), **eqn.params)
@@ -111,10 +126,20 @@ def _backward(
                 continue
             trace.source = eqn.source
             out_cts = [cts.pop(v) if v in cts else Zero(v.aval.strong()) for v in eqn.outvars]
-            operands = [Linear(a.aval) if a in linear_vars else value(a) for a in eqn.invars]
+            get = predicate if eqn.primitive is select_p else value
+            operands = [Linear(a.aval) if a in linear_vars else get(a) for a in eqn.invars]
             for atom, ct in zip(eqn.invars, _transpose_equation(eqn, out_cts, operands)):
                 accumulate(atom, ct)
     return [cts[v] if v in cts else Zero(v.aval.strong()) for v in linear_in]
+
+
+def _repeated_mask(eqn: Equation, value: Callable[[Atom], Any]) -> RepeatedMask | None:
+    """The mask that an equation repeats along some axes, if it does."""
+    if eqn.primitive is not broadcast_in_dim_p or eqn.outvars[0].aval.dtype != np.bool_:
+        return None
+    shape, dimensions = eqn.params["shape"], eqn.params["broadcast_dimensions"]
+    mask = RepeatedMask(value(eqn.invars[0]), shape, dimensions)
+    return mask if len(mask.axes) < len(shape) and list(mask.axes) == sorted(mask.axes) else None
 
 
 def _transpose_equation(eqn: Equation, out_cts: list[Any], operands: list[Any]) -> Sequence[Any]:

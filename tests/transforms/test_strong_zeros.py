@@ -11,6 +11,7 @@ from fnad.testing import check_grads
 from fnad.transforms.autodiff import grad, linear_transpose, vjp
 from fnad.transforms.jacobians import hessian, jacfwd, jacrev
 from fnad.transforms.jit import jit
+from fnad.transforms.residuals import saved_residuals
 from fnad.transforms.tracing import make_jaxpr
 from fnad.transforms.vmap import vmap
 
@@ -346,3 +347,84 @@ def test_other_code_pays_nothing():
     both = text(lambda x: fnp.sum(fnp.where(x > 0, x, 2.0 * x) ** 1), x)
     behind = text(lambda x: fnp.sum(fnp.where(fnp.exp(x) > 0, fnp.exp(x), 2.0 * fnp.exp(x))), x)
     assert both.count(" or ") == behind.count(" or ") == 0
+
+
+VALID = np.array([True, False, True])
+ROWS = np.array([[1.0, 4.0], [0.0, 0.0], [4.0, 1.0]])  # the second one is left out
+WEIGHTS = np.array([[1.0, 2.0], [3.0, 4.0]])
+
+
+def _rows_of_a_product(x, valid):
+    return fnp.sum(fnp.where(valid[:, None], fnp.sqrt(x) @ WEIGHTS, 0.0))
+
+
+def _rows_before_a_relu(x, valid):
+    return fnp.sum(fnp.maximum(fnp.where(valid[:, None], fnp.sqrt(x) @ WEIGHTS, 0.0), 0.0))
+
+
+def _rows_behind_a_relu(x, valid):
+    hidden = fnp.maximum(fnp.sqrt(x) @ WEIGHTS, 0.0)
+    return fnp.sum(fnp.where(~valid[:, None], 0.0, hidden @ np.eye(2)))
+
+
+def _each_row(x, valid):
+    return fnp.sum(vmap(lambda x, v: fnp.where(v, fnp.sqrt(x) @ WEIGHTS, 0.0))(x, valid))
+
+
+def _columns(x, valid):
+    return fnp.sum(fnp.where(valid, WEIGHTS.T @ fnp.sqrt(x.T), 0.0))
+
+
+def _examples(x, valid):
+    images = fnp.sqrt(x)[:, :, None]  # (example, position, feature)
+    made = lax.conv_general_dilated(
+        images, WEIGHTS[:, None], (1,), "VALID", dimension_numbers=("NWC", "WIO", "NWC")
+    )
+    return fnp.sum(fnp.where(valid[:, None, None], made, 0.0))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [_rows_of_a_product, _rows_before_a_relu, _rows_behind_a_relu, _each_row, _columns, _examples],
+)
+def test_rows_that_a_repeated_condition_leaves_out(function):
+    expected = np.where(VALID[:, None], WEIGHTS.sum(1) / (2 * np.sqrt(ROWS)), 0.0)
+    np.testing.assert_allclose(grad(function)(ROWS, VALID), expected)
+    np.testing.assert_allclose(jit(grad(function))(ROWS, VALID), expected)
+    closed_over = jit(lambda x: grad(jit(lambda x: function(x, VALID)))(x))
+    np.testing.assert_allclose(closed_over(ROWS), expected)
+    # A row that is taken shows what it holds.
+    assert np.all(np.isnan(grad(function)(np.full((3, 2), np.nan), VALID)[VALID]))
+
+
+def test_filters_whose_features_are_left_out():
+    images = np.ones((2, 3, 3, 1))
+    filters = np.array([1.0, 0.0]).reshape(1, 1, 1, 2)
+
+    def function(filters, chosen):
+        made = lax.conv_general_dilated(
+            images,
+            fnp.sqrt(filters),
+            (1, 1),
+            "SAME",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+        return fnp.sum(fnp.where(chosen, made, 0.0))
+
+    for transform in (grad, lambda f: jit(grad(f))):
+        got = transform(function)(filters, np.array([True, False]))
+        np.testing.assert_array_equal(got.ravel(), [9.0, 0.0])
+
+
+def test_a_scalar_condition_of_a_product():
+    def function(x, flag):
+        return fnp.sum(fnp.where(flag, fnp.sqrt(x) @ WEIGHTS, 0.0))
+
+    for transform in (grad, lambda f: jit(grad(f))):
+        assert not np.any(transform(function)(np.zeros((2, 2)), np.False_))
+        assert np.all(transform(function)(np.zeros((2, 2)), np.True_) == np.inf)
+
+
+def test_masks_are_kept_before_they_are_repeated():
+    kept = saved_residuals(_rows_of_a_product, ROWS, VALID)
+    assert [aval.shape for aval, _ in kept if aval.dtype == np.bool_] == [(3,)]
