@@ -15,7 +15,7 @@ import numpy as np
 
 from fnad.core.errors import FnadError
 from fnad.core.ir import Equation, Jaxpr, sub_jaxprs
-from fnad.core.sizes import Scope, Size, typical
+from fnad.core.sizes import Scope, Size, surely_equal, typical
 from fnad.core.types import ShapedArray
 from fnad.lowering.access import access, node_bodies
 from fnad.lowering.costs import CHEAP, CHEAP_FAR, cost, costs_more
@@ -137,12 +137,7 @@ def plan_dynamic(jaxpr: Jaxpr, scope: Scope, types: Sequence[ShapedArray]) -> Dy
         results = p.run(jaxpr, args)
         outputs = []
         for t, aval in zip(results, jaxpr.out_avals, strict=True):
-            buffer = p.new_buffer(aval.shape, aval.dtype, "output")
-            if t.stored:
-                p.store(t, buffer, integer(0))
-            else:
-                p.place(t, buffer, integer(0))
-            outputs.append(buffer)
+            outputs.append(_as_output(p, t, aval))
         constants = [t for t, _ in p.constants.values()]
         given = tuple([t.buffer for t in args if t.buffer is not None])
         inputs = (*given, *[t.buffer for t in constants if t.buffer is not None])
@@ -164,6 +159,22 @@ def plan_dynamic(jaxpr: Jaxpr, scope: Scope, types: Sequence[ShapedArray]) -> Dy
                 if type(number) is Size:
                     scope.ask(number, "<", 1 << 31)
     return plan
+
+
+def _as_output(p: Planner, t: Tensor, aval: ShapedArray) -> int:
+    """The buffer of a result: that where it lies, if it is nobody else's."""
+    if t.buffer is not None:
+        own = p.buffers[t.buffer]
+        whole = t.base is integer(0) and surely_equal(own.size, t.size)
+        if own.role == "temp" and whole and own.dtype == aval.dtype:
+            p.buffers[t.buffer] = Buffer(own.number, aval.shape, aval.dtype, "output")
+            return own.number
+    buffer = p.new_buffer(aval.shape, aval.dtype, "output")
+    if t.stored:
+        p.store(t, buffer, integer(0))
+    else:
+        p.place(t, buffer, integer(0))
+    return buffer
 
 
 def _check_all(jaxpr: Jaxpr, scope: Scope) -> None:

@@ -11,6 +11,7 @@ from fnad.core.types import kind_of
 from fnad.lowering.access import kernel_exprs
 from fnad.lowering.expr import Expr, affine_parts, axis
 from fnad.lowering.llvm.expressions import ExpressionPrinter
+from fnad.lowering.llvm.lanes import is_written_out
 from fnad.lowering.llvm.nests import Nest
 from fnad.lowering.llvm.places import Vector
 from fnad.lowering.llvm.reductions import across_lanes, initial, joined, result, step
@@ -66,11 +67,18 @@ def _runs_along_lanes(kernel: Kernel) -> bool:
 
     So do the real and the imaginary parts of complex numbers, and other short rows, together.
     """
-    if not kernel.axes or kernel.sequential or (kernel.reductions and not kernel.parallel_inner):
+    if not kernel.axes or kernel.sequential:
+        return False
+    if not kernel.parallel_inner and not all(map(_is_written_out, kernel.reductions)):
         return False
     innermost = axis(*kernel.axes[-1])
     steps = [affine_parts(s.offset)[0].get(innermost, 0) for s in kernel.stores]
     return all(type(n) is int and n == steps[0] and 1 <= n <= len(steps) for n in steps)
+
+
+def _is_written_out(r: Reduction) -> bool:
+    """Whether all terms stand in the code, as those of a pooling window do."""
+    return all(type(extent) is int for _, extent in r.axes) and is_written_out(r)
 
 
 def _enter_loops(stack: ExitStack, nest: Nest, axes: Sequence[tuple[int, int]]) -> None:
@@ -150,6 +158,12 @@ def _over(
         found: list[Value] = body(state)
         return found
     (number, extent), *inner = axes
+    if _is_written_out(r):
+        for i in range(extent):
+            with p.scope():
+                p.bind_axis(number, f.b.constant(i, INT64))
+                state = _over(f, p, r, inner, state, body)
+        return state
 
     def turn(i: Value, carried: list[Value]) -> list[Value]:
         with p.scope():
