@@ -1,9 +1,9 @@
 """Looking into programs while they run (``fnad.debug``, as ``jax.debug``).
 
 What these functions do is kept in order, also in compiled programs, and happens though nobody needs
-a result. What derivatives compute again (`checkpoint`, steps of a `while_loop`) does it once. Of a
-`cond` under `vmap`, a branch that any lane takes runs for all lanes; those that do not take it show
-the values of one that does.
+a result. What derivatives compute again (`checkpoint`, steps of a `while_loop`) does it once. Under
+`vmap`, a branch of `cond` and a step of `while_loop` that any lane takes is shown for all lanes.
+Cotangents are seen by a `custom_vjp`; what looks at tangents is not run in reverse mode.
 
 Examples
 --------
