@@ -244,7 +244,8 @@ def logaddexp2(x: Array, y: Array) -> Array:
 def hypot(x: Array, y: Array) -> Array:
     x, y = arithmetic.abs(x), arithmetic.abs(y)
     zero, one = constant_like(x, 0), constant_like(x, 1)
-    large, small = arithmetic.max(x, y), arithmetic.min(x, y)
+    first = gt(x, y)  # one selection of both, as in `logaddexp`
+    large, small = select(first, x, y), select(first, y, x)
     ratio = div(small, select(eq(large, zero), one, large))
     length = mul(large, arithmetic.sqrt(arithmetic.add(one, mul(ratio, ratio))))
     infinite = bitwise_or(isinf(x), isinf(y))

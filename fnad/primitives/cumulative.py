@@ -11,7 +11,7 @@ from fnad.core.primitive import Parts, Primitive, Zero, remember
 from fnad.core.sizes import Size
 from fnad.core.types import aval_of, computing_dtype, is_half, kind_of
 from fnad.primitives.dependencies import numbers, rows, sums
-from fnad.primitives.logic import convert_element_type, eq, gt, select
+from fnad.primitives.logic import bitwise_and, convert_element_type, eq, gt, ne, select
 from fnad.primitives.shape import canonicalize_axis, check_axes, full_like
 from fnad.primitives.slicing import concatenate, slice_in_dim
 from fnad.primitives.strong_zeros import Live, StrongZeros, settled
@@ -230,7 +230,8 @@ def _logaddexp(a: Any, ta: Any, b: Any, tb: Any) -> tuple[Any, Any]:
     first = gt(a, b)
     high, low = select(first, a, b), select(first, b, a)
     # Equal infinities have no difference; their weights are then a half each.
-    gap = select(eq(high, low), full_like(high, 0), low - high)
+    infinite = bitwise_and(eq(high, low), ne(high - high, high - high))
+    gap = select(infinite, full_like(high, 0), low - high)
     small = exp(gap)
     value = high + log1p(small)
     t_high, t_low = select(first, ta, tb), select(first, tb, ta)

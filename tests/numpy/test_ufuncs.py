@@ -126,6 +126,12 @@ def test_sums_of_exponentials_are_smooth_where_operands_are_equal(wrap):
         for _ in range(n + 1):
             derivative = fnad.grad(derivative)
         np.testing.assert_allclose(wrap(derivative)(0.0), want, atol=1e-15)
+    for x, y in ((1.0, 1.0), (-2.0, 2.0), (0.0, 3.0)):
+        second = wrap(fnad.jacfwd(fnad.grad(fnp.hypot, (0, 1)), (0, 1)))(x, y)
+        want = np.array([[y * y, -x * y], [-x * y, x * x]]) / np.hypot(x, y) ** 3
+        np.testing.assert_allclose(second, want, atol=1e-15)
+    total = lambda x: fnad.lax.cumlogsumexp(x * np.array([1.0, 1.0, 2.0]))[-1]
+    np.testing.assert_allclose(wrap(fnad.grad(fnad.grad(total)))(0.0), 2 / 9, rtol=1e-12)
     x = np.array([-np.inf, np.inf, -800.0, -1.0, 0.0, 800.0])
     got = wrap(fnad.vmap(fnad.grad(softplus)))(x)
     np.testing.assert_allclose(got, 1 / (1 + np.exp(-np.clip(x, -700, 700))), atol=1e-300)
