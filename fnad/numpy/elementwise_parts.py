@@ -103,6 +103,8 @@ def _integer_floor_divide(x: Array, y: Array) -> Array:
 
 @_in_float32
 def _floating_floor_divide(x: Array, y: Array) -> Array:
+    # Its derivative is zero where there is one; that of x / y, for y = 0, would be none.
+    x, y = logic.stop_gradient(x), logic.stop_gradient(y)
     # (x - mod) / y is an integer up to rounding: floor it, and repair what rounding spoilt.
     zero, one = constant_like(x, 0), constant_like(x, 1)
     mod = rem(x, y)

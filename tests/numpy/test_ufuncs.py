@@ -136,3 +136,13 @@ def test_sums_of_exponentials_are_smooth_where_operands_are_equal(wrap):
     got = wrap(fnad.vmap(fnad.grad(softplus)))(x)
     np.testing.assert_allclose(got, 1 / (1 + np.exp(-np.clip(x, -700, 700))), atol=1e-300)
     assert np.isfinite(wrap(fnad.grad(fnp.logaddexp, (0, 1)))(-np.inf, -np.inf)).all()
+
+
+def test_floor_divide_hands_on_no_derivative():
+    """Not even one of zeros, of which a norm, which has none at 0, would make NaN."""
+    x = np.array([0.1, 0.5])
+    length = lambda x, y: fnp.linalg.norm(fnp.floor_divide(x, y))
+    for found in fnad.grad(length, argnums=(0, 1))(x, np.array([1.2, 1.5])):
+        np.testing.assert_array_equal(found, np.zeros(2))
+    with np.errstate(divide="ignore"):
+        np.testing.assert_array_equal(fnp.floor_divide(x, 0.0), x // np.float64(0))
