@@ -226,13 +226,32 @@ def has_sub_jaxprs(eqn: Equation) -> bool:
 
 def has_effects(eqn: Equation) -> bool:
     """Whether an equation, or one in its programs, does something besides computing results."""
-    return eqn.primitive.has_effects or any(map(does_something, sub_jaxprs(eqn)))
+    if eqn.primitive.has_effects:
+        return True
+    return has_sub_jaxprs(eqn) and any(map(does_something, sub_jaxprs(eqn)))
 
 
-@memoize
+_EFFECTS = "effects"
+
+
 def does_something(jaxpr: Jaxpr) -> bool:
-    """Whether a program does something besides computing results: `Primitive.has_effects`."""
-    return any(map(has_effects, jaxpr.eqns))
+    """Whether a program does something besides computing results: `Primitive.has_effects`.
+
+    Remembered on the program, and found without recursion: programs may be nested deeply.
+    """
+    pending = [] if _EFFECTS in jaxpr.memo else [jaxpr]
+    while pending:
+        program = pending[-1]
+        inner = [p for eqn in program.eqns if has_sub_jaxprs(eqn) for p in sub_jaxprs(eqn)]
+        unknown = [p for p in inner if _EFFECTS not in p.memo]
+        if unknown:
+            pending.extend(unknown)
+            continue
+        own = any([eqn.primitive.has_effects for eqn in program.eqns])
+        program.memo[_EFFECTS] = own or any([p.memo[_EFFECTS] for p in inner])
+        pending.pop()
+    found: bool = jaxpr.memo[_EFFECTS]
+    return found
 
 
 @memoize

@@ -14,6 +14,7 @@ def logpmf(k: Any, n: Any, a: Any, b: Any, loc: Any = 0) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> logpmf(np.array([2.0, 5.0]), 4, 1.0, 1.0)
     array([-1.60943791,        -inf])
     """

@@ -14,6 +14,7 @@ def logpmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> logpmf(np.array([2.0, 5.0]), 4, 0.5)
     array([-0.98082925,        -inf])
     """

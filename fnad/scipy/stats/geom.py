@@ -14,6 +14,7 @@ def logpmf(k: Any, p: Any, loc: Any = 0) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> logpmf(np.array([0, 1]), 0.5)
     array([       -inf, -0.69314718])
     """

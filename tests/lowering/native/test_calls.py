@@ -165,7 +165,9 @@ def test_foreign_byte_order_and_subclasses():
 
     for _ in range(3):
         np.testing.assert_array_equal(f(x.view(Mine)), x + 1)
-    np.testing.assert_array_equal(f(np.ma.masked_array(x)), x + 1)
+    for _ in range(3):  # their masks would be left out
+        with pytest.raises(TypeError, match="masked arrays"):
+            f(np.ma.masked_array(x))
 
 
 def test_empty_arrays():
