@@ -247,8 +247,8 @@ def does_something(jaxpr: Jaxpr) -> bool:
         if unknown:
             pending.extend(unknown)
             continue
-        own = any([eqn.primitive.has_effects for eqn in program.eqns])
-        program.memo[_EFFECTS] = own or any([p.memo[_EFFECTS] for p in inner])
+        own = any(eqn.primitive.has_effects for eqn in program.eqns)
+        program.memo[_EFFECTS] = own or any(p.memo[_EFFECTS] for p in inner)
         pending.pop()
     found: bool = jaxpr.memo[_EFFECTS]
     return found
