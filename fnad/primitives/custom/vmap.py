@@ -187,7 +187,7 @@ class custom_vmap:  # noqa: N801 - JAX's name; used as a decorator
     ... def _(axis_size, in_batched, a, b):
     ...     a_batched, b_batched = in_batched
     ...     if a_batched or not b_batched:
-    ...         raise NotImplementedError("one matrix, please")
+    ...         raise ValueError("one matrix, please")
     ...     return np.linalg.solve(a, b.T).T, True  # one factorisation for all
     >>> a = np.array([[2.0, 0.0], [0.0, 4.0]])
     >>> fnad.vmap(solve, in_axes=(None, 0))(a, np.ones((3, 2)))
