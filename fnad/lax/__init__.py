@@ -55,10 +55,7 @@ from fnad.primitives.calls import (
 )
 from fnad.primitives.collectives import (
     axis_index,
-    pmax,
-    pmean,
-    pmin,
-    psum,
+    axis_size,
 )
 from fnad.primitives.complex_numbers import complex, conj, imag, real
 from fnad.primitives.contraction import (
@@ -106,7 +103,6 @@ from fnad.primitives.dynamic_slices import (
 from fnad.primitives.exchanges import (
     all_gather,
     all_to_all,
-    axis_size,
     pbroadcast,
     ppermute,
     pshuffle,
@@ -121,6 +117,12 @@ from fnad.primitives.index_windows import (
     GatherDimensionNumbers,
     GatherScatterMode,
     ScatterDimensionNumbers,
+)
+from fnad.primitives.lane_reductions import (
+    pmax,
+    pmean,
+    pmin,
+    psum,
 )
 from fnad.primitives.logic import (
     bitcast_convert_type,

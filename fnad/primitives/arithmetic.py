@@ -10,7 +10,7 @@ from fnad.primitives.complex_numbers import conj, one_infinity, real, real_dtype
 from fnad.primitives.dependencies import product_pattern
 from fnad.primitives.elementwise import elementwise, matched
 from fnad.primitives.integer_powers import integer_power, multiply_out
-from fnad.primitives.logic import eq, gt, lt, select
+from fnad.primitives.logic import convert_element_type, eq, gt, lt, select
 from fnad.primitives.rounding import sign, trunc
 from fnad.primitives.strong_zeros import passes_on, transposed_product
 from fnad.primitives.taylor import bilinear, convolve
@@ -130,8 +130,8 @@ def _(eqn, definition):
     return without_neutral(eqn, definition, 1.0)
 
 
-def mul(x: Any, y: Any) -> Any:
-    """``x * y`` elementwise; of booleans, the logical and.
+def mul(x: Any, y: Any, *, out_dtype: Any = None) -> Any:
+    """``x * y`` elementwise, in ``out_dtype`` if it is given; of booleans, the logical and.
 
     Examples
     --------
@@ -139,6 +139,8 @@ def mul(x: Any, y: Any) -> Any:
     >>> mul(np.array([1.0, 2.0]), 3)
     array([3., 6.])
     """
+    if out_dtype is not None:
+        x, y = convert_element_type(x, out_dtype), convert_element_type(y, out_dtype)
     return mul_p.bind(*matched("mul", x, y))
 
 
@@ -463,8 +465,8 @@ clamp_p = elementwise(
 )
 
 
-def clamp(lower: Any, x: Any, upper: Any) -> Any:
-    """``min(max(x, lower), upper)`` elementwise (the order of arguments is that of ``jax.lax``).
+def clamp(min: Any, x: Any, max: Any) -> Any:
+    """``x``, or ``min`` where it is below, or ``max`` where it is above, elementwise.
 
     Examples
     --------
@@ -472,7 +474,7 @@ def clamp(lower: Any, x: Any, upper: Any) -> Any:
     >>> clamp(0.0, np.array([-1.0, 0.5, 2.0]), 1.0)
     array([0. , 0.5, 1. ])
     """
-    return clamp_p.bind(*matched("clamp", lower, x, upper))
+    return clamp_p.bind(*matched("clamp", min, x, max))
 
 
 def _abs_wrt_x(t: Any, ans: Any, x: Any) -> Any:

@@ -133,8 +133,8 @@ def mulhi(x: Any, y: Any) -> Any:
 # -- nextafter -----------------------------------------------------------------------------
 
 
-def nextafter(x: Any, y: Any) -> Any:
-    """The floating-point number next to ``x`` towards ``y``; ``y`` where they are equal.
+def nextafter(x1: Any, x2: Any) -> Any:
+    """The floating-point number next to ``x1`` towards ``x2``; ``x2`` where they are equal.
 
     The derivative is zero. Numbers next to 0 are subnormal.
 
@@ -143,7 +143,7 @@ def nextafter(x: Any, y: Any) -> Any:
     >>> nextafter(np.float32(1), np.float32(2))
     np.float32(1.0000001)
     """
-    x, y = matched("nextafter", x, y)
+    x, y = matched("nextafter", x1, x2)
     dtype = same_dtype("nextafter", [aval_of(x), aval_of(y)])
     check_kind("nextafter", dtype, "f")
     integer = np.dtype(f"i{dtype.itemsize}")

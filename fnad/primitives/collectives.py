@@ -1,33 +1,35 @@
-"""Reductions over an axis that an enclosing ``vmap`` has named.
+"""The primitives that look across an axis that an enclosing ``vmap`` has named.
 
 The collectives exist only until ``vmap`` rewrites them: batching over the axis named in ``axes``
-turns them into ordinary reductions over the batch axis. A program that runs has none left.
+turns them into ordinary reductions over the batch axis, or into the batched array itself. A program
+that runs has none left.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
 
-from fnad.core import tree
-from fnad.core.axes import axis_size
+from fnad.core import axes as bound
 from fnad.core.errors import InternalError
 from fnad.core.primitive import Primitive, Zero, instantiate
 from fnad.core.rewrites import BatchAxis
-from fnad.core.types import ShapedArray, aval_of, kind_of
+from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.arithmetic import add, div, mul
+from fnad.primitives.indexing import gather_p
 from fnad.primitives.logic import convert_element_type, eq
 from fnad.primitives.reductions import reduce_max, reduce_min, reduce_sum
-from fnad.primitives.shape import broadcast_in_dim, iota
+from fnad.primitives.shape import broadcast_in_dim, iota, moveaxis, reshape
 
 
 def axis_names(axis_name: Any) -> tuple[Hashable, ...]:
     """One name or several as a tuple; raises NameError for one that nothing binds."""
     names = tuple(axis_name) if isinstance(axis_name, (tuple, list)) else (axis_name,)
     for name in names:
-        axis_size(name)
+        bound.axis_size(name)
     return names
 
 
@@ -118,72 +120,6 @@ def _(
     return iota(np.int32, axis.size), True
 
 
-def _map_leaves(primitive: Primitive, x: Any, axis_name: Any) -> Any:
-    names = axis_names(axis_name)
-    return tree.map(lambda leaf: primitive.bind(leaf, axes=names), x)
-
-
-def psum(x: Any, axis_name: Any) -> Any:
-    """Sum over the lanes of the enclosing ``vmap`` that is named ``axis_name``.
-
-    Parameters
-    ----------
-    x : pytree of arrays
-        One value a lane.
-    axis_name : hashable or tuple of hashable
-        Names given to enclosing ``vmap(..., axis_name=...)``.
-
-    Returns
-    -------
-    pytree of arrays
-        The total, the same in every lane. A Python number gives that number times the size.
-
-    Raises
-    ------
-    NameError
-        If no enclosing ``vmap`` has the name.
-
-    Examples
-    --------
-    >>> import numpy as np, fnad
-    >>> from fnad import lax
-    >>> fnad.vmap(lambda x: x / lax.psum(x, "i"), axis_name="i")(np.array([1.0, 3.0]))
-    array([0.25, 0.75])
-    """
-    names = axis_names(axis_name)
-    if type(x) in (int, float):
-        return x * int(np.prod([axis_size(n) for n in names]))
-
-    def total(leaf: Any) -> Any:
-        if aval_of(leaf).dtype.kind == "b":  # counted in int64, as numpy.sum does
-            leaf = convert_element_type(leaf, np.int64)
-        return psum_p.bind(leaf, axes=names)
-
-    return tree.map(total, x)
-
-
-def pmean(x: Any, axis_name: Any) -> Any:
-    """Mean over the lanes of the enclosing ``vmap`` named ``axis_name`` (see `psum`)."""
-    size = psum(1, axis_name)
-
-    def mean(leaf: Any) -> Any:
-        dtype = aval_of(leaf).dtype
-        leaf = leaf if kind_of(dtype) in "fc" else convert_element_type(leaf, np.float64)
-        return div(psum_p.bind(leaf, axes=axis_names(axis_name)), float(size))
-
-    return tree.map(mean, x)
-
-
-def pmax(x: Any, axis_name: Any) -> Any:
-    """Maximum over the lanes of the enclosing ``vmap`` named ``axis_name`` (see `psum`)."""
-    return _map_leaves(pmax_p, x, axis_name)
-
-
-def pmin(x: Any, axis_name: Any) -> Any:
-    """Minimum over the lanes of the enclosing ``vmap`` named ``axis_name`` (see `psum`)."""
-    return _map_leaves(pmin_p, x, axis_name)
-
-
 def axis_index(axis_name: Any) -> Any:
     """Position of the lane along the named axis (int32; row-major over a tuple of names).
 
@@ -197,5 +133,63 @@ def axis_index(axis_name: Any) -> Any:
     names = axis_names(axis_name)
     index: Any = np.int32(0)
     for name in names:
-        index = add(mul(index, np.int32(axis_size(name))), axis_index_p.bind(axes=(name,)))
+        index = add(mul(index, np.int32(bound.axis_size(name))), axis_index_p.bind(axes=(name,)))
     return index
+
+
+all_gather_p = Primitive(
+    "all_gather", "The values of all lanes of a named axis, along a new leading axis."
+)
+all_gather_p.linear()
+
+
+@all_gather_p.type_rule
+def _(x: ShapedArray, *, axes: tuple[Hashable], size: int) -> ShapedArray:
+    return ShapedArray((size, *x.shape), x.dtype)
+
+
+@all_gather_p.evaluate
+def _(x: Any, *, axes: tuple[Hashable], size: int) -> Any:
+    raise InternalError(f"all_gather over {axes} was evaluated outside the vmap that names it")
+
+
+@all_gather_p.transpose
+def _(ct: Any, x: Any, *, axes: tuple[Hashable], size: int) -> list[Any]:
+    # Each lane gets what all lanes say of its own value.
+    return [gather_p.bind(psum_p.bind(ct, axes=axes), axis_index(axes), mode="clip")]
+
+
+@all_gather_p.batch
+def _(args: Any, batched: Any, axis: Any, *, axes: tuple[Hashable], size: int) -> tuple[Any, bool]:
+    (x,) = args
+    if axis.name not in axes:
+        return moveaxis(all_gather_p.bind(x, axes=axes, size=size), 1, 0), True
+    if not batched[0]:
+        shape = aval_of(x).shape
+        x = broadcast_in_dim(x, (size, *shape), range(1, len(shape) + 1))
+    return x, False
+
+
+def axis_size(axis_name: Any) -> int:
+    """The number of lanes of an axis that an enclosing ``vmap`` has named.
+
+    Parameters
+    ----------
+    axis_name : hashable or tuple of hashable
+        Of several names, the product.
+
+    Examples
+    --------
+    >>> import numpy as np, fnad
+    >>> fnad.vmap(lambda x: x / axis_size("i"), axis_name="i")(np.ones(4))
+    array([0.25, 0.25, 0.25, 0.25])
+    """
+    return math.prod(bound.axis_size(name) for name in axis_names(axis_name))
+
+
+def stacked(x: Any, axis_name: Any) -> Any:
+    """The values of all lanes along a leading axis, row-major over several names."""
+    shape = aval_of(x).shape
+    for name in reversed(axis_names(axis_name)):
+        x = all_gather_p.bind(x, axes=(name,), size=bound.axis_size(name))
+    return reshape(x, (axis_size(axis_name), *shape))

@@ -140,22 +140,36 @@ def _(p, x, *starts, slice_sizes):
     return p.compute(slice_sizes, x.dtype, element)
 
 
-def _wrapped_starts(starts: Any, shape: Sequence[int]) -> list[Any]:
-    """Negative starts count from the end."""
+def _wrapped_starts(
+    starts: Any, shape: Sequence[int], allow_negative_indices: bool | Sequence[bool]
+) -> list[Any]:
+    """Negative starts count from the end, along the axes where they are allowed."""
     starts = list(starts) if isinstance(starts, (list, tuple)) else _unstack(starts)
     if len(starts) != len(shape):
         raise TypeError(
             f"dynamic slices need one start for each axis of shape {tuple(shape)}, got"
             f" {len(starts)}"
         )
+    wraps: Any = allow_negative_indices
+    wraps = [wraps] * len(shape) if isinstance(wraps, (bool, np.bool_)) else list(wraps)
+    if len(wraps) != len(shape):
+        raise TypeError(
+            "dynamic slices need one allow_negative_indices, or one for each axis of shape"
+            f" {tuple(shape)}, got {len(wraps)}"
+        )
     out = []
-    for start, n in zip(starts, shape):
+    for start, n, wrap in zip(starts, shape, wraps):
         aval = aval_of(start)
         if isinstance(start, (int, np.integer)):
+            if start < 0 and not wrap:
+                raise ValueError(
+                    f"a slice of an array of shape {tuple(shape)} has the start {start}, but"
+                    " allow_negative_indices=False says that starts do not count from the end"
+                )
             start = int(start) + n if start < 0 else int(start)
             start = min(max(start, -1), _INT64_MAX)
             out.append(index_of(start))
-        elif aval.dtype.kind == "i":
+        elif wrap and aval.dtype.kind == "i":
             start = convert_element_type(start, _INT64)
             out.append(select(lt(start, np.int64(0)), start + index_of(n), start))
         else:
@@ -167,15 +181,24 @@ def _unstack(starts: Any) -> list[Any]:
     return [index_in_dim(starts, i, 0, keepdims=False) for i in range(aval_of(starts).shape[0])]
 
 
-def dynamic_slice(operand: Any, start_indices: Any, slice_sizes: Sequence[int]) -> Any:
+def dynamic_slice(
+    operand: Any,
+    start_indices: Any,
+    slice_sizes: Sequence[int],
+    *,
+    allow_negative_indices: bool | Sequence[bool] = True,
+) -> Any:
     """A slice of static size at a place known when the program runs, kept within the operand.
+
+    Negative starts count from the end, unless ``allow_negative_indices`` (one, or one for each
+    axis) says that there are none: then those known only when the program runs are moved to 0.
 
     Examples
     --------
     >>> dynamic_slice(np.arange(5), (3,), (3,))
     array([2, 3, 4])
     """
-    starts = _wrapped_starts(start_indices, aval_of(operand).shape)
+    starts = _wrapped_starts(start_indices, aval_of(operand).shape, allow_negative_indices)
     return dynamic_slice_p.bind(operand, *starts, slice_sizes=int_tuple(slice_sizes))
 
 
@@ -185,18 +208,35 @@ def _starts_along(x: Any, start: Any, axis: int) -> list[Any]:
     return starts
 
 
-def dynamic_slice_in_dim(operand: Any, start_index: Any, slice_size: int, axis: int = 0) -> Any:
+def dynamic_slice_in_dim(
+    operand: Any,
+    start_index: Any,
+    slice_size: int,
+    axis: int = 0,
+    *,
+    allow_negative_indices: bool = True,
+) -> Any:
     """`dynamic_slice` along one axis."""
     axis = canonicalize_axis(axis, aval_of(operand).ndim)
     sizes = list(aval_of(operand).shape)
     sizes[axis] = as_size(slice_size)
-    return dynamic_slice(operand, _starts_along(operand, start_index, axis), sizes)
+    starts = _starts_along(operand, start_index, axis)
+    return dynamic_slice(operand, starts, sizes, allow_negative_indices=allow_negative_indices)
 
 
-def dynamic_index_in_dim(operand: Any, index: Any, axis: int = 0, keepdims: bool = True) -> Any:
+def dynamic_index_in_dim(
+    operand: Any,
+    index: Any,
+    axis: int = 0,
+    keepdims: bool = True,
+    *,
+    allow_negative_indices: bool = True,
+) -> Any:
     """One index, known when the program runs, along one axis."""
     axis = canonicalize_axis(axis, aval_of(operand).ndim)
-    out = dynamic_slice_in_dim(operand, index, 1, axis)
+    out = dynamic_slice_in_dim(
+        operand, index, 1, axis, allow_negative_indices=allow_negative_indices
+    )
     shape = aval_of(out).shape
     return out if keepdims else reshape(out, (*shape[:axis], *shape[axis + 1 :]))
 
@@ -288,28 +328,50 @@ def _(p, x, update, *starts):
     return p.update_slice(x, update, starts)
 
 
-def dynamic_update_slice(operand: Any, update: Any, start_indices: Any) -> Any:
+def dynamic_update_slice(
+    operand: Any,
+    update: Any,
+    start_indices: Any,
+    *,
+    allow_negative_indices: bool | Sequence[bool] = True,
+) -> Any:
     """``operand`` with ``update`` written at a place known when the program runs.
+
+    What ``allow_negative_indices`` means is said at `dynamic_slice`.
 
     Examples
     --------
     >>> dynamic_update_slice(np.zeros(4), np.ones(2), (1,))
     array([0., 1., 1., 0.])
     """
-    starts = _wrapped_starts(start_indices, aval_of(operand).shape)
+    starts = _wrapped_starts(start_indices, aval_of(operand).shape, allow_negative_indices)
     return dynamic_update_slice_p.bind(operand, update, *starts)
 
 
-def dynamic_update_slice_in_dim(operand: Any, update: Any, start_index: Any, axis: int) -> Any:
+def dynamic_update_slice_in_dim(
+    operand: Any,
+    update: Any,
+    start_index: Any,
+    axis: int,
+    *,
+    allow_negative_indices: bool = True,
+) -> Any:
     """`dynamic_update_slice` along one axis."""
     axis = canonicalize_axis(axis, aval_of(operand).ndim)
-    return dynamic_update_slice(operand, update, _starts_along(operand, start_index, axis))
+    starts = _starts_along(operand, start_index, axis)
+    return dynamic_update_slice(
+        operand, update, starts, allow_negative_indices=allow_negative_indices
+    )
 
 
-def dynamic_update_index_in_dim(operand: Any, update: Any, index: Any, axis: int) -> Any:
+def dynamic_update_index_in_dim(
+    operand: Any, update: Any, index: Any, axis: int, *, allow_negative_indices: bool = True
+) -> Any:
     """Write at one index along one axis; ``update`` may lack that axis."""
     axis = canonicalize_axis(axis, aval_of(operand).ndim)
     shape = aval_of(update).shape
     if len(shape) < aval_of(operand).ndim:
         update = reshape(update, (*shape[:axis], 1, *shape[axis:]))
-    return dynamic_update_slice_in_dim(operand, update, index, axis)
+    return dynamic_update_slice_in_dim(
+        operand, update, index, axis, allow_negative_indices=allow_negative_indices
+    )

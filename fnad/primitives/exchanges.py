@@ -6,78 +6,18 @@ of the lane's own number.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from fnad.core import axes as bound
 from fnad.core import tree
-from fnad.core.errors import InternalError
-from fnad.core.primitive import Primitive
-from fnad.core.types import ShapedArray, aval_of
-from fnad.primitives.collectives import axis_index, axis_names, psum
+from fnad.core.types import aval_of
+from fnad.primitives.collectives import axis_index, axis_size, stacked
 from fnad.primitives.indexing import gather_p
+from fnad.primitives.lane_reductions import groups_of, psum, together
 from fnad.primitives.logic import ge, select
-from fnad.primitives.shape import broadcast_in_dim, full_like, moveaxis, reshape
-
-all_gather_p = Primitive(
-    "all_gather", "The values of all lanes of a named axis, along a new leading axis."
-)
-all_gather_p.linear()
-
-
-@all_gather_p.type_rule
-def _(x: ShapedArray, *, axes: tuple[Hashable], size: int) -> ShapedArray:
-    return ShapedArray((size, *x.shape), x.dtype)
-
-
-@all_gather_p.evaluate
-def _(x: Any, *, axes: tuple[Hashable], size: int) -> Any:
-    raise InternalError(f"all_gather over {axes} was evaluated outside the vmap that names it")
-
-
-@all_gather_p.transpose
-def _(ct: Any, x: Any, *, axes: tuple[Hashable], size: int) -> list[Any]:
-    # Each lane gets what all lanes say of its own value.
-    return [gather_p.bind(psum(ct, axes), axis_index(axes), mode="clip")]
-
-
-@all_gather_p.batch
-def _(args: Any, batched: Any, axis: Any, *, axes: tuple[Hashable], size: int) -> tuple[Any, bool]:
-    (x,) = args
-    if axis.name not in axes:
-        return moveaxis(all_gather_p.bind(x, axes=axes, size=size), 1, 0), True
-    if not batched[0]:
-        shape = aval_of(x).shape
-        x = broadcast_in_dim(x, (size, *shape), range(1, len(shape) + 1))
-    return x, False
-
-
-def axis_size(axis_name: Any) -> int:
-    """The number of lanes of an axis that an enclosing ``vmap`` has named.
-
-    Parameters
-    ----------
-    axis_name : hashable or tuple of hashable
-        Of several names, the product.
-
-    Examples
-    --------
-    >>> import numpy as np, fnad
-    >>> fnad.vmap(lambda x: x / axis_size("i"), axis_name="i")(np.ones(4))
-    array([0.25, 0.25, 0.25, 0.25])
-    """
-    return math.prod(bound.axis_size(name) for name in axis_names(axis_name))
-
-
-def _stacked(x: Any, axis_name: Any) -> Any:
-    """The values of all lanes along a leading axis, row-major over several names."""
-    shape = aval_of(x).shape
-    for name in reversed(axis_names(axis_name)):
-        x = all_gather_p.bind(x, axes=(name,), size=bound.axis_size(name))
-    return reshape(x, (axis_size(axis_name), *shape))
+from fnad.primitives.shape import full_like, moveaxis, reshape
 
 
 def _merged(x: Any, axis: int) -> Any:
@@ -106,7 +46,14 @@ def _divided(name: str, x: Any, axis: int, size: int, tiled: bool) -> Any:
     return reshape(x, (*shape[:axis], size, shape[axis] // size, *shape[axis + 1 :]))
 
 
-def all_gather(x: Any, axis_name: Any, *, axis: int = 0, tiled: bool = False) -> Any:
+def all_gather(
+    x: Any,
+    axis_name: Any,
+    *,
+    axis_index_groups: Sequence[Sequence[int]] | None = None,
+    axis: int = 0,
+    tiled: bool = False,
+) -> Any:
     """The values of all lanes of the enclosing ``vmap`` that is named ``axis_name``.
 
     Parameters
@@ -115,6 +62,8 @@ def all_gather(x: Any, axis_name: Any, *, axis: int = 0, tiled: bool = False) ->
         One value a lane.
     axis_name : hashable or tuple of hashable
         Names given to enclosing ``vmap(..., axis_name=...)``.
+    axis_index_groups : sequence of sequences of int, optional
+        The lanes by number, each in one group of one size: they exchange within their group.
     axis : int
         The axis of the result along which the values lie.
     tiled : bool
@@ -123,7 +72,7 @@ def all_gather(x: Any, axis_name: Any, *, axis: int = 0, tiled: bool = False) ->
     Returns
     -------
     pytree of arrays
-        The same in every lane.
+        The same in every lane, or in every lane of a group.
 
     Examples
     --------
@@ -132,11 +81,14 @@ def all_gather(x: Any, axis_name: Any, *, axis: int = 0, tiled: bool = False) ->
     array([[2, 1],
            [2, 1]])
     """
+    groups = groups_of("all_gather", axis_index_groups, axis_name)
+    if groups is not None:
+        groups.equal_size("all_gather")
 
     def one(leaf: Any) -> Any:
         rank = aval_of(leaf).ndim + (not tiled)
         place = _axis_of("all_gather", axis, rank)
-        out = moveaxis(_stacked(leaf, axis_name), 0, place)
+        out = moveaxis(together(leaf, axis_name, groups), 0, place)
         return _merged(out, place) if tiled else out
 
     return tree.map(one, x)
@@ -177,7 +129,7 @@ def ppermute(x: Any, axis_name: Any, perm: Sequence[tuple[int, int]]) -> Any:
     source = gather_p.bind(sources, axis_index(axis_name), mode="clip")
 
     def one(leaf: Any) -> Any:
-        out = gather_p.bind(_stacked(leaf, axis_name), source, mode="clip")
+        out = gather_p.bind(stacked(leaf, axis_name), source, mode="clip")
         return select(ge(source, np.int64(0)), out, full_like(out, 0))
 
     return tree.map(one, x)
@@ -211,11 +163,17 @@ def pbroadcast(x: Any, axis_name: Any, source: int) -> Any:
     size = axis_size(axis_name)
     if not 0 <= source < size:
         raise ValueError(f"pbroadcast: source must be one of {size} lanes, got {source}")
-    return tree.map(lambda leaf: _stacked(leaf, axis_name)[source], x)
+    return tree.map(lambda leaf: stacked(leaf, axis_name)[source], x)
 
 
 def all_to_all(
-    x: Any, axis_name: Any, split_axis: int, concat_axis: int, *, tiled: bool = False
+    x: Any,
+    axis_name: Any,
+    split_axis: int,
+    concat_axis: int,
+    *,
+    axis_index_groups: Sequence[Sequence[int]] | None = None,
+    tiled: bool = False,
 ) -> Any:
     """Part i of each lane's value goes to lane i, which puts the parts together.
 
@@ -228,6 +186,8 @@ def all_to_all(
         lanes, and it is dropped.
     concat_axis : int
         The axis of the result along which the parts lie: a new one, unless ``tiled``.
+    axis_index_groups : sequence of sequences of int, optional
+        The lanes by number, each in one group of one size: they exchange within their group.
     tiled : bool
         Whether axes are divided and concatenated, so that none is dropped or made.
 
@@ -243,22 +203,32 @@ def all_to_all(
     array([[1, 3],
            [2, 4]])
     """
-    size = axis_size(axis_name)
+    groups = groups_of("all_to_all", axis_index_groups, axis_name)
+    size = axis_size(axis_name) if groups is None else groups.equal_size("all_to_all")
+    place = axis_index(axis_name) if groups is None else groups.place_of_lane(axis_name)
 
     def one(leaf: Any) -> Any:
         rank = aval_of(leaf).ndim
         split = _axis_of("all_to_all", split_axis, rank)
         concat = _axis_of("all_to_all", concat_axis, rank)
-        parts = _stacked(_divided("all_to_all", leaf, split, size, tiled), axis_name)
-        mine = gather_p.bind(moveaxis(parts, split + 1, 0), axis_index(axis_name), mode="clip")
+        parts = together(_divided("all_to_all", leaf, split, size, tiled), axis_name, groups)
+        mine = gather_p.bind(moveaxis(parts, split + 1, 0), place, mode="clip")
         out = moveaxis(mine, 0, concat)
         return _merged(out, concat) if tiled else out
 
     return tree.map(one, x)
 
 
-def pswapaxes(x: Any, axis_name: Any, axis: int) -> Any:
+def pswapaxes(
+    x: Any,
+    axis_name: Any,
+    axis: int,
+    *,
+    axis_index_groups: Sequence[Sequence[int]] | None = None,
+) -> Any:
     """Exchange the named axis with an axis of the values, which must be as long.
+
+    With ``axis_index_groups``, each group of lanes does so by itself (see `all_to_all`).
 
     Examples
     --------
@@ -267,10 +237,17 @@ def pswapaxes(x: Any, axis_name: Any, axis: int) -> Any:
     array([[0., 0.],
            [1., 0.]])
     """
-    return all_to_all(x, axis_name, axis, axis)
+    return all_to_all(x, axis_name, axis, axis, axis_index_groups=axis_index_groups)
 
 
-def psum_scatter(x: Any, axis_name: Any, *, scatter_dimension: int = 0, tiled: bool = False) -> Any:
+def psum_scatter(
+    x: Any,
+    axis_name: Any,
+    *,
+    scatter_dimension: int = 0,
+    axis_index_groups: Sequence[Sequence[int]] | None = None,
+    tiled: bool = False,
+) -> Any:
     """Part i of the sum over all lanes, in lane i.
 
     Parameters
@@ -280,6 +257,8 @@ def psum_scatter(x: Any, axis_name: Any, *, scatter_dimension: int = 0, tiled: b
     scatter_dimension : int
         The axis that is divided into a part a lane. Without ``tiled`` it is as long as there are
         lanes, and it is dropped.
+    axis_index_groups : sequence of sequences of int, optional
+        The lanes by number, each in one group of one size: they exchange within their group.
     tiled : bool
         Whether the axis stays, with what each lane gets of it.
 
@@ -294,11 +273,14 @@ def psum_scatter(x: Any, axis_name: Any, *, scatter_dimension: int = 0, tiled: b
     >>> fnad.vmap(lambda row: psum_scatter(row, "i"), axis_name="i")(x)
     array([4, 6])
     """
-    size = axis_size(axis_name)
+    groups = groups_of("psum_scatter", axis_index_groups, axis_name)
+    size = axis_size(axis_name) if groups is None else groups.equal_size("psum_scatter")
+    place = axis_index(axis_name) if groups is None else groups.place_of_lane(axis_name)
 
     def one(leaf: Any) -> Any:
         axis = _axis_of("psum_scatter", scatter_dimension, aval_of(leaf).ndim)
         parts = moveaxis(_divided("psum_scatter", leaf, axis, size, tiled), axis, 0)
-        return gather_p.bind(psum(parts, axis_name), axis_index(axis_name), mode="clip")
+        total = psum(parts, axis_name, axis_index_groups=axis_index_groups)
+        return gather_p.bind(total, place, mode="clip")
 
     return tree.map(one, x)

@@ -381,12 +381,12 @@ def _(eqn: Equation, definition: Any) -> Atom | None:
     return x if x.aval.dtype == eqn.params["new_dtype"] else None
 
 
-def convert_element_type(x: Any, new_dtype: Any) -> Any:
+def convert_element_type(operand: Any, new_dtype: Any) -> Any:
     """Convert an array to another dtype.
 
     Parameters
     ----------
-    x : array
+    operand : array
         Any shape and dtype.
     new_dtype : dtype
         Of the result. From floating to integer, fractions are cut off, values out of range
@@ -395,20 +395,20 @@ def convert_element_type(x: Any, new_dtype: Any) -> Any:
     Returns
     -------
     array
-        ``x`` itself where nothing changes.
+        ``operand`` itself where nothing changes.
 
     Examples
     --------
     >>> convert_element_type(np.array([1.7, -2.7, 300.0]), np.int8)
     array([  1,  -2, 127], dtype=int8)
     """
-    aval = aval_of(x)
+    aval = aval_of(operand)
     if aval.dtype is new_dtype and not aval.weak_type:
-        return x
+        return operand
     dtype = canonical_dtype(new_dtype)
     if aval.dtype == dtype and not aval.weak_type:
-        return x
-    return convert_element_type_p.bind(x, new_dtype=dtype, weak_type=False)
+        return operand
+    return convert_element_type_p.bind(operand, new_dtype=dtype, weak_type=False)
 
 
 bitcast_convert_type_p = elementwise(
@@ -441,12 +441,12 @@ def _(p: Any, x: Any, *, new_dtype: np.dtype[Any]) -> Any:
     return p.compute(x.shape, new_dtype, lambda index: p.b.bitcast(x.at(index), new_dtype))
 
 
-def bitcast_convert_type(x: Any, new_dtype: Any) -> Any:
-    """Read the bits of ``x`` as another dtype.
+def bitcast_convert_type(operand: Any, new_dtype: Any) -> Any:
+    """Read the bits of ``operand`` as another dtype.
 
     Parameters
     ----------
-    x : array
+    operand : array
         Integers or floats.
     new_dtype : dtype
         Of integers or floats. If it is narrower, the pieces of each element, low bits first,
@@ -464,17 +464,17 @@ def bitcast_convert_type(x: Any, new_dtype: Any) -> Any:
     >>> bitcast_convert_type(np.array([258], np.int16), np.int8)
     array([[2, 1]], dtype=int8)
     """
-    aval, dtype = aval_of(x), canonical_dtype(new_dtype)
+    aval, dtype = aval_of(operand), canonical_dtype(new_dtype)
     old, new = aval.dtype.itemsize, dtype.itemsize
     if old == new or not {kind_of(aval.dtype), kind_of(dtype)} <= set("iuf"):
-        return bitcast_convert_type_p.bind(x, new_dtype=dtype)
+        return bitcast_convert_type_p.bind(operand, new_dtype=dtype)
     from fnad.primitives.shape import broadcast_in_dim  # these use this module
     from fnad.primitives.slicing import concatenate, index_in_dim
 
     wide, narrow = np.dtype(f"u{max(old, new)}"), np.dtype(f"u{min(old, new)}")
     count, bits = wide.itemsize // narrow.itemsize, 8 * narrow.itemsize
     if new < old:
-        whole = bitcast_convert_type(x, wide)
+        whole = bitcast_convert_type(operand, wide)
         pieces = [
             convert_element_type(shift_right_logical(whole, wide.type(i * bits)), narrow)
             for i in range(count)
@@ -487,7 +487,7 @@ def bitcast_convert_type(x: Any, new_dtype: Any) -> Any:
             f"bitcast_convert_type: one {dtype} is made of {count} elements of {aval.dtype}, so the"
             f" last axis must have that length, not {aval}"
         )
-    whole = convert_element_type(bitcast_convert_type(x, narrow), wide)
+    whole = convert_element_type(bitcast_convert_type(operand, narrow), wide)
     joined = index_in_dim(whole, 0, -1, keepdims=False)
     for i in range(1, count):
         piece = index_in_dim(whole, i, -1, keepdims=False)

@@ -11,6 +11,7 @@ from fnad.primitives.contraction import dot_general
 from fnad.primitives.cumulative import cumsum
 from fnad.primitives.indexing import gather_p
 from fnad.primitives.logic import bitwise_and, convert_element_type, ge, lt, select
+from fnad.primitives.precision import check_precision
 from fnad.primitives.shape import broadcast_in_dim, broadcasted_iota, full_like
 from fnad.primitives.slicing import index_in_dim
 
@@ -21,6 +22,7 @@ def ragged_dot(
     lhs: Any,
     rhs: Any,
     group_sizes: Any,
+    precision: Any = None,
     preferred_element_type: Any = None,
     group_offset: Any = None,
 ) -> Any:
@@ -35,6 +37,8 @@ def ragged_dot(
     group_sizes : integer array of shape (g,)
         How many rows each group has; with ``group_offset`` there may be more groups than ``rhs``
         has matrices.
+    precision : Precision, optional
+        Products are computed in full, whichever is named.
     preferred_element_type : dtype, optional
         Of the result and of the sums.
     group_offset : integer array of shape (1,), optional
@@ -57,6 +61,7 @@ def ragged_dot(
     >>> ragged_dot(np.array([[1.0], [2.0], [3.0]]), rhs, np.array([1, 2])).ravel()
     array([ 1., 20., 30.])
     """
+    check_precision("ragged_dot", precision)
     a, b, sizes = aval_of(lhs), aval_of(rhs), aval_of(group_sizes)
     groups = b.shape[0] if b.ndim == 3 else -1
     fits = a.ndim == 2 and b.ndim == 3 and sizes.ndim == 1 and a.shape[1] == b.shape[1]

@@ -160,9 +160,16 @@ def top_k(operand: Any, k: int, *, axis: int = -1) -> tuple[Any, Any]:
 
 
 def approx_max_k(
-    operand: Any, k: int, reduction_dimension: int = -1, recall_target: float = 0.95
+    operand: Any,
+    k: int,
+    reduction_dimension: int = -1,
+    recall_target: float = 0.95,
+    reduction_input_size_override: int = -1,
+    aggregate_to_topk: bool = True,
 ) -> tuple[Any, Any]:
     """The ``k`` largest elements along an axis and their indices: exact, whatever recall is asked.
+
+    The arguments behind ``reduction_dimension`` are JAX's for what it leaves out.
 
     Examples
     --------
@@ -173,7 +180,12 @@ def approx_max_k(
 
 
 def approx_min_k(
-    operand: Any, k: int, reduction_dimension: int = -1, recall_target: float = 0.95
+    operand: Any,
+    k: int,
+    reduction_dimension: int = -1,
+    recall_target: float = 0.95,
+    reduction_input_size_override: int = -1,
+    aggregate_to_topk: bool = True,
 ) -> tuple[Any, Any]:
     """The ``k`` smallest elements along an axis and their indices: exact, whatever recall is asked.
 

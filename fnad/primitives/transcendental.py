@@ -337,8 +337,8 @@ atan2_p = elementwise(
 )
 
 
-def atan2(y: Any, x: Any) -> Any:
-    """The angle of the point with coordinates ``x`` and ``y``, in ``[-pi, pi]``.
+def atan2(x: Any, y: Any) -> Any:
+    """The angle whose tangent is ``x / y``, in ``[-pi, pi]``: ``x`` is the ordinate, as in JAX.
 
     Examples
     --------
@@ -346,7 +346,7 @@ def atan2(y: Any, x: Any) -> Any:
     >>> atan2(np.array([0.0, 1.0]), np.array([-1.0, 0.0]))
     array([3.14159265, 1.57079633])
     """
-    return atan2_p.bind(*matched("atan2", y, x))
+    return atan2_p.bind(*matched("atan2", x, y))
 
 
 # -- hyperbolic functions -----------------------------------------------------------------------

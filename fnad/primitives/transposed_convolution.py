@@ -11,6 +11,8 @@ import numpy as np
 from fnad.core.types import aval_of
 from fnad.primitives.contraction import dot_general
 from fnad.primitives.convolution import conv_dimension_numbers, conv_general_dilated
+from fnad.primitives.logic import convert_element_type
+from fnad.primitives.precision import check_precision
 from fnad.primitives.shape import int_tuple, invert_permutation, reshape, rev, transpose
 from fnad.primitives.slicing import pad
 from fnad.primitives.windows import dilated, resolve_padding, windows
@@ -52,6 +54,8 @@ def conv_transpose(
     rhs_dilation: Sequence[int] | None = None,
     dimension_numbers: Any = None,
     transpose_kernel: bool = False,
+    precision: Any = None,
+    preferred_element_type: Any = None,
     use_consistent_padding: bool = False,
 ) -> Any:
     """Transposed convolution: each input element spreads a filter over the output.
@@ -74,6 +78,8 @@ def conv_transpose(
     transpose_kernel : bool
         Whether to take the filters of the convolution that this one is the transpose of: they
         are reversed, and their features exchanged.
+    precision, preferred_element_type
+        As of `conv_general_dilated`.
     use_consistent_padding : bool
         Whether pairs, too, are the padding of the convolution that this one transposes.
 
@@ -115,7 +121,17 @@ def conv_transpose(
         order[out], order[inner] = inner, out
         rhs = transpose(rhs, order)
     ones = (1,) * (ndim - 2)
-    return conv_general_dilated(lhs, rhs, ones, pairs, strides, holes, numbers)
+    return conv_general_dilated(
+        lhs,
+        rhs,
+        ones,
+        pairs,
+        strides,
+        holes,
+        numbers,
+        precision=precision,
+        preferred_element_type=preferred_element_type,
+    )
 
 
 def conv_general_dilated_patches(
@@ -126,6 +142,8 @@ def conv_general_dilated_patches(
     lhs_dilation: Sequence[int] | None = None,
     rhs_dilation: Sequence[int] | None = None,
     dimension_numbers: Any = None,
+    precision: Any = None,
+    preferred_element_type: Any = None,
 ) -> Any:
     """What each window of a convolution sees, as features of its position.
 
@@ -135,8 +153,10 @@ def conv_general_dilated_patches(
         Input, ``(batch, features, *spatial)`` unless ``dimension_numbers`` says otherwise.
     filter_shape : sequence of int
         The size of the windows, in the order of the filters' spatial axes.
-    window_strides, padding, lhs_dilation, rhs_dilation, dimension_numbers
-        As of `conv_general_dilated`.
+    window_strides, padding, lhs_dilation, rhs_dilation, dimension_numbers, precision
+        As of `conv_general_dilated`; nothing is rounded, whatever the precision.
+    preferred_element_type : dtype, optional
+        Of the result.
 
     Returns
     -------
@@ -150,6 +170,9 @@ def conv_general_dilated_patches(
     array([[[0., 1., 2.],
             [1., 2., 3.]]])
     """
+    check_precision("conv_general_dilated_patches", precision)
+    if preferred_element_type is not None:
+        lhs = convert_element_type(lhs, preferred_element_type)
     shape = aval_of(lhs).shape
     numbers = conv_dimension_numbers(shape, shape, dimension_numbers)
     window, strides = int_tuple(filter_shape), int_tuple(window_strides)
@@ -184,6 +207,7 @@ def conv_general_dilated_local(
     lhs_dilation: Sequence[int] | None = None,
     rhs_dilation: Sequence[int] | None = None,
     dimension_numbers: Any = None,
+    precision: Any = None,
 ) -> Any:
     """A convolution whose filters differ from position to position.
 
@@ -197,7 +221,7 @@ def conv_general_dilated_local(
         `conv_general_dilated_patches`.
     filter_shape : sequence of int
         The size of the windows, in the order of the filters' spatial axes.
-    window_strides, padding, lhs_dilation, rhs_dilation, dimension_numbers
+    window_strides, padding, lhs_dilation, rhs_dilation, dimension_numbers, precision
         As of `conv_general_dilated`.
 
     Returns
@@ -211,7 +235,7 @@ def conv_general_dilated_local(
     >>> conv_general_dilated_local(x, w, (1,), "VALID", (2,))
     array([[[  0.,  10., 200.]]])
     """
-    options = window_strides, padding, lhs_dilation, rhs_dilation, dimension_numbers
+    options = window_strides, padding, lhs_dilation, rhs_dilation, dimension_numbers, precision
     patches = conv_general_dilated_patches(lhs, filter_shape, *options)
     shapes = aval_of(patches).shape, aval_of(rhs).shape
     numbers = conv_dimension_numbers(*shapes, dimension_numbers)

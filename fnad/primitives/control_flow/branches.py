@@ -21,6 +21,21 @@ from fnad.primitives.subprograms import (
     trace_function,
 )
 
+# The operand may be None.
+_NONE_GIVEN: Any = object()
+
+
+def _given(name: str, operands: tuple[Any, ...], operand: Any) -> tuple[Any, ...]:
+    """The operands, given one by one or as JAX's keyword of a single one."""
+    if operand is _NONE_GIVEN:
+        return operands
+    if operands:
+        raise TypeError(
+            f"{name}: operand= is the only operand, but there are {len(operands)} before it; give"
+            " all of them by position"
+        )
+    return (operand,)
+
 
 def _common_types(outs: Sequence[Sequence[ShapedArray]]) -> tuple[ShapedArray, ...]:
     """One type an output: weak results take the type of the others."""
@@ -70,7 +85,11 @@ def run_branches(
 
 
 def cond(
-    pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any
+    pred: Any,
+    true_fun: Callable[..., Any],
+    false_fun: Callable[..., Any],
+    *operands: Any,
+    operand: Any = _NONE_GIVEN,
 ) -> Any:
     """Run one of two functions, chosen by a boolean scalar.
 
@@ -88,6 +107,8 @@ def cond(
         Functions of the operands with results of equal structure, shapes and dtypes.
     *operands : pytrees of arrays
         Their arguments.
+    operand : pytree of arrays, optional
+        The only argument, by name.
 
     Returns
     -------
@@ -104,6 +125,7 @@ def cond(
     >>> lax.cond(True, lambda x: x + 1.0, lambda x: x - 1.0, 2.0)
     np.float64(3.0)
     """
+    operands = _given("cond", operands, operand)
     for branch in (true_fun, false_fun):
         if not callable(branch):
             raise TypeError(f"cond: true_fun and false_fun must be functions, got {branch!r}")
@@ -121,7 +143,12 @@ def cond(
     return run_branches("cond", index, (false_fun, true_fun), operands)
 
 
-def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
+def switch(
+    index: Any,
+    branches: Sequence[Callable[..., Any]],
+    *operands: Any,
+    operand: Any = _NONE_GIVEN,
+) -> Any:
     """Run one of several functions, chosen by an integer.
 
     Parameters
@@ -132,6 +159,8 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
         Functions of the operands with results of equal structure, shapes and dtypes.
     *operands : pytrees of arrays
         Their arguments.
+    operand : pytree of arrays, optional
+        The only argument, by name.
 
     Returns
     -------
@@ -150,6 +179,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     >>> lax.switch(7, [lambda x: x, lambda x: 10 * x], 2.0)
     np.float64(20.0)
     """
+    operands = _given("switch", operands, operand)
     if not branches:
         raise ValueError("switch: there must be at least one branch")
     aval = aval_of(index)
