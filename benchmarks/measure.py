@@ -14,6 +14,9 @@ from typing import Any
 # should not run beside that.
 _PAUSE = 0.01
 
+# How many rounds of a comparison may leave garbage before it is collected between two of them.
+_ROUNDS_OF_GARBAGE = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -55,6 +58,45 @@ def seconds(run: Callable[[], Any], calls: int) -> float:
     for _ in repeat:
         run()
     return (time.perf_counter() - start) / calls
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Times of two functions, and quartiles of the ratios of neighbouring samples."""
+
+    ours: Timing
+    other: Timing
+    ratio: float
+    lower: float
+    upper: float
+
+
+def compare(ours: Callable[[], Any], other: Callable[[], Any], effort: Effort) -> Comparison:
+    """Time two functions that take nearly the same, and how much longer ``ours`` takes.
+
+    Short samples follow each other at once, one of the first, two of the second and one of the
+    first, so that a machine that becomes slower or faster does so for both; the next four begin
+    with the other function. Each four give a ratio, and these tell differences apart that are
+    smaller than what the times themselves vary by.
+    """
+    once = max(min(seconds(run, 1) for _ in range(3)) for run in (ours, other))
+    calls = max(1, math.ceil(effort.sample_seconds / (4 * once)))
+    rounds = int(effort.row_seconds / (4 * calls * once))
+    rounds = max(3 * effort.fewest_samples, min(400, rounds))
+    times: tuple[list[float], list[float]] = ([], [])
+    gc.disable()
+    try:
+        for i in range(rounds):
+            if i % _ROUNDS_OF_GARBAGE == 0:
+                gc.collect()
+            order = (0, 1) if i % 2 == 0 else (1, 0)
+            four = [seconds((ours, other)[k], calls) for k in (*order, *order[::-1])]
+            times[order[0]].append((four[0] + four[3]) / 2)
+            times[order[1]].append((four[1] + four[2]) / 2)
+    finally:
+        gc.enable()
+    ratio = summary([a / b for a, b in zip(*times, strict=True)])
+    return Comparison(summary(times[0]), summary(times[1]), ratio.median, ratio.lower, ratio.upper)
 
 
 def measure(runs: Mapping[str, Callable[[], Any]], effort: Effort) -> dict[str, Timing]:

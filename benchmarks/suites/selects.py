@@ -1,29 +1,41 @@
 """What right gradients through `where` cost: snippets of issues, with and without strong zeros.
 
 Without them, as in the peers, the cotangent of a lane that was not taken is an ordinary zero, and
-its product with an infinite derivative NaN. The switch between both is here alone.
+its product with an infinite derivative NaN. The switch between both is here alone. Each row has a
+process of its own, in which both take turns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 import fnad
 import fnad.numpy as fnp
+from benchmarks.child import call_in_child
 from benchmarks.formatting import seconds_text, table
-from benchmarks.measure import FULL, QUICK, measure
+from benchmarks.measure import FULL, QUICK, compare
 from benchmarks.options import Options, Report
 from fnad.core.primitive import Linear
 from fnad.primitives import logic
 from fnad.primitives.elementwise import unbroadcast
-from fnad.primitives.strong_zeros import settled, whole_mask
+from fnad.primitives.strong_zeros import settled, side_of_select, whole_mask
 
 _LIMIT = 0.05
 _SIZES = (1_000, 100_000, 3_000_000)
+
+# glibc's malloc then keeps what it has got. Else it hands memory back, and gets it again, page by
+# page, depending on what was allocated in which order before: some hundred page faults more or
+# less in each call, which are no property of the program.
+_KEEPING_MEMORY = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
+    "MALLOC_TOP_PAD_": str(1 << 28),
+}
 
 
 def _norm_or_one(x: Any) -> Any:  # jax issue 347
@@ -52,6 +64,7 @@ _Snippet = Callable[[Any], Any]
 # By name: the function, and how long the rows of its argument are (0: it takes a vector).
 _SNIPPETS: dict[str, tuple[_Snippet, int]] = {
     "jax 347": (_norm_or_one, 3),
+    "jax 347, rows of 8": (_norm_or_one, 8),
     "jax 347, rows of 64": (_norm_or_one, 64),
     "jax 1052": (_angle_elsewhere, 0),
     "jax 5798": (_root_above_one, 0),
@@ -71,62 +84,71 @@ def _ordinary_side(ct: Any, pred: Any, taken: bool, operand: Any) -> Any:
 
 
 @contextmanager
-def _ordinary_zeros() -> Iterator[None]:
-    strong = logic.side_of_select
-    logic.side_of_select = _ordinary_side
+def _sides_of_selects(rule: Callable[..., Any]) -> Iterator[None]:
+    saved = logic.side_of_select
+    logic.side_of_select = rule
     try:
         yield
     finally:
-        logic.side_of_select = strong
+        logic.side_of_select = saved
 
 
-def _gradients(function: _Snippet, x: Any) -> dict[str, Callable[[], Any]]:
-    """The gradient with strong zeros, and without them, compiled and eager."""
+_SIDES = {"strong": side_of_select, "ordinary": _ordinary_side}
 
-    def eager(x: Any) -> Any:
-        # A function of its own for each call, so that neither finds what the other has traced.
-        return fnad.grad(lambda x: function(x))(x)
 
-    def ordinary(x: Any) -> Any:
-        with _ordinary_zeros():
-            return eager(x)
+def _gradient(function: _Snippet, x: Any, kind: str, zeros: str) -> Callable[[], Any]:
+    """A call of the gradient, compiled or eager, with strong zeros or ordinary ones."""
+    side = _SIDES[zeros]
+    if kind == "eager":
 
+        def eager() -> Any:
+            with _sides_of_selects(side):
+                # A function of its own for each call, so that it finds nothing traced.
+                return fnad.grad(lambda x: function(x))(x)
+
+        return eager
+    compiled = fnad.jit(fnad.grad(lambda x: function(x)))
+    with _sides_of_selects(side):
+        compiled(x)
+    return lambda: compiled(x)
+
+
+def compared(name: str, size: int, kind: str, quick: bool) -> dict[str, float]:
+    """Seconds of one gradient with strong and with ordinary zeros, and their ratio's quartiles."""
+    function, length = _SNIPPETS[name]
+    shape = (size // length, length) if length else (size,)
+    x = np.abs(np.random.default_rng(0).normal(size=shape))
+    x[:: max(1, len(x) // 10)] = 0.0  # where derivatives are infinite
     with np.errstate(all="ignore"):
-        strong_compiled = fnad.jit(fnad.grad(lambda x: function(x)))
-        assert np.all(np.isfinite(strong_compiled(x)))
-        with _ordinary_zeros():
-            compiled = fnad.jit(fnad.grad(lambda x: function(x)))
-            compiled(x)
+        strong, ordinary = (_gradient(function, x, kind, zeros) for zeros in _SIDES)
+        assert np.all(np.isfinite(strong()))
+        found = compare(strong, ordinary, QUICK if quick else FULL)
     return {
-        "compiled": lambda: strong_compiled(x),
-        "compiled, ordinary": lambda: compiled(x),
-        "eager": lambda: eager(x),
-        "eager, ordinary": lambda: ordinary(x),
-    }
+        "seconds": found.ours.median, "ordinary": found.other.median,
+        "best": found.ours.best, "ordinary best": found.other.best,
+        "ratio": found.ratio, "lower": found.lower, "upper": found.upper,
+    }  # fmt: skip
 
 
 def run(options: Options) -> Report:
     """Times of gradients with strong zeros and with ordinary ones, in turn."""
     rows, data = [], {}
-    for name, (function, length) in _SNIPPETS.items():
+    for name in _SNIPPETS:
         if options.only.lower() not in name:
             continue
-        for size in _SIZES:
-            shape = (size // length, length) if length else (size,)
-            x = np.abs(np.random.default_rng(0).normal(size=shape))
-            x[:: max(1, len(x) // 10)] = 0.0  # where derivatives are infinite
-            gradients = _gradients(function, x)
-            for kind in ("compiled", "eager"):
-                # In turn with nothing but each other, so that both see the same machine.
-                pair = {key: gradients[key] for key in (kind, f"{kind}, ordinary")}
-                with np.errstate(all="ignore"):
-                    times = measure(pair, QUICK if options.quick else FULL)
-                ours, plain = (t.typical(options.best) for t in times.values())
-                ratio = ours / plain - 1
-                data[f"{name}, {size}, {kind}"] = {"seconds": ours, "ordinary": plain}
-                rows.append([
-                    name, f"{size:,}", kind, seconds_text(ours), seconds_text(plain),
-                    f"{100 * ratio:+.1f} %", "" if ratio <= _LIMIT else "no",
-                ])  # fmt: skip
-    head = ["snippet", "elements", "", "strong zeros", "ordinary zeros", "costs", "within 5 %"]
+        for size, kind in product(_SIZES, ("compiled", "eager")):
+            found = call_in_child(
+                __name__, "compared", name, size, kind, options.quick, environment=_KEEPING_MEMORY
+            )
+            data[f"{name}, {size}, {kind}"] = found
+            best = " best" if options.best else ""
+            ours, plain = found["best" if best else "seconds"], found[f"ordinary{best}"]
+            ratio = ours / plain if best else found["ratio"]
+            rows.append([
+                name, f"{size:,}", kind, seconds_text(ours), seconds_text(plain),
+                f"{100 * (ratio - 1):+.1f} %",
+                f"{100 * (found['lower'] - 1):+.1f} to {100 * (found['upper'] - 1):+.1f}",
+                "" if ratio <= 1 + _LIMIT else "no",
+            ])  # fmt: skip
+    head = ["snippet", "elements", "", "strong", "ordinary", "costs", "quartiles", "within 5 %"]
     return Report(table(head, rows), data)

@@ -9,7 +9,7 @@ from benchmarks import workloads
 from benchmarks.agreement import disagreement
 from benchmarks.child import ChildError, call_in_child
 from benchmarks.formatting import seconds_text, table
-from benchmarks.measure import QUICK, measure, summary
+from benchmarks.measure import QUICK, Effort, compare, measure, summary
 from benchmarks.options import Options
 from benchmarks.peers import PEERS
 from benchmarks.suites import run as run_suite
@@ -24,6 +24,14 @@ def test_times_are_those_of_one_call():
     )
     assert 0.001 <= timings["short"].best <= timings["short"].median < 0.004
     assert timings["long"].median >= 0.004
+
+
+def test_comparison_tells_small_differences():
+    slow, fast = (lambda: time.sleep(0.0015)), (lambda: time.sleep(0.001))
+    found = compare(slow, fast, Effort(0.001, 0.05, 5))
+    assert 1.1 < found.lower <= found.ratio <= found.upper < 1.6
+    assert found.ours.median > found.other.median
+    assert found.ours.samples == found.other.samples >= 10
 
 
 def test_summary_is_median_and_quartiles():
