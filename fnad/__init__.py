@@ -36,7 +36,7 @@ from fnad.core.ir import ClosedJaxpr, Jaxpr
 from fnad.core.scopes import named_call, named_scope
 from fnad.core.types import ShapeDtypeStruct, float0
 from fnad.diagnosis import doctor
-from fnad.primitives.callbacks import pure_callback
+from fnad.primitives.callbacks import io_callback, pure_callback
 from fnad.primitives.checkpoint import checkpoint, checkpoint_name, checkpoint_policies
 from fnad.primitives.custom import custom_jvp, custom_vjp
 from fnad.primitives.logic import stop_gradient
@@ -79,6 +79,7 @@ __all__ = [
     "custom_jvp",
     "custom_vjp",
     "custom_gradient",
+    "io_callback",
     "pure_callback",
     "stop_gradient",
     "device_put",

@@ -76,7 +76,7 @@ REASONS: dict[str, dict[str, str]] = {
         "its jvp is the identity": "name",
         "it has no derivative": "schur",
         "it has no results": "debug_callback",
-        "`custom_jvp` and `custom_vjp` give it derivatives": "pure_callback",
+        "`custom_jvp` and `custom_vjp` give it derivatives": "pure_callback io_callback",
         "its jvp is made of `psum`": "pmax pmin",
         _PRODUCT: """
             abs acos acosh asin asinh atan atan2 atanh attention
@@ -98,7 +98,7 @@ REASONS: dict[str, dict[str, str]] = {
         "an index: int32": "platform_index",
         "a size: int64": "size",
         "those of its results are parameters": "routine",
-        "all: they are those of the user's function": "pure_callback debug_callback",
+        "all: they are those of the user's function": "pure_callback debug_callback io_callback",
     },
 }
 
@@ -119,7 +119,7 @@ def _lowered(name: str) -> tuple[str | None, str | None]:
         routines = [f"`{found}`" for found in dict.fromkeys(re.findall(r"calls of (\w+):", plan))]
     if name == "routine":
         routines = ["the function that it names"]
-    if name in ("pure_callback", "debug_callback"):
+    if name in ("pure_callback", "debug_callback", "io_callback"):
         routines = ["the user's function"]
     if routines:
         return ", ".join(routines), "on the host"

@@ -254,11 +254,34 @@ def does_something(jaxpr: Jaxpr) -> bool:
     return found
 
 
+def results_of_effects(eqn: Equation) -> bool:
+    """Whether results of an equation come of an effect, so that it can give them only once."""
+    if eqn.primitive.has_effects:
+        return bool(eqn.outvars)
+    return has_effects(eqn) and any(
+        results_of_effects(e) for program in sub_jaxprs(eqn) for e in program.eqns
+    )
+
+
 @memoize
 def without_effects(jaxpr: Jaxpr) -> Jaxpr:
-    """The program for when it runs again, after its effects have happened."""
+    """The program for when it runs again, after its effects have happened.
+
+    Raises
+    ------
+    TypeError
+        If it needs a result of an effect.
+    """
     if not does_something(jaxpr):
         return jaxpr
+    for eqn in jaxpr.eqns:
+        if eqn.primitive.has_effects and eqn.outvars:
+            raise TypeError(
+                f"{eqn.primitive.name}: {eqn.params.get('function')!r} is called in a loop of"
+                " unknown length, whose steps run again in reverse mode, but it may be called only"
+                " once for each step; use a scan or a fori_loop with bounds that are Python"
+                " integers, which keep its results, or forward mode"
+            )
 
     def changed(value: Any) -> Any:
         if isinstance(value, tuple):

@@ -42,7 +42,7 @@ from fnad.primitives.associative import (
     reduce_xor,
 )
 from fnad.primitives.attention import attention
-from fnad.primitives.bit_generators import RandomAlgorithm, rng_bit_generator
+from fnad.primitives.bit_generators import RandomAlgorithm, rng_bit_generator, rng_uniform
 from fnad.primitives.bits import (
     clz,
     mulhi,
@@ -413,6 +413,7 @@ __all__ = [
     "reshape",
     "rev",
     "rng_bit_generator",
+    "rng_uniform",
     "round",
     "rsqrt",
     "scan",

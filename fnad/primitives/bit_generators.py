@@ -1,4 +1,4 @@
-"""Random bits from a state, by the generators of XLA: ``rng_bit_generator``.
+"""Random bits from a state, by the generators of XLA: ``rng_bit_generator``; ``rng_uniform``.
 
 The state is a key of two words and a counter of two. Block i of the bits is the encryption of the
 counter plus i, and the new state has the counter of the block behind the last one. With the same
@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from fnad.core.types import aval_of
+from fnad.core.types import ShapedArray, aval_of, kind_of
 from fnad.primitives.arithmetic import add, mul
 from fnad.primitives.arrangement import stack
 from fnad.primitives.bits import mulhi
+from fnad.primitives.callbacks import io_callback
 from fnad.primitives.logic import (
     bitwise_or,
     bitwise_xor,
@@ -25,6 +26,7 @@ from fnad.primitives.logic import (
     lt,
     shift_left,
     shift_right_logical,
+    stop_gradient,
 )
 from fnad.primitives.random_bits import threefry2x32
 from fnad.primitives.shape import int_tuple, iota, reshape
@@ -109,6 +111,55 @@ def rng_bit_generator(
     if aval.dtype == np.uint32:
         behind = reshape(stack(_halves(behind), 1), (4,))
     return behind, convert_element_type(bits, dtype)
+
+
+_state = np.random.default_rng()
+
+
+def rng_uniform(a: Any, b: Any, shape: int | Sequence[int]) -> Any:
+    """Uniform numbers of NumPy's generator, other ones at every run; `fnad.random` is better.
+
+    Parameters
+    ----------
+    a, b : scalar
+        The bounds, of one dtype, floats or integers: numbers x have ``a <= x < b``.
+    shape : int or sequence of int
+        Of the result.
+
+    Returns
+    -------
+    array of ``shape``
+        Of the dtype of the bounds; they have no derivative.
+
+    Notes
+    -----
+    They are drawn on the host, as an `io_callback`: once for each run of a program, and by `vmap`
+    for each lane.
+
+    Examples
+    --------
+    >>> x = rng_uniform(2.0, 3.0, (4,))
+    >>> x.shape, bool(np.all((2.0 <= x) & (x < 3.0)))
+    ((4,), True)
+    """
+    low, high = aval_of(a), aval_of(b)
+    if low.shape or high.shape or low.dtype != high.dtype or kind_of(low.dtype) not in "iuf":
+        raise TypeError(
+            f"rng_uniform: the bounds must be two scalars of one dtype, floats or integers, got"
+            f" {low} and {high}"
+        )
+    shape, dtype = int_tuple(shape), low.dtype
+
+    def draw(a: Any, b: Any) -> Any:
+        if kind_of(dtype) != "f":
+            return _state.integers(a, b, shape, dtype)
+        narrow = dtype.itemsize < 8
+        x = _state.random(shape, np.float32 if narrow else np.float64)
+        x = (a + x * (b - a)).astype(dtype)
+        return np.where(x < b, x, a)  # rounding may reach the bound
+
+    bounds = stop_gradient(a), stop_gradient(b)
+    return io_callback(draw, ShapedArray(shape, dtype), *bounds)
 
 
 def _threefry(secret: Any, begin: Any, shape: tuple[int, ...], wide: bool) -> tuple[Any, int]:

@@ -1,4 +1,4 @@
-"""Calls of Python functions from programs: ``pure_callback``."""
+"""Calls of Python functions from programs: ``pure_callback``, ``io_callback``."""
 
 from __future__ import annotations
 
@@ -33,13 +33,14 @@ class HostFunction:
     """A function of arrays on the host, and the types of its list of results.
 
     ``in_tree`` is the structure of the arguments and keyword arguments of ``function``,
-    ``out_tree`` that of what it returns.
+    ``out_tree`` that of what it returns; ``caller`` is the name of what users call.
     """
 
     function: Callable[..., Any]
     in_tree: Any
     out_tree: Any
     avals: tuple[ShapedArray, ...]
+    caller: str = "pure_callback"
 
     def __repr__(self) -> str:
         return function_name(self.function)
@@ -51,7 +52,7 @@ class HostFunction:
         leaves, out_tree = tree.flatten(result)
         if out_tree != self.out_tree:
             raise TypeError(
-                f"pure_callback: {self!r} returned {out_tree}, but result_shape_dtypes says"
+                f"{self.caller}: {self!r} returned {out_tree}, but result_shape_dtypes says"
                 f" {self.out_tree}"
             )
         return [_checked(self, x, aval) for x, aval in zip(leaves, self.avals, strict=True)]
@@ -63,8 +64,8 @@ def _checked(function: HostFunction, value: Any, aval: ShapedArray) -> np.ndarra
     array = np.asarray(value, aval.dtype) if is_number else np.asarray(value)
     if array.shape != aval.shape or array.dtype.newbyteorder("=") != aval.dtype:
         raise TypeError(
-            f"pure_callback: {function!r} returned {aval_of(array)} where result_shape_dtypes says"
-            f" {aval}; return np.asarray(result, dtype) of that shape"
+            f"{function.caller}: {function!r} returned {aval_of(array)} where result_shape_dtypes"
+            f" says {aval}; return np.asarray(result, dtype) of that shape"
         )
     return array
 
@@ -140,18 +141,23 @@ def _read_only(x: Any) -> Any:
     return view
 
 
-@pure_callback_p.jvp
-def _(
-    primals: Sequence[Any], tangents: Sequence[Any], **params: Any
-) -> tuple[list[Any], list[Any]]:
-    if not all(isinstance(t, Zero) for t in tangents):
-        raise TypeError(
-            f"pure_callback: {params['function']!r} is Python, whose derivative nobody knows. Give"
-            " it one with fnad.custom_jvp or fnad.custom_vjp around the function that calls"
-            " pure_callback, or cut it off with lax.stop_gradient on the arguments"
-        )
-    outs = pure_callback_p.bind(*primals, **params)
-    return outs, [Zero(aval_of(o)) for o in outs]
+def _has_no_derivative(primitive: Primitive) -> None:
+    @primitive.jvp
+    def _(
+        primals: Sequence[Any], tangents: Sequence[Any], **params: Any
+    ) -> tuple[list[Any], list[Any]]:
+        name = primitive.name
+        if not all(isinstance(t, Zero) for t in tangents):
+            raise TypeError(
+                f"{name}: {params['function']!r} is Python, whose derivative nobody knows. Give"
+                " it one with fnad.custom_jvp or fnad.custom_vjp around the function that calls"
+                f" {name}, or cut it off with lax.stop_gradient on the arguments"
+            )
+        outs = primitive.bind(*primals, **params)
+        return outs, [Zero(aval_of(o)) for o in outs]
+
+
+_has_no_derivative(pure_callback_p)
 
 
 @pure_callback_p.batch
@@ -183,21 +189,32 @@ def _(
     return outs, (True,) * len(outs)
 
 
-@pure_callback_p.parts
-def _(*operands: Any, function: Any, avals: tuple[ShapedArray, ...], vmap_method: Any) -> list[Any]:
+def _callback_on_parts(
+    primitive: Primitive,
+    operands: Sequence[Any],
+    function: Any,
+    avals: tuple[ShapedArray, ...],
+    **params: Any,
+) -> list[Any]:
+    """A call with complex numbers: the function gets and returns their memory."""
     complex_out = are_complex(avals)
     given = [interleaved(x) if type(x) is Parts else x for x in operands]
     memory = [
         ShapedArray((*a.shape, 2), np.dtype(f"f{a.dtype.itemsize // 2}")) if c else a
         for a, c in zip(avals, complex_out, strict=True)
     ]
-    outs = pure_callback_p.bind(
+    outs = primitive.bind(
         *given,
         function=_OfMemory(function, tuple(type(x) is Parts for x in operands)),
         avals=tuple(memory),
-        vmap_method=vmap_method,
+        **params,
     )
     return [parts_of_interleaved(x) if c else x for x, c in zip(outs, complex_out, strict=True)]
+
+
+@pure_callback_p.parts
+def _(*operands: Any, **params: Any) -> list[Any]:
+    return _callback_on_parts(pure_callback_p, operands, **params)
 
 
 @pure_callback_p.lower
@@ -248,6 +265,53 @@ def _(*operands: Any, function: Any) -> list[Any]:
 
 @debug_callback_p.lower
 def _(p: Any, *operands: Any, function: Any) -> list[Any]:
+    return p.host_call(function, operands)
+
+
+io_callback_p = Primitive(
+    "io_callback",
+    "The results, of the types ``avals``, of ``function``, which runs on the host for what it does."
+    " It runs once for each run of the equation, in order with all others.",
+    multiple_results=True,
+)
+io_callback_p.has_effects = True
+
+
+@io_callback_p.type_rule
+def _(*operands: ShapedArray, function: Any, avals: tuple[ShapedArray, ...]) -> list[ShapedArray]:
+    return list(avals)
+
+
+@io_callback_p.evaluate
+def _(*operands: Any, function: Any, avals: tuple[ShapedArray, ...]) -> list[Any]:
+    return function(*[_read_only(as_value(x)) for x in operands])
+
+
+_has_no_derivative(io_callback_p)
+
+
+@io_callback_p.batch
+def _(
+    args: Sequence[Any],
+    batched: Sequence[bool],
+    axis: BatchAxis,
+    *,
+    function: Any,
+    avals: tuple[ShapedArray, ...],
+) -> tuple[list[Any], tuple[bool, ...]]:
+    whole = tuple([ShapedArray((axis.size, *a.shape), a.dtype) for a in avals])
+    function = _Sequential(function, tuple(batched), axis.size, whole)
+    outs = io_callback_p.bind(*args, function=function, avals=whole)
+    return outs, (True,) * len(outs)
+
+
+@io_callback_p.parts
+def _(*operands: Any, **params: Any) -> list[Any]:
+    return _callback_on_parts(io_callback_p, operands, **params)
+
+
+@io_callback_p.lower
+def _(p: Any, *operands: Any, function: Any, **params: Any) -> list[Any]:
     return p.host_call(function, operands)
 
 
@@ -316,26 +380,86 @@ def pure_callback(
     >>> fnad.jit(f)(np.array([1.0, 2.0]))
     array([0.56865663, 0.79085885])
     """
-    if not callable(callback):
-        raise TypeError(f"pure_callback: the first argument must be a function, got {callback!r}")
     if vmap_method is not None and vmap_method not in VMAP_METHODS:
         raise ValueError(
             f"pure_callback: vmap_method is one of {', '.join(map(repr, VMAP_METHODS))}, got"
             f" {vmap_method!r}"
         )
+    return _called(
+        pure_callback_p, callback, result_shape_dtypes, args, kwargs, vmap_method=vmap_method
+    )
+
+
+def io_callback(
+    callback: Callable[..., Any],
+    result_shape_dtypes: Any,
+    *args: Any,
+    ordered: bool = False,
+    **kwargs: Any,
+) -> Any:
+    """Call a Python function that does something, also from compiled programs, and use its results.
+
+    It is called once for each run of the program, in order with all others, though nobody may need
+    its results (see `pure_callback` for functions that only compute). Under `vmap` it is called for
+    each lane, in order; branches of `cond` and steps of `while_loop` that any lane takes call it
+    for all lanes. Under `grad` it is called once, also in what `checkpoint` computes again.
+
+    Parameters
+    ----------
+    callback : callable
+        Takes NumPy arrays (those of rank 0 are NumPy scalars) in place of ``args`` and ``kwargs``,
+        which it must not write to, and returns arrays. What it raises is raised by the call of the
+        program.
+    result_shape_dtypes : pytree of ShapeDtypeStruct or arrays
+        The structure of its result, with shapes and dtypes; None for none.
+    *args, **kwargs : pytrees of arrays
+        Its arguments.
+    ordered : bool
+        Taken for JAX's sake: calls are in order in any case.
+
+    Returns
+    -------
+    pytree of arrays
+
+    Raises
+    ------
+    TypeError
+        If the function returns something else than it should, or if it is differentiated: give it
+        a derivative with `custom_jvp` or `custom_vjp`; or in reverse mode through a `while_loop`
+        that calls it, whose steps would run again.
+
+    Examples
+    --------
+    >>> import numpy as np, fnad
+    >>> numbers = iter(range(10))
+    >>> def draw():
+    ...     return fnad.io_callback(lambda: np.int64(next(numbers)), np.int64(0))
+    >>> fnad.jit(lambda: 10 * draw() + draw())()
+    np.int64(1)
+    """
+    return _called(io_callback_p, callback, result_shape_dtypes, args, kwargs)
+
+
+def _called(
+    primitive: Primitive, callback: Any, result: Any, args: Any, kwargs: Any, **params: Any
+) -> Any:
+    """What ``callback`` returns, of the structure and types of ``result``."""
+    name = primitive.name
+    if not callable(callback):
+        raise TypeError(f"{name}: the first argument must be a function, got {callback!r}")
     leaves, in_tree = tree.flatten((args, kwargs))
-    results, out_tree = tree.flatten(result_shape_dtypes)
-    avals = tuple(map(_promised, results))
-    function = HostFunction(callback, in_tree, out_tree, avals)
-    outs = pure_callback_p.bind(*leaves, function=function, avals=avals, vmap_method=vmap_method)
+    results, out_tree = tree.flatten(result)
+    avals = tuple([_promised(name, r) for r in results])
+    function = HostFunction(callback, in_tree, out_tree, avals, name)
+    outs = primitive.bind(*leaves, function=function, avals=avals, **params)
     return tree.unflatten(out_tree, outs)
 
 
-def _promised(result: Any) -> ShapedArray:
+def _promised(name: str, result: Any) -> ShapedArray:
     shape, dtype = getattr(result, "shape", None), getattr(result, "dtype", None)
     if isinstance(result, type) or shape is None or dtype is None:
         raise TypeError(
-            "pure_callback: result_shape_dtypes holds what has a shape and a dtype, such as"
+            f"{name}: result_shape_dtypes holds what has a shape and a dtype, such as"
             f" fnad.ShapeDtypeStruct((3,), np.float64), got {result!r}"
         )
     return ShapedArray(tuple(shape), np.dtype(dtype))

@@ -10,7 +10,17 @@ from typing import Any
 from fnad.core import tree
 from fnad.core.flat_function import function_name
 from fnad.core.interpret import eval_jaxpr
-from fnad.core.ir import Atom, Equation, Jaxpr, Var, avals_of, does_something, memoize
+from fnad.core.ir import (
+    Atom,
+    Equation,
+    Jaxpr,
+    Var,
+    avals_of,
+    does_something,
+    memoize,
+    results_of_effects,
+    without_effects,
+)
 from fnad.core.primitive import Primitive
 from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
 from fnad.core.tracer import apply_jaxpr, current_trace
@@ -230,13 +240,14 @@ def _split_checkpoint(
     kept: dict[Var, None] = {}
     again: list[Equation] = []
     for eqn in known.eqns:
-        if policy(eqn.primitive, *avals_of(eqn.invars), **eqn.params):
+        if results_of_effects(eqn) or policy(eqn.primitive, *avals_of(eqn.invars), **eqn.params):
             kept.update(dict.fromkeys(eqn.outvars))
-        elif not eqn.primitive.has_effects:  # that it had the first time
+        else:
             again.append(eqn)
     unknown_in = staged.invars[num_res:]
     tail, outs = inline_equations(staged, (*known.outvars[num_known_outs:], *unknown_in))
-    whole = Jaxpr((*kept, *known.invars, *unknown_in), (*again, *tail), tuple(outs))
+    silent = without_effects(Jaxpr(known.invars, tuple(again), ())).eqns
+    whole = Jaxpr((*kept, *known.invars, *unknown_in), (*silent, *tail), tuple(outs))
     recompute, used = get_rewrites().dce(whole, every(len(outs)))
     used_kept, used_known, used_unknown = (
         tuple(m) for m in parts(used, len(kept), len(known.invars))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import fnad
+import fnad.numpy as fnp
 from fnad import lax
 
 # States, shapes, dtypes, and checksums of what JAX gives: of Threefry's bits, and of Philox's.
@@ -75,3 +76,32 @@ def test_what_is_wrong_is_said():
         lax.rng_bit_generator(np.zeros(4, np.uint32), 3, np.int32)
     with pytest.raises(ValueError, match="7 is not a valid RandomAlgorithm"):
         lax.rng_bit_generator(np.zeros(4, np.uint32), 3, np.uint32, 7)
+
+
+# -- rng_uniform ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int8", "uint64"])
+def test_uniform_numbers_lie_within_their_bounds(dtype):
+    low, high = np.array([3, 10], fnp.dtype(dtype))
+    f = lambda a, b: lax.rng_uniform(a, b, (100, 10))
+    for run in (f, fnad.jit(f)):
+        x = run(low, high)
+        assert x.dtype == fnp.dtype(dtype) and x.shape == (100, 10)
+        assert np.all((low <= x) & (x < high))
+        assert len(np.unique(x)) >= 7
+        assert not np.array_equal(x, run(low, high))
+    if low.dtype.kind == "f":
+        assert abs(x.mean() - 6.5) < 0.4 and abs(x.std() - 7 / 12**0.5) < 0.3
+
+
+def test_uniform_numbers_of_each_call_and_lane_are_others():
+    f = fnad.jit(lambda a: lax.rng_uniform(a, 1.0, ()) - lax.rng_uniform(a, 1.0, ()))
+    assert f(0.0) != 0
+    assert len(np.unique(fnad.vmap(lambda a: lax.rng_uniform(a, 1.0, 3))(np.zeros(4)))) == 12
+    assert fnad.grad(lambda a: a * a + lax.rng_uniform(a, 1.0, ()))(0.5) == 1.0
+
+
+def test_bounds_of_uniform_numbers():
+    with pytest.raises(TypeError, match=r"two scalars of one dtype, .* got f32\[\] and f64\[\]"):
+        lax.rng_uniform(np.float32(0), np.float64(1), 3)

@@ -60,6 +60,7 @@ SPECIAL_CASES = {
     "cond": "tests/test_control_flow.py",
     "pure_callback": "tests/primitives/test_callbacks.py",
     "debug_callback": "tests/test_debug.py",
+    "io_callback": "tests/primitives/test_io_callback.py",
     "platform_index": "tests/primitives/control_flow/test_platforms.py",
     "size": "tests/transforms/test_dynamic.py",
 }
