@@ -1,16 +1,13 @@
 """Factorisations of stacks of matrices, under the names of `jax.lax.linalg`."""
 
+from fnad.lax.decompositions import eig, eigh, qr, svd
 from fnad.lax.factors import cholesky_update, lu_pivots_to_permutation, symmetric_product
 from fnad.lax.polar import qdwh
 from fnad.lax.tridiagonal import tridiagonal_solve
 from fnad.numpy.reflections import hessenberg, householder_product, ormqr, tridiagonal
 from fnad.primitives.linalg.cholesky import cholesky
-from fnad.primitives.linalg.eig import eig
-from fnad.primitives.linalg.eigh import eigh
 from fnad.primitives.linalg.lu import lu
-from fnad.primitives.linalg.qr import qr
 from fnad.primitives.linalg.schur import schur
-from fnad.primitives.linalg.svd import svd
 from fnad.primitives.linalg.triangular import triangular_solve
 
 __all__ = [

@@ -117,20 +117,20 @@ def _(a):
     return Parts(*(lower_part(nan_where_it_failed(x, info)) for x in (parts.re, parts.im)))
 
 
-def cholesky(a: Any, *, symmetrize_input: bool = True) -> Any:
+def cholesky(x: Any, *, symmetrize_input: bool = True) -> Any:
     """The Cholesky factors of symmetric or Hermitian positive definite matrices.
 
     Parameters
     ----------
-    a : array
+    x : array
         ``(..., n, n)``, floats or complex numbers of single or double precision.
     symmetrize_input : bool
-        Whether to factorise ``(a + aᴴ) / 2``; else only the lower triangle is read.
+        Whether to factorise ``(x + xᴴ) / 2``; else only the lower triangle is read.
 
     Returns
     -------
     array
-        Lower triangular, as ``a``. NaN on and below the diagonal where a matrix is not positive
+        Lower triangular, as ``x``. NaN on and below the diagonal where a matrix is not positive
         definite.
 
     Examples
@@ -140,5 +140,5 @@ def cholesky(a: Any, *, symmetrize_input: bool = True) -> Any:
            [1., 1.]])
     """
     if symmetrize_input:
-        a = (a + adjoint(a)) * 0.5
-    return cholesky_p.bind(a)
+        x = (x + adjoint(x)) * 0.5
+    return cholesky_p.bind(x)

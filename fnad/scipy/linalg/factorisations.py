@@ -11,8 +11,7 @@ from fnad import lax
 from fnad.numpy.operands import Array, convert, expand
 from fnad.numpy.solving import as_matrices
 from fnad.primitives.linalg import lu as exchanging
-from fnad.primitives.linalg import qr as orthogonal
-from fnad.scipy.linalg.operands import adjoint, of_one_dtype
+from fnad.scipy.linalg.operands import of_one_dtype
 
 
 def lu(
@@ -92,17 +91,12 @@ def qr(
     if mode not in ("full", "r", "economic"):
         raise ValueError(f"qr: mode must be 'full', 'r' or 'economic', got {mode!r}")
     a = as_matrices("qr", a)
-    order: tuple[Array, ...] = ()
-    if pivoting:
-        columns = _descending_columns(lax.stop_gradient(a))
-        a = fnp.take_along_axis(a, columns[..., None, :], -1)
-        order = (columns,)
+    full = mode == "full"
+    q, r, *order = lax.linalg.qr(a, pivoting=pivoting, full_matrices=full)
     if mode == "r":
-        k = a.shape[-2]
-        r = orthogonal.qr(a, full_matrices=False)[1]
-        rows = [(0, 0)] * (a.ndim - 2) + [(0, k - r.shape[-2]), (0, 0)]
+        rows = [(0, 0)] * (a.ndim - 2) + [(0, a.shape[-2] - r.shape[-2]), (0, 0)]
         return (fnp.pad(r, rows), *order)
-    return (*orthogonal.qr(a, full_matrices=mode == "full"), *order)
+    return (q, r, *order)
 
 
 def qr_multiply(
@@ -156,33 +150,6 @@ def qr_multiply(
     q, *rest = qr(a, mode="economic", pivoting=pivoting)
     q = fnp.conjugate(q) if conjugate else q
     return (c @ q if mode == "right" else q @ c, *rest)
-
-
-def _descending_columns(a: Array) -> Array:
-    """Orders of columns: each of the first is the farthest from the span of those before it."""
-    m, n = a.shape[-2:]
-    places = fnp.arange(n, dtype=np.int32)
-    order = expand(fnp.asarray(places), (*a.shape[:-2], n))
-    if 0 in a.shape:
-        return order
-
-    def choose(carry: tuple[Array, Array], i: Array) -> tuple[tuple[Array, Array], None]:
-        rest, order = carry
-        size = fnp.where(places < i, -1, fnp.linalg.norm(rest, axis=-2))
-        best = fnp.argmax(size, -1).astype(np.int32)[..., None]
-        exchange = fnp.where(places == i, best, fnp.where(places == best, i, places))
-        order = fnp.take_along_axis(order, exchange, -1)
-        rest = fnp.take_along_axis(rest, exchange[..., None, :], -1)
-        column = fnp.take(rest, i, -1)[..., None]
-        length = fnp.take_along_axis(size, best, -1)[..., None]
-        column = column / fnp.where(length > 0, length, 1)
-        # Twice is enough for orthogonality: Giraud et al. (2005).
-        for _again in range(2):
-            rest = rest - column @ (adjoint(column) @ rest)
-        return (rest, order), None
-
-    steps = fnp.arange(min(m, n), dtype=np.int32)
-    return lax.scan(choose, (a, order), steps)[0][1]
 
 
 def hessenberg(
