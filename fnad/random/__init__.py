@@ -20,7 +20,6 @@ from fnad.random.distributions import (
     laplace,
     logistic,
     normal,
-    truncated_normal,
 )
 from fnad.random.gammas import (
     ball,
@@ -40,6 +39,7 @@ from fnad.random.keys import (
     fold_in,
     key,
     key_data,
+    key_impl,
     split,
     wrap_key_data,
 )
@@ -56,6 +56,7 @@ from fnad.random.transformed import (
     wald,
     weibull_min,
 )
+from fnad.random.truncated import truncated_normal
 from fnad.random.uniform import bernoulli, randint, uniform
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "split",
     "fold_in",
     "key_data",
+    "key_impl",
     "wrap_key_data",
     "clone",
     "bits",

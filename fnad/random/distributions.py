@@ -7,13 +7,10 @@ from typing import Any
 import numpy as np
 from ml_dtypes import finfo
 
-from fnad.core.sizes import common_shape
-from fnad.core.types import aval_of
 from fnad.primitives import arithmetic as ar
 from fnad.primitives import rounding
 from fnad.primitives.giles import erf_inv_giles
 from fnad.primitives.logic import (
-    bitcast_convert_type,
     bitwise_and,
     bitwise_not,
     bitwise_or,
@@ -24,14 +21,12 @@ from fnad.primitives.logic import (
     select,
     shift_left,
     shift_right_logical,
-    stop_gradient,
 )
 from fnad.primitives.shape import int_tuple
 from fnad.primitives.slicing import index_in_dim
-from fnad.primitives.special import erf
 from fnad.primitives.transcendental import log, log1p
 from fnad.random.keys import bits, split
-from fnad.random.uniform import Shape, floating_dtype, parameter, uniform
+from fnad.random.uniform import Shape, floating_dtype, uniform
 
 
 def normal(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:
@@ -73,58 +68,6 @@ def normal(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:
     above = np.nextafter(dtype.type(-1), dtype.type(0))
     draws = uniform(key, shape, dtype, above, dtype.type(1))
     return ar.mul(dtype.type(np.sqrt(2)), erf_inv_giles(draws))
-
-
-def _next_above(x: Any) -> Any:
-    """The next larger floating number; infinity stays."""
-    dtype = aval_of(x).dtype
-    signed = np.dtype(f"i{dtype.itemsize}")
-    one = signed.type(1)
-    raw = bitcast_convert_type(x, signed)
-    # The bits of a float order as integers do, downwards for negative numbers.
-    stepped = select(ge(raw, signed.type(0)), ar.add(raw, one), ar.sub(raw, one))
-    stepped = select(eq(x, dtype.type(0)), one, stepped)
-    return select(eq(x, dtype.type(np.inf)), x, bitcast_convert_type(stepped, dtype))
-
-
-def truncated_normal(
-    key: Any, lower: Any, upper: Any, shape: Shape | None = None, dtype: Any = np.float32
-) -> Any:
-    """Normally distributed numbers, given that they lie in ``(lower, upper)``.
-
-    Parameters
-    ----------
-    key : array of uint32, shape (2,)
-        The random key.
-    lower, upper : array
-        Bounds.
-    shape : int or sequence of int, optional
-        Of the result; by default that to which the bounds broadcast.
-    dtype : dtype
-        bfloat16, float16, float32 (the default, as JAX's) or float64.
-
-    Returns
-    -------
-    array of ``shape`` and ``dtype``
-
-    Examples
-    --------
-    >>> from fnad.random import PRNGKey
-    >>> truncated_normal(PRNGKey(0), -2.0, 2.0, (2,))
-    array([1.455959 , 1.7147484], dtype=float32)
-    """
-    dtype = floating_dtype("truncated_normal", dtype)
-    if shape is None:
-        shape = common_shape(aval_of(lower).shape, aval_of(upper).shape)
-    shape = int_tuple(shape)
-    lower = parameter("truncated_normal", lower, dtype, shape)
-    upper = parameter("truncated_normal", upper, dtype, shape)
-    sqrt2 = dtype.type(np.sqrt(2))
-    draws = uniform(key, shape, dtype, erf(ar.div(lower, sqrt2)), erf(ar.div(upper, sqrt2)))
-    # Rounding must not put a sample on a bound.
-    first = _next_above(stop_gradient(lower))
-    last = ar.neg(_next_above(ar.neg(stop_gradient(upper))))
-    return ar.clamp(first, ar.mul(sqrt2, erf_inv_giles(draws)), last)
 
 
 def exponential(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:

@@ -302,8 +302,10 @@ def t(key: Any, df: Any, shape: Shape | None = None, dtype: Any = np.float32) ->
     shape, (df,) = parameters("t", shape, dtype, df)
     key_normal, key_gamma = split_in(key, 2)
     half = lax.div(df, dtype.type(2))
-    ratio = lax.div(half, gamma(key_gamma, half, shape, dtype))
-    return lax.mul(normal(key_normal, shape, dtype), lax.sqrt(ratio))
+    # By logarithms: where the gamma number is too small for its dtype, its root is not.
+    log_ratio = lax.sub(lax.log(half), loggamma(key_gamma, half, shape, dtype))
+    root = lax.exp(lax.mul(log_ratio, dtype.type(0.5)))
+    return lax.mul(normal(key_normal, shape, dtype), root)
 
 
 def generalized_normal(
@@ -315,13 +317,14 @@ def generalized_normal(
     --------
     >>> from fnad.random import PRNGKey
     >>> generalized_normal(PRNGKey(0), 3.0, (2,))
-    array([0.89282674, 0.09650236], dtype=float32)
+    array([0.89282674, 0.09650238], dtype=float32)
     """
     dtype = floating_dtype("generalized_normal", dtype)
     shape, (p,) = parameters("generalized_normal", shape, dtype, p)
     key_gamma, key_sign = split_in(key, 2)
     inverse = lax.div(dtype.type(1), p)
-    size = lax.pow(gamma(key_gamma, inverse, shape, dtype), inverse)
+    # By logarithms: for large p, powers of numbers that are too small for their dtype are not.
+    size = lax.exp(lax.mul(loggamma(key_gamma, inverse, shape, dtype), inverse))
     return lax.mul(rademacher(key_sign, shape, dtype), size)
 
 
@@ -352,7 +355,7 @@ def ball(key: Any, d: int, p: float = 2, shape: Shape = (), dtype: Any = np.floa
     --------
     >>> from fnad.random import PRNGKey
     >>> ball(PRNGKey(0), 3)
-    array([0.91715974, 0.39274216, 0.0116535 ], dtype=float32)
+    array([0.91715974, 0.39274207, 0.0116535 ], dtype=float32)
     """
     dtype = floating_dtype("ball", dtype)
     shape, (p,) = parameters("ball", shape, dtype, p)

@@ -26,6 +26,7 @@ from fnad.primitives.shape import int_tuple, iota, reshape
 from fnad.primitives.slicing import concatenate, index_in_dim
 
 _WORD = 32
+_GENERATOR = "threefry2x32"
 
 
 def PRNGKey(seed: Any, *, impl: str | None = None) -> Any:  # noqa: N802 - JAX's name
@@ -81,8 +82,8 @@ def key(seed: Any, *, impl: str | None = None) -> Any:
 
 
 def _check_generator(name: str, impl: str | None) -> None:
-    if impl not in (None, "threefry2x32"):
-        raise ValueError(f"{name}: the generator is 'threefry2x32', got {impl!r}")
+    if impl not in (None, _GENERATOR):
+        raise ValueError(f"{name}: the generator is {_GENERATOR!r}, got {impl!r}")
 
 
 def _words(key: Any) -> tuple[Any, Any]:
@@ -201,6 +202,18 @@ def key_data(keys: Any) -> Any:
             " Make one with fnad.random.key(seed)."
         )
     return keys
+
+
+def key_impl(keys: Any) -> str:
+    """The name of the generator that keys are of.
+
+    Examples
+    --------
+    >>> key_impl(PRNGKey(3))
+    'threefry2x32'
+    """
+    key_data(keys)
+    return _GENERATOR
 
 
 def wrap_key_data(key_bits_array: Any, *, impl: str | None = None) -> Any:

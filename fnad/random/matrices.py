@@ -103,10 +103,11 @@ def _factor(cov: Any, method: str) -> Any:
 def orthogonal(
     key: Any, n: int, shape: Shape = (), dtype: Any = np.float32, m: int | None = None
 ) -> Any:
-    """Orthogonal matrices, uniformly (by Haar's measure) distributed.
+    """Orthogonal (or unitary) matrices, uniformly (by Haar's measure) distributed.
 
     F. Mezzadri, "How to generate random matrices from the classical compact groups" (2007): the
     factor Q of a matrix of normal numbers, made unique by the signs of the diagonal of R.
+    Matrices of complex numbers are unitary.
 
     Parameters
     ----------
@@ -117,7 +118,7 @@ def orthogonal(
     shape : int or sequence of int
         Of the result without its last two axes.
     dtype : dtype
-        float32 (the default, as JAX's) or float64.
+        float32 (the default, as JAX's), float64, complex64 or complex128.
     m : int, optional
         Number of columns, n by default. The shorter of rows and columns are orthonormal.
 
@@ -132,9 +133,11 @@ def orthogonal(
     >>> bool(np.allclose(q.T @ q, np.eye(3)))
     True
     """
-    dtype = floating_dtype("orthogonal", dtype)
-    if dtype.itemsize < 4:
-        raise TypeError(f"orthogonal: the dtype must be float32 or float64, got {dtype}")
+    dtype = np.dtype(dtype)
+    if dtype.char not in "fdFD":
+        raise TypeError(
+            f"orthogonal: the dtype must be float32, float64, complex64 or complex128, got {dtype}"
+        )
     n = as_int(n)
     m = n if m is None else as_int(m)
     draws = normal(key, (*int_tuple(shape), max(n, m), min(n, m)), dtype)

@@ -50,7 +50,8 @@ def lognormal(
     shape : int or sequence of int, optional
         Of the result; by default that of ``sigma``.
     dtype : dtype
-        bfloat16, float16, float32 (the default, as JAX's) or float64.
+        bfloat16, float16, float32 (the default, as JAX's), float64; complex64 or complex128 for
+        complex normal logarithms.
 
     Returns
     -------
@@ -62,7 +63,9 @@ def lognormal(
     >>> lognormal(PRNGKey(0), 0.5, (2,))
     array([2.2508798, 2.7528381], dtype=float32)
     """
-    dtype = floating_dtype("lognormal", dtype)
+    dtype = np.dtype(dtype)
+    if dtype.kind != "c":
+        floating_dtype("lognormal", dtype)
     shape, (sigma,) = parameters("lognormal", shape, dtype, sigma)
     return exp(ar.mul(normal(key, shape, dtype), sigma))
 
@@ -251,23 +254,20 @@ def wald(key: Any, mean: Any, shape: Shape | None = None, dtype: Any = np.float3
     --------
     >>> from fnad.random import PRNGKey
     >>> wald(PRNGKey(0), 1.0, (2,))
-    array([0.3805977 , 0.41566527], dtype=float32)
+    array([0.38059756, 0.41566527], dtype=float32)
     """
     dtype = floating_dtype("wald", dtype)
     shape, (mean,) = parameters("wald", shape, dtype, mean)
     first, second = split_in(key, 2)
-    squares = ar.square(normal(first, shape, dtype))
+    one = dtype.type(1)
+    z = normal(first, shape, dtype)
     draws = uniform(second, shape, dtype)
-    mean_squared = ar.square(mean)
+    # The roots of the transformation are mean * root and mean / root. What is usually written as
+    # a difference, and cancels where the mean is large, is the inverse of the other root; the
+    # root of a product is one of its factors, so that it has a derivative where z is 0.
     half_mean = ar.div(mean, dtype.type(2))
-    root = ar.sqrt(
-        ar.add(
-            ar.mul(ar.mul(dtype.type(4), mean), squares),
-            ar.mul(mean_squared, ar.square(squares)),
-        )
-    )
-    # The two roots of the transformation; their product is the square of the mean.
-    shifted = ar.add(mean, ar.div(ar.mul(mean_squared, squares), dtype.type(2)))
-    small = ar.sub(shifted, ar.mul(half_mean, root))
-    taken = le(draws, ar.div(mean, ar.add(mean, small)))
-    return select(taken, small, ar.div(mean_squared, small))
+    h = ar.mul(half_mean, ar.square(z))
+    rise = ar.mul(ar.mul(ar.abs(z), ar.sqrt(half_mean)), ar.sqrt(ar.add(dtype.type(2), h)))
+    root = ar.add(ar.add(one, h), rise)
+    taken = le(draws, ar.div(root, ar.add(root, one)))
+    return select(taken, ar.div(mean, root), ar.mul(mean, root))

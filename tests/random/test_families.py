@@ -123,6 +123,23 @@ def test_distribution(name):
     assert stats.kstest(draws, law.cdf).pvalue > 1e-3
 
 
+def test_distributions_at_extreme_parameters():
+    """Where intermediate numbers are too small for their dtype, or cancel."""
+    shape = (4000,)
+    draws = random.wald(KEY, np.array([[1e3], [1e6]]), (2, *shape), np.float32).astype(float)
+    assert (draws > 0).all()
+    for mean, row in zip((1e3, 1e6), draws, strict=True):
+        assert stats.kstest(row, stats.invgauss(mean, scale=1).cdf).pvalue > 1e-3
+    draws = random.generalized_normal(KEY, 50.0, shape).astype(float)
+    assert stats.kstest(draws, stats.gennorm(50).cdf).pvalue > 1e-3
+    draws = random.t(KEY, 0.1, shape).astype(float)
+    assert np.isfinite(draws).mean() > 0.999
+    assert stats.kstest(draws, stats.t(0.1).cdf).pvalue > 1e-3
+    draws = random.poisson(KEY, 1e6, (50_000,)).astype(float)
+    assert abs(draws.mean() - 1e6) < 4 * 1e3 / np.sqrt(draws.size)
+    assert abs(draws.std() - 1e3) < 4 * 1e3 / np.sqrt(2 * draws.size)
+
+
 def test_distribution_of_double_sided_maxwell():
     draws = random.double_sided_maxwell(KEY, 1.0, 2.0, (4000,), np.float64)
     signed = lambda x: 0.5 + 0.5 * np.sign(x) * stats.maxwell.cdf(np.abs(x))
@@ -210,6 +227,16 @@ def test_vmap_and_jit_over_parameters(name):
     batch = fnad.jit(fnad.vmap(sample))(keys, a)
     for i in range(3):
         np.testing.assert_allclose(batch[i], sample(keys[i], a[i]), rtol=1e-13)
+
+
+def test_lognormal_of_complex_numbers():
+    draws = random.lognormal(KEY, 0.5, (4,), np.complex128)
+    want = np.exp(0.5 * random.normal(KEY, (4,), np.complex128))
+    np.testing.assert_allclose(draws, want, rtol=1e-14)
+    jax = pytest.importorskip("jax")
+    want = jax.random.lognormal(jax.random.PRNGKey(42), F(0.5), (40,), np.complex64)
+    draws = random.lognormal(KEY, F(0.5), (40,), np.complex64)
+    np.testing.assert_allclose(draws, np.asarray(want), rtol=1e-5)
 
 
 def test_counts_of_odd_parameters():
@@ -310,6 +337,7 @@ def test_keys_and_their_words():
     keys = random.split(KEY, 3)
     np.testing.assert_array_equal(random.wrap_key_data(random.key_data(keys)), keys)
     np.testing.assert_array_equal(random.clone(KEY), KEY)
+    assert random.key_impl(keys) == "threefry2x32"
 
 
 @pytest.mark.parametrize(

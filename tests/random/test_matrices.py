@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import fnad
 from fnad import random
@@ -71,21 +72,27 @@ def test_transforms_of_multivariate_normal():
 
 
 @pytest.mark.parametrize(("n", "m"), [(3, None), (4, 2), (2, 5)])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64])
 def test_orthogonal(n, m, dtype):
     q = random.orthogonal(KEY, n, (6,), dtype, m)
     assert q.shape == (6, n, m or n)
     assert q.dtype == dtype
     short = q if n >= (m or n) else np.swapaxes(q, -1, -2)
     eye = np.broadcast_to(np.eye(short.shape[-1]), (6, *2 * short.shape[-1:]))
-    product = np.swapaxes(short, -1, -2) @ short
+    product = np.swapaxes(short, -1, -2).conj() @ short
     np.testing.assert_allclose(product, eye, atol=10 * np.finfo(dtype).eps)
     compiled = fnad.jit(lambda key: random.orthogonal(key, n, (6,), dtype, m))(KEY)
     np.testing.assert_allclose(compiled, q, atol=20 * np.finfo(dtype).eps)
-    if dtype == np.float32:
+    if dtype != np.float64:
         jax = pytest.importorskip("jax")
         want = jax.random.orthogonal(jax.random.PRNGKey(42), n, (6,), dtype, m)
         np.testing.assert_allclose(q, np.asarray(want), atol=2e-5)
+
+
+def test_unitary_matrices_have_uniform_phases():
+    q = random.orthogonal(KEY, 2, (1000,), np.complex128)
+    assert stats.kstest(np.angle(np.linalg.det(q)), stats.uniform(-np.pi, 2 * np.pi).cdf)[1] > 1e-3
+    assert stats.kstest(np.abs(q[:, 0, 1]) ** 2, stats.uniform.cdf)[1] > 1e-3
 
 
 @pytest.mark.parametrize(
@@ -99,7 +106,7 @@ def test_orthogonal(n, m, dtype):
             ValueError,
             r"do not broadcast to \(3,\)",
         ),
-        (lambda: random.orthogonal(KEY, 2, dtype=np.float16), TypeError, "float32 or float64"),
+        (lambda: random.orthogonal(KEY, 2, dtype=np.float16), TypeError, "float32, float64"),
     ],
 )
 def test_errors_say_what_to_do(call, error, sentence):

@@ -161,6 +161,16 @@ def test_randint_over_the_full_range(dtype):
     assert draws.max() > info.max - (int(info.max) - int(info.min)) // 50
 
 
+def test_randint_up_to_the_largest_number_of_64_bits():
+    draws = random.randint(KEY, (2000,), 0, 2**64, np.uint64)
+    assert 0.45 < (draws >= 2**63).mean() < 0.55
+    assert (random.randint(KEY, (5,), 2**70, 2**71, np.int32) == 2**31 - 1).all()
+    np.testing.assert_array_equal(
+        random.randint(KEY, (5,), -(2**70), 2**70, np.int16),
+        random.randint(KEY, (5,), -(2**15), 2**15, np.int16),
+    )
+
+
 def test_moments():
     draws = random.normal(KEY, (20000,), np.float64)
     assert abs(draws.mean()) < 0.03
