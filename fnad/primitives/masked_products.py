@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ from fnad.primitives.elementwise import broadcast_scalar, check_same_shape, same
 from fnad.primitives.logic import bitwise_and, select
 from fnad.primitives.shape import broadcast_in_dim
 from fnad.primitives.strong_zeros import Live, StrongZeros, settled, transposed_product
+
+_INTEGERS = {size: np.dtype(f"i{size}") for size in (1, 2, 4, 8)}
 
 masked_mul_p = Primitive(
     "masked_mul",
@@ -63,16 +65,22 @@ def _clear(array: Any, mask: Any, taken: bool, axes: tuple[int, ...]) -> None:
     size, leading = array.itemsize, axes == tuple(range(len(axes)))
     if len(axes) == array.ndim and leading and size <= 8:
         # Bits times zero or one take the same time whatever the mask holds.
-        bits = array.view(f"i{size}")
+        bits = array.view(_INTEGERS[size])
         np.multiply(bits, mask if taken else ~mask, out=bits)
     elif leading and axes and array.flags.c_contiguous:
         # Each row is one large element of an array of rank 1, for which NumPy is quickest.
-        row = np.dtype((np.void, size * math.prod(array.shape[len(axes) :])))
+        zero = _zero_row(size * math.prod(array.shape[len(axes) :]))
         dead = ~mask if taken else mask
-        array.reshape(-1).view(row)[dead.reshape(-1)] = np.zeros((), row)
+        np.copyto(array.reshape(-1).view(zero.dtype), zero, where=dead.reshape(-1))
     else:
         shape = [n if i in axes else 1 for i, n in enumerate(array.shape)]
         np.copyto(array, 0, where=np.reshape(mask != taken, shape))
+
+
+@lru_cache(maxsize=256)
+def _zero_row(size: int) -> Any:
+    """A row of so many bytes, all zero, as one element."""
+    return np.zeros((), np.dtype((np.void, size)))
 
 
 @masked_mul_p.lower_as

@@ -113,6 +113,7 @@ def _backward(
             values.update(zip(eqn.outvars, outs if eqn.primitive.multiple_results else [outs]))
 
     cts: dict[Atom, Any] = {}
+    lines: dict[Atom, Any] = {}  # whose cotangents wait for their zeros
 
     def accumulate(atom: Atom, ct: Any) -> None:
         if ct is not None and atom in linear_vars and not isinstance(ct, Zero):
@@ -130,6 +131,12 @@ def _backward(
             operands = [Linear(a.aval) if a in linear_vars else get(a) for a in eqn.invars]
             for atom, ct in zip(eqn.invars, _transpose_equation(eqn, out_cts, operands)):
                 accumulate(atom, ct)
+                if type(ct) is StrongZeros:
+                    lines[atom] = eqn.source
+        for v in linear_in:
+            if v in lines and v in cts:
+                trace.source = lines[v]
+                settled(cts[v])
     return [cts[v] if v in cts else Zero(v.aval.strong()) for v in linear_in]
 
 

@@ -428,3 +428,14 @@ def test_a_scalar_condition_of_a_product():
 def test_masks_are_kept_before_they_are_repeated():
     kept = saved_residuals(_rows_of_a_product, ROWS, VALID)
     assert [aval.shape for aval, _ in kept if aval.dtype == np.bool_] == [(3,)]
+
+
+def test_zeros_belong_to_the_line_of_their_product():
+    def f(x):
+        root = np.sqrt(x)
+        return np.sum(np.where(x > 1.0, root, 0.0))
+
+    first = f.__code__.co_firstlineno
+    jaxpr = make_jaxpr(grad(f))(np.ones(3)).jaxpr
+    *_, chosen = (e for e in jaxpr.eqns if e.primitive.name in ("select", "masked_mul"))
+    assert chosen.source.line == first + 1
