@@ -26,6 +26,9 @@ CONFLUENT = {
     "oscillating": (-spread(-1, 2), spread(-1, 2), spread(-3, 2.5)),
     "polynomials": (-np.floor(spread(0, 2)), spread(-1, 1), spread(-2, 2.5)),
     "all signs": (uniform(-20, 20), uniform(-20, 20), uniform(-50, 50)),
+    "waves": (-uniform(20, 50), -uniform(1, 20), uniform(0, 50)),
+    "turned waves": (uniform(0, 50), -uniform(0, 50), -uniform(0, 50)),
+    "recursions that lose": (uniform(30, 90), -uniform(40, 120), uniform(0, 8)),
     "far": (uniform(-3, 3), uniform(0, 3), uniform(-5000, 600)),
 }
 GAUSS = {
@@ -40,13 +43,23 @@ GAUSS = {
         uniform(-10, 10),
         1 + spread(-4, 1.5),
     ),
+    "waves": (uniform(0, 20), uniform(0, 20), -uniform(0, 20), uniform(-5, 0)),
+    "waves next to 1": (-uniform(5, 20), uniform(5, 20), -uniform(0, 5), 1 - spread(-2, -0.5)),
     # Where connection formulas have exceptions.
     "integers": (
         *[RNG.integers(1, 8, 25).astype(float) for _ in range(3)],
         uniform(-30, 1),
     ),
 }
-TOLERANCES = {"polynomials": 2e-11, "all signs": 2e-11, "oscillating": 2e-12}
+TOLERANCES = {
+    "waves": 1e-11,
+    "turned waves": 1e-11,
+    "recursions that lose": 2e-10,
+    "waves next to 1": 1e-11,
+    "polynomials": 2e-11,
+    "all signs": 2e-11,
+    "oscillating": 2e-12,
+}
 
 
 COMPILED = {"hyp1f1": fnad.jit(special.hyp1f1), "hyp2f1": fnad.jit(special.hyp2f1)}
@@ -112,7 +125,10 @@ def test_edges_of_hyp2f1():
 @pytest.mark.parametrize("name", COMPILED)
 def test_derivatives(name):
     points = {
-        "hyp1f1": [(1.5, 0.7, 2.0), (-3.3, 2.0, 9.0), (2.0, 1.5, -4.0), (0.7, -2.3, 1.0)],
+        "hyp1f1": [
+            *[(1.5, 0.7, 2.0), (-3.3, 2.0, 9.0), (2.0, 1.5, -4.0), (0.7, -2.3, 1.0)],
+            (-7.3, -2.2, 9.0),
+        ],
         "hyp2f1": [
             (1.5, 0.7, 2.2, 0.95),
             (-3.3, 5, 1.5, 0.6),
@@ -163,6 +179,7 @@ HARD = [
     # Next to a polynomial.
     ("hyp1f1", (-3 + 1e-9, 1.5, 80.0)),
     ("hyp1f1", (100.0, -50.5, 30.0)),
+    ("hyp1f1", (60.5, -80.54, 7.0)),
 ]
 
 
@@ -174,5 +191,5 @@ def test_numbers_that_are_hard(name, args):
 
 
 def test_what_cannot_be_had_is_nan():
-    assert np.isnan(COMPILED["hyp1f1"](13.838, -19.366, -47.55))
+    assert np.isnan(COMPILED["hyp1f1"](57.77, -116.19, -59.16))
     assert np.isnan(COMPILED["hyp2f1"](-6.254, -6.421, -40.23, 0.9934))
