@@ -20,6 +20,7 @@ what is known of a row, such as whether a select took it, stays in a register::
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from functools import partial
 
@@ -39,6 +40,11 @@ _MAX_BYTES = 24
 # The elements of a row are written out. Where they cost more, times their bytes, it gains nothing
 # to fill vectors with them: fewer rows are on their way at a time.
 _MAX_COST = 560
+# Reductions of rows of so many elements are written out, in vectors across rows, two of which hold
+# so many rows of the smallest elements; shorter blocks do not become whole vectors.
+_WRITTEN_OUT = 9
+_VECTOR_ROWS = 16
+_MANY_ROWS = 64
 # How many nodes before a kernel may be the one that it waits for.
 _NEAR = 16
 
@@ -161,3 +167,25 @@ def _reads_same_rows(first: Kernel, second: Kernel, axes: Axes) -> bool:
 
 def _depends(term: Expr, variables: Sequence[Expr]) -> bool:
     return term.op != "axis" and not set(variables).isdisjoint(below(term))
+
+
+def reduces_short_rows(node: Node) -> bool:
+    """Whether a node computes a number of each row, with vectors across short rows."""
+    if not isinstance(node, Kernel) or len(node.axes) != 1:
+        return False
+    return any(math.prod(n for _, n in r.axes) <= _WRITTEN_OUT for r in node.reductions)
+
+
+def block_of_vectors(block: int, extent: int) -> int:
+    """How many rows to run at a time, about ``block`` of all of them, so that vectors are full.
+
+    The last vector of other blocks is written under a mask. What then reads parts of it has to
+    wait until it, and all that was written before, has reached a cache. If there are few blocks,
+    about as many should lie in each eighth of the rows, for threads.
+    """
+    if block < _MANY_ROWS:
+        return block
+    lowest = -(-3 * block // (4 * _VECTOR_ROWS)) * _VECTOR_ROWS
+    sizes = range(lowest, 9 * block // 8 + 1, _VECTOR_ROWS)
+    eighth = -(-extent // 8)
+    return min(sizes, key=lambda rows: (-eighth % rows * 50 // eighth, abs(rows - block)))

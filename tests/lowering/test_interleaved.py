@@ -8,6 +8,9 @@ import pytest
 
 import fnad
 import fnad.numpy as fnp
+from fnad.lowering.expr import axis, load, make
+from fnad.lowering.llvm.interleaved import fills_registers
+from fnad.lowering.plan import Reduction
 
 RNG = np.random.default_rng(0)
 
@@ -100,3 +103,24 @@ def test_loads_that_depend_on_the_term_in_another_way_stay_apart():
         return fnp.sum(x * fnp.take(x, picks, axis=1), 1)
 
     np.testing.assert_allclose(fnad.jit(f)(x, picks), (x * x[:, picks]).sum(1), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("length", "apart", "dtype", "squared", "single"),
+    [
+        (6, 6, "f8", True, False),
+        (7, 7, "f8", False, True),
+        (9, 9, "f8", False, True),
+        (8, 8, "f8", True, True),
+        (8, 8, "f8", False, False),
+        (7, 7, "f4", False, False),
+        (10, 10, "f8", True, False),
+        (7, 8, "f8", False, False),
+    ],
+)
+def test_long_rows_take_one_vector_at_a_time(length, apart, dtype, squared, single):
+    row, term, dtype = axis(0, 100), axis(1, length), np.dtype(dtype)
+    x = load(0, row * apart + term, dtype)
+    value = make("multiply", (x, x), dtype) if squared else x
+    r = Reduction("add", ((1, length),), value, dtype, dtype)
+    assert fills_registers(r, row) == single

@@ -1,5 +1,7 @@
 """Short rows: reduced, and changed by what was reduced, in one loop of vectors across them."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ import fnad.numpy as fnp
 from fnad.lowering.expr import axis, load, make
 from fnad.lowering.llvm.interleaved import sorted_apart, sorted_together
 from fnad.lowering.plan import Kernel, Reduction, Store
-from fnad.lowering.short_rows import with_rows
+from fnad.lowering.short_rows import block_of_vectors, with_rows
 from tests.lowering.test_plan import check
 
 RNG = np.random.default_rng(0)
@@ -173,3 +175,34 @@ def test_what_is_sorted_apart_is_sorted_together(count):
     columns = sorted_apart(_Shuffles(), list(parts), count)
     np.testing.assert_array_equal(columns, np.arange(8 * count).reshape(8, count).T)
     np.testing.assert_array_equal(sorted_together(_Shuffles(), columns), parts)
+
+
+@pytest.mark.parametrize("length", [5, 8])
+def test_blocks_are_whole_vectors(length):
+    x = RNG.normal(size=(20_011, length))
+    lowered = fnad.jit(lambda x: normalised(x)).lower(x)
+    (block,) = re.findall(r"group 20011 by (\d+)", lowered.as_text("plan"))
+    assert int(block) % 16 == 0
+    np.testing.assert_allclose(lowered.compile()(x), normalised(x), 1e-12)
+
+
+@pytest.mark.parametrize("extent", [4_000, 12_500, 20_011, 375_000])
+@pytest.mark.parametrize("block", [64, 71, 142, 150, 240])
+def test_blocks_of_vectors_lie_in_eighths(block, extent):
+    found = block_of_vectors(block, extent)
+    assert found % 16 == 0
+    assert 0.75 * block <= found <= 1.125 * block
+    eighth = -(-extent // 8)
+    chunk = -(-eighth // found) * found  # what a thread takes of eight
+    assert chunk <= 1.1 * eighth
+
+
+def test_blocks_of_few_rows_stay():
+    assert block_of_vectors(63, 10_000) == 63
+
+
+def test_blocks_of_long_rows_stay():
+    x = RNG.normal(size=(20_011, 12))
+    text = fnad.jit(lambda x: normalised(x)).lower(x).as_text("plan")
+    (block,) = re.findall(r"group 20011 by (\d+)", text)
+    assert int(block) % 16 != 0

@@ -26,6 +26,9 @@ from fnad.lowering.walk import loads, rebuild
 
 # Vectors that are sorted apart at a time; all of them need registers.
 _MOST = 9
+# Rows of so many elements of eight bytes keep the machine busy with one vector of rows: for two
+# there are too few registers.
+_LONG = 7
 
 _BYTE = np.dtype(np.uint8)
 
@@ -60,6 +63,26 @@ def columns(f: Function, p: ExpressionPrinter, r: Reduction) -> dict[Expr, list[
             start = address(p, e.attr, e.dtype, place)
             found[e] = _read(f, start, e.dtype, extent, vector)
     return found
+
+
+def fills_registers(r: Reduction, inner: Expr) -> bool:
+    """Whether a reduction sorts apart rows so long that two vectors of rows are one too many.
+
+    Measured: sums of 7 and 9 numbers take 10 to 30 % less time by single vectors, and so do sums
+    of 8 in kernels that compute more than the sum; sums of 8 numbers alone take 5 % more.
+    """
+    if len(r.axes) != 1 or r.accumulator.itemsize < 8:
+        return False
+    [(number, extent)] = r.axes
+    if type(extent) is not int or not _LONG <= extent <= _MOST:
+        return False
+    if extent & (extent - 1) == 0 and r.value.op == "load":
+        return False
+    for e in loads([r.value]):
+        terms, _ = affine_parts(e.args[0])
+        if terms.get(inner) == extent and terms.get(axis(number, extent)) == 1:
+            return True
+    return False
 
 
 def _at_each(e: Expr, number: int, extent: int) -> list[Expr]:

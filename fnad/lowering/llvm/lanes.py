@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-from fnad.lowering.expr import Expr
+from fnad.lowering.expr import Expr, axis
 from fnad.lowering.llvm import host
-from fnad.lowering.llvm.interleaved import columns, whole_rows
+from fnad.lowering.llvm.interleaved import columns, fills_registers, whole_rows
 from fnad.lowering.llvm.nests import Nest
 from fnad.lowering.llvm.places import Vector
 from fnad.lowering.llvm.reductions import initial, result, step
@@ -46,7 +46,12 @@ def emit_lanes(nest: Nest, parts: Range) -> None:
     others = [r.accumulator for r in kernel.reductions]
     lanes = lanes_for(nest.roots, others, extent)
     looped = [r for r in kernel.reductions if not is_written_out(r)]
-    count = _vectors_of_totals(looped, extent) if looped else unrolling(nest.roots)
+    if looped:
+        count = _vectors_of_totals(looped, extent)
+    elif any(fills_registers(r, axis(number, extent)) for r in kernel.reductions):
+        count = 1
+    else:
+        count = unrolling(nest.roots)
 
     def block(base: Value, count: int, mask: Value | None, carried: list[Value]) -> list[Value]:
         _emit_block(nest, [Vector(number, base, k * lanes, lanes, mask) for k in range(count)])
