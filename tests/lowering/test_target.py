@@ -6,7 +6,14 @@ import sys
 
 import pytest
 
-from fnad.lowering.llvm.target import OPTIMIZED, PLAIN, VECTOR_CODE, compile_module, object_file
+from fnad.lowering.llvm.target import (
+    OPTIMIZED,
+    PLAIN,
+    VECTOR_CODE,
+    _strength_reduction,
+    compile_module,
+    object_file,
+)
 
 SUM = """
 define double @sum(ptr %x, i64 %n) {
@@ -45,6 +52,23 @@ def test_threads_compile_at_the_same_time():
     assert len(set(files)) == 5
     assert all(files[k] == files[k % 5] for k in range(40))
     assert compile_module(constant(7)).address("constant")
+
+
+@pytest.mark.parametrize("reduced", [True, False])
+def test_plain_code_waits_for_nobody(reduced):
+    alone = object_file(SUM, PLAIN)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool, _strength_reduction.of(reduced):
+        beside = pool.submit(object_file, SUM, PLAIN).result(timeout=60)
+    assert beside == alone
+
+
+def test_recipes_beside_each_other_make_the_same_code():
+    recipes = [PLAIN, VECTOR_CODE, OPTIMIZED] * 40
+    alone = {recipe: object_file(SUM, recipe) for recipe in recipes[:3]}
+    assert len(set(alone.values())) == 3
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for recipe, made in zip(recipes, pool.map(lambda r: object_file(SUM, r), recipes)):
+            assert made == alone[recipe]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -10,7 +10,7 @@ import re
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,7 +161,7 @@ def compile_module(text: str, recipe: Recipe = OPTIMIZED) -> CompiledModule:
 
 def assembly(text: str, recipe: Recipe = OPTIMIZED) -> str:
     """Compile a module to readable assembly."""
-    with _compiler(recipe) as compiler, _strength_reduction.of(recipe.reduce_strength):
+    with _compiler(recipe) as compiler, _turn(recipe):
         return str(compiler.machine.emit_assembly(compiler.optimized(text)))
 
 
@@ -189,8 +189,15 @@ def _target_machine(level: int) -> Any:
 
 def object_file(text: str, recipe: Recipe) -> bytes:
     """Compile a module of LLVM IR. Several threads may do so at the same time."""
-    with _compiler(recipe) as compiler, _strength_reduction.of(recipe.reduce_strength):
+    with _compiler(recipe) as compiler, _turn(recipe):
         return _emit(compiler.machine, compiler.optimized(text))
+
+
+def _turn(recipe: Recipe) -> AbstractContextManager[None]:
+    """Wait for LLVM's switch; its code generator of level 0 never looks at it."""
+    if recipe.codegen_level == 0:
+        return nullcontext()
+    return _strength_reduction.of(recipe.reduce_strength)
 
 
 class _Compiler:
