@@ -422,7 +422,7 @@ def _block(entry: _Candidate, members: Sequence[Member], row_bytes: int) -> int:
     count += -count % 8 if count > 64 and not products else 0  # as many in each of 2, 4 or 8 chunks
     block = -(-entry.extent // count)
     if count > 64 and any(m.step == 1 and reduces_short_rows(m.node) for m in members):
-        return block_of_vectors(block, entry.extent)
+        return block_of_vectors(block, entry.extent, row_bytes)
     unit = _TILE_ROWS if 1 in products and block > _TILE_ROWS else 1
     return min(-(-block // unit) * unit, entry.extent)
 

@@ -45,6 +45,8 @@ _MAX_COST = 560
 _WRITTEN_OUT = 9
 _VECTOR_ROWS = 16
 _MANY_ROWS = 64
+# So much is hardly in a cache when a program begins to run.
+_FAR_BYTES = 16 << 20
 # How many nodes before a kernel may be the one that it waits for.
 _NEAR = 16
 
@@ -176,16 +178,19 @@ def reduces_short_rows(node: Node) -> bool:
     return any(math.prod(n for _, n in r.axes) <= _WRITTEN_OUT for r in node.reductions)
 
 
-def block_of_vectors(block: int, extent: int) -> int:
-    """How many rows to run at a time, about ``block`` of all of them, so that vectors are full.
+def block_of_vectors(block: int, extent: int, row_bytes: int) -> int:
+    """How many rows to run at a time where others would run ``block`` of all of them.
 
-    The last vector of other blocks is written under a mask. What then reads parts of it has to
-    wait until it, and all that was written before, has reached a cache. If there are few blocks,
-    about as many should lie in each eighth of the rows, for threads.
+    Vectors of rows are full: the last one of other blocks is written under a mask, and what then
+    reads parts of it has to wait until it, and all that was written before, has reached a cache.
+    Blocks of what comes from afar are smaller than others: rows that are read again so soon stand
+    in the way of what is fetched and written meanwhile. If there are few blocks, about as many
+    should lie in each eighth of the rows, for threads.
     """
     if block < _MANY_ROWS:
         return block
-    lowest = -(-3 * block // (4 * _VECTOR_ROWS)) * _VECTOR_ROWS
-    sizes = range(lowest, 9 * block // 8 + 1, _VECTOR_ROWS)
+    near = max(block // 2 if extent * row_bytes > _FAR_BYTES else block, 2 * _VECTOR_ROWS)
+    lowest = -(-3 * near // (4 * _VECTOR_ROWS)) * _VECTOR_ROWS
+    sizes = range(lowest, 9 * near // 8 + 1, _VECTOR_ROWS)
     eighth = -(-extent // 8)
-    return min(sizes, key=lambda rows: (-eighth % rows * 50 // eighth, abs(rows - block)))
+    return min(sizes, key=lambda rows: (-eighth % rows * 50 // eighth, abs(rows - near)))
