@@ -1,4 +1,8 @@
-"""Copies of large arrays, about as fast as the memory is: the tables that programs close over."""
+"""Copies of large arrays, about as fast as the memory is: the tables that programs close over.
+
+They are made at once. Beside the compilation, which has work for two processors itself, a copy
+took these as long again, and what the function writes meanwhile would get into it.
+"""
 
 from __future__ import annotations
 

@@ -76,6 +76,37 @@ def test_a_large_buffer_that_is_changed_while_tracing_is_read_as_it_was():
     assert [float(x) for x in compiled(last)] == [0, 1, 2]
 
 
+def test_a_large_array_that_is_changed_before_the_program_is_compiled_is_read_as_it_was():
+    table = np.zeros(LARGE, np.float32)
+    last = np.int32(LARGE - 1)
+    lowered = fnad.jit(lambda i: fnad.numpy.take(table, i)).lower(last)
+    table[:] = 1
+    assert lowered.compile()(last) == 0
+
+
+def test_threads_that_close_over_one_large_array_read_what_each_has_met():
+    table = np.zeros(LARGE, np.float32)
+    first, last = np.int32(0), np.int32(LARGE - 1)
+    met, changed = threading.Event(), threading.Event()
+
+    def f(i):
+        before = fnad.numpy.take(table, i)
+        met.set()
+        assert changed.wait(60)
+        return before, fnad.numpy.take(table, i)
+
+    found = []
+    other = threading.Thread(target=lambda: found.append(fnad.jit(f)(last)))
+    other.start()
+    assert met.wait(60)
+    table[:] = 1
+    mine = fnad.jit(lambda i: fnad.numpy.take(table, i))(first)
+    changed.set()
+    other.join()
+    assert mine == 1
+    assert [float(x) for x in found[0]] == [0, 1]
+
+
 def test_what_a_large_snapshot_closes_over_is_not_copied_again():
     table = numbers(LARGE, np.float32)
     [snapshot] = fnad.make_jaxpr(lambda x: x * table)(2.0).consts
