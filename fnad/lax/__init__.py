@@ -144,6 +144,7 @@ from fnad.primitives.logic import (
     shift_right_logical,
     stop_gradient,
 )
+from fnad.primitives.ordinary_zeros import ordinary_zeros
 from fnad.primitives.precision import Precision
 from fnad.primitives.ragged import ragged_dot
 from fnad.primitives.reductions import (
@@ -379,6 +380,7 @@ __all__ = [
     "neg",
     "nextafter",
     "optimization_barrier",
+    "ordinary_zeros",
     "pad",
     "padtype_to_pads",
     "pbroadcast",

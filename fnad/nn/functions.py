@@ -24,7 +24,7 @@ def relu(x: Any) -> Any:
     >>> relu(np.float32([-1, 2]))
     array([0., 2.], dtype=float32)
     """
-    return fnp.where(x <= 0, 0, x)
+    return fnp.where(x <= 0, 0, lax.ordinary_zeros(x))
 
 
 def relu6(x: Any) -> Any:
@@ -136,7 +136,8 @@ def hard_tanh(x: Any) -> Any:
     >>> hard_tanh(np.array([-2.0, 0.5]))
     array([-1. ,  0.5])
     """
-    return fnp.where(x > 1, 1, fnp.where(x < -1, -1, x))
+    inner = lax.ordinary_zeros(x)
+    return fnp.where(x > 1, 1, fnp.where(x < -1, -1, inner))
 
 
 def identity(x: Any) -> Any:

@@ -19,6 +19,7 @@ from fnad.core.primitive import (
 from fnad.core.rewrites import BatchAxis, get_rewrites
 from fnad.core.types import ShapedArray
 from fnad.primitives.dependencies import Operand
+from fnad.primitives.strong_zeros import StrongZeros, settled
 from fnad.primitives.subprograms import call_rules, none, permute, split
 
 jit_p = Primitive(
@@ -106,6 +107,12 @@ def _(cts: Sequence[Any], *operands: Any) -> list[Any]:
     wanted = [isinstance(x, Linear) and not isinstance(c, Zero) for x, c in zip(operands, cts)]
     given = iter(optimization_barrier_p.bind(*(instantiate(c) for c in split(wanted, cts)[1])))
     return [next(given) if w else None for w in wanted]
+
+
+@optimization_barrier_p.strong_transpose
+def _(cts: Sequence[Any], *operands: Any) -> list[Any]:
+    found = optimization_barrier_p.rule("transpose")([settled(ct) for ct in cts], *operands)
+    return [StrongZeros(f, c.live) if type(c) is StrongZeros else f for f, c in zip(found, cts)]
 
 
 @optimization_barrier_p.dependencies

@@ -28,7 +28,8 @@ from fnad.primitives.shape import (
     transpose,
 )
 from fnad.primitives.slicing import slice_in_dim
-from fnad.primitives.strong_zeros import StrongZeros, repeated, settled
+from fnad.primitives.strong_products import strong_product
+from fnad.primitives.strong_zeros import StrongZeros
 from fnad.primitives.taylor import bilinear
 
 Axes = tuple[int, ...]
@@ -181,11 +182,13 @@ def _(ct, a, b, *, dimension_numbers, preferred_element_type):
 
 @dot_general_p.strong_transpose
 def _(ct, a, b, **params):
-    cts = dot_general_p.rule("transpose")(settled(ct), a, b, **params)
+    rule = dot_general_p.rule("transpose")
     if type(ct) is not StrongZeros:
-        return cts
-    places = _places_of_result(params["dimension_numbers"], aval_of(a).ndim, aval_of(b).ndim)
-    return [None if c is None else repeated(ct, c, axes) for c, axes in zip(cts, places)]
+        return rule(ct, a, b, **params)
+    in_a, in_b = _places_of_result(params["dimension_numbers"], aval_of(a).ndim, aval_of(b).ndim)
+    if isinstance(a, Linear):
+        return [strong_product(lambda c, y: rule(c, a, y, **params)[0], ct, b, in_a, in_b), None]
+    return [None, strong_product(lambda c, x: rule(c, x, b, **params)[1], ct, a, in_b, in_a)]
 
 
 @lru_cache(maxsize=1024)

@@ -13,6 +13,7 @@ from fnad.core.types import ShapedArray, aval_of, kind_of
 from fnad.primitives.complex_parts import product_of_parts
 from fnad.primitives.contraction import dot_general
 from fnad.primitives.conv_dependencies import conv_pattern
+from fnad.primitives.conv_strong_zeros import strong_transposed_conv
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.reductions import reduce_sum
 from fnad.primitives.shape import (
@@ -24,7 +25,7 @@ from fnad.primitives.shape import (
     transpose,
 )
 from fnad.primitives.slicing import pad
-from fnad.primitives.strong_zeros import StrongZeros, repeated, settled
+from fnad.primitives.strong_zeros import StrongZeros
 from fnad.primitives.taylor import bilinear
 from fnad.primitives.windows import dilated, resolve_padding, window_count, windows
 
@@ -154,18 +155,10 @@ def _(ct, lhs, rhs, **params):
 
 @conv_general_dilated_p.strong_transpose
 def _(ct, lhs, rhs, **params):
-    cts = conv_general_dilated_p.rule("transpose")(settled(ct), lhs, rhs, **params)
+    rule = conv_general_dilated_p.rule("transpose")
     if type(ct) is not StrongZeros:
-        return cts
-    # Examples left out as a whole get no cotangent; nor do filters whose features are.
-    lhs_spec, rhs_spec, out_spec = params["dimension_numbers"]
-    places = ((out_spec[0], lhs_spec[0]), (out_spec[1], rhs_spec[0]))
-    return [
-        None
-        if c is None
-        else repeated(ct, c, [to if i == at else None for i in range(len(out_spec))])
-        for c, (at, to) in zip(cts, places, strict=True)
-    ]
+        return rule(ct, lhs, rhs, **params)
+    return strong_transposed_conv(rule, ct, lhs, rhs, **params)
 
 
 def _transpose_lhs(ct: Any, rhs: Any, shapes: Any, params: dict[str, Any]) -> Any:

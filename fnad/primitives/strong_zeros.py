@@ -11,17 +11,11 @@ happens to be one is not strong: a taken lane shows its NaN.
 The lanes follow elementwise equations, sums, running sums, those that move elements, updates at
 indices included, and go through calls, loops and branches: their masks are carries of the backward
 loop. Through a product of matrices go whole rows (or columns, or batches) that a select left out:
-rows of zeros times a matrix are rows of zeros; through a convolution examples and features. There
-zeros are ordinary again where
+rows of zeros times a matrix are rows of zeros; through a convolution examples and features. A
+condition is one of rows if it is repeated along them right before the select, as in
+``where(valid[:, None], x @ w, 0)``. What such a product sums over lanes that were not taken is left
+out of the sum (`fnad.primitives.strong_products`). Zeros are ordinary again where
 
-- a product sums over lanes: a row of ``x`` that holds an infinity makes ``x.T @ ct`` NaN, though
-  that row of ``ct`` is zero, and so does a column of ``w`` in ``ct @ w.T``. To keep them out would
-  take a pass over ``x`` or ``w`` in each product behind a select, relu's too. Who multiplies rows
-  that may not be finite says ``where(valid[:, None], x, 0) @ w``;
-- single elements of a product are chosen, as relu does, of which rows tell nothing. A condition is
-  one of rows if it is repeated along them right before the select, as in
-  ``where(valid[:, None], x @ w, 0)``;
-- elements of a convolution are: each gets a cotangent from all windows that it is in;
 - a user's `custom_vjp` is, whose rule gets the zeros and may do with them what it likes;
 - a loop's ``ys`` are chosen from and its carries are not: these follow no lanes. Nor do the ``xs``
   and ``ys`` of loops whose length is not known;
@@ -30,7 +24,7 @@ zeros are ordinary again where
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -160,7 +154,10 @@ class Live:
 
     def along_axes(self, rank: int) -> tuple[int, ...]:
         """The axes of an array of that rank along which they may differ."""
-        return tuple(range(rank)) if self.axes is None else self.axes
+        if self.axes is not None:
+            return self.axes
+        whole = self.side is not None and self.side[2] is None and not aval_of(self.side[0]).shape
+        return () if whole else tuple(range(rank))
 
     def lanes(self, rank: int) -> Lanes:
         """The lanes of an array of that rank as ``masked_mul`` takes them."""
@@ -430,36 +427,49 @@ def _stand_in(operand: Any, followed: bool) -> Any:
     return np.zeros(aval.shape, np.bool_)[()] if kind_of(aval.dtype) in "fc" else operand
 
 
-def repeated(ct: StrongZeros, result: Any, axes: Sequence[int | None]) -> Any:
-    """A result that is zero in the rows in which ``ct`` is.
+def summed_lanes(
+    ct: StrongZeros, result: Any, axes: Sequence[int | None], is_zero: bool = False
+) -> Any:
+    """A result of which each element is made of lanes of ``ct``, and zero if none of them is live.
 
-    ``axes`` says where the axes of the cotangent are in the result; None are summed over. Lanes
-    that differ along these are not followed: to ask for each row whether there is one would cost
-    a pass over the cotangent, and hardly ever tell anything.
+    ``axes`` says where the axes of the cotangent are in the result; None are summed over. Where
+    no lane is live, the result is zero already if ``is_zero``, else made so later.
     """
     rank = len(axes)
-    for live in _wider(ct.live, ct.aval.shape):
-        if all(axes[i] is not None for i in live.along_axes(rank)):
-            return StrongZeros(result, _in_result(live, axes, aval_of(result).shape))
-    return result
+    live, gone = ct.live, [i for i in ct.live.along_axes(rank) if axes[i] is None]
+    if gone:
+        if isinstance(result, Tracer) and _is_everywhere(live, gone, rank):
+            return result
+        live = _any_live(live, gone, rank)
+    lanes = in_result(live, axes, aval_of(result).shape)
+    return StrongZeros(result, lanes, None if is_zero else lanes.choose)
 
 
-def _wider(live: Live | None, shape: tuple[int, ...]) -> Iterator[Live]:
-    """The lanes of an array of a shape, and others that hold all of these."""
-    while live is not None:
-        yield live
-        if live.side is None:
-            return
-        pred, taken, outer = live.side
-        if type(pred) is RepeatedMask:
-            yield pred.lanes(taken)
-        elif not aval_of(pred).shape:
-            yield Live.along(partial(_all_or_none, pred, taken), (), shape)
-        live = outer
+def _any_live(live: Live, gone: Sequence[int], rank: int) -> Live:
+    """Where lanes are live of which there are several each, along the axes that are gone."""
+
+    def lanes() -> Lanes:
+        from fnad.primitives.logic import bitwise_not  # logic uses this module
+
+        mask, taken, axes = live.lanes(rank)
+        lanes_taken = mask if taken else bitwise_not(mask)
+        places = tuple([place for place, i in enumerate(axes) if i in gone])
+        return any_of(lanes_taken, places), True, tuple([i for i in axes if i not in gone])
+
+    kept = tuple([i for i in live.along_axes(rank) if i not in gone])
+    return Live(lambda: lanes()[0], lanes=lanes, axes=kept)
 
 
-def _all_or_none(pred: Any, taken: bool) -> Lanes:
-    return pred, taken, ()
+def _is_everywhere(live: Live, gone: Sequence[int], rank: int) -> bool:
+    """Whether it is known at once that any lane is live, as of a causal mask under a trace."""
+    if live.side is None or live.side[2] is not None:
+        return False
+    pred = live.side[0]
+    if isinstance(pred.mask if type(pred) is RepeatedMask else pred, Tracer):
+        return False
+    mask, taken, axes = live.lanes(rank)
+    places = tuple([place for place, i in enumerate(axes) if i in gone])
+    return bool(np.all(np.any(np.asarray(mask) == taken, axis=places)))
 
 
 def spread_out(
@@ -472,7 +482,7 @@ def spread_out(
 
     If a product comes next, that makes the zeros.
     """
-    live = _in_result(ct.live, axes, shape)
+    live = in_result(ct.live, axes, shape)
     if ct.choose is None:
         return StrongZeros(spread(ct.ct), live)
     aval = ShapedArray(shape, ct.aval.dtype)
@@ -480,7 +490,7 @@ def spread_out(
     return StrongZeros(aval, live, live.choose, later, early=True)
 
 
-def _in_result(live: Live, axes: Sequence[int | None], shape: tuple[int, ...]) -> Live:
+def in_result(live: Live, axes: Sequence[int | None], shape: tuple[int, ...]) -> Live:
     """Lanes of a cotangent as those of a result of a shape, in which its axes are ``axes``."""
     rank = len(axes)
 

@@ -22,6 +22,7 @@ from fnad.primitives.logic import convert_element_type
 from fnad.primitives.reductions import reduce_max, reduce_min, reduce_prod, reduce_sum
 from fnad.primitives.shape import broadcast_in_dim, int_tuple, moveaxis, reshape
 from fnad.primitives.slicing import pad, slice_in_dim
+from fnad.primitives.strong_products import sums_elements
 
 
 def dilated(size: int, dilation: int) -> int:
@@ -98,6 +99,9 @@ moves(windows_p)
 def _(ct, x, *, window_dimensions, window_strides, window_dilation):
     shape = x.aval.shape[x.aval.ndim - len(window_dimensions) :]
     return [fold(ct, shape, window_strides, window_dilation)]
+
+
+sums_elements(windows_p)
 
 
 @windows_p.batch
@@ -209,6 +213,9 @@ def _(y, *, shape, window_strides, window_dilation):
 def _(ct, y, *, shape, window_strides, window_dilation):
     sizes = _split_fold(y.aval.shape, len(shape))[2]
     return [windows(ct, sizes, window_strides, window_dilation)]
+
+
+sums_elements(fold_p)
 
 
 @fold_p.batch

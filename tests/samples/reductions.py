@@ -103,6 +103,10 @@ SAMPLES = {
         *over_axes(np.bitwise_and.reduce, INTS[1:].reshape(2, 3), ((0,), (0, 1))),
         *over_axes(np.bitwise_and.reduce, np.zeros((0, 3), int), ((0,), (1,))),
     ],
+    "all_finite": [
+        Sample((x,), reference=lambda x: np.isfinite(x).all(), order=0)
+        for x in (X, NANS, NANS[0], np.array([np.inf]), COMPLEX_NANS, Z, X[0, 0, 0], X[:0])
+    ],
     "reduce_or": [
         *over_axes(np.any, FLAGS, ((0,), (1,), (0, 1), ())),
         *over_axes(np.bitwise_or.reduce, INTS[1:].reshape(2, 3), ((0,), (0, 1))),

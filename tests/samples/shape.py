@@ -148,6 +148,7 @@ SAMPLES = {
         Sample(xs, reference=lambda x, y, z: [x, y, z])
         for xs in [(M, INTS, Z), (Z, BOOLS, M), (INTS, Z, BOOLS), (BOOLS, M, INTS)]
     ],
+    "ordinary_zeros": [Sample((x,), reference=lambda x: x) for x in (M, INTS, BOOLS, Z)],
     "name": [
         Sample((x,), {"name": "residual"}, reference=lambda x: x) for x in (M, INTS, BOOLS, Z)
     ],

@@ -18,6 +18,7 @@ from fnad.primitives.dependencies import mixed
 from fnad.primitives.fft.decomposition import complex_to_complex, complex_to_real, real_to_complex
 from fnad.primitives.shape import broadcast_in_dim, int_tuple
 from fnad.primitives.slicing import pad
+from fnad.primitives.strong_zeros import StrongZeros, settled, summed_lanes
 
 Shape = tuple[int, ...]
 
@@ -112,6 +113,15 @@ def _(ct, x, *, fft_type, fft_lengths, axes):
     weights = (counts / math.prod(fft_lengths)).astype(aval.dtype)
     weights = broadcast_in_dim(weights, aval_of(out).shape, (axis,))
     return [complex_of(real(out) * weights, -imag(out) * weights)]
+
+
+@fft_p.strong_transpose
+def _(ct, x, *, axes, **params):
+    found = fft_p.rule("transpose")(settled(ct), x, axes=axes, **params)
+    if type(ct) is not StrongZeros:
+        return found
+    kept = [None if i in axes else i for i in range(ct.aval.ndim)]
+    return [summed_lanes(ct, found[0], kept, is_zero=True)]
 
 
 @fft_p.batch
