@@ -280,13 +280,16 @@ def f(key: Any, dfnum: Any, dfden: Any, shape: Shape | None = None, dtype: Any =
     --------
     >>> from fnad.random import PRNGKey
     >>> f(PRNGKey(0), 3.0, 5.0, (2,))
-    array([2.5797071 , 0.19219676], dtype=float32)
+    array([2.5797071 , 0.19219677], dtype=float32)
     """
     dtype = floating_dtype("f", dtype)
     shape, (dfnum, dfden) = parameters("f", shape, dtype, dfnum, dfden)
     key_den, key_num = split_in(key, 2)
-    above = lax.div(chisquare(key_num, dfnum, shape, dtype), dfnum)
-    return lax.div(above, lax.div(chisquare(key_den, dfden, shape, dtype), dfden))
+    # By logarithms, as in `t`: both numbers may be too small for their dtype.
+    two = dtype.type(2)
+    above = loggamma(key_num, lax.div(dfnum, two), shape, dtype)
+    below = loggamma(key_den, lax.div(dfden, two), shape, dtype)
+    return lax.mul(lax.exp(lax.sub(above, below)), lax.div(dfden, dfnum))
 
 
 def t(key: Any, df: Any, shape: Shape | None = None, dtype: Any = np.float32) -> Any:

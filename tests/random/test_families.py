@@ -135,6 +135,12 @@ def test_distributions_at_extreme_parameters():
     draws = random.t(KEY, 0.1, shape).astype(float)
     assert np.isfinite(draws).mean() > 0.999
     assert stats.kstest(draws, stats.t(0.1).cdf).pvalue > 1e-3
+    draws = random.f(KEY, 0.05, 0.05, shape)
+    assert not np.isnan(draws).any()
+    tiny, large = np.finfo(np.float32).smallest_normal, np.finfo(np.float32).max
+    law = stats.f(0.05, 0.05)
+    assert abs((draws < tiny).mean() - law.cdf(tiny)) < 0.02
+    assert abs((draws > large).mean() - law.sf(large)) < 0.02
     draws = random.poisson(KEY, 1e6, (50_000,)).astype(float)
     assert abs(draws.mean() - 1e6) < 4 * 1e3 / np.sqrt(draws.size)
     assert abs(draws.std() - 1e3) < 4 * 1e3 / np.sqrt(2 * draws.size)
