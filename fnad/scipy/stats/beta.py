@@ -9,6 +9,7 @@ import numpy as np
 import fnad.numpy as fnp
 from fnad.scipy.operands import floating, log_of_part
 from fnad.scipy.special import betainc, betaln, xlog1py, xlogy
+from fnad.scipy.stats.edges import beta_kernel, within
 
 
 def logpdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -28,14 +29,18 @@ def logpdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 
 def pdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The density, elementwise."""
-    return fnp.exp(logpdf(x, a, b, loc, scale))
+    """The density, elementwise. At the ends of [0, 1], slopes are those within."""
+    x, a, b, loc, scale = floating("beta.pdf", x, a, b, loc, scale)
+    z = (x - loc) / scale
+    outside = (z < 0) | (z > 1)
+    norm = betaln(a, b) + fnp.log(scale)
+    return fnp.where(outside, 0, beta_kernel(a - 1, b - 1, fnp.where(outside, 0.5, z), norm))
 
 
 def cdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The distribution function, elementwise."""
     x, a, b, loc, scale = floating("beta.cdf", x, a, b, loc, scale)
-    return betainc(a, b, fnp.clip((x - loc) / scale, 0, 1))
+    return betainc(a, b, within((x - loc) / scale, 0, 1))
 
 
 def logcdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -46,7 +51,7 @@ def logcdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 def sf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The survival function, ``1 - cdf``, elementwise."""
     x, a, b, loc, scale = floating("beta.sf", x, a, b, loc, scale)
-    return betainc(b, a, 1 - fnp.clip((x - loc) / scale, 0, 1))
+    return betainc(b, a, 1 - within((x - loc) / scale, 0, 1))
 
 
 def logsf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:

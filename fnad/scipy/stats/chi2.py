@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import fnad.numpy as fnp
 from fnad.scipy.operands import floating
 from fnad.scipy.stats import gamma
 
@@ -24,7 +23,8 @@ def logpdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 def pdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The density, elementwise."""
-    return fnp.exp(logpdf(x, df, loc, scale))
+    x, df, loc, scale = floating("chi2.pdf", x, df, loc, scale)
+    return gamma.pdf(x, df / 2, loc, 2 * scale)
 
 
 def cdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 
 import fnad.numpy as fnp
 from fnad.scipy.operands import floating, log_of_part
+from fnad.scipy.stats.edges import within
 
 
 def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -31,7 +32,7 @@ def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The distribution function, elementwise."""
     x, loc, scale = floating("expon.cdf", x, loc, scale)
-    return -fnp.expm1(-fnp.maximum((x - loc) / scale, 0))
+    return -fnp.expm1(-within((x - loc) / scale, 0, np.inf))
 
 
 def logcdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -42,7 +43,7 @@ def logcdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 def logsf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the survival function, elementwise."""
     x, loc, scale = floating("expon.logsf", x, loc, scale)
-    return -fnp.maximum((x - loc) / scale, 0)
+    return -within((x - loc) / scale, 0, np.inf)
 
 
 def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 import fnad.numpy as fnp
 from fnad.scipy.operands import floating, log_of_part
 from fnad.scipy.special import gammainc, gammaincc, gammaln, xlogy
+from fnad.scipy.stats.edges import gamma_kernel, within
 
 
 def logpdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -26,14 +27,17 @@ def logpdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 
 def pdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The density, elementwise."""
-    return fnp.exp(logpdf(x, a, loc, scale))
+    """The density, elementwise. At 0, slopes are those within the support."""
+    x, a, loc, scale = floating("gamma.pdf", x, a, loc, scale)
+    z = (x - loc) / scale
+    norm = gammaln(a) + fnp.log(scale)
+    return fnp.where(z < 0, 0, gamma_kernel(a - 1, fnp.where(z < 0, 1, z), norm))
 
 
 def cdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The distribution function, elementwise."""
     x, a, loc, scale = floating("gamma.cdf", x, a, loc, scale)
-    return gammainc(a, fnp.maximum((x - loc) / scale, 0))
+    return gammainc(a, within((x - loc) / scale, 0, np.inf))
 
 
 def logcdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -44,7 +48,7 @@ def logcdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
 def sf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The survival function, ``1 - cdf``, elementwise."""
     x, a, loc, scale = floating("gamma.sf", x, a, loc, scale)
-    return gammaincc(a, fnp.maximum((x - loc) / scale, 0))
+    return gammaincc(a, within((x - loc) / scale, 0, np.inf))
 
 
 def logsf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 
 import fnad.numpy as fnp
 from fnad.scipy.operands import floating, log_of_part
+from fnad.scipy.stats.edges import within
 
 
 def logpdf(x: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -32,7 +33,7 @@ def pdf(x: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 def cdf(x: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The distribution function, elementwise."""
     x, b, loc, scale = floating("pareto.cdf", x, b, loc, scale)
-    return -fnp.expm1(-b * fnp.log(fnp.maximum((x - loc) / scale, 1)))
+    return -fnp.expm1(-b * fnp.log(within((x - loc) / scale, 1, np.inf)))
 
 
 def logcdf(x: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -43,7 +44,7 @@ def logcdf(x: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 def logsf(x: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the survival function, elementwise."""
     x, b, loc, scale = floating("pareto.logsf", x, b, loc, scale)
-    return -b * fnp.log(fnp.maximum((x - loc) / scale, 1))
+    return -b * fnp.log(within((x - loc) / scale, 1, np.inf))
 
 
 def sf(x: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:

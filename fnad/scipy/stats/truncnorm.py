@@ -10,6 +10,7 @@ import numpy as np
 import fnad.numpy as fnp
 from fnad.scipy.operands import floating
 from fnad.scipy.special import log_ndtr
+from fnad.scipy.stats.edges import within
 
 
 def _log_mass(a: Any, b: Any) -> Any:
@@ -37,7 +38,7 @@ def logpdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 def _of_part(x: Any, a: Any, b: Any, loc: Any, scale: Any) -> tuple[Any, Any]:
     """The logarithms of the probabilities below and above ``x``."""
-    z = fnp.clip((x - loc) / scale, a, b)
+    z = within((x - loc) / scale, a, b)
     none, all_of_it = z <= a, z >= b
     total = _log_mass(a, b)
     below = _log_mass(a, fnp.where(none, b, z)) - total

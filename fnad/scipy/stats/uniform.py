@@ -8,6 +8,7 @@ import numpy as np
 
 import fnad.numpy as fnp
 from fnad.scipy.operands import floating
+from fnad.scipy.stats.edges import within
 
 
 def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -31,7 +32,7 @@ def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The distribution function, elementwise."""
     x, loc, scale = floating("uniform.cdf", x, loc, scale)
-    return fnp.clip((x - loc) / scale, 0, 1)
+    return within((x - loc) / scale, 0, 1)
 
 
 def ppf(q: Any, loc: Any = 0, scale: Any = 1) -> Any:

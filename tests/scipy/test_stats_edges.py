@@ -1,0 +1,67 @@
+"""Slopes at the edges of the support of distributions: their limits from within."""
+
+import numpy as np
+import pytest
+
+import fnad
+from fnad.scipy import stats
+from fnad.testing import check_grads
+
+INF = np.inf
+# Distribution, edge, shapes, slope of the density.
+DENSITIES = [
+    ("gamma", 0.0, (1.0,), -1.0), ("gamma", 0.0, (2.0,), 1.0), ("gamma", 0.0, (3.0,), 0.0),
+    ("gamma", 0.0, (1.5,), INF), ("gamma", 0.0, (0.5,), -INF),
+    ("chi2", 0.0, (2.0,), -0.25), ("chi2", 0.0, (4.0,), 0.25), ("chi2", 0.0, (3.0,), INF),
+    ("beta", 0.0, (1.0, 1.0), 0.0), ("beta", 1.0, (1.0, 1.0), 0.0),
+    ("beta", 0.0, (2.0, 1.0), 2.0), ("beta", 0.0, (2.0, 2.0), 6.0), ("beta", 1.0, (2.0, 2.0), -6.0),
+    ("beta", 0.0, (1.0, 3.0), -6.0), ("beta", 1.0, (1.0, 3.0), 0.0), ("beta", 0.0, (3.0, 1.0), 0.0),
+    ("beta", 0.0, (1.5, 2.5), INF), ("beta", 1.0, (2.5, 1.5), -INF),
+    ("beta", 0.0, (0.5, 1.0), -INF),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "edge", "shapes", "wanted"), DENSITIES)
+def test_slopes_of_densities(name, edge, shapes, wanted):
+    pdf = getattr(stats, name).pdf
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(fnad.grad(pdf)(edge, *shapes), wanted, rtol=1e-14)
+    np.testing.assert_allclose(fnad.jit(fnad.grad(pdf))(edge, *shapes), wanted, rtol=1e-14)
+    assert fnad.grad(pdf)(edge - 1 + 3 * (edge > 0), *shapes) == 0.0  # outside
+
+
+@pytest.mark.parametrize(
+    ("name", "edge", "shapes", "density"),
+    [
+        ("gamma", 0.0, (1.0,), 1.0),
+        ("chi2", 0.0, (2.0,), 0.5),
+        ("beta", 0.0, (1.0, 3.0), 3.0),
+        ("beta", 1.0, (2.0, 1.0), 2.0),
+        ("expon", 0.0, (), 1.0),
+        ("pareto", 1.0, (2.0,), 2.0),
+        ("uniform", 1.0, (), 1.0),
+    ],
+)
+def test_slopes_of_distribution_functions_are_densities(name, edge, shapes, density):
+    there = getattr(stats, name)
+    for function, sign in ((there.cdf, 1), (getattr(there, "sf", None), -1)):
+        if function is not None:
+            for run in (fnad.grad(function), fnad.jit(fnad.grad(function))):
+                np.testing.assert_allclose(run(edge, *shapes), sign * density, rtol=1e-13)
+
+
+def test_slopes_in_shapes():
+    with np.errstate(all="ignore"):
+        assert fnad.grad(stats.gamma.pdf, 1)(0.0, 2.0) == 0.0
+        assert fnad.grad(stats.gamma.pdf, 1)(0.0, 1.0) == -INF
+        slope = fnad.grad(stats.beta.pdf, 2)(0.0, 1.0, 3.0)
+        np.testing.assert_allclose(slope, 1.0, rtol=1e-14)  # the density at 0 is b
+    check_grads(stats.gamma.pdf, (np.array([0.5, 2.0]), np.array([0.7, 3.0]), 0.1, 2.0))
+    check_grads(stats.beta.pdf, (np.array([0.2, 0.7]), np.array([0.7, 3.0]), 1.5, 0.1, 1.2))
+    check_grads(stats.chi2.pdf, (np.array([0.5, 2.0]), 3.0))
+
+
+def test_second_derivatives_at_an_edge():
+    curvature = fnad.grad(fnad.grad(stats.gamma.pdf))
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose([curvature(0.0, a) for a in (1.0, 2.0, 3.0)], [1.0, -2.0, 1.0])
