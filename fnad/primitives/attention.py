@@ -9,7 +9,7 @@ the composition. A backend with kernels never holds the weights, of which there 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from fnad.core.primitive import Linear, Primitive, Zero, instantiate
 from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
 from fnad.core.tracer import apply_jaxpr, rewrite
 from fnad.core.types import ShapedArray, aval_of, computing_dtype, kind_of
+from fnad.primitives.attention_strong_zeros import strong_transposed_attention
 from fnad.primitives.contraction import dot_general
 from fnad.primitives.dependencies import Operand, propagate
 from fnad.primitives.logic import bitwise_and, convert_element_type, select, stop_gradient
@@ -347,6 +348,11 @@ def _(cts, *operands, **params):
         ct if isinstance(x, Linear) else None for ct, x in zip(found, operands[-3:], strict=True)
     ]
     return [None] * (len(operands) - 3) + wanted
+
+
+attention_tangent_p.strong_transpose(
+    partial(strong_transposed_attention, attention_tangent_p.rule("transpose"))
+)
 
 
 attention_grad_p = Primitive(

@@ -225,3 +225,23 @@ def test_ordinary_zeros_go_without_checks():
     for transform in (lambda f: f, jit):
         got = transform(lambda z: grad(lambda z: fnp.sum(fnad.nn.relu(z)))(z))(np.array([-1.0, 2]))
         np.testing.assert_array_equal(got, [0.0, 1.0])
+
+
+@transforms
+def test_positions_of_attention_that_are_left_out(transform):
+    rng = np.random.default_rng(0)
+    query, key, value = (rng.normal(size=(2, 5, 2, 3)) for _ in range(3))
+    real = np.array([[True, True, False, True, False], [True, False, True, True, True]])
+
+    def function(query, key, value):
+        outs = fnad.nn.dot_product_attention(query, key, value)
+        return fnp.sum(fnp.where(real[:, :, None, None], outs, 0.0) ** 2)
+
+    every = grad(function, argnums=(0, 1, 2))
+    spoiled = np.where(real[:, :, None, None], query, np.array([np.inf, np.nan, 1.0]))
+    for got, expected in zip(transform(every)(spoiled, key, value), every(query, key, value)):
+        np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-15)
+    # One that was taken shows.
+    assert np.isnan(
+        transform(every)(np.where(real[:, :, None, None], np.nan, query), key, value)[1]
+    ).all()
