@@ -119,8 +119,16 @@ def test_loads_that_depend_on_the_term_in_another_way_stay_apart():
     ],
 )
 def test_long_rows_take_one_vector_at_a_time(length, apart, dtype, squared, single):
-    row, term, dtype = axis(0, 100), axis(1, length), np.dtype(dtype)
+    row, term, dtype = axis(0, 1 << 20), axis(1, length), np.dtype(dtype)
     x = load(0, row * apart + term, dtype)
     value = make("multiply", (x, x), dtype) if squared else x
     r = Reduction("add", ((1, length),), value, dtype, dtype)
     assert fills_registers(r, row) == single
+
+
+def test_rows_of_eight_that_are_near_take_two_vectors_at_a_time():
+    row, term = axis(0, 1 << 16), axis(1, 8)
+    x = load(0, row * 8 + term, "f8")
+    value = make("multiply", (x, x), np.dtype("f8"))
+    r = Reduction("add", ((1, 8),), value, np.dtype("f8"), np.dtype("f8"))
+    assert not fills_registers(r, row)

@@ -29,6 +29,8 @@ _MOST = 9
 # Rows of so many elements of eight bytes keep the machine busy with one vector of rows: for two
 # there are too few registers.
 _LONG = 7
+# So much is hardly in a cache when a kernel begins.
+_FAR_BYTES = 1 << 23
 
 _BYTE = np.dtype(np.uint8)
 
@@ -68,15 +70,16 @@ def columns(f: Function, p: ExpressionPrinter, r: Reduction) -> dict[Expr, list[
 def fills_registers(r: Reduction, inner: Expr) -> bool:
     """Whether a reduction sorts apart rows so long that two vectors of rows are one too many.
 
-    Measured: sums of 7 and 9 numbers take 10 to 30 % less time by single vectors, and so do sums
-    of 8 in kernels that compute more than the sum; sums of 8 numbers alone take 5 % more.
+    Measured: sums of 7 and 9 numbers take 10 to 30 % less time by single vectors. So do sums of 8
+    in kernels that compute more than the sum if they come from afar; others take 1 to 5 % more.
     """
     if len(r.axes) != 1 or r.accumulator.itemsize < 8:
         return False
     [(number, extent)] = r.axes
     if type(extent) is not int or not _LONG <= extent <= _MOST:
         return False
-    if extent & (extent - 1) == 0 and r.value.op == "load":
+    size = inner.attr[1] * extent * r.accumulator.itemsize
+    if extent & (extent - 1) == 0 and (r.value.op == "load" or size < _FAR_BYTES):
         return False
     for e in loads([r.value]):
         terms, _ = affine_parts(e.args[0])
