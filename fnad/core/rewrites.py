@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 from fnad.core.ir import Jaxpr
 from fnad.core.primitive import Primitive
-from fnad.core.types import ShapedArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +24,9 @@ class BatchAxis:
 
 
 Mask = tuple[bool, ...]
+
+# For each of some arrays the axes that a mask of lanes has of it; None where there is no mask.
+MaskAxes = tuple[tuple[int, ...] | None, ...]
 
 
 class Rewrites(Protocol):
@@ -71,13 +73,13 @@ class Rewrites(Protocol):
         jaxpr: Jaxpr,
         linear: Mask,
         nonzero: Mask,
-        lives: tuple[ShapedArray | None, ...],
-    ) -> tuple[Jaxpr, Mask, Mask]:
+        lives: MaskAxes,
+    ) -> tuple[Jaxpr, Mask, MaskAxes]:
         """Transpose a program whose cotangents may hold strong zeros.
 
-        ``lives`` has an entry an output: the type of the mask of the lanes that may differ from
-        zero, or None. The result takes these masks as its last inputs; after the cotangents it
-        returns the masks of those linear inputs that are marked in the second returned mask.
+        ``lives`` has an entry an output: the axes along which a mask tells which lanes may differ
+        from zero, or None. The result takes these masks as its last inputs; after the cotangents
+        it returns masks of the linear inputs, for which the last returned tuple says the same.
         """
 
     def batch(

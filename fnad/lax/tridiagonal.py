@@ -11,7 +11,7 @@ import fnad.numpy as fnp
 from fnad.numpy.operands import Array
 from fnad.numpy.solving import as_floats
 from fnad.primitives.control_flow import scan
-from fnad.primitives.custom.linear_solve import custom_linear_solve
+from fnad.primitives.custom.linear_solve import solve_apart
 
 Row = tuple[Array, Array, Array]
 
@@ -69,7 +69,8 @@ def tridiagonal_solve(dl: Any, d: Any, du: Any, b: Any, *, perturb_singular: boo
         following = fnp.concatenate([x[1:], nothing])
         return below[..., None] * previous + d[..., None] * x + above[..., None] * following
 
-    x = custom_linear_solve(
+    x = solve_apart(
+        tuple(range(1, b.ndim)),
         product,
         fnp.moveaxis(b, -2, 0),
         lambda _, b: _eliminated(below, d, above, b, perturb_singular),

@@ -13,8 +13,9 @@ from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.logic import bitwise_not, convert_element_type, ne
 from fnad.primitives.reductions import reduce_or
 from fnad.primitives.shape import broadcast_in_dim, reshape
+from fnad.primitives.strong_lanes import Live
 from fnad.primitives.strong_products import strong_product
-from fnad.primitives.strong_zeros import Live, StrongZeros
+from fnad.primitives.strong_zeros import StrongZeros
 
 Transpose = Callable[..., Sequence[Any]]
 

@@ -14,7 +14,8 @@ from fnad.primitives.dependencies import numbers, rows, sums
 from fnad.primitives.logic import bitwise_and, convert_element_type, eq, gt, ne, select
 from fnad.primitives.shape import canonicalize_axis, check_axes, full_like
 from fnad.primitives.slicing import concatenate, slice_in_dim
-from fnad.primitives.strong_zeros import Live, StrongZeros, settled
+from fnad.primitives.strong_lanes import Live
+from fnad.primitives.strong_zeros import StrongZeros, settled
 
 # The product-rule of one combination: (value a, its tangent, value b, its tangent) to the same.
 Combine = Callable[[Any, Any, Any, Any], tuple[Any, Any]]

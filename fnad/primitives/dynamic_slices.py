@@ -25,7 +25,7 @@ from fnad.primitives.shape import (
 )
 from fnad.primitives.sizes import index_of
 from fnad.primitives.slicing import index_in_dim
-from fnad.primitives.strong_zeros import moves_elements
+from fnad.primitives.strong_moves import moves_elements
 
 _INT64 = np.dtype(np.int64)
 _INT64_MAX = np.iinfo(_INT64).max

@@ -26,7 +26,8 @@ from fnad.primitives.shape import (
     reshape,
 )
 from fnad.primitives.sizes import known
-from fnad.primitives.strong_zeros import StrongZeros, moves_elements, settled, transposed_moves
+from fnad.primitives.strong_moves import moves_elements, transposed_moves
+from fnad.primitives.strong_zeros import StrongZeros, settled
 
 MODES = ("clip", "fill", "promise_in_bounds")
 KINDS = ("set", "add", "multiply", "min", "max")

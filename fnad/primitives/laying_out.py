@@ -9,7 +9,7 @@ from fnad.core.primitive import Primitive, remember
 from fnad.core.rewrites import BatchAxis
 from fnad.core.types import ShapedArray
 from fnad.primitives.dependencies import moves
-from fnad.primitives.strong_zeros import moves_elements
+from fnad.primitives.strong_moves import moves_elements
 
 lay_out_p = Primitive(
     "lay_out",
@@ -30,7 +30,7 @@ def _(x: Any) -> Any:
 
 
 lay_out_p.linear()
-moves_elements(lay_out_p)
+moves_elements(lay_out_p, kept=lambda x: [range(x.aval.ndim)])
 moves(lay_out_p)
 
 

@@ -22,7 +22,8 @@ from fnad.primitives.dependencies import numbers, product_pattern, rows
 from fnad.primitives.elementwise import broadcast_scalar, check_same_shape, same_dtype
 from fnad.primitives.logic import bitwise_and, select
 from fnad.primitives.shape import broadcast_in_dim
-from fnad.primitives.strong_zeros import Live, StrongZeros, settled, transposed_product
+from fnad.primitives.strong_lanes import Live
+from fnad.primitives.strong_zeros import StrongZeros, settled, transposed_product
 
 _INTEGERS = {size: np.dtype(f"i{size}") for size in (1, 2, 4, 8)}
 

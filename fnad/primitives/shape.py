@@ -16,7 +16,9 @@ from fnad.core.types import ShapedArray, aval_of, kind_of
 from fnad.primitives.dependencies import moves
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.sizes import size_of
-from fnad.primitives.strong_zeros import Live, StrongZeros, any_of, moves_elements, settled
+from fnad.primitives.strong_lanes import Live, any_of
+from fnad.primitives.strong_moves import all_but, moves_elements, reshaped_axes
+from fnad.primitives.strong_zeros import StrongZeros, settled
 
 # -- helpers -------------------------------------------------------------------------------
 
@@ -277,7 +279,7 @@ def _(x, *, new_sizes):
 
 
 reshape_p.linear()
-moves_elements(reshape_p)
+moves_elements(reshape_p, kept=lambda x, new_sizes: [reshaped_axes(new_sizes, x.aval.shape)])
 moves(reshape_p)
 
 
@@ -366,7 +368,7 @@ def _(x, *, permutation):
 
 
 transpose_p.linear()
-moves_elements(transpose_p)
+moves_elements(transpose_p, kept=lambda x, permutation: [permutation])
 moves(transpose_p)
 
 
@@ -447,7 +449,7 @@ def _(x, *, dimensions):
 
 
 rev_p.linear()
-moves_elements(rev_p)
+moves_elements(rev_p, kept=lambda x, dimensions: [all_but(x.aval.ndim, dimensions)])
 moves(rev_p)
 
 

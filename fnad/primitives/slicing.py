@@ -24,7 +24,7 @@ from fnad.primitives.shape import (
     leading_axis_full,
     squeeze,
 )
-from fnad.primitives.strong_zeros import moves_elements
+from fnad.primitives.strong_moves import all_but, moves_elements
 
 # -- slice ---------------------------------------------------------------------------------
 
@@ -304,7 +304,10 @@ def _(*xs, dimension):
 
 
 concatenate_p.linear()
-moves_elements(concatenate_p)
+moves_elements(
+    concatenate_p,
+    kept=lambda *xs, dimension: [all_but(aval_of(x).ndim, (dimension,)) for x in xs],
+)
 moves(concatenate_p)
 
 

@@ -27,14 +27,8 @@ from fnad.primitives.complex_numbers import imag, real
 from fnad.primitives.logic import bitwise_and, bitwise_not, convert_element_type, lt, ne, select
 from fnad.primitives.reductions import reduce_and
 from fnad.primitives.shape import broadcast_in_dim
-from fnad.primitives.strong_zeros import (
-    Lanes,
-    Live,
-    StrongZeros,
-    in_result,
-    settled,
-    summed_lanes,
-)
+from fnad.primitives.strong_lanes import Lanes, Live, in_result
+from fnad.primitives.strong_zeros import StrongZeros, settled, summed_lanes
 
 Product = Callable[[Any, Any], Any]
 Places = Sequence[int | None]

@@ -9,16 +9,22 @@ select itself waits until behind the products, so that it is one as before. A ze
 happens to be one is not strong: a taken lane shows its NaN.
 
 The lanes follow elementwise equations, sums, running sums, those that move elements, updates at
-indices included, and go through calls, loops and branches: their masks are carries of the backward
-loop. Through a product of matrices go whole rows (or columns, or batches) that a select left out:
-rows of zeros times a matrix are rows of zeros; through a convolution examples and features. A
-condition is one of rows if it is repeated along them right before the select, as in
-``where(valid[:, None], x @ w, 0)``. What such a product sums over lanes that were not taken is left
-out of the sum (`fnad.primitives.strong_products`). Zeros are ordinary again where
+indices included, and go through calls, loops and branches: their masks are carries, ``xs`` and
+``ys`` of the backward loop, and come out of one that has a select in its steps. Through a product
+of matrices go whole rows (or columns, or batches) that a select left out: rows of zeros times a
+matrix are rows of zeros; through a convolution examples and features. A condition is one of rows if
+it is repeated along them right before the select, as in ``where(valid[:, None], x @ w, 0)``. What
+such a product sums over lanes that were not taken is left out of the sum
+(`fnad.primitives.strong_products`). Through triangular equations, and so through factorisations,
+inverses and determinants, go whole matrices of a stack; through a `custom_linear_solve` what `vmap`
+made of one system. A `custom_vjp` is followed if its backward rule is linear in the cotangent, as
+its equations show (`fnad.primitives.custom.strong_rules`). Zeros are ordinary again where
 
-- a user's `custom_vjp` is, whose rule gets the zeros and may do with them what it likes;
-- a loop's ``ys`` are chosen from and its carries are not: these follow no lanes. Nor do the ``xs``
-  and ``ys`` of loops whose length is not known;
+- a backward rule is not: it clips, or adds something. It gets the zeros, and may do with them what
+  it likes;
+- a `custom_linear_solve` has several systems in one, of which only its functions know;
+- queries of `attention` are chosen from, results of a `custom_vmap` function that is not mapped, or
+  what a `psum` or an `all_gather` makes;
 - a lane gets a cotangent by another way, too.
 """
 
@@ -31,146 +37,21 @@ from typing import Any, cast
 import numpy as np
 
 from fnad.core.primitive import Linear, Primitive, Zero
-from fnad.core.sizes import Size
 from fnad.core.tracer import Tracer
 from fnad.core.types import ShapedArray, aval_of, kind_of
-
-# A mask, which of its values marks lanes, and where its axes lie.
-Lanes = tuple[Any, bool, tuple[int, ...]]
-
-
-class RepeatedMask:
-    """A mask that is the same along some axes, as a predicate of a select.
-
-    Parameters
-    ----------
-    mask : array of bool
-        It before it is repeated.
-    shape, dimensions : tuple of int
-        The shape that it is repeated into, and where its axes are in it.
-    """
-
-    __slots__ = ("_rows", "_whole", "axes", "dimensions", "mask", "shape")
-
-    def __init__(self, mask: Any, shape: tuple[int, ...], dimensions: tuple[int, ...]) -> None:
-        self.mask, self.shape, self.dimensions = mask, shape, dimensions
-        self.axes = tuple(dimensions[i] for i in self._long())
-        self._rows: Any = None
-        self._whole: Any = None
-
-    def _long(self) -> list[int]:
-        sizes = aval_of(self.mask).shape
-        return [i for i, n in enumerate(sizes) if type(n) is Size or n != 1]
-
-    @property
-    def rows(self) -> Any:
-        """The mask along ``axes``, those along which it may differ."""
-        if self._rows is None:
-            from fnad.primitives.shape import reshape  # shape uses this module
-
-            sizes = aval_of(self.mask).shape
-            self._rows = reshape(self.mask, tuple(sizes[i] for i in self._long()))
-        return self._rows
-
-    @property
-    def whole(self) -> Any:
-        """The mask in all of its shape."""
-        if self._whole is None:
-            from fnad.primitives.shape import broadcast_in_dim  # shape uses this module
-
-            self._whole = broadcast_in_dim(self.mask, self.shape, self.dimensions)
-        return self._whole
-
-    def lanes(self, taken: bool) -> Live:
-        """Where the mask is ``taken``."""
-        return Live.along(lambda: (self.rows, taken, self.axes), self.axes, self.shape)
-
-
-class Live:
-    """The lanes in which a cotangent may differ from zero, computed when they are asked for.
-
-    Parameters
-    ----------
-    make : callable
-        Computes the mask: booleans of the shape of the cotangent, or of rank 0 for all of it.
-    side : tuple (pred, taken, outer), optional
-        If they are the lanes that a select took (or did not): its predicate, which, and the
-        lanes of the select's own cotangent; None means all of them.
-    lanes : callable, optional
-        If a mask of lower rank tells, too: makes ``(mask, taken, axes)``, the lanes where
-        ``mask == taken``, with its axes at ``axes``.
-    axes : tuple of int, optional
-        The axes along which they may differ; without it, all.
-    """
-
-    __slots__ = ("_lanes", "_make", "_mask", "_told", "axes", "side")
-
-    def __init__(
-        self,
-        make: Callable[[], Any],
-        side: tuple[Any, bool, Live | None] | None = None,
-        lanes: Callable[[], Lanes] | None = None,
-        axes: tuple[int, ...] | None = None,
-    ) -> None:
-        self._make = make
-        self._mask: Any = None
-        self._lanes = lanes
-        self._told: Lanes | None = None
-        self.axes = axes
-        self.side = side
-
-    @classmethod
-    def along(
-        cls, lanes: Callable[[], Lanes], axes: tuple[int, ...], shape: tuple[int, ...]
-    ) -> Live:
-        """The lanes of an array of a shape, of which a mask along some of its axes tells."""
-
-        def make() -> Any:
-            from fnad.primitives.logic import bitwise_not  # logic uses this module
-            from fnad.primitives.shape import broadcast_in_dim  # shape uses this module
-
-            mask, taken, axes = live.lanes(len(shape))
-            lanes_across = mask if taken else bitwise_not(mask)
-            if not 0 < len(axes) < len(shape):
-                return lanes_across
-            return broadcast_in_dim(lanes_across, shape, axes)
-
-        live = cls(make, lanes=lanes, axes=axes)
-        return live
-
-    def mask(self) -> Any:
-        """The mask, computed once."""
-        if self._mask is None:
-            self._mask = self._make()
-        return self._mask
-
-    def choose(self, ct: Any) -> Any:
-        """The cotangent in these lanes, zero elsewhere."""
-        if self._lanes is not None:
-            return _in_rows(self.lanes(len(aval_of(ct).shape)), ct)
-        if self.side is not None and self.side[2] is None:
-            return _select_side(self.side[0], self.side[1], ct)
-        return _select_side(self.mask(), True, ct)
-
-    def along_axes(self, rank: int) -> tuple[int, ...]:
-        """The axes of an array of that rank along which they may differ."""
-        if self.axes is not None:
-            return self.axes
-        whole = self.side is not None and self.side[2] is None and not aval_of(self.side[0]).shape
-        return () if whole else tuple(range(rank))
-
-    def lanes(self, rank: int) -> Lanes:
-        """The lanes of an array of that rank as ``masked_mul`` takes them."""
-        if self._told is not None:
-            return self._told
-        if self._lanes is not None:
-            self._told = self._lanes()
-            return self._told
-        if self.side is not None and self.side[2] is None:
-            mask, taken = self.side[:2]
-        else:
-            mask, taken = self.mask(), True
-        return mask, taken, tuple(range(rank)) if aval_of(mask).shape else ()
+from fnad.primitives.strong_lanes import (
+    Live,
+    RepeatedMask,
+    any_live,
+    any_of,
+    either,
+    in_result,
+    is_everywhere,
+    joined,
+    select_side,
+    taken_lanes,
+    whole_mask,
+)
 
 
 class StrongZeros:
@@ -218,9 +99,17 @@ class StrongZeros:
         return self._settled
 
 
-def given_zeros(ct: Any, mask: Any) -> StrongZeros:
-    """A cotangent that is zero outside of a mask that exists already."""
-    return StrongZeros(ct, Live(lambda: mask))
+def given_zeros(ct: Any, mask: Any, axes: tuple[int, ...]) -> StrongZeros:
+    """A cotangent that is zero outside of a mask of its ``axes`` that exists already."""
+    shape = aval_of(ct).shape
+    if 0 < len(axes) == len(shape):
+        return StrongZeros(ct, Live(lambda: mask))
+    return StrongZeros(ct, Live.along(lambda: (mask, True, axes), axes, shape))
+
+
+def mask_and_axes(ct: StrongZeros) -> tuple[Any, tuple[int, ...]]:
+    """Where a cotangent may differ from zero, and the axes that this mask has of it."""
+    return taken_lanes(ct.live, ct.aval.shape)
 
 
 def settled(ct: Any) -> Any:
@@ -232,7 +121,7 @@ def summed(a: Any, b: Any) -> Any:
     """The sum of two cotangents; the two sides of one select make it whole."""
     if type(a) is not StrongZeros or type(b) is not StrongZeros:
         return settled(a) + settled(b)
-    from fnad.primitives.logic import bitwise_or, select_p  # logic uses this module
+    from fnad.primitives.logic import select_p  # logic uses this module
 
     if a.live is b.live and a.live.axes is not None:
         return StrongZeros(a.settled() + b.settled(), a.live)
@@ -244,23 +133,7 @@ def summed(a: Any, b: Any) -> Any:
         if outer is b_outer:
             whole = select_p.bind(whole_mask(pred), *((a.ct, b.ct) if a_taken else (b.ct, a.ct)))
             return whole if outer is None else StrongZeros(whole, outer, outer.choose)
-    live = Live(lambda: bitwise_or(a.live.mask(), b.live.mask()))
-    return StrongZeros(a.settled() + b.settled(), live)
-
-
-def _select_side(pred: Any, taken: bool, ct: Any) -> Any:
-    from fnad.primitives.logic import select_p  # logic uses this module
-
-    zero = aval_of(ct).dtype.type(0)
-    return select_p.bind(whole_mask(pred), *((ct, zero) if taken else (zero, ct)))
-
-
-def _in_rows(lanes: Lanes, ct: Any) -> Any:
-    """A cotangent where a mask of lower rank says, zero elsewhere."""
-    from fnad.primitives.masked_products import masked_mul_p  # uses this module
-
-    mask, taken, axes = lanes
-    return masked_mul_p.bind(mask, ct, aval_of(ct).dtype.type(1), taken=taken, axes=axes)
+    return StrongZeros(a.settled() + b.settled(), either(a.live, b.live, a.aval.shape))
 
 
 def side_of_select(ct: Any, pred: Any, taken: bool, operand: Any) -> Any:
@@ -282,13 +155,13 @@ def side_of_select(ct: Any, pred: Any, taken: bool, operand: Any) -> Any:
         return chosen if outer is None else bitwise_and(chosen, outer.mask())
 
     live = Live(make, (pred, taken, outer))
-    strong = StrongZeros(ct, live, partial(_select_side, pred, taken))
+    if type(pred) is RepeatedMask and outer is not None and outer.axes is not None:
+        from fnad.primitives.logic import bitwise_and  # logic uses this module
+
+        live = joined(bitwise_and, pred.lanes(taken), outer, aval_of(ct).shape)
+        live.side = pred, taken, outer
+    strong = StrongZeros(ct, live, partial(select_side, pred, taken))
     return unbroadcast_strong(strong, operand)
-
-
-def whole_mask(pred: Any) -> Any:
-    """A predicate of a select in all of its shape."""
-    return pred.whole if type(pred) is RepeatedMask else pred
 
 
 def transposed_elementwise(
@@ -370,63 +243,6 @@ def unbroadcast_strong(ct: StrongZeros, operand: Any) -> Any:
     return StrongZeros(reduce_sum(ct.settled(), axes), Live(lambda: any_of(ct.live.mask(), axes)))
 
 
-def any_of(mask: Any, axes: tuple[int, ...]) -> Any:
-    """Where a mask holds anywhere along the axes; one of rank 0 is the same for all."""
-    from fnad.primitives.reductions import reduce_or  # reductions use this module
-
-    return reduce_or(mask, axes) if aval_of(mask).shape else mask
-
-
-def moves_elements(primitive: Primitive, *followed: int) -> None:
-    """Say of a primitive that its transpose only moves elements (or drops them, or adds zeros).
-
-    Then applied to masks it tells where the elements went; ``followed`` are the operands whose
-    cotangents are such (all if none is named).
-    """
-
-    @primitive.strong_transpose
-    def _(ct: Any, *operands: Any, **params: Any) -> Sequence[Any]:
-        return transposed_moves(primitive, ct, operands, params, followed)
-
-
-def transposed_moves(
-    primitive: Primitive,
-    ct: Any,
-    operands: Sequence[Any],
-    params: dict[str, Any],
-    followed: Sequence[int] = (),
-) -> Sequence[Any]:
-    """Transpose an equation that moves elements, and say which of its results are zero for sure."""
-    transpose = primitive.rule("transpose")
-    cts: Sequence[Any] = transpose(settled(ct), *operands, **params)
-    if type(ct) is not StrongZeros:
-        return cts
-    positions = followed or range(len(operands))
-    stand_ins = [_stand_in(x, i in positions) for i, x in enumerate(operands)]
-    moved: list[Any] = []
-
-    def mask_of(position: int) -> Any:
-        mask = ct.live.mask()
-        if not aval_of(mask).shape:
-            return mask
-        if not moved:
-            moved.extend(transpose(mask, *stand_ins, **params))
-        return moved[position]
-
-    return [
-        StrongZeros(c, Live(partial(mask_of, i))) if isinstance(x, Linear) else c
-        for i, (c, x) in enumerate(zip(cts, stand_ins, strict=True))
-    ]
-
-
-def _stand_in(operand: Any, followed: bool) -> Any:
-    """An operand of the same equation on masks; indices stay what they are."""
-    aval = aval_of(operand)
-    if isinstance(operand, Linear) and followed:
-        return Linear(ShapedArray(aval.shape, np.dtype(np.bool_)))
-    return np.zeros(aval.shape, np.bool_)[()] if kind_of(aval.dtype) in "fc" else operand
-
-
 def summed_lanes(
     ct: StrongZeros, result: Any, axes: Sequence[int | None], is_zero: bool = False
 ) -> Any:
@@ -438,38 +254,11 @@ def summed_lanes(
     rank = len(axes)
     live, gone = ct.live, [i for i in ct.live.along_axes(rank) if axes[i] is None]
     if gone:
-        if isinstance(result, Tracer) and _is_everywhere(live, gone, rank):
+        if isinstance(result, Tracer) and is_everywhere(live, gone, rank):
             return result
-        live = _any_live(live, gone, rank)
+        live = any_live(live, gone, rank)
     lanes = in_result(live, axes, aval_of(result).shape)
     return StrongZeros(result, lanes, None if is_zero else lanes.choose)
-
-
-def _any_live(live: Live, gone: Sequence[int], rank: int) -> Live:
-    """Where lanes are live of which there are several each, along the axes that are gone."""
-
-    def lanes() -> Lanes:
-        from fnad.primitives.logic import bitwise_not  # logic uses this module
-
-        mask, taken, axes = live.lanes(rank)
-        lanes_taken = mask if taken else bitwise_not(mask)
-        places = tuple([place for place, i in enumerate(axes) if i in gone])
-        return any_of(lanes_taken, places), True, tuple([i for i in axes if i not in gone])
-
-    kept = tuple([i for i in live.along_axes(rank) if i not in gone])
-    return Live(lambda: lanes()[0], lanes=lanes, axes=kept)
-
-
-def _is_everywhere(live: Live, gone: Sequence[int], rank: int) -> bool:
-    """Whether it is known at once that any lane is live, as of a causal mask under a trace."""
-    if live.side is None or live.side[2] is not None:
-        return False
-    pred = live.side[0]
-    if isinstance(pred.mask if type(pred) is RepeatedMask else pred, Tracer):
-        return False
-    mask, taken, axes = live.lanes(rank)
-    places = tuple([place for place, i in enumerate(axes) if i in gone])
-    return bool(np.all(np.any(np.asarray(mask) == taken, axis=places)))
 
 
 def spread_out(
@@ -488,22 +277,3 @@ def spread_out(
     aval = ShapedArray(shape, ct.aval.dtype)
     later = (lambda: spread(ct.ct)), (lambda: spread(ct.settled()))
     return StrongZeros(aval, live, live.choose, later, early=True)
-
-
-def in_result(live: Live, axes: Sequence[int | None], shape: tuple[int, ...]) -> Live:
-    """Lanes of a cotangent as those of a result of a shape, in which its axes are ``axes``."""
-    rank = len(axes)
-
-    def places(inner: Sequence[int]) -> list[int]:
-        return [place for i in inner if (place := axes[i]) is not None]
-
-    def lanes() -> Lanes:
-        mask, taken, inner = live.lanes(rank)
-        at = places(inner)
-        if at != sorted(at):
-            from fnad.primitives.shape import transpose  # shape uses this module
-
-            mask = transpose(mask, tuple(sorted(range(len(at)), key=at.__getitem__)))
-        return mask, taken, tuple(sorted(at))
-
-    return Live.along(lanes, tuple(sorted(places(live.along_axes(rank)))), shape)

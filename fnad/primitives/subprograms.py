@@ -5,7 +5,7 @@ Masks are sequences of bool, one an input or output of a program; "marked" means
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -13,13 +13,13 @@ from fnad.core import tree
 from fnad.core.flat_function import FlatFunction
 from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var, memoize, sub_jaxprs
 from fnad.core.primitive import Linear, Primitive, Zero, instantiate
-from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
+from fnad.core.rewrites import BatchAxis, Mask, MaskAxes, get_rewrites
 from fnad.core.tracer import apply_jaxpr, trace_to_jaxpr
 from fnad.core.types import ShapedArray, aval_of, kind_of
 from fnad.primitives.dependencies import Operand, propagate
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.shape import broadcast_in_dim
-from fnad.primitives.strong_zeros import StrongZeros, given_zeros, settled
+from fnad.primitives.strong_zeros import StrongZeros, given_zeros, mask_and_axes, settled
 
 T = TypeVar("T")
 
@@ -286,15 +286,36 @@ def strong_transpose_call(
     linear = tuple(isinstance(x, Linear) for x in operands)
     others = split(linear, operands)[0]
     nonzero = nonzero_mask(cts)
-    masks = [ct.live.mask() if type(ct) is StrongZeros else None for ct in cts]
-    program, nonzero_in, live_in = get_rewrites().strong_transpose(
-        jaxpr, linear, nonzero, tuple(None if m is None else aval_of(m) for m in masks)
-    )
+    masks, lives = masks_of(cts)
+    program, nonzero_in, live_in = get_rewrites().strong_transpose(jaxpr, linear, nonzero, lives)
     given = [settled(ct) for ct in split(nonzero, cts)[1]]
-    results = iter(call(program, [*others, *given, *(m for m in masks if m is not None)]))
+    results = iter(call(program, [*others, *given, *masks]))
     found = [next(results) if nz else None for nz in nonzero_in]
-    strong = [given_zeros(ct, next(results)) if has else ct for ct, has in zip(found, live_in)]
+    strong = with_masks(found, live_in, results)
     return merge(linear, [None] * len(others), strong)
+
+
+@memoize
+def makes_zeros(jaxpr: Jaxpr) -> bool:
+    """Whether a program has selects, so that cotangents may become `StrongZeros` in it."""
+    return any(
+        e.primitive.name in ("select", "masked_mul") or any(map(makes_zeros, sub_jaxprs(e)))
+        for e in jaxpr.eqns
+    )
+
+
+def masks_of(cts: Sequence[Any]) -> tuple[list[Any], MaskAxes]:
+    """The masks of those cotangents that are `StrongZeros`, and for each what axes its mask has."""
+    found = [mask_and_axes(ct) if type(ct) is StrongZeros else (None, None) for ct in cts]
+    return [mask for mask, _ in found if mask is not None], tuple(axes for _, axes in found)
+
+
+def with_masks(cts: Sequence[Any], lives: MaskAxes, masks: Iterator[Any]) -> list[Any]:
+    """Cotangents with the masks of those that have one."""
+    return [
+        ct if axes is None else given_zeros(ct, next(masks), axes)
+        for ct, axes in zip(cts, lives, strict=True)
+    ]
 
 
 def call_rules(primitive: Primitive) -> None:

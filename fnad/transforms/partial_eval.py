@@ -18,6 +18,7 @@ from fnad.core.rewrites import Mask
 from fnad.core.sizes import Size
 from fnad.primitives.contraction import dot_general_p
 from fnad.primitives.convolution import conv_general_dilated_p
+from fnad.primitives.linalg.triangular import triangular_solve_p
 from fnad.primitives.shape import broadcast_in_dim_p, reshape_p
 from fnad.transforms.dce import drop_dead
 from fnad.transforms.forward import jvp_jaxpr
@@ -112,11 +113,11 @@ def _with_repeated_masks(
 
 
 def _may_keep_rows(eqn: Equation) -> bool:
-    """Whether an equation is a product of matrices, or may hold one."""
+    """Whether an equation is a product of matrices (or a quotient), or may hold one."""
     return eqn.primitive in _PRODUCTS or next(sub_jaxprs(eqn), None) is not None
 
 
-_PRODUCTS = frozenset({dot_general_p, conv_general_dilated_p})
+_PRODUCTS = frozenset({dot_general_p, conv_general_dilated_p, triangular_solve_p})
 
 
 def _repeated_again(eqn: Equation, makers: dict[Var, Equation]) -> Equation:

@@ -15,13 +15,14 @@ import numpy as np
 from fnad.core.errors import RuleError
 from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var, literal_value, memoize
 from fnad.core.primitive import Linear, Zero, instantiate
-from fnad.core.rewrites import Mask
+from fnad.core.rewrites import Mask, MaskAxes
 from fnad.core.tracer import rewrite, sources
-from fnad.core.types import ShapedArray, aval_of
+from fnad.core.types import aval_of
 from fnad.primitives.accumulation import accumulate_in_place
 from fnad.primitives.logic import select_p
 from fnad.primitives.shape import broadcast_in_dim_p
-from fnad.primitives.strong_zeros import RepeatedMask, StrongZeros, given_zeros, settled, summed
+from fnad.primitives.strong_lanes import RepeatedMask, mask_of
+from fnad.primitives.strong_zeros import StrongZeros, given_zeros, mask_and_axes, settled, summed
 from fnad.transforms.dce import drop_dead
 
 
@@ -40,8 +41,8 @@ def transpose_jaxpr(
 
 @memoize
 def strong_transpose_jaxpr(
-    jaxpr: Jaxpr, linear: Mask, nonzero: Mask, lives: tuple[ShapedArray | None, ...]
-) -> tuple[Jaxpr, Mask, Mask]:
+    jaxpr: Jaxpr, linear: Mask, nonzero: Mask, lives: MaskAxes
+) -> tuple[Jaxpr, Mask, MaskAxes]:
     """See `fnad.core.rewrites.Rewrites.strong_transpose`."""
     program, nonzero_in, live_in = _transpose(jaxpr, linear, nonzero, (False,) * sum(linear), lives)
     return accumulate_in_place(program), nonzero_in, live_in
@@ -52,32 +53,36 @@ def _transpose(
     linear: Mask,
     nonzero: Mask,
     instantiate_in: Mask,
-    lives: tuple[ShapedArray | None, ...] | None,
-) -> tuple[Jaxpr, Mask, Mask]:
+    lives: MaskAxes | None,
+) -> tuple[Jaxpr, Mask, MaskAxes]:
     linear_in = [v for v, lin in zip(jaxpr.invars, linear, strict=True) if lin]
     other_in = [v for v, lin in zip(jaxpr.invars, linear) if not lin]
     nonzero_in: list[bool] = []
-    live_in: list[bool] = []
-    masked = [aval is not None for aval in lives or ()]
+    live_in: list[tuple[int, ...] | None] = []
 
     def run(*args: Any) -> list[Any]:
         values = dict(zip(other_in, args[: len(other_in)], strict=True))
         given = iter(args[len(other_in) :])
         cts_out = [next(given) if nz else Zero(a.aval) for a, nz in zip(jaxpr.outvars, nonzero)]
-        for i, has_mask in enumerate(masked):
-            if has_mask:
-                cts_out[i] = given_zeros(cts_out[i], next(given))
+        for i, axes in enumerate(lives or ()):
+            if axes is not None:
+                cts_out[i] = given_zeros(cts_out[i], next(given), axes)
         cts_in = _backward(jaxpr, linear_in, values, cts_out)
         for ct, wanted in zip(cts_in, instantiate_in, strict=True):
             nonzero_in.append(wanted or not isinstance(ct, Zero))
         kept = [instantiate(settled(ct)) for ct, nz in zip(cts_in, nonzero_in) if nz]
         if lives is None:
             return kept
-        live_in.extend(type(ct) is StrongZeros for ct in cts_in)
-        return [*kept, *(ct.live.mask() for ct in cts_in if type(ct) is StrongZeros)]
+        masks = [mask_and_axes(ct) if type(ct) is StrongZeros else (None, None) for ct in cts_in]
+        live_in.extend(axes for _, axes in masks)
+        return [*kept, *(mask for mask, _ in masks if mask is not None)]
 
     ct_avals = [a.aval.strong() for a, nz in zip(jaxpr.outvars, nonzero, strict=True) if nz]
-    masks = [aval for aval in lives or () if aval is not None]
+    masks = [
+        mask_of(a.aval.shape, axes)
+        for a, axes in zip(jaxpr.outvars, lives or ())
+        if axes is not None
+    ]
     avals = [*(v.aval for v in other_in), *ct_avals, *masks]
     return rewrite(run, avals, "transposition"), tuple(nonzero_in), tuple(live_in)
 

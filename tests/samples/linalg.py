@@ -9,6 +9,15 @@ from fnad.testing import Sample
 from fnad.testing.primitive import scale
 from tests.samples.values import normal, normal_complex
 
+
+def whole_numbers(*shape):
+    return np.arange(np.prod(shape)).reshape(shape)
+
+
+def truths(*shape):
+    return whole_numbers(*shape) % 3 == 0
+
+
 EXACT = ("float32", "float64")
 SUM = {"rtol": 1e-10, "atol": 1e-11, "reason": "errors grow with the condition of the matrix"}
 
@@ -183,6 +192,19 @@ SAMPLES = {
         for dtype in (float, complex)
         for shape in [(2, 0, 0), (3, 0), (0, 3)]
     ],
+    "permute_rows": [
+        Sample(
+            (make(2, 3, 2), np.array([[1, 2, 0], [0, 2, 1]], np.int32)),
+            {"inverse": inverse},
+            reference=lambda x, rows, inverse=inverse: np.stack(
+                [m[np.argsort(r)] if inverse else m[r] for m, r in zip(x, rows)]
+            ),
+            vary=scale,
+        )
+        for make in (normal, normal_complex, whole_numbers, truths)
+        for inverse in (False, True)
+    ]
+    + [Sample((normal(3, 0), np.array([1, 2, 0])), {"inverse": True}, vary=scale)],
     "eigh": [
         Sample((separated(*shape),), reference=eigh_reference, dtypes=EXACT, vary=scale, **SUM)
         for shape in [(4, 4), (2, 3, 3), (1, 1)]

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from fnad.core.ir import Atom, Equation, Jaxpr, Literal, Var, does_something, has_effects, memoize
 from fnad.core.rewrites import Mask, get_rewrites
 from fnad.core.tracer import apply_jaxpr, rewrite
-from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.accumulation import accumulate_in_place
-from fnad.primitives.shape import full
 from fnad.primitives.subprograms import (
     dce_keeping,
     either,
@@ -197,97 +193,6 @@ def transposed_body(
         *(a.strong() for a in ys_avals),
     ]
     return accumulate_in_place(rewrite(run, avals, "transposition of scan"))
-
-
-class StrongBody(NamedTuple):
-    """A step of a backward loop that follows strong zeros, and what has masks behind it.
-
-    The masks of carries, and those of constants so far, are carries behind the cotangents; the
-    masks of the cotangents of ys are xs, and those of the linear xs are ys, in the same way.
-    """
-
-    body: Jaxpr
-    consts: Mask
-    carry: Mask
-    xs: Mask
-
-
-@memoize
-def strong_transposed_body(
-    jaxpr: Jaxpr,
-    num_consts: int,
-    num_carry: int,
-    linear: Mask,
-    ys_nz: Mask,
-    carry_masks: Mask,
-    ys_masks: Mask,
-) -> StrongBody:
-    """`transposed_body` for cotangents of which those marked have masks of their shape.
-
-    Carries keep their mask if a step gives them one; a step is transposed until that is settled.
-    """
-    const_lin, _, xs_lin = parts(linear, num_consts, num_carry)
-    num_ct_consts = sum(const_lin)
-    avals = [v.aval.strong() for v in jaxpr.invars]
-    consts, carry, xs = parts(avals, num_consts, num_carry)
-    (res_consts, ct_consts), (res_xs, ct_xs) = split(const_lin, consts), split(xs_lin, xs)
-    ys = split(ys_nz, [a.strong() for a in jaxpr.out_avals[num_carry:]])[1]
-    has_mask = iter(ys_masks)
-    ys_marked = [nz and next(has_mask) for nz in ys_nz]
-    outs = jaxpr.out_avals
-    while True:
-        marked = (*carry_masks, *ys_marked)
-        lives = tuple(mask_of(a) if m else None for a, m in zip(outs, marked, strict=True))
-        program, nonzero_in, live_in = get_rewrites().strong_transpose(
-            jaxpr, linear, (*every(num_carry), *ys_nz), lives
-        )
-        # What gets no cotangent is zero in all lanes.
-        strong = tuple(live or not nz for live, nz in zip(live_in, nonzero_in, strict=True))
-        const_masks, still, xs_masks = map(tuple, parts(strong, num_ct_consts, num_carry))
-        kept = tuple(a and b for a, b in zip(carry_masks, still, strict=True))
-        if kept == carry_masks:
-            break
-        carry_masks = kept
-
-    wanted = (*const_masks, *carry_masks, *xs_masks)
-    given = [
-        res_consts, ct_consts, carry,
-        [mask_of(a) for a in split(const_masks, ct_consts)[1]],
-        [mask_of(a) for a in split(carry_masks, carry)[1]],
-        res_xs, ys, [mask_of(a) for a in split(ys_masks, ys)[1]],
-    ]  # fmt: skip
-
-    def run(*args: Any) -> list[Any]:
-        groups = parts(args, *map(len, given))
-        res_c, totals, ct_carry, masks_so_far, masks, res_x, ct_ys, masks_ys, _ = groups
-        results = iter(apply_jaxpr(program, [*res_c, *res_x, *ct_carry, *ct_ys, *masks, *masks_ys]))
-        cts = [
-            next(results) if nz else full(a.shape, 0, a.dtype)
-            for nz, a in zip(nonzero_in, (*ct_consts, *carry, *ct_xs), strict=True)
-        ]
-        lanes = [next(results) if live else np.False_ for live in live_in]
-        made = [
-            mask if aval_of(mask).shape == aval_of(ct).shape else full(aval_of(ct).shape, mask)
-            for mask, ct, want in zip(lanes, cts, wanted, strict=True)
-            if want
-        ]
-        new_so_far, new_masks, xs_made = parts(made, sum(const_masks), sum(carry_masks))
-        return [
-            *(total + ct for total, ct in zip(totals, cts)),
-            *cts[num_ct_consts : num_ct_consts + num_carry],
-            *(a | b for a, b in zip(masks_so_far, new_so_far, strict=True)),
-            *new_masks,
-            *cts[num_ct_consts + num_carry :],
-            *xs_made,
-        ]
-
-    body = rewrite(run, [a for group in given for a in group], "transposition of scan")
-    return StrongBody(accumulate_in_place(body), const_masks, carry_masks, xs_masks)
-
-
-def mask_of(aval: ShapedArray) -> ShapedArray:
-    """The type of the mask of an array."""
-    return ShapedArray(aval.shape, np.dtype(np.bool_))
 
 
 def linear_carries(jaxpr: Jaxpr, linear: Mask, num_consts: int, num_carry: int) -> Mask:

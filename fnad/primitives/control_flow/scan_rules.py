@@ -23,11 +23,11 @@ from fnad.primitives.control_flow.scan_body import (
     interleave,
     linear_carries,
     split_body,
-    strong_transposed_body,
     transposed_body,
 )
-from fnad.primitives.shape import full, moveaxis
-from fnad.primitives.strong_zeros import StrongZeros, given_zeros, settled
+from fnad.primitives.control_flow.strong_loops import strong_transposed_loop
+from fnad.primitives.shape import moveaxis
+from fnad.primitives.strong_zeros import StrongZeros
 from fnad.primitives.subprograms import (
     broadcast_batch,
     dce_keeping,
@@ -35,6 +35,7 @@ from fnad.primitives.subprograms import (
     every,
     expand_zeros,
     instantiate_marked,
+    makes_zeros,
     merge,
     none,
     nonzero_mask,
@@ -64,19 +65,6 @@ def attach_rules(loop: Primitive, counted: bool) -> None:
         batches it is the same for all.
     """
     _Rules(loop, 1 if counted else 0).attach()
-
-
-def _mask(ct: Any) -> Any:
-    """The mask of a cotangent, of its shape."""
-    if isinstance(ct, Zero):
-        return full(ct.aval.shape, False)
-    mask = ct.live.mask()
-    return mask if aval_of(mask).shape == ct.aval.shape else full(ct.aval.shape, mask)
-
-
-def _with_masks(marked: Mask, cts: Sequence[Any], masks: Sequence[Any]) -> list[Any]:
-    given = iter(masks)
-    return [given_zeros(ct, next(given)) if m else ct for ct, m in zip(cts, marked, strict=True)]
 
 
 class _Rules:
@@ -271,80 +259,18 @@ class _Rules:
         cts: Sequence[Any],
         *operands: Any,
         jaxpr: Jaxpr,
-        reverse: bool,
         num_consts: int,
         num_carry: int,
         **params: Any,
     ) -> list[Any]:
-        """Transpose a loop of which a select took some lanes; their masks go through its steps.
-
-        Loops that only have ys or xs behind a select keep carries without masks, which would
-        make up the most of them; lengths of tapes are not known here, so these have none.
-        """
-        whole = {"jaxpr": jaxpr, "reverse": reverse}
-        whole |= {"num_consts": num_consts, "num_carry": num_carry, **params}
-        counts, operands = operands[: self.num_counts], operands[self.num_counts :]
+        """Transpose a loop of which a select took some lanes; their masks go through its steps."""
+        params |= {"jaxpr": jaxpr, "num_consts": num_consts, "num_carry": num_carry}
+        if not (makes_zeros(jaxpr) or any(type(ct) is StrongZeros for ct in cts)):
+            return list(self.loop.rule("transpose")(cts, *operands, **params))
         linear = tuple(isinstance(x, Linear) for x in operands)
-        if not any(type(ct) is StrongZeros for ct in cts):
-            rule = self.loop.rule("transpose")
-            return list(rule(cts, *counts, *operands, **whole))
-        if not all(linear_carries(jaxpr, linear, num_consts, num_carry)):
-            return self._transpose_linear_part(
-                cts, (*counts, *operands), (*none(len(counts)), *linear), whole
-            )
-        ct_carry, ct_ys = parts(cts, num_carry)
-        ys_nz = nonzero_mask(ct_ys)
-        given_ys = split(ys_nz, ct_ys)[1]
-        strong_carry = any(type(ct) is StrongZeros for ct in ct_carry)
-        carry_masks = tuple(
-            type(ct) is StrongZeros or (strong_carry and isinstance(ct, Zero)) for ct in ct_carry
-        )
-        ys_masks = tuple(type(ct) is StrongZeros and not counts for ct in given_ys)
-        _, carry_lin, xs_lin = parts(linear, num_consts, num_carry)
-        step = strong_transposed_body(
-            jaxpr,
-            num_consts,
-            num_carry,
-            (*linear[:num_consts], *every(num_carry), *xs_lin),
-            ys_nz,
-            carry_masks,
-            ys_masks,
-        )
-        consts, _, xs = parts(operands, num_consts, num_carry)
-        res_consts, lin_consts = split(linear[:num_consts], consts)
-        res_xs = split(xs_lin, xs)[0]
-        carried = [
-            *(instantiate(Zero(x.aval.strong())) for x in lin_consts),
-            *(instantiate(settled(ct)) for ct in ct_carry),
-            *(full(x.aval.shape, False) for x in split(step.consts, lin_consts)[1]),
-            *map(_mask, split(step.carry, ct_carry)[1]),
-        ]
-        results = self.loop.bind(
-            *counts,
-            *res_consts,
-            *carried,
-            *res_xs,
-            *map(settled, given_ys),
-            *map(_mask, split(ys_masks, given_ys)[1]),
-            jaxpr=step.body,
-            reverse=not reverse,
-            num_consts=len(res_consts),
-            num_carry=len(carried),
-            **params,
-        )
-        ct_consts, ct_init, seen, masks, ct_xs, masks_xs = parts(
-            results, len(lin_consts), num_carry, sum(step.consts), sum(step.carry), sum(xs_lin)
-        )
-        ct_consts = _with_masks(step.consts, ct_consts, seen)
-        ct_init = _with_masks(step.carry, ct_init, masks)
-        if not counts:
-            ct_xs = _with_masks(step.xs, ct_xs, masks_xs)
-        return [
-            *(None for _ in counts),
-            *merge(linear[:num_consts], [None] * len(res_consts), ct_consts),
-            *(ct if lin else None for ct, lin in zip(ct_init, carry_lin)),
-            *merge(xs_lin, [None] * len(res_xs), ct_xs),
-        ]
+        if not all(linear_carries(jaxpr, linear[self.num_counts :], num_consts, num_carry)):
+            return self._transpose_linear_part(cts, operands, linear, params)
+        return strong_transposed_loop(self.loop, self.num_counts, cts, operands, **params)
 
     def _transpose_linear_part(
         self, cts: Sequence[Any], operands: Sequence[Any], linear: Mask, params: dict[str, Any]

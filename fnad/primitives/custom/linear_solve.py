@@ -8,6 +8,7 @@ matrix derivative results for forward and reverse mode AD, 2008, section 2.3.1).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 from fnad.core import tree
@@ -19,6 +20,8 @@ from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
 from fnad.core.tracer import apply_jaxpr
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.arithmetic import sub
+from fnad.primitives.strong_lanes import either
+from fnad.primitives.strong_zeros import StrongZeros, settled, summed_lanes
 from fnad.primitives.subprograms import (
     broadcast_batch,
     cast,
@@ -46,21 +49,26 @@ linear_solve_p = Primitive(
     "linear_solve",
     "Solve A x = b with ``programs.solve``, where ``programs.matvec`` computes A x. Operands: the"
     " constants of the four programs (``num_consts`` of each), then b; results: x, and whatever"
-    " else the program returns, of which there are no derivatives.",
+    " else the program returns, of which there are no derivatives. Systems along the axes ``apart``"
+    " of all of b have nothing to do with each other.",
     multiple_results=True,
 )
 linear_solve_p.lowering_params = ("programs", "num_consts")
 
 
 @linear_solve_p.type_rule
-def _(*avals: ShapedArray, programs: Programs, num_consts: tuple[int, ...]) -> list[ShapedArray]:
+def _(
+    *avals: ShapedArray, programs: Programs, num_consts: tuple[int, ...], apart: tuple[int, ...]
+) -> list[ShapedArray]:
     _, solve_consts, _, _, b = parts(avals, *num_consts)
     check_operands("linear_solve", [*solve_consts, *b], programs.solve.in_avals)
     return [a.strong() for a in programs.solve.out_avals]
 
 
 @linear_solve_p.evaluate
-def _(*args: Any, programs: Programs, num_consts: tuple[int, ...]) -> list[Any]:
+def _(
+    *args: Any, programs: Programs, num_consts: tuple[int, ...], apart: tuple[int, ...]
+) -> list[Any]:
     _, solve_consts, _, _, b = parts(args, *num_consts)
     return eval_jaxpr(programs.solve, [*solve_consts, *b])
 
@@ -72,8 +80,10 @@ def _(
     *,
     programs: Programs,
     num_consts: tuple[int, ...],
+    apart: tuple[int, ...],
 ) -> tuple[list[Any], list[Any]]:
-    outs = linear_solve_p.bind(*primals, programs=programs, num_consts=num_consts)
+    params = {"programs": programs, "num_consts": num_consts, "apart": apart}
+    outs = linear_solve_p.bind(*primals, **params)
     zeros = [Zero(aval_of(o).strong()) for o in outs]
     *consts, b = parts(primals, *num_consts)
     matvec_dots, *_, b_dots = parts(tangents, *num_consts)
@@ -87,13 +97,17 @@ def _(
         results = apply_jaxpr(program, [*consts[0], *solution, *given])
         rhs = [sub(r, dot) for r, dot in zip(rhs, results[len(b) :], strict=True)]
     known = [c for group in consts for c in group]
-    dots = linear_solve_p.bind(*known, *rhs, programs=programs, num_consts=num_consts)
+    dots = linear_solve_p.bind(*known, *rhs, **params)
     return outs, [*dots[: len(b)], *zeros[len(b) :]]
 
 
 @linear_solve_p.transpose
 def _(
-    cts: Sequence[Any], *operands: Any, programs: Programs, num_consts: tuple[int, ...]
+    cts: Sequence[Any],
+    *operands: Any,
+    programs: Programs,
+    num_consts: tuple[int, ...],
+    apart: tuple[int, ...],
 ) -> list[Any]:
     matvec, solve, vecmat, transpose_solve = programs
     if vecmat is None or transpose_solve is None:
@@ -108,9 +122,33 @@ def _(
         *(instantiate(ct) for ct in cts[: len(b)]),
         programs=Programs(vecmat, transpose_solve, matvec, solve),
         num_consts=tuple(num_consts[i] for i in order),
+        apart=apart,
     )
     found = [ct if isinstance(x, Linear) else None for x, ct in zip(b, outs)]
     return [*[None] * sum(num_consts), *found]
+
+
+@linear_solve_p.strong_transpose
+def _(cts: Sequence[Any], *operands: Any, apart: tuple[int, ...], **params: Any) -> list[Any]:
+    transpose = linear_solve_p.rule("transpose")
+    found: list[Any] = transpose(list(map(settled, cts)), *operands, apart=apart, **params)
+    num_b = len(operands) - sum(params["num_consts"])
+    given = [ct for ct in cts[:num_b] if not isinstance(ct, Zero)]
+    return [ct if ct is None else _apart(ct, given, apart) for ct in found]
+
+
+def _apart(found: Any, cts: Sequence[Any], apart: tuple[int, ...]) -> Any:
+    """A solution, which is zero in systems whose right-hand sides are zero for sure."""
+    lives = []
+    for ct in cts:
+        if type(ct) is StrongZeros:
+            places = [i if i in apart else None for i in range(len(ct.aval.shape))]
+            ct = summed_lanes(ct, found, places)
+        if type(ct) is not StrongZeros:
+            return found
+        lives.append(ct.live)
+    live = reduce(partial(either, shape=aval_of(found).shape), lives)
+    return StrongZeros(found, live, live.choose)
 
 
 @linear_solve_p.batch
@@ -121,6 +159,7 @@ def _(
     *,
     programs: Programs,
     num_consts: tuple[int, ...],
+    apart: tuple[int, ...],
 ) -> tuple[list[Any], Mask]:
     # Matrix and solution depend on each other's axis: with either of them, all of b has it.
     *masks, b_mask = map(tuple, parts(batched, *num_consts))
@@ -139,12 +178,15 @@ def _(
         *b,
         programs=Programs(*map(batch, programs, masks)),
         num_consts=num_consts,
+        apart=(0, *(i + 1 for i in apart)),
     )
     return outs, every(len(outs))
 
 
 @linear_solve_p.lower_as
-def _(*args: Any, programs: Programs, num_consts: tuple[int, ...]) -> list[Any]:
+def _(
+    *args: Any, programs: Programs, num_consts: tuple[int, ...], apart: tuple[int, ...]
+) -> list[Any]:
     _, solve_consts, _, _, b = parts(args, *num_consts)
     return apply_jaxpr(programs.solve, [*solve_consts, *b])
 
@@ -196,6 +238,19 @@ def custom_linear_solve(
     >>> fnad.grad(solution, (0, 1))(2.0, 3.0)
     (np.float64(-0.75), np.float64(0.5))
     """
+    return solve_apart((), matvec, b, solve, transpose_solve, symmetric, has_aux)
+
+
+def solve_apart(
+    apart: tuple[int, ...],
+    matvec: Callable[[Any], Any],
+    b: Any,
+    solve: Callable[[Callable[[Any], Any], Any], Any],
+    transpose_solve: Callable[[Callable[[Any], Any], Any], Any] | None = None,
+    symmetric: bool = False,
+    has_aux: bool = False,
+) -> Any:
+    """`custom_linear_solve` of systems along the axes ``apart`` of ``b``, each for itself."""
     leaves, structure = tree.flatten(b)
     avals = [aval_of(x).strong() for x in leaves]
     leaves = [cast(x, a) for x, a in zip(leaves, avals)]
@@ -259,6 +314,7 @@ def custom_linear_solve(
         *leaves,
         programs=Programs(matrix, program, vecmat, back),
         num_consts=tuple(map(len, groups)),
+        apart=apart,
     )
     solution = tree.unflatten(structure, outs[: len(leaves)])
     return (solution, tree.unflatten(aux_structure, outs[len(leaves) :])) if has_aux else solution

@@ -8,7 +8,6 @@ import numpy as np
 
 from fnad.core.primitive import Primitive, Zero, instantiate
 from fnad.core.types import ShapedArray, aval_of
-from fnad.primitives.indexing import take_along_axis
 from fnad.primitives.linalg.matrices import (
     check_matrices,
     each,
@@ -21,6 +20,7 @@ from fnad.primitives.linalg.matrices import (
     upper_part,
     zeros,
 )
+from fnad.primitives.linalg.permutations import permute_rows
 from fnad.primitives.linalg.routines import (
     Given,
     Made,
@@ -31,7 +31,7 @@ from fnad.primitives.linalg.routines import (
 )
 from fnad.primitives.linalg.triangular import triangular_solve
 from fnad.primitives.logic import convert_element_type, ge, select
-from fnad.primitives.shape import broadcast_in_dim, broadcasted_iota, full, full_like, reshape
+from fnad.primitives.shape import broadcasted_iota, full, full_like, reshape
 from fnad.primitives.sizes import index_of
 from fnad.primitives.slicing import pad, slice_in_dim
 
@@ -87,7 +87,7 @@ def _(primals, tangents):
     left = _extended(slice_in_dim(lower_part(factors, -1), 0, k, 1, -1), m - k, axis=-1)
     right = _extended(slice_in_dim(upper_part(factors), 0, k, 1, -2), n - k, axis=-2)
     right = right + _ones_behind(right, k)
-    t = take_rows(instantiate(tangents[0]), permutation)
+    t = permute_rows(instantiate(tangents[0]), permutation)
     inner = triangular_solve(left, t, left_side=True, lower=True, unit_diagonal=True)
     inner = triangular_solve(right, inner)
     lower = lower_part(inner, -1)
@@ -108,14 +108,6 @@ def _ones_behind(x: Any, k: int) -> Any:
     """The identity of the shape of ``x`` without its first ``k`` rows."""
     rows = broadcasted_iota(np.int64, aval_of(x).shape, aval_of(x).ndim - 2)
     return select(ge(rows, index_of(k)), identity_like(x), full_like(x, 0))
-
-
-def take_rows(x: Any, permutation: Any) -> Any:
-    """``x[permutation]`` for each matrix ``(..., m, n)`` and permutation ``(..., m)``."""
-    shape = aval_of(x).shape
-    rows = convert_element_type(permutation, np.int64)
-    axis = len(shape) - 2
-    return take_along_axis(x, broadcast_in_dim(rows, shape, tuple(range(axis + 1))), axis)
 
 
 @lu_p.batch
@@ -210,6 +202,6 @@ def lu_solve(factors: Any, permutation: Any, b: Any) -> Any:
 
     ``A`` is ``(..., n, n)``, ``b`` is ``(..., n, m)`` with equal leading axes.
     """
-    x = take_rows(b, permutation)
+    x = permute_rows(b, permutation)
     x = triangular_solve(factors, x, left_side=True, lower=True, unit_diagonal=True)
     return triangular_solve(factors, x, left_side=True)

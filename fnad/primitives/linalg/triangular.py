@@ -24,6 +24,7 @@ from fnad.primitives.linalg.matrices import (
 )
 from fnad.primitives.linalg.routines import Given, Made, call_complex, from_memory, memory
 from fnad.primitives.shape import expand_dims, full, leading_axis_full, squeeze
+from fnad.primitives.strong_zeros import StrongZeros, settled, summed_lanes
 
 triangular_solve_p = Primitive(
     "triangular_solve",
@@ -93,6 +94,16 @@ def _(primals, tangents, **params):
 def _(ct, a, b, *, transpose_a, **params):
     assert isinstance(b, Linear)
     return [None, triangular_solve_p.bind(a, ct, transpose_a=not transpose_a, **params)]
+
+
+@triangular_solve_p.strong_transpose
+def _(ct, a, b, **params):
+    cts = triangular_solve_p.rule("transpose")(settled(ct), a, b, **params)
+    if type(ct) is not StrongZeros:
+        return cts
+    # A singular matrix makes NaN of zeros, but only for its own right-hand sides.
+    batch = range(b.aval.ndim - 2)
+    return [None, summed_lanes(ct, cts[1], (*batch, None, None))]
 
 
 @triangular_solve_p.batch

@@ -1,0 +1,290 @@
+"""Strong zeros where a select left out matrices or steps of loops, and in rules of users."""
+
+import numpy as np
+import pytest
+
+import fnad.lax as lax
+import fnad.numpy as fnp
+import fnad.scipy.linalg as fsl
+from fnad.primitives.checkpoint import checkpoint
+from fnad.primitives.custom import custom_vjp
+from fnad.transforms.autodiff import grad, vjp
+from fnad.transforms.jit import jit
+from fnad.transforms.vmap import vmap
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+
+TAKEN = np.array([True, False, True])
+_rng = np.random.default_rng(0)
+_factors = _rng.normal(size=(3, 3, 3))
+MATRICES = _factors @ _factors.transpose(0, 2, 1) + np.eye(3)  # positive definite
+RIGHT = _rng.normal(size=(3, 3, 2))
+WEIGHTS = np.abs(_rng.normal(size=(3, 3)))
+ROWS = _rng.uniform(0.5, 2.0, (3, 3))
+
+
+def _chosen(y, taken=TAKEN):
+    """A sum of what is taken along the leading axis, each element in a proportion of its own."""
+    weighted = y * np.cos(np.arange(np.prod(y.shape))).reshape(y.shape)
+    return fnp.sum(fnp.where(taken.reshape(-1, *(1,) * (y.ndim - 1)), weighted, 0.0))
+
+
+def _check(loss, good, bad, second=False):
+    """Gradients where the second member is bad are those where it is good, but for its zeros."""
+    kept = TAKEN.reshape(-1, *(1,) * (good.ndim - 1))
+    if second:
+        first = loss
+        loss = lambda x: fnp.sum(grad(first)(x) ** 2)
+    expected = np.where(kept, grad(loss)(good), 0.0)
+    assert np.any(expected)
+    for derivative in (grad(loss), jit(grad(loss)), grad(jit(loss))):
+        np.testing.assert_allclose(derivative(bad), expected, rtol=1e-7, atol=1e-9)
+    # A member that is taken shows what it holds.
+    shown = bad.copy()
+    shown[2] = np.nan
+    assert np.any(np.isnan(grad(loss)(shown)[2]))
+
+
+def _with(member):
+    bad = MATRICES.copy()
+    bad[1] = member
+    return bad
+
+
+SINGULAR, INDEFINITE = _with(0.0), _with(-np.eye(3))
+SOLVERS = {
+    "inv": (fnp.linalg.inv, SINGULAR),
+    "solve": (lambda a: fnp.linalg.solve(a, RIGHT), SINGULAR),
+    "slogdet": (lambda a: fnp.linalg.slogdet(a)[1], SINGULAR),
+    "cholesky": (fnp.linalg.cholesky, INDEFINITE),
+    "density": (
+        lambda a: fnp.sum(
+            lax.linalg.triangular_solve(fnp.linalg.cholesky(a), RIGHT, left_side=True, lower=True)
+            ** 2,
+            (1, 2),
+        ),
+        INDEFINITE,
+    ),
+    "lu": (lambda a: lax.linalg.lu(a)[0], SINGULAR),
+    "qr": (lambda a: fnp.linalg.qr(a)[0], SINGULAR),
+    "eigh": (lambda a: fnp.linalg.eigh(a)[1] ** 2, _with(np.nan)),
+    "svd": (lambda a: fnp.linalg.svd(a, full_matrices=False)[0], SINGULAR),
+    "expm": (fsl.expm, _with(np.nan)),
+    "power": (lambda a: fnp.linalg.matrix_power(a, -2), SINGULAR),
+    "moved": (
+        lambda a: fnp.linalg.inv(a[:, ::-1].transpose(0, 2, 1).reshape(3, 1, 3, 3))[:, 0] @ a,
+        SINGULAR,
+    ),
+    "call": (lambda a: checkpoint(lambda a: fnp.linalg.inv(a) @ a @ a)(a), SINGULAR),
+    "iteration": (
+        lambda a: vmap(
+            lambda a, b: lax.custom_linear_solve(
+                lambda x: a @ x,
+                b,
+                lambda _, b: fnp.linalg.solve(a, b),
+                lambda _, b: fnp.linalg.solve(a.T, b),
+            )
+        )(a, RIGHT),
+        SINGULAR,
+    ),
+    "tridiagonal": (
+        lambda a: lax.linalg.tridiagonal_solve(a[:, 0], 3.0 * a[:, 1], a[:, 2], RIGHT),
+        SINGULAR,
+    ),
+}
+
+
+@pytest.mark.parametrize("function, bad", SOLVERS.values(), ids=SOLVERS)
+def test_matrices_that_are_not_taken(function, bad):
+    _check(lambda a: _chosen(function(a)), MATRICES, bad)
+
+
+@pytest.mark.parametrize("name", ["inv", "slogdet", "cholesky"])
+def test_matrices_that_are_not_taken_under_vmap(name):
+    function, bad = SOLVERS[name]
+
+    def loss(a):
+        single = lambda a, taken: fnp.sum(fnp.where(taken, function(a), 0.0))
+        return fnp.sum(vmap(single)(a, TAKEN))
+
+    _check(loss, MATRICES, bad)
+
+
+@pytest.mark.parametrize("name", ["solve", "cholesky", "iteration"])
+def test_second_derivatives_of_matrices_that_are_not_taken(name):
+    function, bad = SOLVERS[name]
+    _check(lambda a: _chosen(function(a)), MATRICES, bad, second=True)
+
+
+def test_one_matrix_that_is_not_taken():
+    def loss(a, taken):
+        return fnp.sum(fnp.where(taken, fnp.linalg.inv(a), 1.0))
+
+    for derivative in (grad(loss), jit(grad(loss))):
+        np.testing.assert_array_equal(derivative(np.zeros((3, 3)), np.False_), np.zeros((3, 3)))
+        assert not np.any(np.isfinite(derivative(np.zeros((3, 3)), np.True_)))
+
+
+def test_equations_that_hang_together_are_all_taken():
+    def loss(b, diagonal):  # one system, of which a part is chosen
+        x = lax.custom_linear_solve(
+            lambda x: diagonal * x, b, lambda _, b: b / diagonal, symmetric=True
+        )
+        return fnp.sum(fnp.where(TAKEN, x, 0.0))
+
+    got = grad(loss)(np.ones(3), np.array([2.0, 0.0, 4.0]))
+    np.testing.assert_array_equal(got, [0.5, np.nan, 0.25])
+
+
+ZERO_ROW = ROWS.copy()
+ZERO_ROW[1] = 0.0
+SCALES = np.array([1.0, 0.5, 2.0])
+
+
+def _while(x, **options):
+    def step(state):
+        i, y, total = state
+        return i + 1, fnp.sqrt(y), total + fnp.log(y) @ WEIGHTS
+
+    limit = 3 + 0 * fnp.argmax(x[0])  # not known before it runs
+    return lax.while_loop(lambda state: state[0] < limit, step, (0, x, x), **options)[2]
+
+
+LOOPS = {
+    "ys": lambda x: lax.scan(lambda c, a: (c + 1, fnp.sqrt(a) @ WEIGHTS * c), 0.0, x)[1],
+    "map": lambda x: lax.map(lambda a: fnp.sqrt(a) @ WEIGHTS, x),
+    "carries of ys": lambda x: lax.scan(
+        lambda c, a: (fnp.sqrt(c) @ WEIGHTS * a, fnp.log(c) @ WEIGHTS), x, SCALES
+    )[1].transpose(1, 0, 2),
+    "last of ys": lambda x: lax.scan(
+        lambda c, a: (fnp.sqrt(c) @ WEIGHTS * a, fnp.log(c)), x, SCALES
+    )[1][-1],
+    "constants": lambda x: lax.scan(lambda c, a: (c, fnp.sqrt(x) @ WEIGHTS * a), 0.0, SCALES)[
+        1
+    ].transpose(1, 0, 2),
+    "nested": lambda x: lax.map(
+        lambda a: lax.scan(lambda c, b: (c * fnp.sqrt(b), fnp.log(b) * c), 1.0, a)[1], x
+    ),
+    "while": _while,
+    "while in memory": lambda x: _while(x, max_steps=9),
+    "branches": lambda x: vmap(
+        lambda a: lax.cond(a[0] < 0, lambda a: a @ WEIGHTS, lambda a: fnp.sqrt(a) @ WEIGHTS, a)
+    )(x),
+}
+
+
+@pytest.mark.parametrize("second", [False, True], ids=["gradient", "second"])
+@pytest.mark.parametrize("function", LOOPS.values(), ids=LOOPS)
+def test_steps_and_rows_that_are_not_taken(function, second):
+    _check(lambda x: _chosen(function(x)), ROWS, ZERO_ROW, second)
+
+
+def test_elements_of_ys_that_are_not_taken():
+    def loss(x):
+        ys = lax.scan(lambda c, a: (fnp.sqrt(c) * a, fnp.log(c)), x, SCALES)[1]
+        return fnp.sum(fnp.where(x > 0, ys, 0.0))
+
+    x = np.array([4.0, 0.0, 9.0])
+    steps = np.array([1.0, 0.5, 0.25])  # of c, sqrt(c) and sqrt(sqrt(c)) times a constant
+    expected = [steps.sum() / 4, 0.0, steps.sum() / 9]
+    for derivative in (grad(loss), jit(grad(loss))):
+        np.testing.assert_allclose(derivative(x), expected)
+
+
+def test_a_select_in_a_loop_reaches_what_is_outside():
+    def loss(x):
+        logs = fnp.log(x)
+        return fnp.sum(lax.map(lambda both: fnp.where(both[0] > 0, both[1], 0.0), (x, logs)))
+
+    for derivative in (grad(loss), jit(grad(loss))):
+        np.testing.assert_array_equal(derivative(np.array([0.0, 4.0])), [0.0, 0.25])
+
+
+def _with_rule(function, forward, backward):
+    made = custom_vjp(function)
+    made.defvjp(forward, backward)
+    return made
+
+
+def _log_times(x, y):
+    return fnp.log(x) * y
+
+
+def _forward(x, y):
+    return _log_times(x, y), (x, y)
+
+
+def _repeated(_, g):
+    return lax.fori_loop(0, 2, lambda i, g: 2.0 * g, g)
+
+
+RULES = {
+    "products": (_forward, lambda r, g: (g * r[1] / r[0], g * fnp.log(r[0]))),
+    "pullback": (lambda x, y: vjp(_log_times, x, y), lambda pull, g: pull(g)),
+    "call": (_forward, lambda r, g: jit(lambda g: (g * r[1] / r[0], g * fnp.log(r[0])))(g)),
+    "loop": (
+        _forward,
+        lambda r, g: (_repeated(r, g) * r[1] / (4.0 * r[0]), g * fnp.log(r[0])),
+    ),
+    "select": (
+        _forward,
+        lambda r, g: (fnp.where(r[1] > 0, g * r[1] / r[0], 0.0), g * fnp.log(r[0]) + 0.0),
+    ),
+}
+
+
+@pytest.mark.parametrize("forward, backward", RULES.values(), ids=RULES)
+def test_rules_of_users_that_are_linear(forward, backward):
+    function = _with_rule(_log_times, forward, backward)
+
+    def loss(x):
+        return fnp.sum(fnp.where(x > 0, function(x, fnp.sqrt(x)), 0.0))
+
+    def mapped(x):
+        single = lambda x: fnp.where(x > 0, function(x, fnp.sqrt(x)), 0.0)
+        return fnp.sum(vmap(single)(x))
+
+    x = np.array([4.0, 0.0, 9.0])
+    roots = np.sqrt(x[TAKEN])
+    expected, curvature = np.zeros(3), np.zeros(3)
+    expected[TAKEN] = 1 / roots + np.log(x[TAKEN]) / (2 * roots)
+    for function_ in (loss, mapped):
+        for derivative in (grad(function_), jit(grad(function_)), grad(jit(function_))):
+            np.testing.assert_allclose(derivative(x), expected, rtol=1e-14)
+    curvature[TAKEN] = -np.log(x[TAKEN]) / (4 * x[TAKEN] ** 1.5)
+    second = grad(lambda x: fnp.sum(grad(loss)(x)))
+    np.testing.assert_allclose(second(x), curvature, rtol=1e-13)
+    shown = grad(lambda x: fnp.sum(fnp.where(x < 1, function(x, x), 0.0)))(np.zeros(3))
+    assert not np.any(np.isfinite(shown))
+
+
+@pytest.mark.parametrize(
+    "backward, expected",
+    [
+        (lambda r, g: (fnp.clip(g, 0.5, 2.0), g), [0.5, 1.0]),  # not linear
+        (lambda r, g: (g * r[1] + 1.0, g), [1.0, 3.0]),  # not even zero for zero
+        (lambda r, g: (g * g, g), [0.0, 1.0]),
+        (lambda r, g: (lax.stop_gradient(g) * 3.0, g), [0.0, 3.0]),
+    ],
+    ids=["clipped", "added", "squared", "stopped"],
+)
+def test_rules_of_users_that_are_not_linear_get_zeros(backward, expected):
+    function = _with_rule(lambda x, y: x * y, lambda x, y: (x * y, (x, y)), backward)
+
+    def loss(x):
+        return fnp.sum(fnp.where(x > 0, function(x, np.array([5.0, 2.0])), 0.0))
+
+    for derivative in (grad(loss), jit(grad(loss))):
+        np.testing.assert_array_equal(derivative(np.array([0.0, 4.0])), expected)
+
+
+def test_masks_of_rows_have_no_more_axes_than_they_need():
+    from fnad.transforms.tracing import make_jaxpr
+
+    def loss(x):
+        return _chosen(lax.map(lambda a: fnp.sqrt(a) @ WEIGHTS, x))
+
+    loop = make_jaxpr(grad(loss))(ROWS).jaxpr.eqns
+    [back] = [e for e in loop if e.primitive.name == "scan" and e.params["reverse"]]
+    body = back.params["jaxpr"]
+    assert [v.aval.shape for v in body.invars if v.aval.dtype == np.bool_] == [()]
