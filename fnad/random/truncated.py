@@ -65,15 +65,21 @@ def truncated_normal(
     lower = parameter("truncated_normal", lower, dtype, shape)
     upper = parameter("truncated_normal", upper, dtype, shape)
     tail = dtype.type(_TAILS[dtype.itemsize])
-    outside = fnp.logical_or(lax.ge(lower, tail), lax.le(upper, lax.neg(tail)))
+    traced = hasattr(lower, "aval") or hasattr(upper, "aval")
+    outside = (lower >= tail) | (upper <= -tail)
 
     def central() -> Any:
-        return _central(key, shape, lower, upper)
+        draws = _central(key, shape, lower, upper)
+        if traced or (lower < -tail).any() or (upper > tail).any():
+            # Rounding may reach 1, whose quantile is infinite, if a bound is large or infinite.
+            most = dtype.type(1 - finfo(dtype).epsneg)
+            draws = lax.clamp(-most, draws, most)
+        return lax.mul(dtype.type(np.sqrt(2)), erf_inv_giles(draws))
 
     def anywhere() -> Any:
         return fnp.where(outside, _tail(key, shape, lower, upper), central())
 
-    if hasattr(outside, "aval"):
+    if traced:
         draws = lax.cond(fnp.any(outside), anywhere, central)
     else:
         draws = anywhere() if outside.any() else central()
@@ -84,15 +90,11 @@ def truncated_normal(
 
 
 def _central(key: Any, shape: tuple[int, ...], lower: Any, upper: Any) -> Any:
-    """Quantiles of numbers between the values of the distribution function at the bounds."""
+    """Uniform numbers between the values at the bounds of ``erf(x / sqrt(2))``."""
     dtype = aval_of(lower).dtype
     sqrt2 = dtype.type(np.sqrt(2))
     low, high = (lax.erf(lax.div(bound, sqrt2)) for bound in (lower, upper))
-    draws = uniform(key, shape, dtype, low, high)
-    # Rounding may reach 1, whose quantile is infinite, if the upper bound is large or infinite.
-    most = dtype.type(1 - finfo(dtype).epsneg)
-    draws = lax.clamp(lax.neg(most), draws, most)
-    return lax.mul(sqrt2, erf_inv_giles(draws))
+    return uniform(key, shape, dtype, low, high)
 
 
 def _tail(key: Any, shape: tuple[int, ...], lower: Any, upper: Any) -> Any:
