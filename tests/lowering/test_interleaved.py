@@ -126,9 +126,10 @@ def test_long_rows_take_one_vector_at_a_time(length, apart, dtype, squared, sing
     assert fills_registers(r, row) == single
 
 
-def test_rows_of_eight_that_are_near_take_two_vectors_at_a_time():
-    row, term = axis(0, 1 << 16), axis(1, 8)
+@pytest.mark.parametrize(("rows", "single"), [(100, True), (1 << 16, False), (1 << 20, True)])
+def test_rows_of_eight_take_two_vectors_if_they_are_many_and_near(rows, single):
+    row, term = axis(0, rows), axis(1, 8)
     x = load(0, row * 8 + term, "f8")
     value = make("multiply", (x, x), np.dtype("f8"))
     r = Reduction("add", ((1, 8),), value, np.dtype("f8"), np.dtype("f8"))
-    assert not fills_registers(r, row)
+    assert fills_registers(r, row) == single
