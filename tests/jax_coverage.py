@@ -77,8 +77,7 @@ KEYWORDS = {
     "has SciPy's name in fnad": "x p z",
     "is about how XLA compiles": """_split_transpose compiler_options inline keep_unused unroll
         sum_match""",
-    _OPEN: """is_leaf_takes_path drop_fields dtype key where static_argnames
-        pytree_to_transpose return_residual""",
+    _OPEN: "drop_fields dtype key static_argnames return_residual",
 }
 
 HEAD = """# What JAX has and fnad has not

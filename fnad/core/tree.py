@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import partial
 from functools import reduce as _functools_reduce
 from typing import Any
 
@@ -292,7 +293,9 @@ def all(tree: Any, *, is_leaf: IsLeaf = None) -> bool:
     return not [leaf for leaf in leaves(tree, is_leaf) if not leaf]
 
 
-def transpose(outer_treedef: PyTreeDef, inner_treedef: PyTreeDef | None, tree: Any) -> Any:
+def transpose(
+    outer_treedef: PyTreeDef, inner_treedef: PyTreeDef | None, pytree_to_transpose: Any
+) -> Any:
     """Turn a tree of trees inside out.
 
     Parameters
@@ -301,7 +304,7 @@ def transpose(outer_treedef: PyTreeDef, inner_treedef: PyTreeDef | None, tree: A
         Structure of the outer tree.
     inner_treedef : PyTreeDef or None
         Structure of its subtrees; taken from the first if None.
-    tree : pytree
+    pytree_to_transpose : pytree
         A tree of structure ``outer``, at whose leaves stand trees of structure ``inner``.
 
     Examples
@@ -310,7 +313,7 @@ def transpose(outer_treedef: PyTreeDef, inner_treedef: PyTreeDef | None, tree: A
     >>> transpose(structure({"x": 0, "y": 0}), structure((0, 0)), pairs)
     ({'x': 1, 'y': 3}, {'x': 2, 'y': 4})
     """
-    subtrees = outer_treedef.flatten_up_to(tree)
+    subtrees = outer_treedef.flatten_up_to(pytree_to_transpose)
     if inner_treedef is None:
         if not subtrees:
             raise ValueError(
@@ -325,9 +328,11 @@ def transpose(outer_treedef: PyTreeDef, inner_treedef: PyTreeDef | None, tree: A
 
 
 def flatten_with_path(
-    tree: Any, is_leaf: IsLeaf = None
+    tree: Any, is_leaf: Callable[..., bool] | None = None, is_leaf_takes_path: bool = False
 ) -> tuple[list[tuple[KeyPath, Any]], PyTreeDef]:
     """Take a tree apart into pairs ``(path, leaf)`` and the structure.
+
+    ``is_leaf`` is asked with a subtree, or with its path and itself if ``is_leaf_takes_path``.
 
     Examples
     --------
@@ -335,24 +340,40 @@ def flatten_with_path(
     [("['w'][0]", 1), ("['w'][1]", 2)]
     """
     pairs: list[tuple[KeyPath, Any]] = []
-    spec = _flatten_with_path(tree, (), pairs, is_leaf)
+    if is_leaf is None or is_leaf_takes_path:
+        stops = is_leaf
+    else:
+        stops = partial(_without_path, is_leaf)
+    spec = _flatten_with_path(tree, (), pairs, stops)
     return pairs, PyTreeDef(spec, len(pairs))
 
 
-def leaves_with_path(tree: Any, is_leaf: IsLeaf = None) -> list[tuple[KeyPath, Any]]:
+def _without_path(is_leaf: Callable[[Any], bool], path: KeyPath, tree: Any) -> bool:
+    return is_leaf(tree)
+
+
+def leaves_with_path(
+    tree: Any, is_leaf: Callable[..., bool] | None = None, is_leaf_takes_path: bool = False
+) -> list[tuple[KeyPath, Any]]:
     """The pairs ``(path, leaf)`` of a tree; see `flatten_with_path`."""
-    return flatten_with_path(tree, is_leaf)[0]
+    return flatten_with_path(tree, is_leaf, is_leaf_takes_path)[0]
 
 
-def map_with_path(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = None) -> Any:
-    """Apply ``f(path, *leaves)`` to corresponding leaves; otherwise as `map`.
+def map_with_path(
+    f: Callable[..., Any],
+    tree: Any,
+    *rest: Any,
+    is_leaf: Callable[..., bool] | None = None,
+    is_leaf_takes_path: bool = False,
+) -> Any:
+    """Apply ``f(path, *leaves)`` to corresponding leaves; see `map` and `flatten_with_path`.
 
     Examples
     --------
     >>> map_with_path(lambda path, x: f"{keystr(path)} = {x}", {"a": 1})
     {'a': "['a'] = 1"}
     """
-    pairs, treedef = flatten_with_path(tree, is_leaf)
+    pairs, treedef = flatten_with_path(tree, is_leaf, is_leaf_takes_path)
     others = [treedef.flatten_up_to(r) for r in rest]
     return treedef.unflatten(f(*pair, *xs) for pair, *xs in zip(pairs, *others))
 
@@ -413,10 +434,13 @@ def _flatten_until(tree: Any, out: list[Any], is_leaf: Callable[[Any], bool]) ->
 
 
 def _flatten_with_path(
-    tree: Any, path: KeyPath, out: list[tuple[KeyPath, Any]], is_leaf: IsLeaf
+    tree: Any,
+    path: KeyPath,
+    out: list[tuple[KeyPath, Any]],
+    is_leaf: Callable[[KeyPath, Any], bool] | None,
 ) -> Any:
     cls = type(tree)
-    node = None if is_leaf is not None and is_leaf(tree) else node_type(cls)
+    node = None if is_leaf is not None and is_leaf(path, tree) else node_type(cls)
     if node is None:
         out.append((path, tree))
         return _LEAF

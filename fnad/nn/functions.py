@@ -357,8 +357,11 @@ def standardize(
     mean: Any = None,
     variance: Any = None,
     epsilon: float = 1e-5,
+    where: Any = None,
 ) -> Any:
     """``(x - mean) / sqrt(variance + epsilon)``, both taken of ``x`` over ``axis`` by default.
+
+    With ``where`` they are those of the elements for which it holds.
 
     Examples
     --------
@@ -366,10 +369,10 @@ def standardize(
     array([-1.,  1.])
     """
     if mean is None:
-        mean = fnp.mean(x, axis=axis, keepdims=True)
+        mean = fnp.mean(x, axis=axis, keepdims=True, where=where)
     if variance is None:
         centered = x - mean
-        variance = fnp.mean(centered * centered, axis=axis, keepdims=True)
+        variance = fnp.mean(centered * centered, axis=axis, keepdims=True, where=where)
     return (x - mean) / fnp.sqrt(variance + epsilon)
 
 

@@ -292,3 +292,16 @@ def test_classes_that_name_their_children_by_a_method():
     assert paths == [("[0].a", 1), ("[0].b[0]", 2), ("[0].b[1]", 3)]
     doubled = tree.map(lambda x: 2 * x, Pair(1, 2))
     assert (doubled.a, doubled.b) == (2, 4)
+
+
+def test_leaves_that_paths_tell():
+    x = {"a": [1, 2], "b": (3,)}
+    stops = lambda path, subtree: path and path[-1] == tree.DictKey("a")
+    pairs = tree.leaves_with_path(x, stops, is_leaf_takes_path=True)
+    assert [(tree.keystr(path), leaf) for path, leaf in pairs] == [
+        ("['a']", [1, 2]),
+        ("['b'][0]", 3),
+    ]
+    f = lambda path, leaf: leaf * 2
+    doubled = tree.map_with_path(f, x, is_leaf=stops, is_leaf_takes_path=True)
+    assert doubled == {"a": [1, 2, 1, 2], "b": (6,)}

@@ -152,3 +152,10 @@ def test_one_hot():
     assert found.dtype == np.float32
     np.testing.assert_array_equal(nn.one_hot(labels, 3, axis=0), np.moveaxis(expected, -1, 0))
     np.testing.assert_array_equal(nn.one_hot(labels, 3, axis=1), np.moveaxis(expected, -1, 1))
+
+
+def test_standardize_of_chosen_elements():
+    x, where = np.array([[1.0, 2.0, 9.0]]), np.array([[True, True, False]])
+    wanted = (x - 1.5) / np.sqrt(0.25 + 1e-5)
+    for run in (nn.standardize, fnad.jit(nn.standardize)):
+        np.testing.assert_allclose(run(x, where=where), wanted, rtol=1e-14)
