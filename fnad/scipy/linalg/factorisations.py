@@ -11,6 +11,7 @@ from fnad import lax
 from fnad.numpy.operands import Array, convert, expand
 from fnad.numpy.solving import as_matrices
 from fnad.primitives.linalg import lu as exchanging
+from fnad.primitives.linalg.permutations import permute_rows
 from fnad.scipy.linalg.operands import of_one_dtype
 
 
@@ -48,7 +49,7 @@ def lu(
     lower = fnp.tril(factors, -1)[..., :k] + fnp.eye(m, k, dtype=a.dtype)
     upper = fnp.triu(factors)[..., :k, :]
     if permute_l:
-        return exchanging.take_rows(lower, fnp.argsort(order, -1)), upper
+        return permute_rows(lower, fnp.argsort(order, -1)), upper
     exchanges = order[..., None, :] == fnp.arange(m, dtype=np.int32)[:, None]
     p = convert(exchanges, fnp.real(a).dtype)
     return p, lower, upper

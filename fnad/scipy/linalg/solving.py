@@ -12,6 +12,7 @@ from fnad.numpy.operands import Array, broadcast_shapes, convert, expand
 from fnad.numpy.solving import as_matrices
 from fnad.primitives.linalg import cholesky as factorisation
 from fnad.primitives.linalg import lu as exchanging
+from fnad.primitives.linalg.permutations import permute_rows
 from fnad.primitives.linalg.schur import schur, triangular_sylvester_p
 from fnad.primitives.linalg.triangular import triangular_solve
 from fnad.scipy.linalg.operands import adjoint, of_one_dtype, solved
@@ -171,7 +172,7 @@ def lu_solve(
         turned = {"left_side": True, "transpose_a": True, "conjugate_a": kind == 2}
         b = triangular_solve(factors, b, **turned)
         b = triangular_solve(factors, b, lower=True, unit_diagonal=True, **turned)
-        return exchanging.take_rows(b, fnp.argsort(rows, -1))
+        return permute_rows(b, fnp.argsort(rows, -1))
 
     return solved("lu_solve", factors, b, solve)
 
