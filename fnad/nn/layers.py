@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 import fnad.numpy as fnp
-from fnad import random
+from fnad import lax, random
 from fnad.nn import initializers
 from fnad.nn.functions import standardize
 from fnad.nn.initializers import Initializer
@@ -229,7 +229,7 @@ class Dropout:
         if self.rate == 1:
             return fnp.zeros_like(x)
         kept = random.bernoulli(key, 1 - self.rate, x.shape)
-        return fnp.where(kept, x / (1 - self.rate), 0)
+        return fnp.where(kept, lax.ordinary_zeros(x) / (1 - self.rate), 0)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -15,6 +14,15 @@ from fnad.core.types import ShapedArray, aval_of, computing_dtype
 from fnad.primitives.complex_numbers import real_dtype
 from fnad.primitives.complex_parts import interleaved, parts_of_interleaved, product_of_parts
 from fnad.primitives.dependencies import numbers, rows, sums, union
+from fnad.primitives.dot_numbers import (
+    Axes,
+    Numbers,
+    batched_numbers,
+    free_axes,
+    sizes_of,
+    wrt_lhs,
+    wrt_rhs,
+)
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.precision import check_precision
 from fnad.primitives.reductions import reduce_sum
@@ -28,12 +36,8 @@ from fnad.primitives.shape import (
     transpose,
 )
 from fnad.primitives.slicing import slice_in_dim
-from fnad.primitives.strong_products import strong_product
 from fnad.primitives.strong_zeros import StrongZeros
 from fnad.primitives.taylor import bilinear
-
-Axes = tuple[int, ...]
-Numbers = tuple[tuple[Axes, Axes], tuple[Axes, Axes]]
 
 # Rows and elements of a complex matrix from which on its products with vectors are those of reals.
 _MANY_ROWS, _MANY_ELEMENTS = 16, 512
@@ -45,14 +49,6 @@ dot_general_p = Primitive(
     " result has the batch axes, then the free axes of ``a``, then those of ``b``. Both operands"
     " have one dtype, which is that of the result unless ``preferred_element_type`` is given.",
 )
-
-
-def _free(ndim: int, contracting: Axes, batch: Axes) -> Axes:
-    return tuple(i for i in range(ndim) if i not in contracting and i not in batch)
-
-
-def _sizes(shape: Sequence[int], axes: Axes) -> tuple[int, ...]:
-    return tuple(shape[i] for i in axes)
 
 
 @dot_general_p.type_rule
@@ -71,17 +67,28 @@ def _(a, b, *, dimension_numbers, preferred_element_type):
         ("contracting", a_contract, b_contract),
         ("batch", a_batch, b_batch),
     ):
-        if _sizes(a.shape, a_axes) != _sizes(b.shape, b_axes):
+        if sizes_of(a.shape, a_axes) != sizes_of(b.shape, b_axes):
             raise TypeError(
-                f"dot_general: the {what} axes have lengths {_sizes(a.shape, a_axes)} in the lhs"
-                f" of shape {a.shape}, but {_sizes(b.shape, b_axes)} in the rhs of shape {b.shape}"
+                f"dot_general: the {what} axes have lengths {sizes_of(a.shape, a_axes)} in the lhs"
+                f" of shape {a.shape}, but {sizes_of(b.shape, b_axes)} in the rhs of shape"
+                f" {b.shape}"
             )
     shape = (
-        *_sizes(a.shape, a_batch),
-        *_sizes(a.shape, _free(a.ndim, a_contract, a_batch)),
-        *_sizes(b.shape, _free(b.ndim, b_contract, b_batch)),
+        *sizes_of(a.shape, a_batch),
+        *sizes_of(a.shape, free_axes(a.ndim, a_contract, a_batch)),
+        *sizes_of(b.shape, free_axes(b.ndim, b_contract, b_batch)),
     )
     return ShapedArray(shape, preferred_element_type or a.dtype)
+
+
+def common_dtype(x: Any, y: Any) -> tuple[Any, Any]:
+    """Both, in the dtype that both promote to."""
+    avals = aval_of(x), aval_of(y)
+    if avals[0].dtype is avals[1].dtype:
+        dtype = avals[0].dtype
+    else:
+        dtype = result_type(avals[0].dtype, avals[1].dtype)
+    return convert_element_type(x, dtype), convert_element_type(y, dtype)
 
 
 def _accumulator(dtype: np.dtype[Any], preferred: np.dtype[Any] | None) -> np.dtype[Any]:
@@ -108,9 +115,9 @@ def _pattern_of_product(x, x_axes, y, y_axes, x_first):
 
     def places(operand):
         contract, batch = x_axes if operand is x else y_axes
-        free = _free(operand.aval.ndim, contract, batch)
+        free = free_axes(operand.aval.ndim, contract, batch)
         shape = operand.aval.shape
-        sizes = [math.prod(_sizes(shape, axes)) for axes in (batch, free, contract)]
+        sizes = [math.prod(sizes_of(shape, axes)) for axes in (batch, free, contract)]
         return numbers(shape).transpose(*batch, *free, *contract).reshape(sizes)
 
     x_at, y_at = places(x), places(y)
@@ -144,11 +151,11 @@ def _(a, b, *, dimension_numbers, preferred_element_type):
     (a_contract, b_contract), (a_batch, b_batch) = dimension_numbers
     a, b = np.asarray(a), np.asarray(b)
     result = preferred_element_type or a.dtype
-    a_free = _free(a.ndim, a_contract, a_batch)
-    b_free = _free(b.ndim, b_contract, b_batch)
-    shape = (*_sizes(a.shape, a_batch), *_sizes(a.shape, a_free), *_sizes(b.shape, b_free))
-    batch, m = math.prod(_sizes(a.shape, a_batch)), math.prod(_sizes(a.shape, a_free))
-    k, n = math.prod(_sizes(a.shape, a_contract)), math.prod(_sizes(b.shape, b_free))
+    a_free = free_axes(a.ndim, a_contract, a_batch)
+    b_free = free_axes(b.ndim, b_contract, b_batch)
+    shape = (*sizes_of(a.shape, a_batch), *sizes_of(a.shape, a_free), *sizes_of(b.shape, b_free))
+    batch, m = math.prod(sizes_of(a.shape, a_batch)), math.prod(sizes_of(a.shape, a_free))
+    k, n = math.prod(sizes_of(a.shape, a_contract)), math.prod(sizes_of(b.shape, b_free))
     wide = _accumulator(a.dtype, preferred_element_type)
     a = a.transpose(a_batch + a_free + a_contract).reshape(batch, m, k).astype(wide, copy=False)
     b = b.transpose(b_batch + b_contract + b_free).reshape(batch, k, n).astype(wide, copy=False)
@@ -166,15 +173,15 @@ def _(ct, a, b, *, dimension_numbers, preferred_element_type):
     ndims = aval_of(a).ndim, aval_of(b).ndim
     a_ct = b_ct = None
     if isinstance(a, Linear):
-        numbers, order = _wrt_lhs(dimension_numbers, *ndims)
+        numbers, order = wrt_lhs(dimension_numbers, *ndims)
         product = dot_general_p.bind(
-            *_common_dtype(ct, b), dimension_numbers=numbers, preferred_element_type=None
+            *common_dtype(ct, b), dimension_numbers=numbers, preferred_element_type=None
         )
         a_ct = convert_element_type(transpose(product, order), a.aval.dtype)
     if isinstance(b, Linear):
-        numbers, order = _wrt_rhs(dimension_numbers, *ndims)
+        numbers, order = wrt_rhs(dimension_numbers, *ndims)
         product = dot_general_p.bind(
-            *_common_dtype(a, ct), dimension_numbers=numbers, preferred_element_type=None
+            *common_dtype(a, ct), dimension_numbers=numbers, preferred_element_type=None
         )
         b_ct = convert_element_type(transpose(product, order), b.aval.dtype)
     return [a_ct, b_ct]
@@ -182,79 +189,20 @@ def _(ct, a, b, *, dimension_numbers, preferred_element_type):
 
 @dot_general_p.strong_transpose
 def _(ct, a, b, **params):
-    rule = dot_general_p.rule("transpose")
     if type(ct) is not StrongZeros:
-        return rule(ct, a, b, **params)
-    in_a, in_b = _places_of_result(params["dimension_numbers"], aval_of(a).ndim, aval_of(b).ndim)
-    if isinstance(a, Linear):
-        return [strong_product(lambda c, y: rule(c, a, y, **params)[0], ct, b, in_a, in_b), None]
-    return [None, strong_product(lambda c, x: rule(c, x, b, **params)[1], ct, a, in_b, in_a)]
+        return dot_general_p.rule("transpose")(ct, a, b, **params)
+    from fnad.primitives.masked_dot import strong_transposed_dot  # uses this module
 
-
-@lru_cache(maxsize=1024)
-def _places_of_result(
-    numbers: Numbers, a_ndim: int, b_ndim: int
-) -> tuple[tuple[int | None, ...], tuple[int | None, ...]]:
-    """Where the axes of a product are in each of its factors; None where it does not have them."""
-    (a_contract, b_contract), (a_batch, b_batch) = numbers
-    a_free, b_free = _free(a_ndim, a_contract, a_batch), _free(b_ndim, b_contract, b_batch)
-    none = (None,)
-    in_a = (*a_batch, *a_free, *none * len(b_free))
-    return in_a, (*b_batch, *none * len(a_free), *b_free)
-
-
-@lru_cache(maxsize=1024)
-def _wrt_lhs(numbers: Numbers, a_ndim: int, b_ndim: int) -> tuple[Numbers, Axes]:
-    """The product of cotangent and rhs, and the order in which its axes are those of the lhs."""
-    (a_contract, b_contract), (a_batch, b_batch) = numbers
-    a_free = _free(a_ndim, a_contract, a_batch)
-    b_free = _free(b_ndim, b_contract, b_batch)
-    ct_batch = tuple(range(len(a_batch)))
-    ct_b = tuple(range(len(a_batch) + len(a_free), len(a_batch) + len(a_free) + len(b_free)))
-    # The result ends with the contracted axes in the order that they have in b.
-    paired = tuple(a_contract[i] for i in np.argsort(b_contract, kind="stable"))
-    order = invert_permutation(a_batch + a_free + paired)
-    return ((ct_b, b_free), (ct_batch, b_batch)), order
-
-
-@lru_cache(maxsize=1024)
-def _wrt_rhs(numbers: Numbers, a_ndim: int, b_ndim: int) -> tuple[Numbers, Axes]:
-    """The product of lhs and cotangent, and the order in which its axes are those of the rhs."""
-    (a_contract, b_contract), (a_batch, b_batch) = numbers
-    a_free = _free(a_ndim, a_contract, a_batch)
-    b_free = _free(b_ndim, b_contract, b_batch)
-    ct_batch = tuple(range(len(a_batch)))
-    ct_a = tuple(range(len(a_batch), len(a_batch) + len(a_free)))
-    paired = tuple(b_contract[i] for i in np.argsort(a_contract, kind="stable"))
-    order = invert_permutation(b_batch + paired + b_free)
-    return ((a_free, ct_a), (a_batch, ct_batch)), order
-
-
-def _common_dtype(x: Any, y: Any) -> tuple[Any, Any]:
-    avals = aval_of(x), aval_of(y)
-    if avals[0].dtype is avals[1].dtype:
-        dtype = avals[0].dtype
-    else:
-        dtype = result_type(avals[0].dtype, avals[1].dtype)
-    return convert_element_type(x, dtype), convert_element_type(y, dtype)
+    return strong_transposed_dot(ct, a, b, **params)
 
 
 @dot_general_p.batch
 def _(args, batched, axis, *, dimension_numbers, preferred_element_type):
     a, b = args
-    (a_contract, b_contract), (a_batch, b_batch) = dimension_numbers
-    shift = lambda axes, has_axis: tuple(i + has_axis for i in axes)  # noqa: E731
-    contract = (shift(a_contract, batched[0]), shift(b_contract, batched[1]))
-    batch = (shift(a_batch, batched[0]), shift(b_batch, batched[1]))
-    if all(batched):
-        batch = ((0, *batch[0]), (0, *batch[1]))
-    out = dot_general(a, b, (contract, batch), preferred_element_type=preferred_element_type)
-    if all(batched):
-        return out, True
-    # The batch axis of a single operand is its first free axis: one large product, not many.
-    a_free = _free(aval_of(a).ndim, *(c[0] for c in (contract, batch)))
-    at = len(a_batch) + (0 if batched[0] else len(a_free))
-    return moveaxis(out, at, 0), True
+    ndims = aval_of(a).ndim, aval_of(b).ndim
+    numbers, at = batched_numbers(dimension_numbers, batched, *ndims)
+    out = dot_general(a, b, numbers, preferred_element_type=preferred_element_type)
+    return moveaxis(out, at, 0) if at else out, True
 
 
 @dot_general_p.parts
@@ -269,13 +217,13 @@ def _(a, b, *, dimension_numbers, preferred_element_type):
     if result is None:
         (a_contract, b_contract), (a_batch, b_batch) = dimension_numbers
         a_shape, b_shape = aval_of(a.re).shape, aval_of(b.re).shape
-        a_free = _free(len(a_shape), a_contract, a_batch)
-        b_free = _free(len(b_shape), b_contract, b_batch)
-        free = (*_sizes(a_shape, a_free), *_sizes(b_shape, b_free))
-        shape = (*_sizes(a_shape, a_batch), *free)
-        if math.prod(_sizes(b_shape, b_free)) == 1:
+        a_free = free_axes(len(a_shape), a_contract, a_batch)
+        b_free = free_axes(len(b_shape), b_contract, b_batch)
+        free = (*sizes_of(a_shape, a_free), *sizes_of(b_shape, b_free))
+        shape = (*sizes_of(a_shape, a_batch), *free)
+        if math.prod(sizes_of(b_shape, b_free)) == 1:
             return _by_vectors(a, b, dimension_numbers, shape)
-        if math.prod(_sizes(a_shape, a_free)) == 1:
+        if math.prod(sizes_of(a_shape, a_free)) == 1:
             swapped = (b_contract, a_contract), (b_batch, a_batch)
             return _by_vectors(b, a, swapped, shape)
     out = product_of_parts(product, a, b)
@@ -291,12 +239,12 @@ def _by_vectors(x: Parts, v: Parts, numbers: Numbers, shape: tuple[int, ...]) ->
         return _in_memory(x, v, (x_contract, v_contract), shape)
     places = dict(zip((*v_contract, *v_batch), (*x_contract, *x_batch)))
     order = sorted(places, key=places.__getitem__)
-    alone = _free(len(v_shape), v_contract, v_batch)  # of length 1
-    x_free = _free(len(x_shape), x_contract, x_batch)
+    alone = free_axes(len(v_shape), v_contract, v_batch)  # of length 1
+    x_free = free_axes(len(x_shape), x_contract, x_batch)
     left = [i for i in range(len(x_shape)) if i not in x_contract]
 
     def spread(part: Any) -> Any:
-        vectors = reshape(transpose(part, (*order, *alone)), _sizes(v_shape, tuple(order)))
+        vectors = reshape(transpose(part, (*order, *alone)), sizes_of(v_shape, tuple(order)))
         return broadcast_in_dim(vectors, x_shape, [places[i] for i in order])
 
     def total(part: Any) -> Any:
@@ -367,9 +315,9 @@ def _matrices(
 ) -> tuple[tuple[int, ...], _Arrangement, _Arrangement]:
     """The shape of a product, and how its operands become matrices."""
     (a_contract, b_contract), (a_batch, b_batch) = dimension_numbers
-    a_free = _free(len(a_shape), a_contract, a_batch)
-    b_free = _free(len(b_shape), b_contract, b_batch)
-    shape = (*_sizes(a_shape, a_batch), *_sizes(a_shape, a_free), *_sizes(b_shape, b_free))
+    a_free = free_axes(len(a_shape), a_contract, a_batch)
+    b_free = free_axes(len(b_shape), b_contract, b_batch)
+    shape = (*sizes_of(a_shape, a_batch), *sizes_of(a_shape, a_free), *sizes_of(b_shape, b_free))
     left = _arrangement(a_shape, (a_batch, a_free, a_contract))
     return shape, left, _arrangement(b_shape, (b_batch, b_contract, b_free))
 
@@ -378,13 +326,15 @@ def _arrangement(shape: tuple[int, ...], groups: tuple[Axes, Axes, Axes]) -> _Ar
     batch = groups[0]
     runs: list[list[Axes]] = [[(axis,)] for axis in batch]
     runs += [_runs(groups[1]), _runs(groups[2])]
-    rows, columns = (math.prod(_sizes(shape, group)) for group in groups[1:])
-    matrix = (*_sizes(shape, batch), rows, columns)
+    rows, columns = (math.prod(sizes_of(shape, group)) for group in groups[1:])
+    matrix = (*sizes_of(shape, batch), rows, columns)
     if any(len(group) > 1 for group in runs):
         order = tuple(axis for group in groups for axis in group)
-        return _Arrangement(matrix, _sizes(shape, order), invert_permutation(order), (), (), False)
+        return _Arrangement(
+            matrix, sizes_of(shape, order), invert_permutation(order), (), (), False
+        )
     in_memory = sorted((run, which) for which, group in enumerate(runs) for run in group)
-    joined = tuple(math.prod(_sizes(shape, run)) for run, _ in in_memory)
+    joined = tuple(math.prod(sizes_of(shape, run)) for run, _ in in_memory)
     whole = all(len(run) == 1 for run, _ in in_memory)
     return _Arrangement(matrix, (), (), joined, tuple(which for _, which in in_memory), whole)
 

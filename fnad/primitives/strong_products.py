@@ -55,7 +55,7 @@ def _(x: Any) -> Any:
 
 @all_finite_p.lower_as
 def _(x: Any) -> Any:
-    return reduce_and(_is_finite(x), tuple(range(aval_of(x).ndim)))
+    return reduce_and(is_finite(x), tuple(range(aval_of(x).ndim)))
 
 
 @all_finite_p.batch
@@ -66,7 +66,14 @@ def _(args: Sequence[Any], batched: Sequence[bool], axis: BatchAxis) -> tuple[An
 all_finite_p.derivatives(None)
 
 
-def strong_product(product: Product, ct: StrongZeros, other: Any, kept: Places, met: Places) -> Any:
+def strong_product(
+    product: Product,
+    ct: StrongZeros,
+    other: Any,
+    kept: Places,
+    met: Places,
+    over_lanes: Callable[[Any, Lanes, Any], Any] | None = None,
+) -> Any:
     """A cotangent times a factor, to which only its live lanes contribute.
 
     Parameters
@@ -79,6 +86,9 @@ def strong_product(product: Product, ct: StrongZeros, other: Any, kept: Places, 
         The factor.
     kept, met : sequence of int or None
         Where the axes of ``ct`` are in the result and in ``other``; None where it has them not.
+    over_lanes : callable, optional
+        The product of lanes of a cotangent that are none of rows, and a factor; without it, a
+        composition, of which derivatives with respect to the factor are not strong.
     """
     cts, live = ct.settled(), ct.live
     axes = live.along_axes(len(kept))
@@ -89,7 +99,8 @@ def strong_product(product: Product, ct: StrongZeros, other: Any, kept: Places, 
     if all(met[i] is not None for i in axes):
         found = product(cts, in_result(live, met, aval_of(other).shape).choose(other))
     else:
-        found = _over_lanes(product, cts, live.lanes(len(kept)), other)
+        choose = over_lanes or partial(_over_lanes, product)
+        found = choose(cts, live.lanes(len(kept)), other)
     return summed_lanes(ct, found, kept, is_zero=True)
 
 
@@ -104,7 +115,7 @@ def _over_lanes(product: Product, ct: Any, lanes: Lanes, other: Any) -> Any:
 
 def _with_nonfinite(product: Product, ct: Any, lanes: Lanes, other: Any) -> Any:
     """The product where ``other`` is not finite somewhere."""
-    finite, dtype = _is_finite(other), aval_of(ct).dtype
+    finite, dtype = is_finite(other), aval_of(ct).dtype
     among_finite = product(ct, select(finite, other, 0))
     mask, taken, axes = lanes
     live = broadcast_in_dim(mask if taken else bitwise_not(mask), aval_of(ct).shape, axes)
@@ -113,9 +124,10 @@ def _with_nonfinite(product: Product, ct: Any, lanes: Lanes, other: Any) -> Any:
     return select(ne(met, aval_of(met).dtype.type(0)), product(ct, other), among_finite)
 
 
-def _is_finite(x: Any) -> Any:
+def is_finite(x: Any) -> Any:
+    """Where a number is neither infinite nor NaN."""
     if kind_of(aval_of(x).dtype) == "c":
-        return bitwise_and(_is_finite(real(x)), _is_finite(imag(x)))
+        return bitwise_and(is_finite(real(x)), is_finite(imag(x)))
     return lt(magnitude(x), aval_of(x).dtype.type(math.inf))
 
 

@@ -30,6 +30,38 @@ def dot(equation, a, b, preferred=None, **options):
     return Sample((a, b), params, reference=reference, **{**SUM, **options})
 
 
+def masked_dot(equation, a, b, which, axes, seed=0, taken=True, spoiled=False):
+    """A row of masked_dot_general, with random lanes; those that are not taken must be zero.
+
+    Derivatives by differences would move these: second derivatives of products behind a select
+    test them.
+    """
+    row = dot(equation, a, b)
+    numbers = row.params["dimension_numbers"]
+    lanes, other = (a, b) if which == 0 else (b, a)
+    mask = np.random.default_rng(seed).random([lanes.shape[i] for i in axes]) < 0.5
+    live = np.expand_dims(mask == taken, [i for i in range(lanes.ndim) if i not in axes])
+    lanes = np.where(live, lanes, lanes.dtype.type(0))
+    # What meets no live lane may be anything.
+    letters = equation.split("->")[0].split(",")
+    summed = [i for i, c in enumerate(letters[which]) if c not in letters[1 - which]]
+    met = np.any(np.broadcast_to(live, lanes.shape), axis=tuple(summed))
+    found = [c for c in letters[which] if c in letters[1 - which]]
+    order = [found.index(c) for c in letters[1 - which] if c in found]
+    free = [i for i, c in enumerate(letters[1 - which]) if c not in found]
+    met = np.expand_dims(met.transpose(order), free)
+    clean = np.where(met, other, other.dtype.type(0))
+    given = np.where(met, other, other.dtype.type(np.nan)) if spoiled else other
+
+    def reference(mask, x, y):
+        pair = (lanes, clean) if which == 0 else (clean, lanes)
+        return row.reference(*(each.astype(x.dtype) for each in pair))
+
+    operands = (lanes, given) if which == 0 else (given, lanes)
+    params = {"dimension_numbers": numbers, "which": which, "taken": taken, "axes": axes}
+    return Sample((mask, *operands), params, reference=reference, order=0, **SUM)
+
+
 def naive_convolution(lhs, rhs, params):
     """Convolution by its definition, one output element after the other, in NCHW and OIHW."""
     numbers, groups = params["dimension_numbers"], params["feature_group_count"]
@@ -149,6 +181,20 @@ SAMPLES = {
             np.dtype(np.float64),
             dtypes=("float32", "float64"),
         ),
+    ],
+    "masked_dot_general": [
+        masked_dot("ij,jk->ik", normal(3, 4), normal(4, 2), 0, (0, 1)),
+        masked_dot("ij,jk->ik", normal(3, 4), normal(4, 2), 0, (1,), spoiled=True),
+        masked_dot("ij,jk->ik", normal(3, 4), normal(4, 2), 1, (0, 1), taken=False),
+        masked_dot("ji,jk->ik", normal(6, 3), normal(6, 2), 1, (0,), spoiled=True),
+        masked_dot("bij,bjk->bik", normal(2, 3, 6), normal(2, 6, 4), 0, (0, 2), 1, spoiled=True),
+        masked_dot("ibj,jkb->bik", normal(3, 2, 4), normal(4, 5, 2), 1, (0, 2), spoiled=True),
+        masked_dot("ijk,kjl->il", normal(20, 9, 5), normal(5, 9, 11), 0, (1, 2), spoiled=True),
+        masked_dot("ijk,kjl->il", normal(20, 9, 5), normal(5, 9, 11), 1, (0, 1, 2)),
+        masked_dot("i,j->ij", normal(3), normal(2), 0, ()),
+        masked_dot("ij,jk->ik", np.zeros((3, 0)), np.zeros((0, 2)), 0, (0, 1)),
+        masked_dot("ij,jk->ik", normal_complex(2, 3), normal_complex(3, 2), 0, (1,), spoiled=True),
+        masked_dot("ij,jk->ik", normal_complex(20, 30), normal_complex(30, 9), 1, (0, 1)),
     ],
     "conv_general_dilated": [
         convolution(normal(2, 3, 5, 4), normal(4, 3, 3, 2)),

@@ -245,3 +245,28 @@ def test_positions_of_attention_that_are_left_out(transform):
     assert np.isnan(
         transform(every)(np.where(real[:, :, None, None], np.nan, query), key, value)[1]
     ).all()
+
+
+def _gram(x, taken):
+    roots = fnp.sqrt(x)
+    return fnp.where(taken, roots @ roots.T, 1.0)
+
+
+def _two_layers(x, taken):
+    roots = fnp.sqrt(x)
+    return fnp.where(taken, fnp.tanh(roots @ KERNEL @ KERNEL.T) @ roots.T, 1.0)
+
+
+@transforms
+@pytest.mark.parametrize("function", [_gram, _two_layers])
+def test_second_derivatives_where_both_factors_have_infinite_ones(transform, function):
+    x = np.array([[1.0, 4.0, 2.0], [0.0, 0.0, 0.0], [3.0, 0.5, 1.0], [2.0, 1.0, 1.5]])
+    real = np.array([True, False, True, True])
+    taken = real[:, None] & real & ~np.eye(4, dtype=bool)
+    loss = lambda x, taken: fnp.sum(function(x, taken) ** 2)
+    for twice in (hessian, lambda f: jacrev(jacrev(f)), lambda f: jacrev(jacfwd(f))):
+        got = transform(twice(lambda x: loss(x, taken)))(x)
+        expected = np.zeros((4, 3, 4, 3))
+        inner = twice(lambda x: loss(x, ~np.eye(3, dtype=bool)))(x[real])
+        expected[np.ix_(real, range(3), real, range(3))] = inner
+        np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12)
