@@ -12,7 +12,7 @@ from fnad.core.primitive import Linear, Parts, Primitive, Zero, instantiate, rem
 from fnad.core.sizes import typical
 from fnad.core.types import ShapedArray, aval_of, computing_dtype, kind_of
 from fnad.primitives.dependencies import collapse, numbers, rows, spread, sums, union
-from fnad.primitives.logic import bitwise_and, bitwise_not, eq, ge, lt, ne, select
+from fnad.primitives.logic import bitwise_and, bitwise_not, eq, ge, gt, lt, ne, select
 from fnad.primitives.pairs import are_few, equal_pairs, over_pairs, pairs_of_numbers
 from fnad.primitives.reductions import reduce_or, reduce_prod, reduce_sum
 from fnad.primitives.shape import (
@@ -313,15 +313,18 @@ def _(primals, tangents, *, kind, mode):
     if kind == "multiply":
         others = _product_of_others(x, updates, indices, mode)
         return ans, combine(combine(dx, updates, kind), du * others, "add")
-    # The tangents of all that attain the extremum, the old value included, share it evenly.
+    # The tangents of all that attain the extremum, the old value included, share it evenly; where
+    # it is NaN, those of all that were compared.
+    beyond = gt if kind == "max" else lt
+    attains = lambda a, extremum: bitwise_not(beyond(extremum, a))  # noqa: E731
     if are_few(aval_of(x).shape, indices):
         repeats = equal_pairs(aval_of(x).shape, indices, mode)
         old, new = (gather_or_zero(a, indices, mode) for a in (x, ans))
         zero, one, stays, wins = (
             full_like(new, 0),
             full_like(new, 1),
-            eq(old, new),
-            eq(updates, new),
+            attains(old, new),
+            attains(updates, new),
         )
         total, count = (
             select(stays, a, zero) + over_pairs(select(wins, b, zero), repeats, reduce_sum, 0)
@@ -329,8 +332,8 @@ def _(primals, tangents, *, kind, mode):
         )
         return ans, combine(dx, total / count, "set")
     one = full_like(ans, 1)
-    stays = eq(x, ans)
-    wins = eq(updates, gather_p.bind(ans, *indices, mode=mode))
+    stays = attains(x, ans)
+    wins = attains(updates, gather_p.bind(ans, *indices, mode=mode))
     zero_x, zero_u = full_like(ans, 0), full_like(updates, 0)
     count = combine(select(stays, one, zero_x), select(wins, full_like(updates, 1), zero_u), "add")
     total = combine(select(stays, dx, zero_x), select(wins, du, zero_u), "add")

@@ -13,7 +13,17 @@ from fnad.core.primitive import Parts, Primitive, Zero, remember
 from fnad.core.sizes import Size
 from fnad.core.types import ShapedArray, aval_of, computing_dtype, is_half, kind_of
 from fnad.primitives.dependencies import collapse
-from fnad.primitives.logic import bitwise_and, bitwise_or, convert_element_type, eq, ne, select
+from fnad.primitives.logic import (
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    convert_element_type,
+    eq,
+    gt,
+    lt,
+    ne,
+    select,
+)
 from fnad.primitives.shape import (
     broadcast_in_dim,
     canonicalize_axis,
@@ -227,8 +237,12 @@ def reduce_prod(operand: Any, axes: int | Sequence[int]) -> Any:
 # -- reduce_max, reduce_min ----------------------------------------------------------------
 
 
-def _share_among_ties(primitive: Primitive) -> None:
-    """Attach the derivative of a maximum or minimum: the mean of the tangents where it is taken."""
+def _share_among_ties(primitive: Primitive, beyond: Callable[[Any, Any], Any]) -> None:
+    """Attach the derivative of a maximum or minimum: the mean of the tangents where it is taken.
+
+    Where the result is NaN so is the derivative, by all elements. ``beyond(ans, x)`` says
+    that ``ans`` is more extreme: where it does not, ``x`` is taken, or ``ans`` is NaN.
+    """
 
     @primitive.jvp
     def _(primals, tangents, *, axes):
@@ -236,8 +250,9 @@ def _share_among_ties(primitive: Primitive) -> None:
         ans = primitive.bind(x, axes=axes)
         if isinstance(t, Zero):
             return ans, Zero(ans.aval.strong())
-        taken = eq(x, spread(ans, x.shape, axes))
+        taken = bitwise_not(beyond(spread(ans, x.shape, axes), x))
         count = reduce_sum(convert_element_type(taken, x.dtype), axes)
+        count = select(eq(ans, ans), count, full_like(count, np.nan))
         return ans, reduce_sum(select(taken, t, full_like(t, 0)), axes) / count
 
 
@@ -254,25 +269,25 @@ def _compares_parts(primitive: Primitive, chosen: str) -> None:
 reduce_max_p = _reduction(
     "reduce_max",
     "Maximum over ``axes``; NaN wins; complex numbers by their real parts first. The derivative is"
-    " shared evenly among equal elements.",
+    " shared evenly among equal elements; NaN for all where the result is NaN.",
     "max",
     np.max,
     "biufc",
     empty=False,
 )
-_share_among_ties(reduce_max_p)
+_share_among_ties(reduce_max_p, gt)
 _compares_parts(reduce_max_p, "maximum")
 
 reduce_min_p = _reduction(
     "reduce_min",
     "Minimum over ``axes``; NaN wins; complex numbers by their real parts first. The derivative is"
-    " shared evenly among equal elements.",
+    " shared evenly among equal elements; NaN for all where the result is NaN.",
     "min",
     np.min,
     "biufc",
     empty=False,
 )
-_share_among_ties(reduce_min_p)
+_share_among_ties(reduce_min_p, lt)
 _compares_parts(reduce_min_p, "minimum")
 
 

@@ -224,7 +224,8 @@ def rel_entr(p: Any, q: Any) -> Any:
     )
     outside = fnp.where((p == 0) & (q >= 0), 0, p.dtype.type(np.inf))
     nan = fnp.isnan(p) | fnp.isnan(q)
-    return fnp.where(both, safe_p * log_ratio, fnp.where(nan, p + q, outside))
+    unknown = (p + q) * p.dtype.type(np.nan)  # and so are its derivatives
+    return fnp.where(both, safe_p * log_ratio, fnp.where(nan, unknown, outside))
 
 
 @special_function
