@@ -2,6 +2,8 @@
 
 from fnad.numpy.selection import sinc
 from fnad.scipy.special.bessel import i0, i0e, i1, i1e
+from fnad.scipy.special.bessel_first_second import j0, j1, y0, y1
+from fnad.scipy.special.bessel_modified_second import k0, k0e, k1, k1e
 from fnad.scipy.special.bessel_orders import bessel_jn
 from fnad.scipy.special.box_cox import boxcox, boxcox1p
 from fnad.scipy.special.complex_gamma import loggamma
@@ -91,6 +93,12 @@ __all__ = [
     "i0e",
     "i1",
     "i1e",
+    "j0",
+    "j1",
+    "k0",
+    "k0e",
+    "k1",
+    "k1e",
     "kl_div",
     "log_expit",
     "log_ndtr",
@@ -116,5 +124,7 @@ __all__ = [
     "wofz",
     "xlog1py",
     "xlogy",
+    "y0",
+    "y1",
     "zeta",
 ]
