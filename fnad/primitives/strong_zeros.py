@@ -15,7 +15,7 @@ of matrices go whole rows (or columns, or batches) that a select left out: rows 
 matrix are rows of zeros; through a convolution examples and features. A condition is one of rows if
 it is repeated along them right before the select, as in ``where(valid[:, None], x @ w, 0)``. What
 such a product sums over lanes that were not taken is left out of the sum
-(`fnad.primitives.strong_products`). Through triangular equations, and so through factorisations,
+(`fnad.primitives.strong_products`, `masked_dot`). Through triangular equations, and so through factorisations,
 inverses and determinants, go whole matrices of a stack; through a `custom_linear_solve` what `vmap`
 made of one system. A `custom_vjp` is followed if its backward rule is linear in the cotangent, as
 its equations show (`fnad.primitives.custom.strong_rules`). Zeros are ordinary again where
@@ -23,8 +23,8 @@ its equations show (`fnad.primitives.custom.strong_rules`). Zeros are ordinary a
 - a backward rule is not: it clips, or adds something. It gets the zeros, and may do with them what
   it likes;
 - a `custom_linear_solve` has several systems in one, of which only its functions know;
-- queries of `attention` are chosen from, results of a `custom_vmap` function that is not mapped, or
-  what a `psum` or an `all_gather` makes;
+- single features are chosen of what `attention` makes (whole positions of the query are followed),
+  results of a `custom_vmap` function that is not mapped, or what a `psum` or an `all_gather` makes;
 - a lane gets a cotangent by another way, too.
 """
 
