@@ -7,6 +7,7 @@ from fnad.scipy.special.bessel_modified_second import k0, k0e, k1, k1e
 from fnad.scipy.special.bessel_orders import bessel_jn
 from fnad.scipy.special.box_cox import boxcox, boxcox1p
 from fnad.scipy.special.complex_gamma import loggamma
+from fnad.scipy.special.elliptic import ellipe, ellipk, ellipkm1
 from fnad.scipy.special.error_functions import (
     erf,
     erfc,
@@ -70,6 +71,9 @@ __all__ = [
     "comb",
     "dawsn",
     "digamma",
+    "ellipe",
+    "ellipk",
+    "ellipkm1",
     "entr",
     "erf",
     "erfc",
