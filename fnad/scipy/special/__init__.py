@@ -7,6 +7,7 @@ from fnad.scipy.special.bessel_modified_second import k0, k0e, k1, k1e
 from fnad.scipy.special.bessel_orders import bessel_jn
 from fnad.scipy.special.box_cox import boxcox, boxcox1p
 from fnad.scipy.special.complex_gamma import loggamma
+from fnad.scipy.special.differences import cosm1, exprel
 from fnad.scipy.special.elliptic import ellipe, ellipk, ellipkm1
 from fnad.scipy.special.error_functions import (
     erf,
@@ -38,6 +39,7 @@ from fnad.scipy.special.gamma_functions import (
 from fnad.scipy.special.hypergeometric import hyp1f1, hyp2f1
 from fnad.scipy.special.incomplete_beta import betainc
 from fnad.scipy.special.incomplete_gamma import gammainc, gammaincc
+from fnad.scipy.special.lambert import lambertw
 from fnad.scipy.special.logistic import (
     entr,
     expit,
@@ -69,6 +71,7 @@ __all__ = [
     "boxcox",
     "boxcox1p",
     "comb",
+    "cosm1",
     "dawsn",
     "digamma",
     "ellipe",
@@ -84,6 +87,7 @@ __all__ = [
     "expi",
     "expit",
     "expn",
+    "exprel",
     "factorial",
     "fresnel",
     "gamma",
@@ -104,6 +108,7 @@ __all__ = [
     "k1",
     "k1e",
     "kl_div",
+    "lambertw",
     "log_expit",
     "log_ndtr",
     "log_sigmoid",
