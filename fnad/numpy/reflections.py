@@ -14,7 +14,7 @@ import numpy as np
 from fnad.numpy import ufuncs
 from fnad.numpy.complex_numbers import conjugate, imag, real, squared_magnitude
 from fnad.numpy.contraction import matmul
-from fnad.numpy.creation import eye, tril, triu
+from fnad.numpy.creation import eye
 from fnad.numpy.indexing import diagonal, take
 from fnad.numpy.manipulation import broadcast_to, flip
 from fnad.numpy.operands import Array
@@ -24,6 +24,7 @@ from fnad.numpy.reductions import sum as sum_of
 from fnad.numpy.selection import where
 from fnad.numpy.solving import adjoint, as_matrices
 from fnad.primitives.control_flow import fori_loop
+from fnad.primitives.linalg.matrices import lower_part, upper_part
 from fnad.primitives.linalg.triangular import triangular_solve
 from fnad.primitives.logic import stop_gradient
 
@@ -66,12 +67,12 @@ def ormqr(a: Any, taus: Any, c: Any, *, left: bool = True, transpose: bool = Fal
         )
     if not left:
         return adjoint(ormqr(a, taus, adjoint(c), transpose=not transpose))
-    v = tril(a[..., :count], -1) + eye(length, count, dtype=a.dtype)
+    v = lower_part(a[..., :count], -1) + eye(length, count, dtype=a.dtype)
     conjugated = adjoint(v)
     # Q = 1 - V T Vᴴ with the inverse of T = triu(Vᴴ V, 1) + diag(1 / taus): Joffrain et al. (2006),
     # "Accumulating Householder transformations, revisited". A factor may be 0, so that T is taken
     # as the product of diag(taus) with the inverse of a matrix with ones on its diagonal.
-    inverse = triu(matmul(conjugated, v), 1) * taus[..., None, :]
+    inverse = upper_part(matmul(conjugated, v), 1) * taus[..., None, :]
     solve = partial(triangular_solve, left_side=True, unit_diagonal=True)
     inner, factors = matmul(conjugated, c), taus[..., None]
     inverse, inner = _of_one_stack(inverse, inner)
@@ -227,8 +228,8 @@ def tridiagonal(a: Any, *, lower: bool = True) -> tuple[Array, Array, Array, Arr
         turned = tridiagonal(flip(a, (-2, -1)))
         packed, d, e, taus = (flip(x, -1) for x in turned)
         return flip(packed, -2), d, e, taus
-    below = tril(a, -1)
-    whole = below + adjoint(below) + tril(triu(real(a))).astype(a.dtype)
+    below = lower_part(a, -1)
+    whole = below + adjoint(below) + lower_part(upper_part(real(a))).astype(a.dtype)
     packed, taus = _reflected(whole, offset=1, both_sides=True)
     d, e = (real(diagonal(packed, k, -2, -1)) for k in (0, -1))
-    return tril(packed) + triu(a, 1), d, e, taus
+    return lower_part(packed) + upper_part(a, 1), d, e, taus

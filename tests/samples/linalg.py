@@ -151,7 +151,22 @@ def svd_sample(shape, full_matrices, compute_uv, make=normal):
     )
 
 
+def triangle(x, k, upper):
+    take = np.triu if upper else np.tril
+    return Sample((x,), {"k": k, "upper": upper}, reference=lambda x: take(x, k))
+
+
 SAMPLES = {
+    "triangle": [
+        triangle(normal(2, 3, 4), 0, False),
+        triangle(normal(4, 3), 1, True),
+        triangle(normal(3, 3), -1, False),
+        triangle(normal(2, 2), 5, True),
+        triangle(normal_complex(3, 3), -1, True),
+        triangle(whole_numbers(3, 4), 0, True),
+        triangle(truths(3, 3), 1, False),
+        triangle(normal(2, 0, 3), 0, False),
+    ],
     "cholesky": [
         Sample(
             (positive_definite(*shape),),

@@ -6,10 +6,13 @@ import pytest
 import fnad.lax as lax
 import fnad.numpy as fnp
 import fnad.scipy.linalg as fsl
+from fnad.core import tree
 from fnad.primitives.checkpoint import checkpoint
 from fnad.primitives.custom import custom_vjp
+from fnad.primitives.linalg.matrices import lower_part, upper_part
 from fnad.transforms.autodiff import grad, vjp
 from fnad.transforms.jit import jit
+from fnad.transforms.tracing import make_jaxpr
 from fnad.transforms.vmap import vmap
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
@@ -97,6 +100,30 @@ SOLVERS = {
 @pytest.mark.parametrize("function, bad", SOLVERS.values(), ids=SOLVERS)
 def test_matrices_that_are_not_taken(function, bad):
     _check(lambda a: _chosen(function(a)), MATRICES, bad)
+
+
+@pytest.mark.parametrize("name", ["cholesky", "density", "lu", "qr", "eigh", "slogdet"])
+def test_triangles_of_one_matrix_go_without_masks(name):
+    function, a = SOLVERS[name][0], MATRICES[0]
+    function = fsl.lu if name == "lu" else function
+    if name == "density":
+        function = lambda a: fsl.cho_solve(fsl.cho_factor(a), RIGHT[0])
+    loss = lambda x: sum(fnp.sum(y**2) for y in tree.leaves(function(x @ x.T)))
+    assert "masked" not in str(make_jaxpr(grad(loss))(a))
+
+
+def test_zeros_of_a_triangle_are_ordinary_and_those_in_front_of_it_strong():
+    x = np.array([[1.0, 2.0], [3.0, 4.0]])
+    factors = np.array([x, x * np.nan])
+
+    def loss(x, taken):
+        parts = lower_part(factors * x, -1) + upper_part(factors * x)
+        return fnp.sum(fnp.where(taken[:, None, None], parts, 0.0))
+
+    for transform in (lambda f: f, jit):
+        for taken, expected in [([True, False], x), ([True, True], x * np.nan)]:
+            found = transform(grad(loss))(x, np.array(taken))
+            np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("name", ["inv", "slogdet", "cholesky"])

@@ -7,9 +7,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from fnad.core.primitive import Linear, Primitive, remember
+from fnad.core.rewrites import BatchAxis
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.complex_numbers import conj, real
 from fnad.primitives.contraction import batch_matmul
+from fnad.primitives.dependencies import moves
 from fnad.primitives.logic import ge, le, select
 from fnad.primitives.reductions import reduce_sum
 from fnad.primitives.shape import (
@@ -19,6 +22,7 @@ from fnad.primitives.shape import (
     full_like,
     transpose,
 )
+from fnad.primitives.strong_zeros import StrongZeros, settled
 
 _LETTERS = {
     np.dtype(np.float32): "s",
@@ -150,21 +154,65 @@ def matmul(*xs: Any) -> Any:
     return product
 
 
+triangle_p = Primitive(
+    "triangle",
+    "The elements of matrices ``(..., m, n)`` on and above diagonal ``k`` if ``upper``, else on and"
+    " below it, zero elsewhere. In gradients the zeros are ordinary, those of a select in front"
+    " stay strong: other elements of one matrix are no more infinite than these.",
+)
+
+
+@triangle_p.type_rule
+@remember
+def _(x: ShapedArray, *, k: int, upper: bool) -> ShapedArray:
+    if x.ndim < 2:
+        raise ValueError(f"triangle: needs an array of at least two axes, got shape {x.shape}")
+    return x.strong()
+
+
+@triangle_p.evaluate
+def _(x: Any, *, k: int, upper: bool) -> Any:
+    return (np.triu if upper else np.tril)(x, k)
+
+
+@triangle_p.lower_as
+def _(x: Any, *, k: int, upper: bool) -> Any:
+    shape = aval_of(x).shape
+    rows = broadcasted_iota(np.int64, shape, len(shape) - 2)
+    columns = broadcasted_iota(np.int64, shape, len(shape) - 1)
+    return select((le if upper else ge)(rows + k, columns), x, full_like(x, 0))
+
+
+@triangle_p.transpose
+def _(ct: Any, x: Linear, *, k: int, upper: bool) -> list[Any]:
+    return [triangle_p.bind(ct, k=k, upper=upper)]
+
+
+@triangle_p.strong_transpose
+def _(ct: Any, x: Linear, *, k: int, upper: bool) -> list[Any]:
+    found = triangle_p.bind(settled(ct), k=k, upper=upper)
+    return [StrongZeros(found, ct.live) if type(ct) is StrongZeros else found]
+
+
+@triangle_p.batch
+def _(
+    args: Sequence[Any], batched: Sequence[bool], axis: BatchAxis, *, k: int, upper: bool
+) -> tuple[Any, bool]:
+    return triangle_p.bind(*args, k=k, upper=upper), True
+
+
+triangle_p.linear()
+moves(triangle_p)
+
+
 def lower_part(x: Any, k: int = 0) -> Any:
     """The elements on and below diagonal ``k``, zero elsewhere."""
-    return _part(x, ge, k)
+    return triangle_p.bind(x, k=k, upper=False)
 
 
 def upper_part(x: Any, k: int = 0) -> Any:
     """The elements on and above diagonal ``k``, zero elsewhere."""
-    return _part(x, le, k)
-
-
-def _part(x: Any, compare: Callable[[Any, Any], Any], k: int) -> Any:
-    shape = aval_of(x).shape
-    rows = broadcasted_iota(np.int64, shape, len(shape) - 2)
-    columns = broadcasted_iota(np.int64, shape, len(shape) - 1)
-    return select(compare(rows + k, columns), x, full_like(x, 0))
+    return triangle_p.bind(x, k=k, upper=True)
 
 
 def hermitian_of_lower(x: Any) -> Any:

@@ -11,6 +11,7 @@ from fnad import lax
 from fnad.numpy.operands import Array, convert, expand
 from fnad.numpy.solving import as_matrices
 from fnad.primitives.linalg import lu as exchanging
+from fnad.primitives.linalg.matrices import lower_part, upper_part
 from fnad.primitives.linalg.permutations import permute_rows
 from fnad.scipy.linalg.operands import of_one_dtype
 
@@ -46,8 +47,8 @@ def lu(
     factors, _, order = exchanging.lu(a)
     m, n = a.shape[-2:]
     k = min(m, n)
-    lower = fnp.tril(factors, -1)[..., :k] + fnp.eye(m, k, dtype=a.dtype)
-    upper = fnp.triu(factors)[..., :k, :]
+    lower = lower_part(factors, -1)[..., :k] + fnp.eye(m, k, dtype=a.dtype)
+    upper = upper_part(factors)[..., :k, :]
     if permute_l:
         return permute_rows(lower, fnp.argsort(order, -1)), upper
     exchanges = order[..., None, :] == fnp.arange(m, dtype=np.int32)[:, None]
@@ -178,7 +179,7 @@ def hessenberg(
     del overwrite_a, check_finite
     a = as_matrices("hessenberg", a, square=True)
     packed, taus = lax.linalg.hessenberg(a)
-    h = fnp.triu(packed, -1)
+    h = upper_part(packed, -1)
     if not calc_q:
         return h
     identity = expand(fnp.eye(a.shape[-1], dtype=a.dtype), a.shape)
