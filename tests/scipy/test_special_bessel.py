@@ -97,3 +97,59 @@ def test_derivatives_at_ends():
     assert grad(special.y0)(0.0) == np.inf
     assert grad(special.k0)(0.0) == -np.inf
     assert np.isnan(grad(special.y0)(-1.0))
+
+
+ORDERS = RNG.integers(-60, 60, 60)
+ARGUMENTS = np.concatenate([10 ** RNG.uniform(-3, 3, 30), RNG.uniform(0, 60, 30)])
+OF_ORDERS = pytest.mark.parametrize(
+    ("name", "exact"), [("yn", mpmath.bessely), ("kn", mpmath.besselk)], ids=["yn", "kn"]
+)
+
+
+@OF_ORDERS
+def test_integer_orders_are_mpmaths(name, exact):
+    function = getattr(special, name)
+    pairs = [(int(n), mpmath.mpf(float(x))) for n, x in zip(ORDERS, ARGUMENTS)]
+    wanted = np.array([float(exact(n, x)) for n, x in pairs])
+    size = np.abs(wanted)
+    if name == "yn":  # the amplitude
+        size = np.array([float(abs(mpmath.hankel1(n, x))) for n, x in pairs])
+    known = np.isfinite(wanted)
+    with np.errstate(all="ignore"):
+        for f in (function, fnad.jit(function), fnad.vmap(function)):
+            ours = f(ORDERS, ARGUMENTS)
+            np.testing.assert_array_equal(ours[~known], wanted[~known])
+            error = np.abs(ours - wanted)[known]
+            assert (error <= 5e-15 * size[known] + 1e-307).all()
+        single = function(ORDERS.astype(np.float32), ARGUMENTS.astype(np.float32))
+        assert single.dtype == np.float32
+        full = function(ORDERS, ARGUMENTS.astype(np.float32).astype(float))
+    kept = (np.abs(full) < 1e38) & (np.abs(full) > 1e-36)
+    assert (np.abs(single - full)[kept] <= 3e-6 * np.maximum(size, np.abs(full))[kept]).all()
+
+
+def test_kn_of_large_orders_stays_in_range():
+    # mpmath's, which takes seconds for them.
+    exact = [2.3374540813400607e297, 7.131663138213897e-07, 1.298180251466701e-233]
+    ours = special.kn(np.array([900, 1500, 1000]), np.array([300.0, 1000.0, 1000.0]))
+    np.testing.assert_allclose(ours, exact, rtol=5e-14)
+
+
+@OF_ORDERS
+def test_integer_orders_at_edges(name, exact):
+    function, theirs = getattr(special, name), getattr(scipy.special, name)
+    orders = np.array([0, 1, 2, 3, -1, -2])
+    for x in (0.0, -1.0, np.nan):
+        np.testing.assert_array_equal(function(orders, x), theirs(orders, x))
+    np.testing.assert_array_equal(function(orders, np.inf), 0)
+    assert np.isnan(function(np.array([1.5, np.nan, np.inf]), 2.0)).all()
+    assert function(300, 1e-5) == theirs(300, 1e-5)
+    assert function(np.zeros((0, 2)), 1.0).shape == (0, 2)
+    with pytest.raises(TypeError, match=rf"{name} is a function of real numbers.*complex128"):
+        function(1, 1j)
+    orders, points = np.array([0.0, 2, -3, 7]), np.array([0.5, 3.0, 8.0, 2.0])
+    check_grads(fnad.jit(lambda x: function(orders, x)), (points,), order=2)
+    slope = fnad.grad(function, 1)
+    assert slope(3.0, 0.0) == (np.inf if name == "yn" else -np.inf)
+    assert slope(3.0, np.inf) == 0
+    assert fnad.grad(function, 0)(3.0, 2.0) == 0

@@ -5,6 +5,7 @@ from fnad.scipy.special.bessel import i0, i0e, i1, i1e
 from fnad.scipy.special.bessel_first_second import j0, j1, y0, y1
 from fnad.scipy.special.bessel_modified_second import k0, k0e, k1, k1e
 from fnad.scipy.special.bessel_orders import bessel_jn
+from fnad.scipy.special.bessel_second_orders import kn, yn
 from fnad.scipy.special.box_cox import boxcox, boxcox1p
 from fnad.scipy.special.complex_gamma import loggamma
 from fnad.scipy.special.differences import cosm1, exprel
@@ -108,6 +109,7 @@ __all__ = [
     "k1",
     "k1e",
     "kl_div",
+    "kn",
     "lambertw",
     "log_expit",
     "log_ndtr",
@@ -135,5 +137,6 @@ __all__ = [
     "xlogy",
     "y0",
     "y1",
+    "yn",
     "zeta",
 ]
