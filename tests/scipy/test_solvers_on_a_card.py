@@ -45,6 +45,11 @@ PROGRAMS = {
     "fresnel": lambda x: special.fresnel(x)[0],
     "comb": lambda x: special.comb(9, x),
     "bessel_jn": lambda x: special.bessel_jn(x, v=3),
+    "j1": lambda x: special.j1(9 * x),
+    "y0": special.y0,
+    "kn": lambda x: special.kn(4, 3 * x),
+    "ellipe": lambda x: special.ellipe(0.9 * x),
+    "lambertw": lambda x: special.lambertw(-0.3 * x, -1),
     "gmres": lambda x: gmres(lambda v: 2 * v + np.flip(v), x)[0],
 }
 
