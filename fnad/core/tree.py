@@ -10,27 +10,32 @@ that every call of a compiled function needs run at the speed of tuples.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import partial
 from functools import reduce as _functools_reduce
 from typing import Any
-
-import numpy as np
 
 from fnad.core.tree_registry import (
     DictKey,
     FlattenedIndexKey,
     GetAttrKey,
     SequenceKey,
-    node_type,
-    registry,
+)
+from fnad.core.tree_specs import (
+    LEAF,
+    KeyPath,
+    count_leaves,
+    count_nodes,
+    find_mismatch,
+    leaves_up_to,
+    show,
+    spec_of,
+    spec_until,
+    spec_with_paths,
+    tree_of,
 )
 
 IsLeaf = Callable[[Any], bool] | None
-KeyPath = tuple[Any, ...]
-
-_LEAF = "*"
 
 
 class PyTreeDef:
@@ -71,13 +76,13 @@ class PyTreeDef:
     @property
     def num_nodes(self) -> int:
         """The number of containers and leaves."""
-        return _count_nodes(self._spec)
+        return count_nodes(self._spec)
 
     def children(self) -> list[PyTreeDef]:
         """The structures of the root's children."""
-        if self._spec is _LEAF:
+        if self._spec is LEAF:
             return []
-        return [PyTreeDef(spec, _count_leaves(spec)) for spec in self._spec[2]]
+        return [PyTreeDef(spec, count_leaves(spec)) for spec in self._spec[2]]
 
     def unflatten(self, leaves: Iterable[Any]) -> Any:
         """Put leaves back into this structure."""
@@ -86,7 +91,7 @@ class PyTreeDef:
             raise ValueError(
                 f"{self} has {self.num_leaves} leaves, but {len(leaves)} were given to unflatten"
             )
-        return _unflatten(self._spec, iter(leaves))
+        return tree_of(self._spec, iter(leaves))
 
     def flatten_up_to(self, tree: Any) -> list[Any]:
         """Cut ``tree`` where this structure has its leaves and return the subtrees.
@@ -97,8 +102,8 @@ class PyTreeDef:
             If this structure is not a prefix of ``tree``; the text names where they disagree.
         """
         subtrees: list[Any] = []
-        if not _flatten_up_to(self._spec, tree, subtrees):
-            path, reason = _find_mismatch(self._spec, tree, ())
+        if not leaves_up_to(self._spec, tree, subtrees):
+            path, reason = find_mismatch(self._spec, tree, ())
             raise ValueError(
                 f"the trees disagree at {keystr(path) or 'the root'}: {reason}.\n"
                 f"  expected: {self}\n  got:      {structure(tree)}"
@@ -106,7 +111,7 @@ class PyTreeDef:
         return subtrees
 
     def __repr__(self) -> str:
-        return f"PyTreeDef({_show(self._spec)})"
+        return f"PyTreeDef({show(self._spec)})"
 
 
 def flatten(tree: Any, is_leaf: IsLeaf = None) -> tuple[list[Any], PyTreeDef]:
@@ -130,9 +135,9 @@ def flatten(tree: Any, is_leaf: IsLeaf = None) -> tuple[list[Any], PyTreeDef]:
     """
     leaves: list[Any] = []
     if is_leaf is None:
-        spec = _flatten(tree, leaves)
+        spec = spec_of(tree, leaves)
     else:
-        spec = _flatten_until(tree, leaves, is_leaf)
+        spec = spec_until(tree, leaves, is_leaf)
     return leaves, PyTreeDef(spec, len(leaves))
 
 
@@ -192,7 +197,7 @@ def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = None) ->
     """
     first, treedef = flatten(tree, is_leaf)
     others = [treedef.flatten_up_to(r) for r in rest]
-    return _unflatten(treedef._spec, iter([f(*xs) for xs in zip(first, *others)]))
+    return tree_of(treedef._spec, iter([f(*xs) for xs in zip(first, *others)]))
 
 
 def broadcast(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None) -> Any:
@@ -344,7 +349,7 @@ def flatten_with_path(
         stops = is_leaf
     else:
         stops = partial(_without_path, is_leaf)
-    spec = _flatten_with_path(tree, (), pairs, stops)
+    spec = spec_with_paths(tree, (), pairs, stops)
     return pairs, PyTreeDef(spec, len(pairs))
 
 
@@ -403,126 +408,3 @@ def _bare_key(key: Any) -> str:
     if isinstance(key, (DictKey, SequenceKey, GetAttrKey, FlattenedIndexKey)):
         return str(getattr(key, key.__slots__[0]))
     return str(key)
-
-
-def _flatten(tree: Any, out: list[Any]) -> Any:
-    cls = type(tree)
-    node = registry.get(cls)
-    # Only subclasses of tuple can be containers that are not registered (namedtuples).
-    if node is None and (not isinstance(tree, tuple) or (node := node_type(cls)) is None):
-        out.append(tree)
-        return _LEAF
-    children, aux = node[0](tree)
-    specs = []
-    for child in children:
-        if type(child) is np.ndarray:  # most children; a call for each would take most of the time
-            out.append(child)
-            specs.append(_LEAF)
-        else:
-            specs.append(_flatten(child, out))
-    return (cls, aux, tuple(specs))
-
-
-def _flatten_until(tree: Any, out: list[Any], is_leaf: Callable[[Any], bool]) -> Any:
-    cls = type(tree)
-    node = None if is_leaf(tree) else node_type(cls)
-    if node is None:
-        out.append(tree)
-        return _LEAF
-    children, aux = node.flatten(tree)
-    return (cls, aux, tuple([_flatten_until(child, out, is_leaf) for child in children]))
-
-
-def _flatten_with_path(
-    tree: Any,
-    path: KeyPath,
-    out: list[tuple[KeyPath, Any]],
-    is_leaf: Callable[[KeyPath, Any], bool] | None,
-) -> Any:
-    cls = type(tree)
-    node = None if is_leaf is not None and is_leaf(path, tree) else node_type(cls)
-    if node is None:
-        out.append((path, tree))
-        return _LEAF
-    pairs, aux = node.flatten_with_keys(tree)
-    specs = [_flatten_with_path(child, (*path, key), out, is_leaf) for key, child in pairs]
-    return (cls, aux, tuple(specs))
-
-
-def _unflatten(spec: Any, leaves: Any) -> Any:
-    if spec is _LEAF:
-        return next(leaves)
-    cls, aux, children = spec
-    return registry[cls][1](aux, [_unflatten(child, leaves) for child in children])
-
-
-def _flatten_up_to(spec: Any, tree: Any, out: list[Any]) -> bool:
-    if spec is _LEAF:
-        out.append(tree)
-        return True
-    cls, aux, specs = spec
-    if type(tree) is not cls:
-        return False
-    children, found = registry[cls][0](tree)
-    children = list(children)
-    if found != aux or len(children) != len(specs):
-        return False
-    for child_spec, child in zip(specs, children):  # noqa: SIM110 (`all` is this module's)
-        if not _flatten_up_to(child_spec, child, out):
-            return False
-    return True
-
-
-def _find_mismatch(spec: Any, tree: Any, path: KeyPath) -> tuple[KeyPath, str]:
-    """The path and the reason of the first disagreement; there must be one below ``path``."""
-    cls, aux, specs = spec
-    expected = f"{cls.__name__} of {len(specs)}" if specs else _show(spec)
-    node = node_type(type(tree))
-    if node is None:
-        return path, f"expected {expected}, got a leaf of type {type(tree).__name__}"
-    pairs, found = node.flatten_with_keys(tree)
-    got = f"{type(tree).__name__} of {len(pairs)}" if pairs else repr(tree)
-    if type(tree) is not cls:
-        return path, f"expected {expected}, got {got}"
-    if issubclass(cls, dict) and found != aux:
-        return path, f"expected keys {_dict_keys(spec)}, got {list(tree)}"
-    if found != aux and len(pairs) == len(specs):
-        return path, f"expected {cls.__name__} with static data {aux!r}, got {found!r}"
-    if len(pairs) != len(specs):
-        return path, f"expected {expected}, got {got}"
-    for child_spec, (key, child) in zip(specs, pairs):
-        if not _flatten_up_to(child_spec, child, []):
-            return _find_mismatch(child_spec, child, (*path, key))
-    raise AssertionError("the trees agree")
-
-
-def _count_leaves(spec: Any) -> int:
-    return 1 if spec is _LEAF else sum([_count_leaves(child) for child in spec[2]])
-
-
-def _count_nodes(spec: Any) -> int:
-    return 1 if spec is _LEAF else 1 + sum([_count_nodes(child) for child in spec[2]])
-
-
-def _dict_keys(spec: Any) -> list[Any]:
-    cls, aux, _ = spec
-    return list(aux[1] if cls is defaultdict else aux)
-
-
-def _show(spec: Any) -> str:
-    if spec is _LEAF:
-        return "*"
-    cls, aux, children = spec
-    shown = [_show(child) for child in children]
-    inside = ", ".join(shown)
-    if cls is type(None):
-        return "None"
-    if cls is tuple:
-        return f"({inside},)" if len(children) == 1 else f"({inside})"
-    if cls is list:
-        return f"[{inside}]"
-    if cls is dict:
-        return "{" + ", ".join([f"{k!r}: {v}" for k, v in zip(aux, shown)]) + "}"
-    if issubclass(cls, tuple):
-        return f"CustomNode(namedtuple[{cls.__name__}], [{inside}])"
-    return f"CustomNode({cls.__name__}[{aux!r}], [{inside}])"
