@@ -166,6 +166,7 @@ from fnad.primitives.result_types import (
     padtype_to_pads,
     reduce_window_shape_tuple,
 )
+from fnad.primitives.reversal import rev
 from fnad.primitives.rounding import RoundingMethod, ceil, floor, round, sign, trunc
 from fnad.primitives.shape import (
     broadcast,
@@ -177,7 +178,6 @@ from fnad.primitives.shape import (
     full_like,
     iota,
     reshape,
-    rev,
     squeeze,
     transpose,
 )

@@ -27,6 +27,7 @@ from fnad.primitives import slicing
 from fnad.primitives.indexing import (
     gather_p,
 )
+from fnad.primitives.reversal import rev
 
 _INT64 = np.dtype(np.int64)
 
@@ -39,7 +40,7 @@ def getitem(x: Array, index: Any) -> Array:
         return read(x, parse_index(index, x.shape), "clip", None)
     bounds, reversed_axes, shape = _block(key, x.shape)
     out = slicing.slice(x, *bounds)
-    return lax.reshape(lax.rev(out, reversed_axes) if reversed_axes else out, shape)
+    return lax.reshape(rev(out, reversed_axes) if reversed_axes else out, shape)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -85,7 +86,7 @@ def block_slices(plan: IndexPlan) -> list[tuple[int, int, int]]:
 def _apply_slices(x: Array, slices: Any) -> Array:
     bounds, reversed_axes = _bounds(slices)
     out = slicing.slice(x, *bounds)
-    return lax.rev(out, reversed_axes) if reversed_axes else out
+    return rev(out, reversed_axes) if reversed_axes else out
 
 
 def _basic(x: Array, plan: IndexPlan) -> Array:

@@ -24,6 +24,7 @@ from fnad.numpy.operands import (
 )
 from fnad.primitives import shape as lax
 from fnad.primitives import slicing
+from fnad.primitives.reversal import rev
 
 
 def reshape(
@@ -390,7 +391,7 @@ def flip(m: Any, axis: Any = None) -> Array:
     array([2, 1])
     """
     x = asarray(m)
-    return lax.rev(x, normalize_axes(axis, x.ndim))
+    return rev(x, normalize_axes(axis, x.ndim))
 
 
 def fliplr(m: Any) -> Array:

@@ -21,7 +21,8 @@ from fnad.numpy.reductions import max, min
 from fnad.numpy.selection import round
 from fnad.numpy.statistics import mean
 from fnad.primitives import slicing
-from fnad.primitives.shape import canonicalize_axis, rev
+from fnad.primitives.reversal import rev
+from fnad.primitives.shape import canonicalize_axis
 
 Pair = tuple[Any, Any]
 

@@ -24,7 +24,8 @@ from fnad.numpy.reductions import sum
 from fnad.numpy.signals import convolve
 from fnad.numpy.solving import inv
 from fnad.numpy.spectral import eigvals, lstsq
-from fnad.primitives.shape import full, rev
+from fnad.primitives.reversal import rev
+from fnad.primitives.shape import full
 from fnad.primitives.slicing import pad, slice_in_dim
 
 

@@ -14,6 +14,7 @@ from fnad.numpy.operands import Array, convert, to_inexact
 from fnad.primitives import shape as lax
 from fnad.primitives.convolution import conv_general_dilated
 from fnad.primitives.precision import check_precision
+from fnad.primitives.reversal import rev
 from fnad.primitives.slicing import pad
 
 
@@ -70,7 +71,7 @@ def convolve(
     check_precision("convolve", precision)
     x, y = _signals("convolve", a, v, preferred_element_type)
     x, y = (x, y) if x.size >= y.size else (y, x)
-    return _slide("convolve", x, lax.rev(y, (0,)), mode)
+    return _slide("convolve", x, rev(y, (0,)), mode)
 
 
 def correlate(
@@ -95,7 +96,7 @@ def correlate(
     y = conjugate(y) if y.dtype.kind == "c" else y
     if x.size >= y.size:
         return _slide("correlate", x, y, mode)
-    return lax.rev(_slide("correlate", y, x, mode), (0,))
+    return rev(_slide("correlate", y, x, mode), (0,))
 
 
 def bartlett(M: int) -> Array:  # noqa: N803

@@ -17,7 +17,8 @@ from fnad.numpy.manipulation import ravel
 from fnad.numpy.operands import Array, broadcast_shapes, convert
 from fnad.primitives import sorting as lax
 from fnad.primitives.control_flow.while_loop import while_loop
-from fnad.primitives.shape import broadcasted_iota, canonicalize_axis, rev
+from fnad.primitives.reversal import rev
+from fnad.primitives.shape import broadcasted_iota, canonicalize_axis
 from fnad.primitives.sizes import index_of
 
 _KINDS = (None, "quicksort", "mergesort", "heapsort", "stable")

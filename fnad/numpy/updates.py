@@ -25,6 +25,7 @@ from fnad.primitives import shape as lax
 from fnad.primitives import slicing
 from fnad.primitives.dynamic_slices import dynamic_update_slice_p
 from fnad.primitives.indexing import scatter_p
+from fnad.primitives.reversal import rev
 from fnad.primitives.sizes import index_of
 
 _INT64 = np.dtype(np.int64)
@@ -76,7 +77,7 @@ def _add_block(x: Array, plan: IndexPlan, update: Array) -> Array:
     if 0 in block.shape:
         return x
     config = [(low, n - high, step - 1) for (low, high, step), n in zip(bounds, x.shape)]
-    block = lax.rev(block, reversed_axes) if reversed_axes else block
+    block = rev(block, reversed_axes) if reversed_axes else block
     spread = slicing.pad(block, x.dtype.type(0), config)
     return ufuncs.add(x, spread)
 

@@ -24,6 +24,7 @@ from fnad.primitives.reductions import (
     reduce_prod,
     reduce_sum,
 )
+from fnad.primitives.reversal import rev
 from fnad.primitives.shape import (
     broadcast_in_dim,
     canonicalize_axis,
@@ -31,7 +32,6 @@ from fnad.primitives.shape import (
     int_tuple,
     moveaxis,
     reshape,
-    rev,
     squeeze,
 )
 from fnad.primitives.slicing import concatenate, slice_in_dim

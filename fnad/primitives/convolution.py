@@ -16,12 +16,12 @@ from fnad.primitives.conv_dependencies import conv_pattern
 from fnad.primitives.conv_strong_zeros import strong_transposed_conv
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.reductions import reduce_sum
+from fnad.primitives.reversal import rev
 from fnad.primitives.shape import (
     broadcast_in_dim,
     int_tuple,
     moveaxis,
     reshape,
-    rev,
     transpose,
 )
 from fnad.primitives.slicing import pad

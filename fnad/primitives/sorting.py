@@ -12,12 +12,12 @@ from fnad.core.primitive import Parts, Primitive, Zero, flat_parts, joined_parts
 from fnad.core.types import ShapedArray, aval_of, computing_dtype
 from fnad.primitives.indexing import take_along_axis
 from fnad.primitives.logic import convert_element_type, ne
+from fnad.primitives.reversal import rev
 from fnad.primitives.shape import (
     broadcasted_iota,
     canonicalize_axis,
     check_axes,
     leading_axis_full,
-    rev,
 )
 from fnad.primitives.slicing import slice_in_dim
 

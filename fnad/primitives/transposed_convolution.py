@@ -13,7 +13,8 @@ from fnad.primitives.contraction import dot_general
 from fnad.primitives.convolution import conv_dimension_numbers, conv_general_dilated
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.precision import check_precision
-from fnad.primitives.shape import int_tuple, invert_permutation, reshape, rev, transpose
+from fnad.primitives.reversal import rev
+from fnad.primitives.shape import int_tuple, invert_permutation, reshape, transpose
 from fnad.primitives.slicing import pad
 from fnad.primitives.windows import dilated, resolve_padding, windows
 

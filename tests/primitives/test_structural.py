@@ -13,6 +13,7 @@ from fnad.primitives import (
     dynamic_slices,
     indexing,
     reductions,
+    reversal,
     shape,
     slicing,
     sorting,
@@ -27,7 +28,7 @@ def test_shape_functions_match_numpy():
     np.testing.assert_array_equal(shape.squeeze(X[:1], (0,)), X[0])
     np.testing.assert_array_equal(shape.collapse(X, 1), X.reshape(2, 12))
     np.testing.assert_array_equal(shape.collapse(X, 0, 2), X.reshape(6, 4))
-    np.testing.assert_array_equal(shape.rev(X, (0, 2)), np.flip(X, (0, 2)))
+    np.testing.assert_array_equal(reversal.rev(X, (0, 2)), np.flip(X, (0, 2)))
     for source, destination in [(0, 2), ((0, 1), (1, 0)), (-1, 0), ((2, 0), (0, 1))]:
         np.testing.assert_array_equal(
             shape.moveaxis(X, source, destination), np.moveaxis(X, source, destination)

@@ -1,4 +1,4 @@
-"""Rows for ``fnad/primitives/shape.py`` and ``slicing.py``: pure movement of elements."""
+"""Rows for ``fnad/primitives/shape.py``, ``reversal.py`` and ``slicing.py``: elements move."""
 
 import numpy as np
 

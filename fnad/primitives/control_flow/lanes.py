@@ -21,11 +21,11 @@ from fnad.primitives.reductions import (
     reduce_or_p,
     reduce_sum_p,
 )
+from fnad.primitives.reversal import rev_p
 from fnad.primitives.shape import (
     broadcast_in_dim,
     broadcast_in_dim_p,
     reshape_p,
-    rev_p,
     transpose_p,
 )
 from fnad.primitives.slicing import concatenate_p, pad_p, slice_p

@@ -22,7 +22,8 @@ from fnad.primitives.fft.butterflies import roots_of_unity
 from fnad.primitives.fft.factors import factors, fast_length, halves, is_smooth
 from fnad.primitives.fft.passes import fft_pass_p
 from fnad.primitives.laying_out import lay_out_p
-from fnad.primitives.shape import broadcast_in_dim, full_like, reshape, rev, transpose
+from fnad.primitives.reversal import rev
+from fnad.primitives.shape import broadcast_in_dim, full_like, reshape, transpose
 from fnad.primitives.slicing import concatenate, pad, slice_in_dim
 
 Pair = tuple[Any, Any]  # of real and imaginary parts

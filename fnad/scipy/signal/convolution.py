@@ -13,7 +13,7 @@ from fnad.core.types import kind_of
 from fnad.numpy.operands import Array, convert, normalize_axes
 from fnad.primitives.convolution import conv_general_dilated
 from fnad.primitives.fft.factors import fast_length
-from fnad.primitives.shape import rev
+from fnad.primitives.reversal import rev
 
 _BOUNDARIES = {"fill": "constant", "wrap": "wrap", "symm": "symmetric"}
 # A transform takes about so many operations a point for each doubling of the length.
