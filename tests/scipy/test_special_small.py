@@ -1,4 +1,4 @@
-"""`lambertw`, `exprel` and `cosm1` against mpmath: values, edges, derivatives of three orders."""
+"""`lambertw`, `zetac`, `exprel` and `cosm1` against mpmath: values, edges, derivatives."""
 
 import mpmath
 import numpy as np
@@ -104,3 +104,44 @@ def test_slopes_of_exprel_at_ends():
     assert fnad.grad(special.exprel)(INF) == INF
     assert fnad.grad(special.exprel)(-INF) == 0
     np.testing.assert_allclose(fnad.grad(special.exprel)(-1e8), 1e-16, rtol=1e-14)
+
+
+EXPONENTS = np.concatenate(
+    [RNG.uniform(-250, 0, 20), RNG.uniform(-4, 4, 20), RNG.uniform(0, 300, 10), [-2, -260, 0]]
+)
+
+
+def test_zetac_is_mpmaths():
+    def theirs(s):
+        with mpmath.workdps(120):
+            return mpmath.zeta(s) - 1
+
+    def size(points, wanted):  # below 0 it is what is left of 1
+        return np.maximum(np.abs(wanted), np.where(points < 0, 1, 0))
+
+    with np.errstate(over="ignore"):
+        wanted = np.array([float(theirs(mpmath.mpf(float(x)))) for x in EXPONENTS])
+        for f in (special.zetac, fnad.jit(special.zetac), fnad.vmap(special.zetac)):
+            error = np.abs(f(EXPONENTS) - wanted)
+            assert (error <= 5e-15 * size(EXPONENTS, wanted)).all()
+        single = EXPONENTS[(EXPONENTS > -60) & (EXPONENTS < 100)].astype(np.float32)
+        wanted = np.array([float(theirs(mpmath.mpf(float(x)))) for x in single])
+        assert special.zetac(single).dtype == np.float32
+        error = np.abs(special.zetac(single) - wanted)
+    assert (error <= 3e-6 * size(single, wanted)).all()
+    slope, points = special.zetac, np.array([-20.3, -4, -1e-3, 0, 1e-3, 0.99, 1.01, 2, 30])
+    for order in (1, 2):
+        slope = fnad.grad(slope)
+        wanted = exact(lambda s: mpmath.zeta(s), points, order)
+        np.testing.assert_allclose(fnad.vmap(slope)(points), wanted, rtol=3e-14)
+
+
+def test_zetac_at_edges():
+    edges = np.array([1.0, INF, -INF, NAN, -344.0, -345.0, -343.0])
+    with np.errstate(all="ignore"):
+        for f in (special.zetac, fnad.jit(special.zetac)):
+            np.testing.assert_array_equal(f(edges), [INF, 0, NAN, NAN, -1, -INF, INF])
+        slopes = [float(fnad.grad(special.zetac)(x)) for x in edges[:4]]
+    np.testing.assert_array_equal(slopes, [-INF, 0, NAN, NAN])
+    assert special.zetac(2).dtype == np.float64
+    assert special.zetac(np.zeros((0, 3), np.float32)).shape == (0, 3)

@@ -57,6 +57,7 @@ from fnad.scipy.special.logistic import (
 )
 from fnad.scipy.special.numbers import bernoulli, binom, comb
 from fnad.scipy.special.owens_function import owens_t
+from fnad.scipy.special.riemann_zeta import zetac
 from fnad.scipy.special.spherical_harmonics import sph_harm_y
 from fnad.scipy.special.trigonometric_integrals import shichi, sici
 
@@ -139,4 +140,5 @@ __all__ = [
     "y1",
     "yn",
     "zeta",
+    "zetac",
 ]

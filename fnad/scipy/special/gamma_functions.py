@@ -46,7 +46,7 @@ _GAMMA = (
     1.6950899772494006e-07,
 )
 # B_2k / (2k)!, of the Euler-Maclaurin formula.
-_BERNOULLI = (
+BERNOULLI = (
     0.08333333333333333,
     -0.001388888888888889,
     3.306878306878307e-05,
@@ -326,7 +326,7 @@ def _zeta_value(x: Any, q: Any) -> Any:
     power = end**-s
     total = total + power * end / (s - 1) + power / 2
     term = power * s / end  # s (s+1) ... (s+2j-2) end**-(s+2j-1)
-    for j, coefficient in enumerate(_BERNOULLI, start=1):
+    for j, coefficient in enumerate(BERNOULLI, start=1):
         total = total + coefficient * term
         term = term * ((s + 2 * j - 1) / end) * ((s + 2 * j) / end)
     pole = (x == 1) | ((x > 1) & (q <= 0) & (q == fnp.floor(q)))
@@ -373,7 +373,7 @@ def _spence_value(x: Any) -> Any:
 
 
 def _debye(square: Any) -> Any:
-    return polynomial(square, [c / (2 * k + 1) for k, c in enumerate(_BERNOULLI[:10], start=1)])
+    return polynomial(square, [c / (2 * k + 1) for k, c in enumerate(BERNOULLI[:10], start=1)])
 
 
 def _complex_spence(z: Any) -> Any:
@@ -389,7 +389,7 @@ def _complex_spence(z: Any) -> Any:
     inner = fnp.where(right, x, rest)
     u = -complex_log(inner)
     square = u * u
-    terms = [c / (2 * k + 1) for k, c in enumerate(_BERNOULLI, start=1)]
+    terms = [c / (2 * k + 1) for k, c in enumerate(BERNOULLI, start=1)]
     value = u * (1 - u / 4 + square * polynomial(square, terms))
     product = complex_log(fnp.where(right, x, 1)) * complex_log(
         fnp.where(right & (rest != 0), rest, 1)
