@@ -240,10 +240,14 @@ def _of_positive(x: Any, value: Any) -> Any:
     return fnp.where(x == 0, -math.inf, fnp.where(x > 0, value, math.nan))
 
 
+def _y1_slope(x: Any) -> Any:
+    return fnp.where(x == 0, -_y1(x), _y0(x) - _y1(x) / x)  # not -inf + inf
+
+
 _j0: Any = with_partials(lambda x: -_j1(x))(_j0_value)
 _j1: Any = with_partials(lambda x: _j0(x) - _j1_over_x(x))(_j1_value)
 _y0: Any = with_partials(lambda x: -_y1(x))(_y0_value)
-_y1: Any = with_partials(lambda x: _y0(x) - _y1(x) / x)(_y1_value)
+_y1: Any = with_partials(_y1_slope)(_y1_value)
 
 
 @special_function

@@ -125,10 +125,18 @@ def _k1e_value(x: Any) -> Any:
     return _joined(x, fnp.exp(u) * _k1_near(u), _far(v, _K1))
 
 
+def _k0e_slope(x: Any) -> Any:
+    return fnp.where(x == 0, 0, _k0e(x)) - _k1e(x)  # not inf - inf
+
+
+def _k1e_slope(x: Any) -> Any:
+    return fnp.where(x == 0, 0, _k1e(x) - _k0e(x)) - _k1e(x) / x
+
+
 _k0: Any = with_partials(lambda x: -_k1(x))(_k0_value)
 _k1: Any = with_partials(lambda x: -_k0(x) - _k1(x) / x)(_k1_value)
-_k0e: Any = with_partials(lambda x: _k0e(x) - _k1e(x))(_k0e_value)
-_k1e: Any = with_partials(lambda x: _k1e(x) - _k0e(x) - _k1e(x) / x)(_k1e_value)
+_k0e: Any = with_partials(_k0e_slope)(_k0e_value)
+_k1e: Any = with_partials(_k1e_slope)(_k1e_value)
 
 
 @special_function
