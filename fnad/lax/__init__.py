@@ -44,6 +44,7 @@ from fnad.primitives.associative import (
 from fnad.primitives.attention import attention
 from fnad.primitives.bit_generators import RandomAlgorithm, rng_bit_generator, rng_uniform
 from fnad.primitives.bits import (
+    bitcast_convert_type,
     clz,
     mulhi,
     nextafter,
@@ -125,7 +126,6 @@ from fnad.primitives.lane_reductions import (
     psum,
 )
 from fnad.primitives.logic import (
-    bitcast_convert_type,
     bitwise_and,
     bitwise_not,
     bitwise_or,

@@ -23,7 +23,7 @@ from fnad.numpy.operands import (
 )
 from fnad.primitives import arithmetic, logic, rounding, transcendental
 from fnad.primitives.arithmetic import div, mul, neg, rem, sub
-from fnad.primitives.bits import population_count
+from fnad.primitives.bits import bitcast_convert_type, population_count
 from fnad.primitives.complex_numbers import imag, real
 from fnad.primitives.logic import (
     bitwise_and,
@@ -196,7 +196,7 @@ def bitwise_count(x: Array) -> Array:
 
 def signbit(x: Array) -> Array:
     integer = np.dtype(f"i{dtype_of(x).itemsize}")
-    return lt(logic.bitcast_convert_type(x, integer), integer.type(0))
+    return lt(bitcast_convert_type(x, integer), integer.type(0))
 
 
 def copysign(x: Array, y: Array) -> Array:

@@ -16,7 +16,7 @@ from fnad.numpy.elementwise_parts import absolute, isfinite, select
 from fnad.numpy.operands import Array, broadcast_shapes, convert, dtype_of, expand, shape_of
 from fnad.primitives import arithmetic, logic
 from fnad.primitives.arithmetic import add, div, mul, neg, rem, sub
-from fnad.primitives.bits import nextafter
+from fnad.primitives.bits import bitcast_convert_type, nextafter
 from fnad.primitives.control_flow.while_loop import while_loop
 from fnad.primitives.reductions import reduce_or
 
@@ -28,7 +28,7 @@ def _power_of_two(exponent: Array, dtype: np.dtype[Any]) -> Array:
     info = np.finfo(dtype)
     integer = dtype_of(exponent).type
     biased = add(exponent, integer(info.maxexp - 1))
-    return logic.bitcast_convert_type(logic.shift_left(biased, integer(info.nmant)), dtype)
+    return bitcast_convert_type(logic.shift_left(biased, integer(info.nmant)), dtype)
 
 
 def ldexp(x: Array, exponent: Array) -> Array:
@@ -66,7 +66,7 @@ def frexp(x: Array) -> tuple[Array, Array]:
     magnitude = arithmetic.abs(logic.stop_gradient(x))
     subnormal = logic.lt(magnitude, info.tiny)
     raised = mul(magnitude, dtype.type(2.0 ** (info.nmant + 1)))
-    bits = logic.bitcast_convert_type(select(subnormal, raised, magnitude), np.dtype(integer))
+    bits = bitcast_convert_type(select(subnormal, raised, magnitude), np.dtype(integer))
     biased = logic.shift_right_logical(bits, integer(info.nmant))
     exponent = sub(biased, integer(info.maxexp - 2))
     lowered = sub(exponent, integer(info.nmant + 1))

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fnad.primitives.arithmetic import abs, max, min, sqrt
+from fnad.primitives.bits import bitcast_convert_type
 from fnad.primitives.logic import (
-    bitcast_convert_type,
     bitwise_and,
     bitwise_or,
     eq,

@@ -20,7 +20,6 @@ from fnad.primitives.elementwise import (
     same_dtype,
     unbroadcast,
 )
-from fnad.primitives.numpy_builder import NUMPY
 from fnad.primitives.strong_zeros import side_of_select
 
 # -- comparisons --------------------------------------------------------------------------------
@@ -254,6 +253,8 @@ def shift_right_arithmetic(x: Any, y: Any) -> Any:
     dtype = aval_of(x).dtype
     if dtype.kind != "u":
         return shift_right_arithmetic_p.bind(x, y)
+    from fnad.primitives.bits import bitcast_convert_type  # it uses this module
+
     signed = [bitcast_convert_type(v, np.dtype(f"i{dtype.itemsize}")) for v in (x, y)]
     return bitcast_convert_type(shift_right_arithmetic_p.bind(*signed), dtype)
 
@@ -409,90 +410,6 @@ def convert_element_type(operand: Any, new_dtype: Any) -> Any:
     if aval.dtype == dtype and not aval.weak_type:
         return operand
     return convert_element_type_p.bind(operand, new_dtype=dtype, weak_type=False)
-
-
-bitcast_convert_type_p = elementwise(
-    "bitcast_convert_type",
-    "The same bits as another dtype of the same width.",
-    lambda b, x, *, new_dtype: b.bitcast(x, new_dtype),
-    derivatives=[None],
-    kinds="iuf",
-    result=lambda dtype, *, new_dtype: _same_width(dtype, new_dtype),
-)
-
-
-def _same_width(dtype: np.dtype[Any], new_dtype: np.dtype[Any]) -> np.dtype[Any]:
-    if new_dtype.itemsize != dtype.itemsize or kind_of(new_dtype) not in "iuf":
-        raise TypeError(
-            f"bitcast_convert_type: {dtype} has {dtype.itemsize * 8} bits and cannot be read as"
-            f" {new_dtype}; choose an integer or floating dtype of that width"
-        )
-    return new_dtype
-
-
-@bitcast_convert_type_p.evaluate
-def _(x: Any, *, new_dtype: np.dtype[Any]) -> Any:
-    # Unlike elsewhere, float16 must not be widened: its bits are what is wanted.
-    return NUMPY.bitcast(x, new_dtype)
-
-
-@bitcast_convert_type_p.lower
-def _(p: Any, x: Any, *, new_dtype: np.dtype[Any]) -> Any:
-    return p.compute(x.shape, new_dtype, lambda index: p.b.bitcast(x.at(index), new_dtype))
-
-
-def bitcast_convert_type(operand: Any, new_dtype: Any) -> Any:
-    """Read the bits of ``operand`` as another dtype.
-
-    Parameters
-    ----------
-    operand : array
-        Integers or floats.
-    new_dtype : dtype
-        Of integers or floats. If it is narrower, the pieces of each element, low bits first,
-        become a new last axis; if it is wider, the last axis holds the pieces of one element.
-
-    Raises
-    ------
-    TypeError
-        If the last axis has not as many elements as the wider dtype needs.
-
-    Examples
-    --------
-    >>> hex(bitcast_convert_type(np.float32(1.0), np.uint32))
-    '0x3f800000'
-    >>> bitcast_convert_type(np.array([258], np.int16), np.int8)
-    array([[2, 1]], dtype=int8)
-    """
-    aval, dtype = aval_of(operand), canonical_dtype(new_dtype)
-    old, new = aval.dtype.itemsize, dtype.itemsize
-    if old == new or not {kind_of(aval.dtype), kind_of(dtype)} <= set("iuf"):
-        return bitcast_convert_type_p.bind(operand, new_dtype=dtype)
-    from fnad.primitives.shape import broadcast_in_dim  # these use this module
-    from fnad.primitives.slicing import concatenate, index_in_dim
-
-    wide, narrow = np.dtype(f"u{max(old, new)}"), np.dtype(f"u{min(old, new)}")
-    count, bits = wide.itemsize // narrow.itemsize, 8 * narrow.itemsize
-    if new < old:
-        whole = bitcast_convert_type(operand, wide)
-        pieces = [
-            convert_element_type(shift_right_logical(whole, wide.type(i * bits)), narrow)
-            for i in range(count)
-        ]
-        shape, kept = (*aval.shape, 1), tuple(range(aval.ndim))
-        pieces = [broadcast_in_dim(piece, shape, kept) for piece in pieces]
-        return bitcast_convert_type(concatenate(pieces, aval.ndim), dtype)
-    if aval.shape[-1:] != (count,):
-        raise TypeError(
-            f"bitcast_convert_type: one {dtype} is made of {count} elements of {aval.dtype}, so the"
-            f" last axis must have that length, not {aval}"
-        )
-    whole = convert_element_type(bitcast_convert_type(operand, narrow), wide)
-    joined = index_in_dim(whole, 0, -1, keepdims=False)
-    for i in range(1, count):
-        piece = index_in_dim(whole, i, -1, keepdims=False)
-        joined = bitwise_or(joined, shift_left(piece, wide.type(i * bits)))
-    return bitcast_convert_type(joined, dtype)
 
 
 stop_gradient_p = elementwise(

@@ -12,8 +12,8 @@ from fnad.core.sizes import Size, common_shape
 from fnad.core.types import BFLOAT16, aval_of, kind_of
 from fnad.numpy.manipulation import broadcast_to
 from fnad.primitives import arithmetic as ar
+from fnad.primitives.bits import bitcast_convert_type
 from fnad.primitives.logic import (
-    bitcast_convert_type,
     bitwise_and,
     bitwise_or,
     convert_element_type,

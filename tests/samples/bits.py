@@ -42,6 +42,39 @@ def as_float16(x):
 
 
 SAMPLES = {
+    "bitcast_convert_type": [
+        Sample(
+            (normal(2, 3),),
+            {"new_dtype": np.dtype(np.int64)},
+            dtypes=("float64",),
+            reference=lambda x: x.view(np.int64),
+        ),
+        Sample(
+            (EDGES,),
+            {"new_dtype": np.dtype(np.uint32)},
+            dtypes=("float32",),
+            reference=lambda x: x.view(np.uint32),
+        ),
+        Sample(
+            (normal(2, 3),),
+            {"new_dtype": np.dtype(np.uint16)},
+            dtypes=("float16",),
+            reference=lambda x: x.view(np.uint16),
+        ),
+        *(
+            Sample(
+                (INTS.astype(dtype),),
+                {"new_dtype": np.dtype(new)},
+                reference=lambda x, new=new: x.view(new),
+            )
+            for dtype, new in [
+                (np.int64, np.float64),
+                (np.int32, np.float32),
+                (np.int16, np.float16),
+                (np.int8, np.uint8),
+            ]
+        ),
+    ],
     "reduce_precision": [
         # The derivative is that of the identity, rounded: no difference quotient tells it.
         Sample(

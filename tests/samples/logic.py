@@ -132,39 +132,6 @@ SAMPLES = {
         convert(SATURATED, np.int8, lambda a: np.array([1, -2, 127, -128, 0, 127], np.int8)),
         convert(SATURATED, np.uint8, lambda a: np.array([1, 0, 255, 0, 0, 255], np.uint8)),
     ],
-    "bitcast_convert_type": [
-        Sample(
-            (X,),
-            {"new_dtype": np.dtype(np.int64)},
-            dtypes=("float64",),
-            reference=lambda x: x.view(np.int64),
-        ),
-        Sample(
-            (EDGES,),
-            {"new_dtype": np.dtype(np.uint32)},
-            dtypes=("float32",),
-            reference=lambda x: x.view(np.uint32),
-        ),
-        Sample(
-            (X,),
-            {"new_dtype": np.dtype(np.uint16)},
-            dtypes=("float16",),
-            reference=lambda x: x.view(np.uint16),
-        ),
-        *(
-            Sample(
-                (INTS.astype(dtype),),
-                {"new_dtype": np.dtype(new)},
-                reference=lambda x, new=new: x.view(new),
-            )
-            for dtype, new in [
-                (np.int64, np.float64),
-                (np.int32, np.float32),
-                (np.int16, np.float16),
-                (np.int8, np.uint8),
-            ]
-        ),
-    ],
     "stop_gradient": [
         Sample((X,), order=0, reference=lambda x: x),
         Sample((INTS,), reference=lambda x: x),
