@@ -15,10 +15,12 @@ of matrices go whole rows (or columns, or batches) that a select left out: rows 
 matrix are rows of zeros; through a convolution examples and features. A condition is one of rows if
 it is repeated along them right before the select, as in ``where(valid[:, None], x @ w, 0)``. What
 such a product sums over lanes that were not taken is left out of the sum
-(`fnad.primitives.strong_products`, `masked_dot`). Through triangular equations, and so through factorisations,
-inverses and determinants, go whole matrices of a stack; through a `custom_linear_solve` what `vmap`
-made of one system. A `custom_vjp` is followed if its backward rule is linear in the cotangent, as
-its equations show (`fnad.primitives.custom.strong_rules`). Zeros are ordinary again where
+(`fnad.primitives.strong_products`, `masked_dot`). Through triangular equations, and so through
+factorisations, inverses and determinants, go whole matrices of a stack, not the triangles that
+their rules take (`fnad.primitives.linalg.matrices.triangle_p`); through a `custom_linear_solve`
+what `vmap` made of one system. A `custom_vjp` is followed if its backward rule is linear in the
+cotangent, as its equations show (`fnad.primitives.custom.strong_rules`). Zeros are ordinary again
+where
 
 - a backward rule is not: it clips, or adds something. It gets the zeros, and may do with them what
   it likes;
