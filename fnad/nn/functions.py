@@ -35,7 +35,7 @@ def relu6(x: Any) -> Any:
     >>> relu6(np.array([-1.0, 2.0, 9.0]))
     array([0., 2., 6.])
     """
-    return fnp.where(x >= 6, 6, relu(x))
+    return fnp.where(x >= 6, 6, lax.ordinary_zeros(relu(x)))
 
 
 def sigmoid(x: Any) -> Any:
@@ -136,8 +136,8 @@ def hard_tanh(x: Any) -> Any:
     >>> hard_tanh(np.array([-2.0, 0.5]))
     array([-1. ,  0.5])
     """
-    inner = lax.ordinary_zeros(x)
-    return fnp.where(x > 1, 1, fnp.where(x < -1, -1, inner))
+    above = fnp.where(x < -1, -1, lax.ordinary_zeros(x))
+    return fnp.where(x > 1, 1, lax.ordinary_zeros(above))
 
 
 def identity(x: Any) -> Any:
@@ -283,7 +283,8 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     array([-1.,  2.])
     """
     # The inner where keeps infinities of the branch not taken out of the derivative.
-    return fnp.where(x > 0, x, alpha * fnp.expm1(fnp.where(x > 0, 0, x)))
+    below = fnp.where(x > 0, 0, lax.ordinary_zeros(x))
+    return fnp.where(x > 0, lax.ordinary_zeros(x), alpha * fnp.expm1(below))
 
 
 def celu(x: Any, alpha: float = 1.0) -> Any:
@@ -294,7 +295,8 @@ def celu(x: Any, alpha: float = 1.0) -> Any:
     >>> celu(np.array([-np.inf, 2.0]), alpha=0.5)
     array([-0.5,  2. ])
     """
-    return fnp.where(x > 0, x, alpha * fnp.expm1(fnp.where(x > 0, 0, x) / alpha))
+    below = fnp.where(x > 0, 0, lax.ordinary_zeros(x))
+    return fnp.where(x > 0, lax.ordinary_zeros(x), alpha * fnp.expm1(below / alpha))
 
 
 def selu(x: Any) -> Any:

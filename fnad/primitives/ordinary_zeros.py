@@ -1,4 +1,4 @@
-"""``ordinary_zeros``: an identity behind which the zeros that selects left are ordinary.
+"""``ordinary_zeros``: an identity behind which the zeros that a select left are ordinary.
 
 To follow the lanes of a select back through products costs something (`strong_products`). An
 activation such as relu is a select between a product and the next in each layer, whose lanes it
@@ -15,10 +15,12 @@ from fnad.core.primitive import Linear, Primitive
 from fnad.core.rewrites import BatchAxis
 from fnad.core.types import ShapedArray
 from fnad.primitives.dependencies import moves
+from fnad.primitives.strong_zeros import StrongZeros
 
 ordinary_zeros_p = Primitive(
     "ordinary_zeros",
-    "The operand itself; a cotangent's zeros that come from a select are ordinary behind it.",
+    "The operand itself, of which a select chooses: a cotangent's zeros that come from this select"
+    " are ordinary behind it. Those of selects before it stay strong.",
 )
 
 
@@ -42,6 +44,14 @@ def _(ct: Any, x: Linear) -> list[Any]:
     return [ct]
 
 
+@ordinary_zeros_p.strong_transpose
+def _(ct: Any, x: Linear) -> list[Any]:
+    if type(ct) is not StrongZeros or ct.live.side is None:
+        return [ct]
+    before = ct.live.side[2]
+    return [ct.settled() if before is None else StrongZeros(ct.settled(), before)]
+
+
 @ordinary_zeros_p.batch
 def _(args: Sequence[Any], batched: Sequence[bool], axis: BatchAxis) -> tuple[Any, bool]:
     return ordinary_zeros_p.bind(*args), batched[0]
@@ -52,11 +62,12 @@ moves(ordinary_zeros_p)
 
 
 def ordinary_zeros(x: Any) -> Any:
-    """The operand itself, behind which gradients do not follow what a ``where`` leaves out.
+    """The operand itself, behind which gradients do not follow what the next ``where`` leaves out.
 
     A lane that ``where`` does not take contributes nothing to a gradient, whatever infinities lie
-    behind it; in programs that is compiled into checks of what is multiplied. Activations that
-    choose by the values themselves, such as relu, go without them.
+    behind it; behind products that is compiled into checks of what is multiplied. Activations that
+    choose by the values themselves, such as relu, go without them. What another ``where``, in front
+    of them, leaves out is followed still.
 
     Parameters
     ----------

@@ -219,9 +219,11 @@ def test_ordinary_zeros_go_without_checks():
         return fnp.sum(activation(x @ w) @ w.T)
 
     x, w = np.ones((2, 3)), np.ones((3, 4))
-    for activation in (fnad.nn.relu, lambda z: fnp.where(z <= 0, 0, lax.ordinary_zeros(z))):
+    own = lambda z: fnp.where(z <= 0, 0, lax.ordinary_zeros(z))
+    nn = fnad.nn
+    for activation in (nn.relu, nn.relu6, nn.hard_tanh, nn.elu, nn.celu, nn.leaky_relu, own):
         text = str(make_jaxpr(grad(loss), static_argnums=2)(w, x, activation))
-        assert "masked" not in text
+        assert "masked_dot" not in text
     for transform in (lambda f: f, jit):
         got = transform(lambda z: grad(lambda z: fnp.sum(fnad.nn.relu(z)))(z))(np.array([-1.0, 2]))
         np.testing.assert_array_equal(got, [0.0, 1.0])
@@ -270,3 +272,26 @@ def test_second_derivatives_where_both_factors_have_infinite_ones(transform, fun
         inner = twice(lambda x: loss(x, ~np.eye(3, dtype=bool)))(x[real])
         expected[np.ix_(real, range(3), real, range(3))] = inner
         np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12)
+
+
+@transforms
+@pytest.mark.parametrize(
+    "activation",
+    [fnad.nn.relu, fnad.nn.relu6, fnad.nn.hard_tanh, fnad.nn.elu, fnad.nn.leaky_relu, fnad.nn.gelu],
+)
+def test_rows_left_out_behind_an_activation(transform, activation):
+    def function(w, x, real):
+        return fnp.sum(fnp.where(real[:, None], activation(x @ w) @ w.T, 0.0) ** 2)
+
+    real = TAKEN.any(1)
+    both = grad(function, argnums=(0, 1))
+    clean = np.where(real[:, None], DATA, 0.5)
+    of_w, of_x = both(KERNEL, clean, real)
+    for spoiled in (
+        DATA,
+        np.where(real[:, None], DATA, np.inf),
+        np.where(real[:, None], DATA, np.nan),
+    ):
+        got_w, got_x = transform(both)(KERNEL, spoiled, real)
+        np.testing.assert_allclose(got_w, of_w, rtol=1e-12)
+        np.testing.assert_allclose(got_x, np.where(real[:, None], of_x, 0.0), rtol=1e-12)
