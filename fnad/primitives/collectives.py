@@ -15,14 +15,16 @@ import numpy as np
 
 from fnad.core import axes as bound
 from fnad.core.errors import InternalError
-from fnad.core.primitive import Primitive, Zero, instantiate
+from fnad.core.primitive import Linear, Primitive, Zero, instantiate
 from fnad.core.rewrites import BatchAxis
-from fnad.core.types import ShapedArray, aval_of
+from fnad.core.types import ShapedArray, aval_of, kind_of
 from fnad.primitives.arithmetic import add, div, mul
 from fnad.primitives.indexing import gather_p
-from fnad.primitives.logic import convert_element_type, eq
+from fnad.primitives.logic import bitwise_and, convert_element_type, eq, ne
 from fnad.primitives.reductions import reduce_max, reduce_min, reduce_sum
 from fnad.primitives.shape import broadcast_in_dim, iota, moveaxis, reshape
+from fnad.primitives.strong_lanes import Lanes, Live, taken_lanes
+from fnad.primitives.strong_zeros import StrongZeros, settled
 
 
 def axis_names(axis_name: Any) -> tuple[Hashable, ...]:
@@ -73,6 +75,26 @@ psum_p.linear()
 @psum_p.transpose
 def _(ct: Any, x: Any, *, axes: tuple[Hashable, ...]) -> list[Any]:
     return [psum_p.bind(ct, axes=axes)]
+
+
+@psum_p.strong_transpose
+def _(ct: Any, x: Any, *, axes: tuple[Hashable, ...]) -> list[Any]:
+    total = psum_p.bind(settled(ct), axes=axes)
+    if type(ct) is not StrongZeros:
+        return [total]
+    shape = ct.aval.shape
+
+    def lanes() -> Lanes:
+        mask, along = taken_lanes(ct.live, shape)
+        return _in_any(mask, axes), True, along
+
+    return [StrongZeros(total, Live.along(lanes, ct.live.along_axes(len(shape)), shape))]
+
+
+def _in_any(mask: Any, axes: tuple[Hashable, ...]) -> Any:
+    """Where a mask holds in any lane of the named axes."""
+    counts = psum_p.bind(convert_element_type(mask, np.int32), axes=axes)
+    return ne(counts, np.int32(0))
 
 
 pmax_p = _collective("pmax", "Maximum over named axes.", reduce_max)
@@ -156,7 +178,29 @@ def _(x: Any, *, axes: tuple[Hashable], size: int) -> Any:
 @all_gather_p.transpose
 def _(ct: Any, x: Any, *, axes: tuple[Hashable], size: int) -> list[Any]:
     # Each lane gets what all lanes say of its own value.
-    return [gather_p.bind(psum_p.bind(ct, axes=axes), axis_index(axes), mode="clip")]
+    return [_own(psum_p.bind(ct, axes=axes), axes)]
+
+
+def _own(values: Any, axes: tuple[Hashable]) -> Any:
+    """The lane's own of the values of all lanes, which lie along the leading axis."""
+    return gather_p.bind(values, axis_index(axes), mode="clip")
+
+
+@all_gather_p.strong_transpose
+def _(ct: Any, x: Any, *, axes: tuple[Hashable], size: int) -> list[Any]:
+    found = _own(psum_p.bind(settled(ct), axes=axes), axes)
+    if type(ct) is not StrongZeros:
+        return [found]
+    shape = ct.aval.shape
+
+    def lanes() -> Lanes:
+        mask, along = taken_lanes(ct.live, shape)
+        said = _in_any(mask, axes)
+        own = _own(said, axes) if 0 in along else said
+        return own, True, tuple([i - 1 for i in along if i])
+
+    kept = tuple([i - 1 for i in ct.live.along_axes(len(shape)) if i])
+    return [StrongZeros(found, Live.along(lanes, kept, shape[1:]))]
 
 
 @all_gather_p.batch
@@ -168,6 +212,63 @@ def _(args: Any, batched: Any, axis: Any, *, axes: tuple[Hashable], size: int) -
         shape = aval_of(x).shape
         x = broadcast_in_dim(x, (size, *shape), range(1, len(shape) + 1))
     return x, False
+
+
+lane_value_p = Primitive(
+    "lane_value",
+    "One of the values of all lanes, which lie along the leading axis, by its number. What a select"
+    " leaves out behind it is zero for sure in the others, too: a lane sends on what it got.",
+)
+
+
+@lane_value_p.type_rule
+def _(values: ShapedArray, number: ShapedArray) -> ShapedArray:
+    if values.ndim == 0 or number.ndim or kind_of(number.dtype) not in "iu":
+        raise TypeError(f"lane_value: expected values and a number of one, got {values}, {number}")
+    return ShapedArray(values.shape[1:], values.dtype)
+
+
+@lane_value_p.evaluate
+@lane_value_p.lower_as
+def _(values: Any, number: Any) -> Any:
+    return gather_p.bind(values, number, mode="clip")
+
+
+lane_value_p.linear(0)
+
+
+@lane_value_p.transpose
+def _(ct: Any, values: Any, number: Any) -> list[Any]:
+    return [gather_p.rule("transpose")(ct, values, number, mode="clip")[0], None]
+
+
+@lane_value_p.strong_transpose
+def _(ct: Any, values: Linear, number: Any) -> list[Any]:
+    found = lane_value_p.rule("transpose")(settled(ct), values, number)[0]
+    if type(ct) is not StrongZeros:
+        return [found, None]
+    shape = values.aval.shape
+
+    def lanes() -> Lanes:
+        mask, along = taken_lanes(ct.live, shape[1:])
+        sizes = shape[0], *aval_of(mask).shape
+        is_own = eq(iota(np.int64, shape[0]), convert_element_type(number, np.int64))
+        spread = broadcast_in_dim(mask, sizes, range(1, len(sizes)))
+        both = bitwise_and(broadcast_in_dim(is_own, sizes, (0,)), spread)
+        return both, True, (0, *(i + 1 for i in along))
+
+    axes = 0, *(i + 1 for i in ct.live.along_axes(len(shape) - 1))
+    return [StrongZeros(found, Live.along(lanes, axes, shape)), None]
+
+
+@lane_value_p.batch
+def _(args: Sequence[Any], batched: Sequence[bool], axis: BatchAxis) -> tuple[Any, bool]:
+    return gather_p.rule("batch")(args, batched, axis, mode="clip")
+
+
+@lane_value_p.dependencies
+def _(values: Any, number: Any) -> Any:
+    return gather_p.rule("dependencies")(values, number, mode="clip")
 
 
 def axis_size(axis_name: Any) -> int:

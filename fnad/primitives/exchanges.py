@@ -13,7 +13,7 @@ import numpy as np
 
 from fnad.core import tree
 from fnad.core.types import aval_of
-from fnad.primitives.collectives import axis_index, axis_size, stacked
+from fnad.primitives.collectives import axis_index, axis_size, lane_value_p, stacked
 from fnad.primitives.indexing import gather_p
 from fnad.primitives.lane_reductions import groups_of, psum, together
 from fnad.primitives.logic import ge, select
@@ -129,7 +129,7 @@ def ppermute(x: Any, axis_name: Any, perm: Sequence[tuple[int, int]]) -> Any:
     source = gather_p.bind(sources, axis_index(axis_name), mode="clip")
 
     def one(leaf: Any) -> Any:
-        out = gather_p.bind(stacked(leaf, axis_name), source, mode="clip")
+        out = lane_value_p.bind(stacked(leaf, axis_name), source)
         return select(ge(source, np.int64(0)), out, full_like(out, 0))
 
     return tree.map(one, x)
@@ -163,7 +163,7 @@ def pbroadcast(x: Any, axis_name: Any, source: int) -> Any:
     size = axis_size(axis_name)
     if not 0 <= source < size:
         raise ValueError(f"pbroadcast: source must be one of {size} lanes, got {source}")
-    return tree.map(lambda leaf: stacked(leaf, axis_name)[source], x)
+    return tree.map(lambda leaf: lane_value_p.bind(stacked(leaf, axis_name), np.int64(source)), x)
 
 
 def all_to_all(
@@ -212,7 +212,7 @@ def all_to_all(
         split = _axis_of("all_to_all", split_axis, rank)
         concat = _axis_of("all_to_all", concat_axis, rank)
         parts = together(_divided("all_to_all", leaf, split, size, tiled), axis_name, groups)
-        mine = gather_p.bind(moveaxis(parts, split + 1, 0), place, mode="clip")
+        mine = lane_value_p.bind(moveaxis(parts, split + 1, 0), place)
         out = moveaxis(mine, 0, concat)
         return _merged(out, concat) if tiled else out
 
@@ -281,6 +281,6 @@ def psum_scatter(
         axis = _axis_of("psum_scatter", scatter_dimension, aval_of(leaf).ndim)
         parts = moveaxis(_divided("psum_scatter", leaf, axis, size, tiled), axis, 0)
         total = psum(parts, axis_name, axis_index_groups=axis_index_groups)
-        return gather_p.bind(total, place, mode="clip")
+        return lane_value_p.bind(total, place)
 
     return tree.map(one, x)

@@ -16,6 +16,7 @@ from fnad.primitives.collectives import (
     axis_index,
     axis_names,
     axis_size,
+    lane_value_p,
     pmax_p,
     pmin_p,
     psum_p,
@@ -61,7 +62,7 @@ class LaneGroups:
     def of_lane(self, values: Any, axis_name: Any) -> Any:
         """What belongs to the lane's group, of values of all groups along a leading axis."""
         group = gather_p.bind(self.group, axis_index(axis_name), mode="clip")
-        return gather_p.bind(values, group, mode="clip")
+        return lane_value_p.bind(values, group)
 
     def place_of_lane(self, axis_name: Any) -> Any:
         """Where the lane is in its group."""

@@ -8,8 +8,8 @@ in which it is not zero for sure, a `Live`: what residuals make of the others is
 select itself waits until behind the products, so that it is one as before. A zero that merely
 happens to be one is not strong: a taken lane shows its NaN.
 
-The lanes follow elementwise equations, sums, running sums, those that move elements, updates at
-indices included, and go through calls, loops and branches: their masks are carries, ``xs`` and
+The lanes follow elementwise equations, sums, running sums, collectives, those that move elements,
+updates at indices included, and go through calls, loops and branches: their masks are carries, ``xs`` and
 ``ys`` of the backward loop, and come out of one that has a select in its steps. Through a product
 of matrices go whole rows (or columns, or batches) that a select left out: rows of zeros times a
 matrix are rows of zeros; through a convolution examples and features. A condition is one of rows if
@@ -26,7 +26,7 @@ where
   it likes;
 - a `custom_linear_solve` has several systems in one, of which only its functions know;
 - single features are chosen of what `attention` makes (whole positions of the query are followed),
-  results of a `custom_vmap` function that is not mapped, or what a `psum` or an `all_gather` makes;
+  or results of a `custom_vmap` function that is not mapped;
 - a lane gets a cotangent by another way, too.
 """
 

@@ -109,6 +109,11 @@ SAMPLES = {
         gather(Z, np.array([2, 0])),
         gather(Z, OUTSIDE, order=0),
     ],
+    "lane_value": [
+        Sample((x, number), reference=lambda x, number: x[number])
+        for x in (X, INTS, BOOLS, Z)
+        for number in (np.int64(2), np.int32(0))
+    ],
     "scatter": [
         scatter(VALUES, UPDATES[:2], np.array([2, 0])),
         scatter(VALUES, UPDATES[:2, 0], np.array([2, 0]), np.array([1, 1])),

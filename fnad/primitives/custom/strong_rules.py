@@ -26,7 +26,7 @@ _JOINTLY = {
     "add", "sub", "neg", "convert_element_type", "real", "imag", "conj", "complex", "reduce_sum",
     "cumsum", "broadcast_in_dim", "reshape", "transpose", "rev", "slice", "pad", "concatenate",
     "gather", "dynamic_slice", "dynamic_update_slice", "select", "lay_out", "fft", "windows",
-    "fold",
+    "fold", "psum", "all_gather", "lane_value",
 }  # fmt: skip
 # Linear in each of two floating operands.
 _IN_EACH = {"mul", "dot_general", "conv_general_dilated", "masked_mul"}
