@@ -9,12 +9,12 @@ select itself waits until behind the products, so that it is one as before. A ze
 happens to be one is not strong: a taken lane shows its NaN.
 
 The lanes follow elementwise equations, sums, running sums, collectives, those that move elements,
-updates at indices included, and go through calls, loops and branches: their masks are carries, ``xs`` and
-``ys`` of the backward loop, and come out of one that has a select in its steps. Through a product
-of matrices go whole rows (or columns, or batches) that a select left out: rows of zeros times a
-matrix are rows of zeros; through a convolution examples and features. A condition is one of rows if
-it is repeated along them right before the select, as in ``where(valid[:, None], x @ w, 0)``. What
-such a product sums over lanes that were not taken is left out of the sum
+updates at indices included, and go through calls, loops and branches: their masks are carries,
+``xs`` and ``ys`` of the backward loop, and come out of one that has a select in its steps. Through
+a product of matrices go whole rows (or columns, or batches) that a select left out: rows of zeros
+times a matrix are rows of zeros; through a convolution examples and features. A condition is one of
+rows if it is repeated along them right before the select, as in ``where(valid[:, None], x @ w,
+0)``. What such a product sums over lanes that were not taken is left out of the sum
 (`fnad.primitives.strong_products`, `masked_dot`). Through triangular equations, and so through
 factorisations, inverses and determinants, go whole matrices of a stack, not the triangles that
 their rules take (`fnad.primitives.linalg.matrices.triangle_p`); through a `custom_linear_solve`
