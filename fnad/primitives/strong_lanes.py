@@ -120,6 +120,13 @@ class Live:
         live = cls(make, lanes=lanes, axes=axes)
         return live
 
+    @classmethod
+    def given(cls, mask: Any, axes: tuple[int, ...], shape: tuple[int, ...]) -> Live:
+        """The lanes of an array of a shape, of which a mask of its ``axes`` exists already."""
+        if 0 < len(axes) == len(shape):
+            return cls(lambda: mask)
+        return cls.along(lambda: (mask, True, axes), axes, shape)
+
     def mask(self) -> Any:
         """The mask, computed once."""
         if self._mask is None:

@@ -17,16 +17,13 @@ rows if it is repeated along them right before the select, as in ``where(valid[:
 0)``. What such a product sums over lanes that were not taken is left out of the sum
 (`fnad.primitives.strong_products`, `masked_dot`). Through triangular equations, and so through
 factorisations, inverses and determinants, go whole matrices of a stack, not the triangles that
-their rules take (`fnad.primitives.linalg.matrices.triangle_p`); through a `custom_linear_solve`
-what `vmap` made of one system. A `custom_vjp` is followed if its backward rule is linear in the
-cotangent, as its equations show (`fnad.primitives.custom.strong_rules`). Zeros are ordinary again
-where
+their rules take (`fnad.primitives.linalg.matrices.triangle_p`), and single right-hand sides.
+Backward rules of `custom_vjp` and what solves a `custom_linear_solve` are followed equation by
+equation (`fnad.primitives.custom.strong_rules`). Zeros are ordinary again where
 
-- a backward rule is not: it clips, or adds something. It gets the zeros, and may do with them what
-  it likes;
-- a `custom_linear_solve` has several systems in one, of which only its functions know;
-- single features are chosen of what `attention` makes (whole positions of the query are followed),
-  or results of a `custom_vmap` function that is not mapped;
+- a backward rule makes something else of them than zeros, or loops over them in a way that is not
+  linear: it may do with its cotangent what it likes;
+- single features are chosen of what `attention` makes (whole positions of the query are followed);
 - a lane gets a cotangent by another way, too.
 """
 
@@ -103,10 +100,7 @@ class StrongZeros:
 
 def given_zeros(ct: Any, mask: Any, axes: tuple[int, ...]) -> StrongZeros:
     """A cotangent that is zero outside of a mask of its ``axes`` that exists already."""
-    shape = aval_of(ct).shape
-    if 0 < len(axes) == len(shape):
-        return StrongZeros(ct, Live(lambda: mask))
-    return StrongZeros(ct, Live.along(lambda: (mask, True, axes), axes, shape))
+    return StrongZeros(ct, Live.given(mask, axes, aval_of(ct).shape))
 
 
 def mask_and_axes(ct: StrongZeros) -> tuple[Any, tuple[int, ...]]:

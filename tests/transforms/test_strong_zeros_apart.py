@@ -1,4 +1,4 @@
-"""Strong zeros where a select left out matrices or steps of loops, and in rules of users."""
+"""Strong zeros where a select left out matrices, right-hand sides or steps of loops."""
 
 import numpy as np
 import pytest
@@ -8,9 +8,8 @@ import fnad.numpy as fnp
 import fnad.scipy.linalg as fsl
 from fnad.core import tree
 from fnad.primitives.checkpoint import checkpoint
-from fnad.primitives.custom import custom_vjp
 from fnad.primitives.linalg.matrices import lower_part, upper_part
-from fnad.transforms.autodiff import grad, vjp
+from fnad.transforms.autodiff import grad
 from fnad.transforms.jit import jit
 from fnad.transforms.tracing import make_jaxpr
 from fnad.transforms.vmap import vmap
@@ -153,14 +152,12 @@ def test_one_matrix_that_is_not_taken():
 
 
 def test_equations_that_hang_together_are_all_taken():
-    def loss(b, diagonal):  # one system, of which a part is chosen
-        x = lax.custom_linear_solve(
-            lambda x: diagonal * x, b, lambda _, b: b / diagonal, symmetric=True
-        )
+    def loss(b, matrix):  # one system, of which a part is chosen
+        solve = lambda _, b: fnp.linalg.solve(matrix, b)
+        x = lax.custom_linear_solve(lambda x: matrix @ x, b, solve, symmetric=True)
         return fnp.sum(fnp.where(TAKEN, x, 0.0))
 
-    got = grad(loss)(np.ones(3), np.array([2.0, 0.0, 4.0]))
-    np.testing.assert_array_equal(got, [0.5, np.nan, 0.25])
+    assert not np.any(np.isfinite(grad(loss)(np.ones(3), np.zeros((3, 3)))))
 
 
 ZERO_ROW = ROWS.copy()
@@ -225,84 +222,6 @@ def test_a_select_in_a_loop_reaches_what_is_outside():
 
     for derivative in (grad(loss), jit(grad(loss))):
         np.testing.assert_array_equal(derivative(np.array([0.0, 4.0])), [0.0, 0.25])
-
-
-def _with_rule(function, forward, backward):
-    made = custom_vjp(function)
-    made.defvjp(forward, backward)
-    return made
-
-
-def _log_times(x, y):
-    return fnp.log(x) * y
-
-
-def _forward(x, y):
-    return _log_times(x, y), (x, y)
-
-
-def _repeated(_, g):
-    return lax.fori_loop(0, 2, lambda i, g: 2.0 * g, g)
-
-
-RULES = {
-    "products": (_forward, lambda r, g: (g * r[1] / r[0], g * fnp.log(r[0]))),
-    "pullback": (lambda x, y: vjp(_log_times, x, y), lambda pull, g: pull(g)),
-    "call": (_forward, lambda r, g: jit(lambda g: (g * r[1] / r[0], g * fnp.log(r[0])))(g)),
-    "loop": (
-        _forward,
-        lambda r, g: (_repeated(r, g) * r[1] / (4.0 * r[0]), g * fnp.log(r[0])),
-    ),
-    "select": (
-        _forward,
-        lambda r, g: (fnp.where(r[1] > 0, g * r[1] / r[0], 0.0), g * fnp.log(r[0]) + 0.0),
-    ),
-}
-
-
-@pytest.mark.parametrize("forward, backward", RULES.values(), ids=RULES)
-def test_rules_of_users_that_are_linear(forward, backward):
-    function = _with_rule(_log_times, forward, backward)
-
-    def loss(x):
-        return fnp.sum(fnp.where(x > 0, function(x, fnp.sqrt(x)), 0.0))
-
-    def mapped(x):
-        single = lambda x: fnp.where(x > 0, function(x, fnp.sqrt(x)), 0.0)
-        return fnp.sum(vmap(single)(x))
-
-    x = np.array([4.0, 0.0, 9.0])
-    roots = np.sqrt(x[TAKEN])
-    expected, curvature = np.zeros(3), np.zeros(3)
-    expected[TAKEN] = 1 / roots + np.log(x[TAKEN]) / (2 * roots)
-    for function_ in (loss, mapped):
-        for derivative in (grad(function_), jit(grad(function_)), grad(jit(function_))):
-            np.testing.assert_allclose(derivative(x), expected, rtol=1e-14)
-    curvature[TAKEN] = -np.log(x[TAKEN]) / (4 * x[TAKEN] ** 1.5)
-    second = grad(lambda x: fnp.sum(grad(loss)(x)))
-    np.testing.assert_allclose(second(x), curvature, rtol=1e-13)
-    shown = grad(lambda x: fnp.sum(fnp.where(x < 1, function(x, x), 0.0)))(np.zeros(3))
-    assert not np.any(np.isfinite(shown))
-
-
-@pytest.mark.parametrize(
-    "backward, expected",
-    [
-        (lambda r, g: (fnp.clip(g, 0.5, 2.0), g), [0.5, 1.0]),  # not linear
-        (lambda r, g: (g * r[1] + 1.0, g), [1.0, 3.0]),  # not even zero for zero
-        (lambda r, g: (g * g, g), [0.0, 1.0]),
-        (lambda r, g: (lax.stop_gradient(g) * 3.0, g), [0.0, 3.0]),
-    ],
-    ids=["clipped", "added", "squared", "stopped"],
-)
-def test_rules_of_users_that_are_not_linear_get_zeros(backward, expected):
-    function = _with_rule(lambda x, y: x * y, lambda x, y: (x * y, (x, y)), backward)
-
-    def loss(x):
-        return fnp.sum(fnp.where(x > 0, function(x, np.array([5.0, 2.0])), 0.0))
-
-    for derivative in (grad(loss), jit(grad(loss))):
-        np.testing.assert_array_equal(derivative(np.array([0.0, 4.0])), expected)
 
 
 def test_masks_of_rows_have_no_more_axes_than_they_need():

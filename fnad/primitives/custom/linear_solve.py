@@ -20,6 +20,7 @@ from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
 from fnad.core.tracer import apply_jaxpr
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.arithmetic import sub
+from fnad.primitives.custom.strong_rules import result_lanes
 from fnad.primitives.strong_lanes import either
 from fnad.primitives.strong_zeros import StrongZeros, settled, summed_lanes
 from fnad.primitives.subprograms import (
@@ -129,18 +130,32 @@ def _(
 
 
 @linear_solve_p.strong_transpose
-def _(cts: Sequence[Any], *operands: Any, apart: tuple[int, ...], **params: Any) -> list[Any]:
+def _(cts: Sequence[Any], *operands: Any, **params: Any) -> list[Any]:
     transpose = linear_solve_p.rule("transpose")
-    found: list[Any] = transpose(list(map(settled, cts)), *operands, apart=apart, **params)
-    num_b = len(operands) - sum(params["num_consts"])
-    given = [ct for ct in cts[:num_b] if not isinstance(ct, Zero)]
-    return [ct if ct is None else _apart(ct, given, apart) for ct in found]
+    found: list[Any] = transpose(list(map(settled, cts)), *operands, **params)
+    *_, solve_consts, b = parts(operands, *params["num_consts"])
+    given = [ct for ct in cts[: len(b)] if type(ct) is StrongZeros]
+    if not given:
+        return found
+    apart = params["apart"]
+    if all(set(ct.live.along_axes(len(ct.aval.shape))) <= set(apart) for ct in given):
+        return [ct if ct is None else _apart(ct, cts[: len(b)], apart) for ct in found]
+    # Several systems in one: what solves them shows which they are.
+    rhs = [instantiate(ct) for ct in cts[: len(b)]]
+    lives = result_lanes(params["programs"].transpose_solve, [*solve_consts, *rhs])[: len(b)]
+    first = len(found) - len(b)
+    return found[:first] + [
+        ct if ct is None or live is None else StrongZeros(ct, live, live.choose)
+        for ct, live in zip(found[first:], lives, strict=True)
+    ]
 
 
 def _apart(found: Any, cts: Sequence[Any], apart: tuple[int, ...]) -> Any:
     """A solution, which is zero in systems whose right-hand sides are zero for sure."""
     lives = []
     for ct in cts:
+        if isinstance(ct, Zero):
+            continue
         if type(ct) is StrongZeros:
             places = [i if i in apart else None for i in range(len(ct.aval.shape))]
             ct = summed_lanes(ct, found, places)

@@ -1,21 +1,36 @@
 """Backward rules of ``custom_vjp`` whose cotangents a select took in some lanes only.
 
-A rule that is linear in the cotangent, as its equations show, is the transpose of its transpose:
-transposed twice, it follows strong zeros (`fnad.primitives.strong_zeros`) as equations of other
-functions do. Any other rule (one that clips, say, or adds something) gets ordinary zeros, and may
-do with them what it likes.
+The equations of a rule are followed one by one. One that is linear in cotangents is the transpose
+of its transpose: transposed twice, it follows strong zeros (`fnad.primitives.strong_zeros`) as
+equations of other functions do. One that works on single elements, but is not linear (it clips,
+say), shows what it makes of the zeros: where that is zero, lanes that were not taken still are
+none. Any other equation gets the zeros, and what it makes of them is a cotangent as any other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from fnad.core.ir import Atom, Equation, Jaxpr, Literal, memoize
-from fnad.core.primitive import Linear
-from fnad.core.rewrites import get_rewrites
-from fnad.core.types import kind_of
-from fnad.primitives.subprograms import every, none, parts, strong_transpose_call
+from fnad.core.ir import Atom, Equation, Jaxpr, Literal, literal_value, memoize
+from fnad.core.primitive import Linear, Zero, instantiate
+from fnad.core.rewrites import Mask, get_rewrites
+from fnad.core.tracer import apply_jaxpr, rewrite
+from fnad.core.types import aval_of, kind_of
+from fnad.primitives.custom.rules import call_args
+from fnad.primitives.logic import bitwise_and, bitwise_or, ne
+from fnad.primitives.strong_lanes import Live, either, joined
+from fnad.primitives.strong_zeros import StrongZeros, mask_and_axes, settled
+from fnad.primitives.subprograms import (
+    every,
+    masks_of,
+    merge,
+    parts,
+    split,
+    strong_transpose_call,
+    with_masks,
+)
 
 # What a value is in terms of the cotangents: anything, linear, or zero whatever they are.
 _OTHER, _LINEAR, _ZERO = range(3)
@@ -26,7 +41,7 @@ _JOINTLY = {
     "add", "sub", "neg", "convert_element_type", "real", "imag", "conj", "complex", "reduce_sum",
     "cumsum", "broadcast_in_dim", "reshape", "transpose", "rev", "slice", "pad", "concatenate",
     "gather", "dynamic_slice", "dynamic_update_slice", "select", "lay_out", "fft", "windows",
-    "fold", "psum", "all_gather", "lane_value",
+    "fold", "permute_rows", "triangle", "ordinary_zeros", "psum", "all_gather", "lane_value",
 }  # fmt: skip
 # Linear in each of two floating operands.
 _IN_EACH = {"mul", "dot_general", "conv_general_dilated", "masked_mul"}
@@ -34,22 +49,132 @@ _IN_EACH = {"mul", "dot_general", "conv_general_dilated", "masked_mul"}
 _IN_ONE = {"div": 0, "triangular_solve": 1}
 
 
-def strong_pullback(
-    program: Jaxpr, residuals: Sequence[Any], cts: Sequence[Any]
-) -> list[Any] | None:
-    """The results of a backward rule, with lanes; None if it is not known to be linear.
+def apply_in_lanes(program: Jaxpr, operands: Sequence[Any]) -> list[Any]:
+    """Run a backward rule, some of whose operands are `StrongZeros`; results may be, too."""
+    env: dict[Atom, Any] = dict(zip(program.invars, operands, strict=True))
+    zeros: set[Atom] = set()
 
-    ``program`` maps residuals and cotangents to cotangents. Results that are zero are None.
+    def state(atom: Atom) -> int:
+        if isinstance(atom, Literal):
+            return _ZERO if not atom.aval.shape and atom.val == 0 else _OTHER
+        return _LINEAR if type(env[atom]) is StrongZeros else _ZERO if atom in zeros else _OTHER
+
+    def value(atom: Atom) -> Any:
+        return literal_value(atom) if isinstance(atom, Literal) else env[atom]
+
+    for eqn in program.eqns:
+        states = tuple(map(state, eqn.invars))
+        values = list(map(value, eqn.invars))
+        env.update(zip(eqn.outvars, _results(eqn, states, values), strict=True))
+        if _LINEAR not in states:
+            found = _after(eqn, states) or ()
+            zeros.update(v for v, s in zip(eqn.outvars, found) if s == _ZERO)
+    return list(map(value, program.outvars))
+
+
+def result_lanes(program: Jaxpr, operands: Sequence[Any]) -> list[Live | None]:
+    """In which lanes results of `apply_in_lanes` may differ from zero; None where in all.
+
+    What only the results themselves need is not computed.
     """
-    given = (*(_OTHER for _ in residuals), *(_LINEAR for _ in cts))
-    states = _states(program, given)
-    if states is None or _OTHER in states:
-        return None
-    linear = (*none(len(residuals)), *every(len(cts)))
+    given, lives = masks_of(operands)
+    values = [settled(x) for x in operands]
+    found: list[tuple[int, ...] | None] = []
+
+    def run(*args: Any) -> list[Any]:
+        own, masks = parts(args, len(values))
+        outs = apply_in_lanes(program, with_masks(own, lives, iter(masks)))
+        marked = [mask_and_axes(x) if type(x) is StrongZeros else (None, None) for x in outs]
+        found.extend(axes for _, axes in marked)
+        return [mask for mask, _ in marked if mask is not None]
+
+    whole = rewrite(run, [aval_of(x) for x in (*values, *given)], "transposition")
+    masks_alone, used = get_rewrites().dce(whole, every(len(whole.outvars)))
+    masks = iter(apply_jaxpr(masks_alone, split(used, [*values, *given])[1]))
+    return [
+        None if axes is None else Live.given(next(masks), axes, aval.shape)
+        for axes, aval in zip(found, program.out_avals, strict=True)
+    ]
+
+
+def _results(eqn: Equation, states: _States, values: Sequence[Any]) -> Sequence[Any]:
+    """The results of an equation; `StrongZeros` where lanes that were not taken stay zero."""
+    if _LINEAR not in states:
+        return _bound(eqn, values)
+    if eqn.primitive.name == "jit":
+        return apply_in_lanes(eqn.params["jaxpr"], values)
+    if eqn.primitive.name == "custom_jvp_call":
+        return _called(eqn, values)
+    if eqn.primitive.name in _IN_EACH and states.count(_LINEAR) == 2:
+        return [_product_of_two(eqn, states, values)]
+    found = _after(eqn, states)
+    if found is not None:
+        wanted = tuple(s != _OTHER for s in found)
+        linear = _transposed_twice(eqn, values, wanted)
+        rest: Sequence[Any] = (
+            () if all(wanted) else split(wanted, _bound(eqn, list(map(settled, values))))[0]
+        )
+        return merge(wanted, rest, linear)
+    outs = _bound(eqn, list(map(settled, values)))
+    if not eqn.primitive.is_elementwise or kind_of(aval_of(outs[0]).dtype) not in "fc":
+        return outs
+    return [_zero_for_zeros(outs[0], [x for x in values if type(x) is StrongZeros])]
+
+
+def _called(eqn: Equation, values: Sequence[Any]) -> list[Any]:
+    """The results of a call with rules of its own, in the lanes that its program shows."""
+    outs = _bound(eqn, list(map(settled, values)))
+    consts = eqn.params["num_consts"], eqn.params["num_rule_consts"]
+    lives = result_lanes(eqn.params["call_jaxpr"], call_args(values, *consts))
+    return [
+        out if live is None else StrongZeros(out, live, live.choose)
+        for out, live in zip(outs, lives, strict=True)
+    ]
+
+
+def _bound(eqn: Equation, values: Sequence[Any]) -> Sequence[Any]:
+    outs = eqn.primitive.bind(*values, **eqn.params)
+    return outs if eqn.primitive.multiple_results else [outs]
+
+
+def _transposed_twice(eqn: Equation, values: Sequence[Any], wanted: Mask) -> list[Any]:
+    """The results marked of an equation, linear in all operands that are `StrongZeros`."""
+    linear = tuple(type(x) is StrongZeros for x in values)
+    avals = [x.aval if type(x) is StrongZeros else aval_of(x) for x in values]
+    program = rewrite(lambda *xs: split(wanted, _bound(eqn, xs))[1], avals, "transposition")
     outs = [a.strong() for a in program.out_avals]
-    forward, _ = get_rewrites().transpose(program, linear, every(len(outs)), every(len(cts)))
-    operands = [*residuals, *map(Linear, outs)]
-    return parts(strong_transpose_call(forward, cts, operands), len(residuals))[1]
+    given = every(len(outs)), every(linear.count(True))
+    transposed, _ = get_rewrites().transpose(program, linear, *given)
+    others, cts = split(linear, values)
+    results = strong_transpose_call(transposed, cts, [*others, *map(Linear, outs)])
+    found = parts(results, len(others))[1]
+    return [instantiate(Zero(a)) if x is None else x for x, a in zip(found, outs, strict=True)]
+
+
+def _product_of_two(eqn: Equation, states: _States, values: Sequence[Any]) -> Any:
+    """A product of two that both depend on cotangents: zero where one of the two is."""
+    at = max(i for i, s in enumerate(states) if s == _LINEAR)
+    first = [settled(x) if i == at else x for i, x in enumerate(values)]
+    [found] = _transposed_twice(eqn, first, every(1))
+    second, shape = values[at], aval_of(eqn.outvars[0]).shape
+    if eqn.primitive.name != "mul" or second.aval.shape != shape:
+        return found
+    return StrongZeros(settled(found), joined(bitwise_and, found.live, second.live, shape))
+
+
+def _zero_for_zeros(out: Any, operands: Sequence[StrongZeros]) -> Any:
+    """A function of single elements, zero for sure where its operands are and it made zero."""
+    shape = aval_of(out).shape
+    if any(x.aval.shape != shape for x in operands):
+        return out
+    live = operands[0].live
+    for other in operands[1:]:
+        live = either(live, other.live, shape)
+    return StrongZeros(out, Live(partial(_or_not_zero, live, out)))
+
+
+def _or_not_zero(live: Live, out: Any) -> Any:
+    return bitwise_or(live.mask(), ne(out, aval_of(out).dtype.type(0)))
 
 
 @memoize

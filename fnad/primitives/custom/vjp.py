@@ -24,7 +24,7 @@ from fnad.primitives.custom.rules import (
     positional,
     rule_state,
 )
-from fnad.primitives.custom.strong_rules import strong_pullback
+from fnad.primitives.custom.strong_rules import apply_in_lanes
 from fnad.primitives.custom.vjp_rules import BackwardProgram, ForwardProgram, VjpRules
 from fnad.primitives.dependencies import (
     Operand,
@@ -35,7 +35,7 @@ from fnad.primitives.dependencies import (
     union,
 )
 from fnad.primitives.reductions import reduce_sum
-from fnad.primitives.strong_zeros import StrongZeros, settled
+from fnad.primitives.strong_zeros import StrongZeros
 from fnad.primitives.subprograms import (
     check_operands,
     every,
@@ -281,12 +281,8 @@ def _(
     nonzero = nonzero_mask(cts) if symbolic_zeros else every(len(cts))
     program, nonzero_in = bwd_jaxpr_fun(nonzero)
     given = instantiate_marked(nonzero, cts)
-    made: Sequence[Any] | None = None
-    if any(type(ct) is StrongZeros for ct in given):
-        made = strong_pullback(program, residuals, given)
-    if made is None:
-        made = apply_jaxpr(program, [*residuals, *map(settled, given)])
-    results = iter(made)
+    run = apply_in_lanes if any(type(ct) is StrongZeros for ct in given) else apply_jaxpr
+    results = iter(run(program, [*residuals, *given]))
     found = [next(results) if nz else None for nz in nonzero_in]
     wanted = [ct if isinstance(t, Linear) else None for ct, t in zip(found, tangents, strict=True)]
     return [*[None] * num_residuals, *wanted]

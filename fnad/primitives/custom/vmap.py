@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from functools import update_wrapper
 from typing import Any
 
+import numpy as np
+
 from fnad.core import tree
 from fnad.core.errors import RuleError, UnexpectedTracerError
 from fnad.core.flat_function import function_name
 from fnad.core.interpret import eval_jaxpr
 from fnad.core.ir import Jaxpr
-from fnad.core.primitive import Linear, Primitive
-from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
+from fnad.core.primitive import Linear, Primitive, Zero, instantiate
+from fnad.core.rewrites import BatchAxis, Mask, MaskAxes, get_rewrites
 from fnad.core.tracer import apply_jaxpr, current_trace, trace_to_jaxpr
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.custom.rules import (
@@ -23,19 +25,22 @@ from fnad.primitives.custom.rules import (
     trace_rule,
 )
 from fnad.primitives.dependencies import Operand, propagate
+from fnad.primitives.strong_lanes import any_of, mask_along
+from fnad.primitives.strong_zeros import settled
 from fnad.primitives.subprograms import (
     broadcast_batch,
     check_operands,
     dce_keeping,
     every,
     expand_zeros,
+    masks_of,
     merge,
     none,
     nonzero_mask,
     parts,
     split,
+    strong_transpose_call,
     trace_function,
-    transpose_call,
 )
 
 # The program of a call whose operands have a new axis, if the mask marks them; all results do.
@@ -112,27 +117,72 @@ def _tangent_rule(rule: BatchRule, nonzero: Mask, wanted: Mask) -> BatchRule:
 
 
 @custom_vmap_call_p.transpose
+def _(cts: Sequence[Any], *operands: Any, **params: Any) -> list[Any]:
+    found = custom_vmap_call_p.rule("strong_transpose")(cts, *operands, **params)
+    return [settled(ct) for ct in found]
+
+
+@custom_vmap_call_p.strong_transpose
 def _(cts: Sequence[Any], *operands: Any, jaxpr: Jaxpr, rule: BatchRule, name: str) -> list[Any]:
+    linear = tuple(type(x) is Linear for x in operands)
+    nonzero = nonzero_mask(cts)
+
     def call(program: Jaxpr, args: Sequence[Any]) -> list[Any]:
-        linear = tuple(type(x) is Linear for x in operands)
-        transposed = _transposed_rule(rule, jaxpr, linear, nonzero_mask(cts))
+        lives = masks_of(cts)[1]
+        transposed = _transposed_rule(rule, jaxpr, linear, nonzero, lives)
         return custom_vmap_call_p.bind(*args, jaxpr=program, rule=transposed, name=name)
 
-    return transpose_call(jaxpr, cts, operands, call)
+    return strong_transpose_call(jaxpr, cts, operands, call)
 
 
-def _transposed_rule(rule: BatchRule, jaxpr: Jaxpr, linear: Mask, nonzero: Mask) -> BatchRule:
-    wanted = get_rewrites().transpose(jaxpr, linear, nonzero, none(linear.count(True)))[1]
+def _transposed_rule(
+    rule: BatchRule, jaxpr: Jaxpr, linear: Mask, nonzero: Mask, lives: MaskAxes
+) -> BatchRule:
+    _, wanted, wanted_lives = get_rewrites().strong_transpose(jaxpr, linear, nonzero, lives)
+    unknowns = split(linear, jaxpr.in_avals)[1]
 
     def transposed(axis: BatchAxis, batched: Mask) -> Jaxpr:
         others_b, cts_b = parts(batched, linear.count(False))
         mapped = rule(axis, tuple(merge(linear, others_b, every(linear.count(True)))))
-        program, found = get_rewrites().transpose(mapped, linear, nonzero, wanted)
-        used = tuple(w for w, f in zip(wanted, found, strict=True) if f)
-        program = dce_keeping(program, used, every(len(program.invars)))
-        return _widened(program, axis, batched, (*others_b, *every(len(cts_b))))
+        mapped_lives = tuple(None if axes is None else _with_axis(axes) for axes in lives)
+        program, found, found_lives = get_rewrites().strong_transpose(
+            mapped, linear, nonzero, mapped_lives
+        )
+        avals = [a.strong().update(shape=(axis.size, *a.shape)) for a in unknowns]
+
+        def run(*args: Any) -> list[Any]:
+            results = iter(apply_jaxpr(program, args))
+            cts = [next(results) if f else instantiate(Zero(a)) for f, a in zip(found, avals)]
+            masks = [axes if axes is None else next(results) for axes in found_lives]
+            return [
+                *split(wanted, cts)[1],
+                *(
+                    _mask_like(mask, have, _with_axis(want), aval.shape)
+                    for mask, have, want, aval in zip(masks, found_lives, wanted_lives, avals)
+                    if want is not None
+                ),
+            ]
+
+        whole = trace_to_jaxpr(run, program.in_avals, "custom_vmap")[0]
+        return _widened(whole, axis, batched, (*others_b, *every(len(cts_b))))
 
     return transposed
+
+
+def _with_axis(axes: tuple[int, ...]) -> tuple[int, ...]:
+    """Axes of an array, where there is a new first one."""
+    return (0, *(i + 1 for i in axes))
+
+
+def _mask_like(
+    mask: Any, axes: tuple[int, ...] | None, wanted: tuple[int, ...], shape: tuple[int, ...]
+) -> Any:
+    """A mask of axes of an array (None: everywhere) as one of the axes wanted, or a larger one."""
+    if axes is None:
+        return np.ones([shape[i] for i in wanted], np.bool_)
+    gone = tuple(place for place, i in enumerate(axes) if i not in wanted)
+    kept = tuple(i for i in axes if i in wanted)
+    return mask_along(any_of(mask, gone) if gone else mask, kept, wanted, shape)
 
 
 def _widened(program: Jaxpr, axis: BatchAxis, have: Mask, want: Mask) -> Jaxpr:

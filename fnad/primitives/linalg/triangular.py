@@ -101,9 +101,10 @@ def _(ct, a, b, **params):
     cts = triangular_solve_p.rule("transpose")(settled(ct), a, b, **params)
     if type(ct) is not StrongZeros:
         return cts
-    # A singular matrix makes NaN of zeros, but only for its own right-hand sides.
-    batch = range(b.aval.ndim - 2)
-    return [None, summed_lanes(ct, cts[1], (*batch, None, None))]
+    # A singular matrix makes NaN of zeros, also in systems that were left out.
+    apart: list[int | None] = list(range(b.aval.ndim))
+    apart[-2 if params["left_side"] else -1] = None
+    return [None, summed_lanes(ct, cts[1], apart)]
 
 
 @triangular_solve_p.batch
