@@ -16,6 +16,8 @@ from fnad.lowering.llvm.matrix.contractions import (
     schedule_of,
 )
 from fnad.lowering.llvm.matrix.schedule import Product, schedule
+from fnad.lowering.llvm.matrix.tiles import Tile
+from fnad.lowering.llvm.matrix.variants import Variant, tile_shape
 from fnad.lowering.llvm.target import compile_module
 from fnad.lowering.llvm.writer import INT64, Function, Module, Value
 from fnad.lowering.plan import Contraction, Matrix
@@ -133,7 +135,7 @@ WAYS = [
     ("A and B packed", (512, 200, 1024), ("columns", "rows"), lambda s: s.pack_a and s.pack_b),
     ("B by whole rows", (3, 1100, 300), ("rows", "rows"), lambda s: s.depth < 20),
     ("result by rows", (900, 700, 3), ("columns", "rows"), lambda s: s.part == 1),
-    ("single tiles", (15, 33, 20), ("rows", "rows"), lambda s: s.direct),
+    ("single tiles", (12, 33, 20), ("rows", "rows"), lambda s: s.direct),
 ]
 
 
@@ -281,6 +283,36 @@ def test_memory_around_the_result_is_left_alone(rng):
         check(run(a, b, room[1:-1, 20:-20]), a, b)
         room[1:-1, 20:-20] = 7
         assert (room == 7).all()
+
+
+@pytest.mark.parametrize("lines", ["rows", "columns"])
+@pytest.mark.parametrize("rows", [1, 2, 5, 6])
+def test_tiles_that_are_written_out_give_the_same_bits(rows, lines, rng):
+    shape = tile_shape(np.dtype("f4"), 32, registers=16)
+    module, names = Module(), {"": "fnad.plain", lines: "fnad.written.out"}
+    for way, name in names.items():
+        Tile(module, Variant(np.dtype("f4")), shape, rows).emit(name, way)
+    code = compile_module(module.text())
+    number, pointer = ctypes.c_int64, ctypes.c_void_p
+    signature = (
+        [number, pointer, number, number, pointer, number, pointer] + [number] * 3 + [ctypes.c_bool]
+    )
+    most = shape.widths(rows)[-1] * shape.lanes
+    for k, columns in itertools.product((1, 3, 4, 7, 20), (5, 8, 13, most - 3, most)):
+        a = laid_out(filled(rng, (rows, k), "f4"), lines)
+        b = filled(rng, (k, columns), "f4")
+        found = []
+        for name in names.values():
+            out = np.empty((rows, columns), "f4")
+            call = ctypes.CFUNCTYPE(None, *signature)(code.address(name))
+            row, step = strides(a)
+            call(
+                k, a.ctypes.data, row, step, b.ctypes.data, columns,
+                out.ctypes.data, columns, 1, columns, False,
+            )  # fmt: skip
+            check(out, a, b)
+            found.append(out)
+        np.testing.assert_array_equal(*found)
 
 
 def test_functions_have_names_that_say_what_they_are():

@@ -72,8 +72,9 @@ def text_of(symbol: str) -> str:
     variant, module = Variant(dtype_of_suffix(dtype)), Module()
     shape = shape_of(variant)
     if function == "tile":
-        rows, _, strided = detail.partition(".")
-        Tile(module, variant, shape, int(rows)).emit(symbol, strided=bool(strided))
+        rows, *ways = detail.split(".")
+        lines = next((way for way in ways if way in ("rows", "columns")), "")
+        Tile(module, variant, shape, int(rows)).emit(symbol, lines, strided="strided" in ways)
     elif function == "pack":
         Packing(module, variant, shape.packed_lanes).emit(symbol)
     elif function == "gather":

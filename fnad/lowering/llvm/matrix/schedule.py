@@ -153,12 +153,20 @@ class Schedule:
     def symbol(self, slot: str) -> str:
         """Of a function of `function_slots`."""
         p, name = self.product, slot
-        if slot.startswith("tile") and p.out[-1] != 1 and p.n > 1:
-            name = f"{slot}.strided"
+        if slot.startswith("tile"):
+            name += self._lines()
+            name += ".strided" if p.out[-1] != 1 and p.n > 1 else ""
         if slot.startswith("pack"):
             row, step = p.a[-2:] if slot == "pack.a" else p.b[:-3:-1]
             name = "pack" if 1 in (row, step) else "gather"
         return f"{self.variant.prefix}.{name}"
+
+    def _lines(self) -> str:
+        """Which tiles are needed: those that make use of how A lies, where it pays."""
+        if not shape_of(self.variant).written_out:
+            return ""
+        row, step = (1, 0) if self.pack_a else self.product.a[-2:]
+        return ".rows" if step == 1 else ".columns" if row == 1 else ""
 
     def _packing(self) -> dict[str, bool]:
         lines = self.dots and self.pack_a

@@ -15,6 +15,8 @@ shapes, whole or cut off at an edge, give the same bits.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fnad.lowering.llvm.matrix.integers import Int, advance, integer, parameters
 from fnad.lowering.llvm.matrix.variants import TileShape, Variant
 from fnad.lowering.llvm.writer import BOOL, INT32, INT64, Function, Module, Value
@@ -33,6 +35,9 @@ _LINES = 2
 
 # Rows of A whose addresses share one register that is advanced in the loop.
 _SHARING = 3
+
+# Turns of the loop that are written out if A lies in rows or in columns.
+_TURNS = 4
 
 
 class Tile:
@@ -57,12 +62,13 @@ class Tile:
         self.rows = rows
         self.widths = sorted(set(shape.widths(rows)))
 
-    def emit(self, name: str, strided: bool = False) -> None:
+    def emit(self, name: str, lines: str = "", strided: bool = False) -> None:
         """Define ``out = a b`` or, with ``accumulate``, ``out += a b``.
 
         ``k`` is at least 1. ``a`` is ``(rows, k)`` with any strides, ``b`` is ``(k, columns)``
         with unit stride in a row, where ``columns`` is at most that of the widest tile. Both are
         of the variant's `compute` dtype. Rows of ``out`` have unit stride, unless ``strided``.
+        If ``lines`` is "rows" or "columns", those of ``a`` have unit stride.
         """
         f = Function(self.module, name, PARAMETERS, linkage="")
         columns = Int(f, "%columns")
@@ -80,7 +86,10 @@ class Tile:
                 f.label(here)
             starts = self._starts(f, vectors)
             mask = self._mask(f) if vectors == 1 else None
-            totals = self._sums(f, starts, mask)
+            if lines and mask is None:
+                totals = self._sums_written_out(f, starts, lines)
+            else:
+                totals = self._sums(f, starts, mask)
             if strided:
                 self._spill(f, starts, totals, room)
             else:
@@ -144,6 +153,59 @@ class Tile:
             steps = [(Int(f, at.ref) + by).value for at, by in ((a_at, a_step), (b_at, b_step))]
             loop.carried = [*steps, *sums]
         return loop.carried[2:]
+
+    def _sums_written_out(self, f: Function, starts: list[Int], lines: str) -> list[Value]:
+        """The loop over k with several turns in one, for machines of few registers.
+
+        Such a tile has few products for each load, so that the instructions that count turns and
+        advance addresses cost time; above all where two threads share the decoder of a core, which
+        then gives each three instructions a cycle. Here nearly all addresses are one register and
+        a multiple of a stride.
+        """
+        a_row, a_step, b_step = parameters(f, "a.row", "a.step", "b.step")
+        dtype, lanes, one = self.variant.compute, self.lanes, integer(f, 1)
+        a_row, a_step, sharing = (
+            (a_row, one, _SHARING) if lines == "rows" else (one, a_step, self.rows)
+        )
+        down, right = _multiples(f, a_row, sharing), _multiples(f, a_step, _TURNS + 1)
+        along = _multiples(f, b_step, _TURNS + 1)
+        # Vectors that may begin further to the left have addresses of their own.
+        fixed = [j for j in starts if j.ref.isdigit()]
+        first_rows = [advance(f, "%a", dtype, a_row * i) for i in range(0, self.rows, sharing)]
+        first_columns = ["%b", *(f.element("%b", dtype, j.value) for j in starts[len(fixed) :])]
+        count = len(first_rows + first_columns)
+        zeros = [f.b.splat(f.b.constant(0, dtype), lanes)] * (self.rows * len(starts))
+
+        def turn(a: list[str], b: list[str], k: int, totals: list[Value]) -> list[Value]:
+            whole, *others = [advance(f, place, dtype, along[k]) for place in b]
+            places = [*(f.element(whole, dtype, j.value) for j in fixed), *others]
+            ys = [f.load(place, dtype, lanes) for place in places]
+            sums: list[Value] = []
+            for i in range(self.rows):
+                place = advance(f, a[i // sharing], dtype, down[i % sharing])
+                x = f.b.splat(f.load(advance(f, place, dtype, right[k]), dtype), lanes)
+                for y in ys:
+                    sums.append(self.variant.multiply_add(f, x, y, totals[len(sums)]))
+            return sums
+
+        def turns(together: int, left: Value, carried: Sequence[Value]) -> list[Value]:
+            pointers = [f.raw(f"inttoptr {x.typed} to ptr", "p") for x in carried[:count]]
+            a, b = pointers[: len(first_rows)], pointers[len(first_rows) :]
+            totals = list(carried[count:])
+            for k in range(together):
+                totals = turn(a, b, k, totals)
+            ends = [advance(f, place, dtype, right[together]) for place in a]
+            ends += [advance(f, place, dtype, along[together]) for place in b]
+            return [(Int(f, left.ref) - together).value, *_addresses(f, ends), *totals]
+
+        carried = [Value("%k", INT64), *_addresses(f, first_rows + first_columns), *zeros]
+        for together in (_TURNS, 1):
+            carried = f.repeat(
+                carried,
+                lambda left, *_, least=together: Int(f, left.ref) > least - 1,
+                lambda left, *rest, together=together: turns(together, left, rest),
+            )
+        return carried[1 + count :]
 
     def _store(
         self, f: Function, starts: list[Int], totals: list[Value], mask: Value | None
@@ -219,3 +281,14 @@ class Tile:
             f.store(f.b.convert(total, element), place)
             f.jump(after)
             f.label(after)
+
+
+def _addresses(f: Function, pointers: Sequence[str]) -> list[Value]:
+    return [f.value(f"ptrtoint ptr {pointer} to i64", INT64) for pointer in pointers]
+
+
+def _multiples(f: Function, stride: Int, count: int) -> list[Int]:
+    """0, 1, and so on times a stride."""
+    if stride.ref.isdigit():
+        return [integer(f, i * int(stride.ref)) for i in range(count)]
+    return [integer(f, 0), *(stride * i for i in range(1, count))]

@@ -31,13 +31,15 @@ UINT8 = np.dtype(np.uint8)
 class TileShape:
     """A block of the result that is held in registers: ``rows`` by ``vectors`` of ``lanes``.
 
-    A product of ``tallest`` or fewer rows is one column of tiles.
+    A product of ``tallest`` or fewer rows is one column of tiles. Where it pays, several turns of
+    the loop are ``written_out``.
     """
 
     rows: int
     tallest: int
     vectors: int
     lanes: int
+    written_out: bool
 
     @property
     def columns(self) -> int:
@@ -121,5 +123,6 @@ def tile_shape(compute: DType, vector_bytes: int, registers: int) -> TileShape:
     would be at most 1 % faster, but most sizes would need tiles of other heights at their ends,
     each of them compiled.
     """
-    rows, tallest = (8, 12) if registers >= 32 else (6, 6)
-    return TileShape(rows, tallest, 2, vector_bytes // compute.itemsize)
+    many = registers >= 32
+    rows, tallest = (8, 12) if many else (6, 6)
+    return TileShape(rows, tallest, 2, vector_bytes // compute.itemsize, written_out=not many)
