@@ -233,7 +233,10 @@ def logaddexp(x: Array, y: Array) -> Array:
     nan = ne(difference, difference)
     gap = select(nan, constant_like(x, 0), difference)
     smooth = transcendental.log1p(transcendental.exp(gap))
-    return select(nan, arithmetic.add(x, y), arithmetic.add(high, smooth))
+    total = arithmetic.add(x, y)
+    # The slope at NaN is none, either.
+    slope = select(ne(total, total), constant_like(x, math.nan), constant_like(x, 1))
+    return select(nan, mul(total, slope), arithmetic.add(high, smooth))
 
 
 @_in_float32

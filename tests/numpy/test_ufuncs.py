@@ -136,6 +136,8 @@ def test_sums_of_exponentials_are_smooth_where_operands_are_equal(wrap):
     got = wrap(fnad.vmap(fnad.grad(softplus)))(x)
     np.testing.assert_allclose(got, 1 / (1 + np.exp(-np.clip(x, -700, 700))), atol=1e-300)
     assert np.isfinite(wrap(fnad.grad(fnp.logaddexp, (0, 1)))(-np.inf, -np.inf)).all()
+    for function in (fnp.logaddexp, fnp.logaddexp2):
+        assert np.isnan(wrap(fnad.grad(function, (0, 1)))(np.nan, 1.0)).all()
 
 
 def test_floor_divide_hands_on_no_derivative():
