@@ -76,9 +76,9 @@ def text_of(symbol: str) -> str:
         lines = next((way for way in ways if way in ("rows", "columns")), "")
         Tile(module, variant, shape, int(rows)).emit(symbol, lines, strided="strided" in ways)
     elif function == "pack":
-        Packing(module, variant, shape.packed_lanes).emit(symbol)
+        Packing(module, variant, shape.packed_lanes, shape.written_out).emit(symbol)
     elif function == "gather":
-        Packing(module, variant, shape.packed_lanes).emit_gathering(symbol)
+        Packing(module, variant, shape.packed_lanes, shape.written_out).emit_gathering(symbol)
     elif function == "dots":
         rows, _, columns = detail.partition("x")
         emit_dots(module, symbol, variant, (int(rows), int(columns)), shape.lanes)

@@ -14,6 +14,9 @@ from fnad.lowering.llvm.matrix.integers import Int, advance, choose, integer, pa
 from fnad.lowering.llvm.matrix.variants import Variant
 from fnad.lowering.llvm.writer import INT32, Function, Module, Value
 
+# Rows of panels that are copied together where loops are written out.
+_TOGETHER = 4
+
 # Of the packing functions; the panels' rows are ``rows``, padded to ``width``.
 PARAMETERS = (
     "ptr %source", "i64 %row", "i64 %step", "i64 %count", "i64 %length", "ptr %target",
@@ -36,19 +39,23 @@ class Packing:
         Of the products.
     lanes : int
         Of a vector.
+    written_out : bool
+        Whether several turns of loops are one: see `TileShape`.
     """
 
-    def __init__(self, module: Module, variant: Variant, lanes: int) -> None:
+    def __init__(self, module: Module, variant: Variant, lanes: int, written_out: bool) -> None:
         self.module = module
         self.variant = variant
         self.lanes = lanes
+        self.written_out = written_out
 
     def emit(self, name: str) -> None:
         """Define ``name``, for operands whose rows or columns are neighbours."""
         f = Function(self.module, name, PARAMETERS, linkage="")
         copy, turn, after = f.fresh("copy"), f.fresh("turn"), f.fresh("end")
         f.branch(Int(f, "%row").equals(1), copy, turn)
-        for label, write in ((copy, self._copy), (turn, self._turn)):
+        copies = self._copy_together if self.written_out else self._copy
+        for label, write in ((copy, copies), (turn, self._turn)):
             f.label(label)
             write(f)
             f.jump(after)
@@ -79,6 +86,41 @@ class Packing:
                     place = advance(f, source, self.variant.element, first + j)
                     x = self._load(f, place, self._mask(f, count - first - j))
                     f.store(x, advance(f, target, self.variant.compute, start + j))
+                return [(first + rows).value, (start + size).value]
+
+            zero = integer(f, 0).value
+            f.repeat([zero, zero], lambda at, _: Int(f, at.ref) < count, panel)
+
+    def _copy_together(self, f: Function) -> None:
+        """Rows are neighbours: several columns are read along them, for all panels at once."""
+        step, count, length, rows, width = parameters(f, "step", "count", "length", "rows", "width")
+        element, compute = self.variant.element, self.variant.compute
+        lanes, size = integer(f, self.lanes).value, length * width
+        with f.steps(length.value, integer(f, _TOGETHER).value) as turn:
+            # Behind the last column it is copied once more.
+            ks = [(Int(f, turn.ref) + i).up_to(length - 1) for i in range(_TOGETHER)]
+            sources = [advance(f, "%source", element, k * step) for k in ks]
+            targets = [advance(f, "%target", compute, k * width) for k in ks]
+
+            def copy(first: Int, start: Int, mask: Value | None) -> None:
+                for source, target in zip(sources, targets, strict=True):
+                    x = self._load(f, advance(f, source, element, first), mask)
+                    f.store(x, advance(f, target, compute, start))
+
+            def panel(at: Value, room: Value) -> list[Value]:
+                first, start = Int(f, at.ref), Int(f, room.ref)
+                with f.steps(width.value, lanes) as block:
+                    j = Int(f, block.ref)
+                    left = count - first - j
+                    whole, masked, after = f.fresh("whole"), f.fresh("masked"), f.fresh("end")
+                    f.branch(left > self.lanes - 1, whole, masked)
+                    f.label(whole)
+                    copy(first + j, start + j, None)
+                    f.jump(after)
+                    f.label(masked)
+                    copy(first + j, start + j, self._mask(f, left))
+                    f.jump(after)
+                    f.label(after)
                 return [(first + rows).value, (start + size).value]
 
             zero = integer(f, 0).value
@@ -136,7 +178,7 @@ class Packing:
         few = f.value(f"trunc i64 {count.ref} to i32", INT32)
         return f.b.less(f.b.iota(INT32, self.lanes), f.b.splat(few, self.lanes))
 
-    def _load(self, f: Function, pointer: str, mask: Value) -> Value:
+    def _load(self, f: Function, pointer: str, mask: Value | None) -> Value:
         x = f.load(pointer, self.variant.element, self.lanes, mask)
         return f.b.convert(x, self.variant.compute)
 

@@ -217,11 +217,15 @@ _DEPTH = 2048
 _PART_BYTES = 3 * 2**17
 
 # Bytes of an operand that is read well enough where it lies, and of a result that is not in cache.
+# Machines with 16 vector registers have smaller caches.
 _NEAR = 2**18
+_NEARER = 2**17
 _FAR = 2**21
 
-# Bytes between columns of A at which they get into each other's way in a cache.
+# Bytes between columns (or rows) of A at which they get into each other's way in a cache. Columns
+# are packed for fewer panels of B than rows, which are next to each other for several terms.
 _PITCH = 2048
+_MANY_PANELS = 64
 
 # Products of so few terms are as long as it takes to write them: along whole rows is fastest.
 _FEW_TERMS = 8
@@ -264,12 +268,13 @@ def schedule(product: Product, divided: bool) -> Schedule:
     terms = -(-p.k // -(-p.k // _TERMS))
     if is_half(p.dtype):  # rounded only once, so there is just one block of k
         terms = p.k
-    # Of a column of A few numbers are used at a time: deeper, they would leave the cache between.
-    depth = terms if p.a[-1] != 1 else min(max(_DEPTH // terms, 1) * terms, p.k)
-    far = p.m > 6 * shape.rows and p.k * p.n * size > _NEAR
+    far = p.m > 6 * shape.rows and p.k * p.n * size > (_NEARER if shape.written_out else _NEAR)
     pack_b = not p.panel and (converted or far or (p.b[-1] != 1 and p.n > 1))
-    reused = (pack_b or p.panel > 0) and p.n > 4 * shape.columns and p.m * p.k * size > _NEAR // 4
-    pack_a = converted or (reused and p.a[-1] != 1 and p.a[-1] * size % _PITCH == 0)
+    pack_a = converted or ((pack_b or p.panel > 0) and _to_be_packed(p, shape, size))
+    # Of a column of A few numbers are used at a time: deeper, they would leave the cache between.
+    # So would a block of packed A.
+    deep = p.a[-1] == 1 and not (pack_a and shape.written_out)
+    depth = min(max(_DEPTH // terms, 1) * terms, p.k) if deep else terms
     part = min(max(_PART_BYTES // (depth * size * shape.rows), 4), 12) * shape.rows
     stripes = pack_b and not pack_a
     columns = max(_STRIPE_BYTES // (depth * size * shape.columns), 1) if pack_b else 16
@@ -284,6 +289,16 @@ def schedule(product: Product, divided: bool) -> Schedule:
         if p.k * p.n * size > (_FAR // 2 if p.m <= _FEW_ROWS else 4 * _FAR) and p.m <= _SOME_ROWS:
             depth = terms = min(depth, _SHALLOW)
     return Schedule(p, swapped, False, pack_a, pack_b, depth, terms, part, rows, columns)
+
+
+def _to_be_packed(p: Product, shape: TileShape, size: int) -> bool:
+    """Whether it pays to pack A, if B is packed."""
+    if p.n <= 4 * shape.columns or p.m * p.k * size <= _NEAR // 4:
+        return False
+    pitched = max(p.a[-2:]) * size % _PITCH == 0
+    if not shape.written_out:
+        return p.a[-1] != 1 and pitched
+    return p.a[-1] != 1 or (pitched and p.n >= _MANY_PANELS * shape.columns)
 
 
 def _task_sizes(
