@@ -19,25 +19,29 @@ from fnad.core.primitive import Linear, Primitive, Zero, instantiate
 from fnad.core.rewrites import BatchAxis, Mask, get_rewrites
 from fnad.core.tracer import apply_jaxpr, rewrite
 from fnad.core.types import ShapedArray, aval_of, computing_dtype, kind_of
-from fnad.primitives.attention_strong_zeros import strong_transposed_attention
-from fnad.primitives.contraction import dot_general
+from fnad.primitives.attention_composition import attention_of_products
+from fnad.primitives.attention_strong_zeros import (
+    contributing,
+    mask_along_own,
+    strong_transposed_attention,
+)
 from fnad.primitives.dependencies import Operand, propagate
-from fnad.primitives.logic import bitwise_and, convert_element_type, select, stop_gradient
-from fnad.primitives.reductions import reduce_max, reduce_or, reduce_sum
-from fnad.primitives.shape import broadcast_in_dim, broadcasted_iota, reshape, transpose
+from fnad.primitives.logic import convert_element_type
+from fnad.primitives.shape import broadcast_in_dim, reshape
 from fnad.primitives.subprograms import (
     broadcast_batch,
+    dce_keeping,
     every,
     expand_zeros,
     flat_terms,
     instantiate_marked,
     none,
     nonzero_mask,
+    parts,
     series_mask,
     split,
     split_terms,
 )
-from fnad.primitives.transcendental import exp, log
 
 Window = tuple[int | None, int | None]
 
@@ -85,74 +89,11 @@ def _(query, key, value, *extras, **params):
     return [query.strong(), ShapedArray(full[:3], computing_dtype(query.dtype))]
 
 
-def _composition(query, key, value, *extras, scale, window, **params):
-    """Attention as it is without a kernel."""
-    given = dict(zip(params["extras"], extras, strict=True))
-    key, value = (_for_each_head(x, query.shape[2]) for x in (key, value))
-    wide = computing_dtype(query.dtype)
-    logits = dot_general(query, key, (((3,), (3,)), ((0, 2), (0, 2))))
-    logits = convert_element_type(logits, wide) * wide.type(scale)
-    full = logits.shape
-    if "bias" in given:
-        logits = logits + _spread(convert_element_type(given["bias"], wide), full)
-    keep = _kept(full, window, given.get("mask"), given.get("key_lengths"))
-    if keep is not None:
-        # Not -inf, of which a row without any key would make NaN.
-        least = wide.type(-0.7 * float(np.finfo(wide).max))
-        logits = select(keep, logits, broadcast_in_dim(least, full, ()))
-    largest = stop_gradient(reduce_max(logits, (3,)))
-    terms = exp(logits - broadcast_in_dim(largest, full, (0, 1, 2)))
-    sums = reduce_sum(terms, (3,))
-    weights = convert_element_type(terms / broadcast_in_dim(sums, full, (0, 1, 2)), value.dtype)
-    outs = transpose(dot_general(weights, value, (((3,), (1,)), ((0, 1), (0, 2)))), (0, 2, 1, 3))
-    lse = largest + log(sums)
-    if keep is not None:
-        nothing = broadcast_in_dim(wide.type(-np.inf), full[:3], ())
-        lse = select(reduce_or(keep, (3,)), lse, nothing)
-    return [outs, lse]
-
-
-def _for_each_head(x: Any, heads: int) -> Any:
-    """Keys or values of shared heads, repeated for the heads that share them."""
-    batch, keys, shared, features = x.shape
-    if shared == heads:
-        return x
-    each = broadcast_in_dim(x, (batch, keys, shared, heads // shared, features), (0, 1, 2, 4))
-    return reshape(each, (batch, keys, heads, features))
-
-
-def _spread(x: Any, full: tuple[int, ...]) -> Any:
-    """An array in which axes of length 1 are repeated."""
-    own = tuple(i for i, n in enumerate(x.shape) if n == full[i])
-    return broadcast_in_dim(reshape(x, tuple(full[i] for i in own)), full, own)
-
-
-def _kept(full: tuple[int, ...], window: Window, mask: Any, lengths: Any) -> Any:
-    """Which keys (last axis) each position (the one before) attends to; None for all."""
-    positions, keys = (broadcasted_iota(np.int32, full[2:], i) for i in range(2))
-    before, behind = window
-    inside = []
-    if behind is not None:
-        inside.append(keys <= (positions + np.int32(behind) if behind else positions))
-    if before is not None:
-        inside.append(keys >= positions - np.int32(before))
-    kept = [_spread(reshape(x, (1, 1, *full[2:])), full) for x in inside]
-    if mask is not None:
-        kept.append(_spread(mask, full))
-    if lengths is not None:
-        last = broadcast_in_dim(lengths, full, (0,))
-        kept.append(broadcasted_iota(lengths.dtype, full, 3) < last)
-    result = None
-    for condition in kept:
-        result = condition if result is None else bitwise_and(result, condition)
-    return result
-
-
 @lru_cache(maxsize=256)
 def _program(avals: tuple[ShapedArray, ...], params: tuple[tuple[str, Any], ...]) -> Jaxpr:
     """The composition as a program."""
     options = dict(params)
-    return rewrite(lambda *args: _composition(*args, **options), avals, "attention")
+    return rewrite(lambda *args: attention_of_products(*args, **options), avals, "attention")
 
 
 def _program_of(operands: Sequence[Any], params: dict[str, Any]) -> Jaxpr:
@@ -337,46 +278,53 @@ def _forward_mode(operands: Sequence[Any], params: dict[str, Any]) -> Jaxpr:
 _composed(attention_tangent_p, _tangent_program)
 
 
-@attention_tangent_p.transpose
-def _(cts, *operands, **params):
+def _pulled_back(cts: Sequence[Any], *operands: Any, live: Any = None, **params: Any) -> list[Any]:
+    """The cotangents of the operands of ``attention_tangent``; see ``attention_grad`` for live."""
     if all(isinstance(ct, Zero) for ct in cts):
         return [None] * len(operands)
-    has_lse = not isinstance(cts[1], Zero)
+    has_lse, has_live = not isinstance(cts[1], Zero), live is not None
     given = instantiate_marked((True, has_lse), cts) if has_lse else [instantiate(cts[0])]
-    found = attention_grad_p.bind(*operands[:-3], *given, has_lse=has_lse, **params)
+    marks = [live] if has_live else []
+    found = attention_grad_p.bind(
+        *operands[:-3], *given, *marks, has_lse=has_lse, has_live=has_live, **params
+    )
     wanted = [
         ct if isinstance(x, Linear) else None for ct, x in zip(found, operands[-3:], strict=True)
     ]
     return [None] * (len(operands) - 3) + wanted
 
 
-attention_tangent_p.strong_transpose(
-    partial(strong_transposed_attention, attention_tangent_p.rule("transpose"))
-)
+attention_tangent_p.transpose(_pulled_back)
+attention_tangent_p.strong_transpose(partial(strong_transposed_attention, _pulled_back))
 
 
 attention_grad_p = Primitive(
     "attention_grad",
     "How `attention` is pulled back. Operands: those of it, its results, the cotangent of the first"
-    " and, if ``has_lse``, that of the second result. Results: the cotangents of query, key and"
-    " value.",
+    " and, if ``has_lse``, that of the second result; or, if ``has_live``, a mask (B, T, N, H) of"
+    " that of the first, or 1 in the place of any of these: where it is False, the cotangent must"
+    " be zero, and contributes nothing, whatever it meets. Results: the cotangents of query, key"
+    " and value.",
     multiple_results=True,
 )
 
 
 @attention_grad_p.type_rule
-def _(*avals, has_lse, **params):
-    own, _ = _parts_of_grad(avals, has_lse)
+def _(*avals, has_lse, has_live, **params):
+    own, results_of, cts, live = _parts_of_grad(avals, has_lse, has_live)
     results = attention_p.out_avals(own, params)
-    cts = results if has_lse else results[:1]
-    _check_like("attention_grad", avals[len(own) :], (*results, *cts))
+    _check_like("attention_grad", (*results_of, *cts), (*results, *results[: len(cts)]))
+    for mask in live:
+        fits = mask.ndim == 4 and all(n in (1, m) for n, m in zip(mask.shape, avals[0].shape))
+        if has_lse or not fits or kind_of(mask.dtype) != "b":
+            raise TypeError(f"attention_grad: expected a mask for {avals[0]}, got {mask}")
     return [x.strong() for x in avals[:3]]
 
 
-def _parts_of_grad(operands: Sequence[Any], has_lse: bool) -> tuple[Sequence[Any], Sequence[Any]]:
-    """The operands of attention, and the cotangents."""
-    count = 1 + has_lse
-    return operands[: -count - 2], operands[-count:]
+def _parts_of_grad(operands: Sequence[Any], has_lse: bool, has_live: bool) -> list[list[Any]]:
+    """The operands of attention, its results, the cotangents, and the mask if there is one."""
+    count = len(operands) - has_live - has_lse - 3
+    return parts(operands, count, 2, 1 + has_lse)
 
 
 def _grad_program(operands: Sequence[Any], params: dict[str, Any]) -> Jaxpr:
@@ -384,28 +332,37 @@ def _grad_program(operands: Sequence[Any], params: dict[str, Any]) -> Jaxpr:
 
     Where it stands in one program with attention, they are the same equations.
     """
-    options = {name: value for name, value in params.items() if name != "has_lse"}
-    own, _ = _parts_of_grad(operands, params["has_lse"])
-    forward = _forward_mode(own, options)
-    linear = tuple(i >= len(own) for i in range(len(own) + 3))
-    nonzero = (False, False, True, params["has_lse"])
-    back, _ = get_rewrites().transpose(forward, linear, nonzero, every(3))
+    marks = {name: params[name] for name in ("has_lse", "has_live")}
+    options = {name: value for name, value in params.items() if name not in marks}
+    forward = _forward_mode(_parts_of_grad(operands, **marks)[0], options)
 
     def run(*args: Any) -> list[Any]:
-        own, (ct, *ct_lse) = _parts_of_grad(args, params["has_lse"])
+        own, _, (ct, *ct_lse), live = _parts_of_grad(args, **marks)
         wide = computing_dtype(ct.dtype)
-        return apply_jaxpr(back, [*own, ct, *(convert_element_type(x, wide) for x in ct_lse)])
+        given = [ct, *(convert_element_type(x, wide) for x in ct_lse)]
+        linear = tuple(i >= len(own) for i in range(len(own) + 3))
+        nonzero = (False, False, True, params["has_lse"])
+        masks, axes = zip(*map(mask_along_own, live)) if live else ((), (None,))
+        back, nonzero_in, _ = get_rewrites().strong_transpose(
+            forward, linear, nonzero, (None, None, *axes, None)
+        )
+        found = apply_jaxpr(back, [*own, *given, *masks])
+        cts = expand_zeros(nonzero_in, found[: sum(nonzero_in)], [aval_of(x) for x in args[:3]])
+        return [instantiate(x) for x in cts]
 
-    return rewrite(run, tuple(aval_of(x).strong() for x in operands), "attention")
+    program = rewrite(run, tuple(aval_of(x).strong() for x in operands), "attention")
+    return dce_keeping(program, every(3), every(len(operands)))
 
 
 _composed(attention_grad_p, _grad_program)
 
 
 @attention_grad_p.lower
-def _(p, *operands, has_lse, **params):
-    own, (ct, *ct_lse) = _parts_of_grad(operands, has_lse)
-    (query, key, value), (outs, lse) = own[:3], operands[len(own) : len(own) + 2]
+def _(p, *operands, has_lse, has_live, **params):
+    own, (outs, lse), (ct, *ct_lse), live = _parts_of_grad(operands, has_lse, has_live)
+    if has_live:
+        *own[:3], outs, lse = contributing(p, *live, own[:3], outs, lse)
+    query, key, value = own[:3]
     b, wide = p.b, computing_dtype(query.dtype)
 
     def sums(index):

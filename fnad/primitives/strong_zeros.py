@@ -23,7 +23,6 @@ equation (`fnad.primitives.custom.strong_rules`). Zeros are ordinary again where
 
 - a backward rule makes something else of them than zeros, or loops over them in a way that is not
   linear: it may do with its cotangent what it likes;
-- single features are chosen of what `attention` makes (whole positions of the query are followed);
 - a lane gets a cotangent by another way, too.
 """
 

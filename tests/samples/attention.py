@@ -12,6 +12,7 @@ MASK = RNG.random((2, 1, 3, 5)) < 0.7
 MASK[..., 0] = True  # each position attends to something, whatever the row below makes of it
 LENGTHS = np.array([5, 4])
 INTEGERS = [np.dtype(f"{kind}{size}") for kind in "iu" for size in (1, 2, 4, 8)]
+LIVE = np.array([True, False, True])[None, :, None, None], RNG.random((2, 1, 4, 2)) < 0.6
 LSE, CT_LSE = (RNG.standard_normal((2, 4, 3)) for _ in range(2))
 
 
@@ -73,7 +74,16 @@ SAMPLES = {
         ),
     ],
     "attention_grad": [
-        Sample((*OPERANDS, CT, LSE, CT), params(window=(None, 0), has_lse=False)),
-        Sample((*OPERANDS, BIAS, CT, LSE, CT, CT_LSE), params(("bias",), has_lse=True)),
+        Sample((*OPERANDS, CT, LSE, CT), params(window=(None, 0), has_lse=False, has_live=False)),
+        Sample(
+            (*OPERANDS, BIAS, CT, LSE, CT, CT_LSE), params(("bias",), has_lse=True, has_live=False)
+        ),
+        *(
+            Sample(
+                (*OPERANDS, CT, LSE, np.where(live, CT, 0), live),
+                params(has_lse=False, has_live=True),
+            )
+            for live in LIVE
+        ),
     ],
 }

@@ -211,6 +211,45 @@ def test_other_transforms():
         np.testing.assert_allclose(found, exact, rtol=1e-3, atol=1e-4)
 
 
+POSITIONS = np.arange(20)[:, None, None] < np.array([13, 20, 0])[:, None, None, None]
+TAKEN = {
+    "positions": (POSITIONS, POSITIONS, POSITIONS.any(1, keepdims=True)),
+    "heads": (np.array([True, True, False, False])[:, None],) * 3,
+    "features": (np.arange(8) % 3 > 0, np.True_, np.True_),
+    "elements": (POSITIONS & (np.arange(8) < 7), POSITIONS, POSITIONS.any(1, keepdims=True)),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_lanes_that_a_select_left_out(name):
+    query, key, value, weights = operands("float32", 3, 20, 24, 4, 2, 8)
+    taken, of_queries, of_keys = TAKEN[name]
+    of_keys = of_keys[::2] if name == "heads" else of_keys
+    of_values = of_keys & taken if name == "features" else of_keys
+
+    def loss(query, key, value):
+        outs = nn.dot_product_attention(query, key, value, is_causal=True)
+        return (fnad.numpy.where(taken, outs, 0) * weights).sum()
+
+    gradient = fnad.jit(fnad.grad(loss, (0, 1, 2)))
+    lanes = of_queries, of_keys, of_values
+    spoiled = [np.where(m, x, np.float32(np.nan)) for x, m in zip((query, key, value), lanes)]
+    clean = [np.where(m, x, 0.0) for x, m in zip((query, key, value), lanes)]
+    want = [x * m for x, m in zip(gradient(*clean), lanes, strict=True)]
+    with card_of("emulated") as device:
+        got = fnad.device_get(gradient(*fnad.device_put(spoiled)))
+        assert "attention_keys" in device.sources[-1]
+    for found, exact in zip(got, want, strict=True):
+        np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-5)
+    if name == "features":  # one that was taken shows
+        value[1, 5, 0, 1] = np.inf
+        with card_of("emulated"):
+            of_query, of_key, _ = fnad.device_get(gradient(*fnad.device_put((query, key, value))))
+        assert not np.isfinite(of_query[1, 5:, :2]).any()
+        assert np.isfinite(of_query[0]).all()
+        assert not np.isfinite(of_key[1, :, 0]).any()
+
+
 def test_in_loops_of_gradients():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((1, 20, 2, 8)).astype(np.float32)
