@@ -59,7 +59,7 @@ def test_special_values(name, dtype):
 @pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64])
 @pytest.mark.parametrize("name", sorted(FORMULAS))
 def test_every_width_gives_the_same_bits(name, dtype):
-    arity = 2 if name in ("power", "arctan2") else 1
+    arity = 2 if name in ("power", "arctan2", "remainder") else 1
     rng = np.random.default_rng(1)
     x = rng.uniform(-4, 4, (arity, 16)).astype(dtype)
     x[:, ::5] = [-np.inf, np.nan, 1e30, -0.0]
@@ -69,6 +69,41 @@ def test_every_width_gives_the_same_bits(name, dtype):
         np.testing.assert_array_equal(got, want[:lanes])
         number = ~np.isnan(got)
         np.testing.assert_array_equal(np.signbit(got)[number], np.signbit(want[:lanes])[number])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("lanes", [1, 8])
+def test_remainders_are_exact(dtype, lanes):
+    rng, info = np.random.default_rng(2), np.finfo(dtype)
+    size = 1 << 14
+    y = np.ldexp(rng.uniform(1, 2, size), rng.integers(-30, 30, size)).astype(dtype)
+    x = (y * np.ldexp(rng.uniform(1, 2, size), rng.integers(-3, info.nmant + 4, size))).astype(
+        dtype
+    )
+    x[::3] = (y * rng.integers(1, 1 << 12, size))[::3].astype(dtype)  # next to whole quotients
+    x[1::9] = np.nextafter(x[1::9], dtype(0))
+    x *= rng.choice([-1, 1], size).astype(dtype)
+    special = [
+        0.0,
+        -0.0,
+        1.5,
+        info.max,
+        info.tiny,
+        info.smallest_subnormal,
+        np.inf,
+        -np.inf,
+        np.nan,
+    ]
+    pairs = np.array([(a, b) for a in special for b in special], dtype)[
+        : len(special) ** 2 // 8 * 8
+    ]
+    x, y = np.concatenate([x, pairs[:, 0]]), np.concatenate([y, pairs[:, 1]])
+    with np.errstate(invalid="ignore"):
+        want = np.fmod(x, y)
+    got = fnad.jit(lax.rem)(x.reshape(-1, lanes), y.reshape(-1, lanes)).ravel()
+    np.testing.assert_array_equal(got, want)
+    number = ~np.isnan(want)
+    np.testing.assert_array_equal(np.signbit(got)[number], np.signbit(want)[number])
 
 
 @pytest.mark.parametrize("name", ["lgamma_of_negative", "digamma_of_negative"])

@@ -12,6 +12,7 @@ _CUDA = {
     "cbrt": "cbrt", "exp": "exp", "exp2": "exp2", "expm1": "expm1", "log": "log", "log2": "log2",
     "log1p": "log1p", "sin": "sin", "cos": "cos", "arcsin": "asin", "arccos": "acos",
     "arctan": "atan", "cosh": "cosh", "tanh": "tanh", "power": "pow", "erf": "erf",
+    "remainder": "fmod",
 }  # fmt: skip
 _CUDA_OF_FLOAT64 = {"tan": "tan", "arctan2": "atan2", "sinh": "sinh", "arctanh": "atanh"}
 _CUDA_OF_FLOAT32 = {"erfinv": "erfinv"}

@@ -165,10 +165,8 @@ class ScalarBuilder(ScalarPrinter):
 
     def remainder(self, x: Value, y: Value) -> Value:
         dtype = self._same("remainder", x, y)
-        if is_half(dtype):
-            return self._widened(self.remainder, x, y)
         if kind_of(dtype) == "f":
-            return self.binary("frem", x, y)
+            return self.elementary("remainder", x, y)
         if dtype.kind == "b":
             return self.constant(False, BOOL)
         return self.binary("urem" if dtype.kind == "u" else "srem", x, self._safe_divisor(y))
@@ -396,6 +394,9 @@ class ScalarBuilder(ScalarPrinter):
 
     def call_formula(self, name: str, x: Value) -> Value:
         return out_of_line.call(self, name, x)
+
+    def library_remainder(self, x: Value, y: Value) -> Value:
+        return self.binary("frem", x, y)
 
     def scale(self, x: Value, n: Value) -> Value | None:
         return avx512.scale(self, x, n)

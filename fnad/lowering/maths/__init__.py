@@ -19,6 +19,7 @@ from fnad.lowering.maths import (
     negative_gamma,
     payne_hanek,
     powers,
+    remainders,
     roots,
     trigonometry,
 )
@@ -34,7 +35,7 @@ FORMULAS: Mapping[str, Callable[..., Number]] = {
     "arcsin": inverse_trigonometry.arcsin, "arccos": inverse_trigonometry.arccos,
     "arctan": inverse_trigonometry.arctan, "arctan2": inverse_trigonometry.arctan2,
     "cbrt": roots.cbrt, "erfc": error_functions.erfc, "erfinv": error_functions.erfinv,
-    "lgamma": gamma.lgamma, "digamma": gamma.digamma,
+    "lgamma": gamma.lgamma, "digamma": gamma.digamma, "remainder": remainders.remainder,
 }  # fmt: skip
 
 # What formulas call for few lanes: functions of their own.

@@ -45,6 +45,9 @@ class Builder(Protocol):
     def call_formula(self, name: str, x: Any, /) -> Any:
         """The float64 that the formula ``name`` of `runtime` has for ``x``, by a call."""
 
+    def library_remainder(self, x: Any, y: Any, /) -> Any:
+        """C's fmod, a call for each lane."""
+
     def scale(self, x: Any, n: Any, /) -> Any | None:
         """``x * 2**n`` by one instruction; None where there is none."""
 
