@@ -191,24 +191,40 @@ def ndtri(p: Any) -> Any:
     return _ndtri(p)
 
 
+# Of algorithm AS 241: numerators and denominators in r - 1.6 for r = sqrt(-log p) up to 5, and in
+# r - 5 beyond (M. J. Wichura, The percentage points of the normal distribution, Applied Statistics
+# 37, 1988).
+_NEAR_TAIL = (
+    (1.42343711074968357734, 4.63033784615654529590, 5.76949722146069140550,
+     3.64784832476320460504, 1.27045825245236838258, 2.41780725177450611770e-1,
+     2.27238449892691845833e-2, 7.74545014278341407640e-4),
+    (1.0, 2.05319162663775882187, 1.67638483018380384940, 6.89767334985100004550e-1,
+     1.48103976427480074590e-1, 1.51986665636164571966e-2, 5.47593808499534494600e-4,
+     1.05075007164441684324e-9),
+)  # fmt: skip
+_FAR_TAIL = (
+    (6.65790464350110377720, 5.46378491116411436990, 1.78482653991729133580,
+     2.96560571828504891230e-1, 2.65321895265761230930e-2, 1.24266094738807843860e-3,
+     2.71155556874348757815e-5, 2.01033439929228813265e-7),
+    (1.0, 5.99832206555887937690e-1, 1.36929880922735805310e-1, 1.48753612908506148525e-2,
+     7.86869131145613259100e-4, 1.84631831751005468180e-5, 1.42151175831644588870e-7,
+     2.04426310338993978564e-15),
+)  # fmt: skip
+
+
 def _ndtri_value(p: Any) -> Any:
     upper = p > 0.5
     tail = fnp.where(upper, 1 - p, p)
-    inner = tail > 0.1
-    middle = math.sqrt(2) * primitives.erf_inv(2 * p - 1)
+    inner = tail > 0.075
     outer = (tail > 0) & ~inner
-    log_tail = fnp.log(fnp.where(outer, tail, 0.05))
-    # Abramowitz and Stegun 26.2.23, to 4.5e-4; then Newton's steps on the logarithm, which is
-    # nearly a parabola.
-    t = fnp.sqrt(-2 * log_tail)
-    x = -(
-        t
-        - polynomial(t, (2.515517, 0.802853, 0.010328))
-        / polynomial(t, (1.0, 1.432788, 0.189269, 0.001308))
+    r = fnp.sqrt(-fnp.log(fnp.where(outer, tail, 0.05)))
+    near, far = (
+        polynomial(r - start, above) / polynomial(r - start, below)
+        for start, (above, below) in ((1.6, _NEAR_TAIL), (5.0, _FAR_TAIL))
     )
-    for _ in range(3):
-        x = x - (log_ndtr(x) - log_tail) / _hazard(x)
+    x = -fnp.where(r < 5, near, far)
     x = fnp.where(tail == 0, -np.inf, fnp.where(outer, x, np.nan))
+    middle = math.sqrt(2) * primitives.erf_inv(2 * p - 1)
     return fnp.where(inner, middle, fnp.where(upper, -x, x))
 
 
