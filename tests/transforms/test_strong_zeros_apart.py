@@ -9,6 +9,7 @@ import fnad.scipy.linalg as fsl
 from fnad.core import tree
 from fnad.primitives.checkpoint import checkpoint
 from fnad.primitives.linalg.matrices import lower_part, upper_part
+from fnad.scipy.interpolate import CubicSpline, make_interp_spline, make_smoothing_spline
 from fnad.transforms.autodiff import grad
 from fnad.transforms.jit import jit
 from fnad.transforms.tracing import make_jaxpr
@@ -72,6 +73,10 @@ SOLVERS = {
     "eigh": (lambda a: fnp.linalg.eigh(a)[1] ** 2, _with(np.nan)),
     "svd": (lambda a: fnp.linalg.svd(a, full_matrices=False)[0], SINGULAR),
     "expm": (fsl.expm, _with(np.nan)),
+    "sqrtm": (lambda a: fnp.real(fsl.sqrtm(a)), SINGULAR),
+    "polar": (lambda a: fsl.polar(a)[0], SINGULAR),
+    "positive": (lambda a: fsl.solve(a, RIGHT, assume_a="pos"), SINGULAR),
+    "sylvester": (lambda a: fsl.solve_sylvester(a, a, RIGHT @ RIGHT.transpose(0, 2, 1)), SINGULAR),
     "power": (lambda a: fnp.linalg.matrix_power(a, -2), SINGULAR),
     "moved": (
         lambda a: fnp.linalg.inv(a[:, ::-1].transpose(0, 2, 1).reshape(3, 1, 3, 3))[:, 0] @ a,
@@ -140,6 +145,35 @@ def test_matrices_that_are_not_taken_under_vmap(name):
 def test_second_derivatives_of_matrices_that_are_not_taken(name):
     function, bad = SOLVERS[name]
     _check(lambda a: _chosen(function(a)), MATRICES, bad, second=True)
+
+
+@pytest.mark.parametrize("name", ["sylvester", "tridiagonal", "solve"])
+def test_all_elements_of_matrices_that_are_not_taken(name):
+    function, bad = SOLVERS[name]
+
+    def loss(a):
+        y = function(a)
+        taken = np.broadcast_to(TAKEN[:, None, None], y.shape).copy()
+        return fnp.sum(fnp.where(taken, y * np.arange(1.0, 1 + y.size).reshape(y.shape), 0.0))
+
+    _check(loss, MATRICES, bad)
+
+
+@pytest.mark.parametrize(
+    "spline",
+    [
+        lambda y: make_interp_spline(np.arange(5.0), y, k=3),
+        lambda y: make_smoothing_spline(np.arange(5.0), y, lam=0.1),
+        lambda y: CubicSpline(np.arange(5.0), y),
+    ],
+    ids=["interpolating", "smoothing", "cubic"],
+)
+def test_splines_that_are_not_taken(spline):
+    good = np.random.default_rng(1).uniform(0.5, 2.0, (3, 5))
+    bad = good.copy()
+    bad[1, 2] = 0.0
+    loss = lambda y: _chosen(spline(fnp.sqrt(y).T)(np.array([0.3, 2.2])).T)
+    _check(loss, good, bad)
 
 
 def test_one_matrix_that_is_not_taken():

@@ -21,7 +21,8 @@ from fnad.core.tracer import apply_jaxpr
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.arithmetic import sub
 from fnad.primitives.custom.strong_rules import result_lanes
-from fnad.primitives.strong_lanes import either
+from fnad.primitives.logic import bitwise_and
+from fnad.primitives.strong_lanes import Live, either, joined
 from fnad.primitives.strong_zeros import StrongZeros, settled, summed_lanes
 from fnad.primitives.subprograms import (
     broadcast_batch,
@@ -137,17 +138,24 @@ def _(cts: Sequence[Any], *operands: Any, **params: Any) -> list[Any]:
     given = [ct for ct in cts[: len(b)] if type(ct) is StrongZeros]
     if not given:
         return found
-    apart = params["apart"]
+    apart, first = params["apart"], len(found) - len(b)
+    known = [ct if ct is None else _apart(ct, cts[: len(b)], apart) for ct in found[first:]]
     if all(set(ct.live.along_axes(len(ct.aval.shape))) <= set(apart) for ct in given):
-        return [ct if ct is None else _apart(ct, cts[: len(b)], apart) for ct in found]
+        return [*found[:first], *known]
     # Several systems in one: what solves them shows which they are.
     rhs = [instantiate(ct) for ct in cts[: len(b)]]
-    lives = result_lanes(params["programs"].transpose_solve, [*solve_consts, *rhs])[: len(b)]
-    first = len(found) - len(b)
-    return found[:first] + [
-        ct if ct is None or live is None else StrongZeros(ct, live, live.choose)
-        for ct, live in zip(found[first:], lives, strict=True)
-    ]
+    lives = result_lanes(params["programs"].transpose_solve, [*solve_consts, *rhs])
+    return [*found[:first], *map(_within, known, lives)]
+
+
+def _within(ct: Any, live: Live | None) -> Any:
+    """A cotangent that is zero outside of these lanes, too."""
+    if ct is None or live is None:
+        return ct
+    if type(ct) is StrongZeros:
+        live = joined(bitwise_and, ct.live, live, ct.aval.shape)
+        ct = ct.ct
+    return StrongZeros(ct, live, live.choose)
 
 
 def _apart(found: Any, cts: Sequence[Any], apart: tuple[int, ...]) -> Any:

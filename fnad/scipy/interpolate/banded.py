@@ -9,7 +9,7 @@ import numpy as np
 import fnad.numpy as fnp
 from fnad.numpy.indexing import getitem
 from fnad.primitives.control_flow import scan
-from fnad.primitives.custom.linear_solve import custom_linear_solve
+from fnad.primitives.custom.linear_solve import solve_apart
 
 Array = Any
 
@@ -45,8 +45,12 @@ def solve_banded(band: Array, b: Array, k: int) -> Array:
         terms = [band[:, m, None] * padded[m : m + n] for m in range(2 * k + 1)]
         return sum(terms[1:], start=terms[0])
 
-    return custom_linear_solve(
-        product, b, lambda _, b: _eliminated(band, b, k), lambda _, b: _eliminated(turned, b, k)
+    return solve_apart(
+        (1,),
+        product,
+        b,
+        lambda _, b: _eliminated(band, b, k),
+        lambda _, b: _eliminated(turned, b, k),
     )
 
 

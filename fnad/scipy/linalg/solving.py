@@ -10,6 +10,7 @@ import fnad.numpy as fnp
 from fnad import lax
 from fnad.numpy.operands import Array, broadcast_shapes, convert, expand
 from fnad.numpy.solving import as_matrices
+from fnad.primitives.custom.linear_solve import solve_apart
 from fnad.primitives.linalg import cholesky as factorisation
 from fnad.primitives.linalg import lu as exchanging
 from fnad.primitives.linalg.permutations import permute_rows
@@ -356,7 +357,7 @@ def solve_sylvester(
         found = triangular_sylvester_p.bind(s, t, inner, transposed=True)
         return _real_if(c, fnp.conjugate(p) @ found @ fnp.matrix_transpose(q))
 
-    return lax.custom_linear_solve(lambda x: a @ x + x @ b, c, solve, transposed)
+    return solve_apart(tuple(range(len(batch))), lambda x: a @ x + x @ b, c, solve, transposed)
 
 
 def _real_if(like: Array, x: Array) -> Array:
