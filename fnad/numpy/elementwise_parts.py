@@ -35,11 +35,17 @@ from fnad.primitives.logic import (
     lt,
     ne,
 )
+from fnad.primitives.ordinary_zeros import ordinary_zeros
 
 
 def select(condition: Array, x: Array, y: Array) -> Array:
     """``x`` where ``condition`` holds, else ``y``; scalars are broadcast to the array's shape."""
     return logic.select(condition, x, y)
+
+
+def _select_ordinary(condition: Array, x: Array, y: Array) -> Array:
+    """`select`, behind which gradients do not follow what it leaves out."""
+    return select(condition, ordinary_zeros(x), ordinary_zeros(y))
 
 
 def _kind(x: Array) -> str:
@@ -227,16 +233,17 @@ def fraction(x: Array, whole: Array) -> Array:
 def logaddexp(x: Array, y: Array) -> Array:
     # One selection of both, not a maximum and a distance: those have derivatives of their own where
     # x and y are equal. Equal infinities differ by NaN; the inner select keeps it out of the slope.
+    # Slopes are finite whatever was chosen but that at NaN, so that zeros are ordinary.
     first = gt(x, y)
-    high, low = select(first, x, y), select(first, y, x)
+    high, low = _select_ordinary(first, x, y), _select_ordinary(first, y, x)
     difference = sub(low, high)
     nan = ne(difference, difference)
-    gap = select(nan, constant_like(x, 0), difference)
+    gap = _select_ordinary(nan, constant_like(x, 0), difference)
     smooth = transcendental.log1p(transcendental.exp(gap))
     total = arithmetic.add(x, y)
     # The slope at NaN is none, either.
     slope = select(ne(total, total), constant_like(x, math.nan), constant_like(x, 1))
-    return select(nan, mul(total, slope), arithmetic.add(high, smooth))
+    return select(nan, mul(total, slope), ordinary_zeros(arithmetic.add(high, smooth)))
 
 
 @_in_float32

@@ -221,7 +221,17 @@ def test_ordinary_zeros_go_without_checks():
     x, w = np.ones((2, 3)), np.ones((3, 4))
     own = lambda z: fnp.where(z <= 0, 0, lax.ordinary_zeros(z))
     nn = fnad.nn
-    for activation in (nn.relu, nn.relu6, nn.hard_tanh, nn.elu, nn.celu, nn.leaky_relu, own):
+    smooth = nn.softplus, nn.log_sigmoid, lambda z: fnp.logaddexp(z, 2 * z)
+    for activation in (
+        nn.relu,
+        nn.relu6,
+        nn.hard_tanh,
+        nn.elu,
+        nn.celu,
+        nn.leaky_relu,
+        own,
+        *smooth,
+    ):
         text = str(make_jaxpr(grad(loss), static_argnums=2)(w, x, activation))
         assert "masked_dot" not in text
     for transform in (lambda f: f, jit):
@@ -277,7 +287,15 @@ def test_second_derivatives_where_both_factors_have_infinite_ones(transform, fun
 @transforms
 @pytest.mark.parametrize(
     "activation",
-    [fnad.nn.relu, fnad.nn.relu6, fnad.nn.hard_tanh, fnad.nn.elu, fnad.nn.leaky_relu, fnad.nn.gelu],
+    [
+        fnad.nn.relu,
+        fnad.nn.relu6,
+        fnad.nn.hard_tanh,
+        fnad.nn.elu,
+        fnad.nn.leaky_relu,
+        fnad.nn.gelu,
+        fnad.nn.softplus,
+    ],
 )
 def test_rows_left_out_behind_an_activation(transform, activation):
     def function(w, x, real):
