@@ -315,7 +315,7 @@ def _(*avals, has_lse, has_live, **params):
     results = attention_p.out_avals(own, params)
     _check_like("attention_grad", (*results_of, *cts), (*results, *results[: len(cts)]))
     for mask in live:
-        fits = mask.ndim == 4 and all(n in (1, m) for n, m in zip(mask.shape, avals[0].shape))
+        fits = mask.ndim == 4 and all(n == m or n == 1 for n, m in zip(mask.shape, avals[0].shape))
         if has_lse or not fits or kind_of(mask.dtype) != "b":
             raise TypeError(f"attention_grad: expected a mask for {avals[0]}, got {mask}")
     return [x.strong() for x in avals[:3]]

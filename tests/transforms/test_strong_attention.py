@@ -61,7 +61,7 @@ def _kept(is_causal=False, local_window_size=None, mask=True, key_value_seq_leng
 
 
 def _pulled_back(query, key, value, ct, bias=0.0, **extras):
-    """The cotangents of query, key and value, as the textbook has them."""
+    """The cotangents of query, key, value and bias, as the textbook has them."""
     scale, group = FEATURES**-0.5, HEADS // SHARED
     keys, values = (np.repeat(x, group, 2) for x in (key, value))
     logits = scale * np.einsum("btnh,bsnh->bnts", query, keys) + bias
@@ -74,7 +74,7 @@ def _pulled_back(query, key, value, ct, bias=0.0, **extras):
         np.einsum("bnts,btnh->bsnh", weights, ct),
     ]
     shared = [x.reshape(BATCH, KEYS, SHARED, group, FEATURES).sum(3) for x in by_head]
-    return [scale * np.einsum("bnts,bsnh->btnh", of_logits, keys), *shared]
+    return [scale * np.einsum("bnts,bsnh->btnh", of_logits, keys), *shared, of_logits]
 
 
 def _dead(taken):
@@ -110,7 +110,7 @@ def test_lanes_that_are_not_taken(transform, taken, extras):
     for bad in (np.inf, np.nan):
         spoiled = [np.where(lanes, bad, x) for x, lanes in zip((QUERY, KEY, VALUE), dead)]
         got = transform(grad(_loss(taken, extras), argnums=(0, 1, 2)))(*spoiled, WEIGHTS)
-        for found, wanted in zip(got, expected, strict=True):
+        for found, wanted in zip(got, expected):
             np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-13)
 
 
@@ -139,7 +139,7 @@ def test_keys_that_only_positions_left_out_attend_to(transform):
     expected = _pulled_back(*clean, VALUE, np.where(taken, WEIGHTS, 0.0), is_causal=True)
     loss = _loss(taken, {"is_causal": True})
     got = transform(grad(loss, argnums=(0, 1, 2)))(*spoiled, VALUE, WEIGHTS)
-    for found, wanted in zip(got, expected, strict=True):
+    for found, wanted in zip(got, expected):
         np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-13)
 
 
@@ -153,7 +153,7 @@ def test_narrow_dtypes(transform, taken, dtype, tolerance):
     expected = _pulled_back(*wide, np.where(taken, operands[3].astype(float), 0.0))
     spoiled = [np.where(lanes, dtype(np.inf), x) for x, lanes in zip(operands, dead)]
     got = transform(grad(_loss(taken, {}), argnums=(0, 1, 2)))(*spoiled, operands[3])
-    for found, wanted in zip(got, expected, strict=True):
+    for found, wanted in zip(got, expected):
         assert found.dtype == dtype
         np.testing.assert_allclose(found, wanted, rtol=0, atol=tolerance * np.abs(wanted).max())
 
@@ -172,7 +172,7 @@ def test_batches_of_gradients(transform, taken):
 
     each = vmap(grad(single, argnums=(0, 1, 2)))
     got = transform(each)(*spoiled, WEIGHTS, whole)
-    for found, wanted in zip(got, expected, strict=True):
+    for found, wanted in zip(got, expected):
         np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-13)
     flags = np.array([True, False, True])  # one for each of the batch
     dead = _dead(flags[:, None, None, None])
@@ -180,7 +180,7 @@ def test_batches_of_gradients(transform, taken):
     clean = [np.where(lanes, 0.0, x) for x, lanes in zip((QUERY, KEY, VALUE), dead)]
     expected = _pulled_back(*clean, flags[:, None, None, None] * WEIGHTS)
     got = transform(each)(*spoiled, WEIGHTS, flags)
-    for found, wanted in zip(got, expected, strict=True):
+    for found, wanted in zip(got, expected):
         np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-13)
 
 
@@ -192,7 +192,7 @@ def test_second_derivatives(transform, name):
     clean = [np.where(lanes, 0.0, x) for x, lanes in zip((QUERY, KEY, VALUE), dead)]
     spoiled = [np.where(lanes, np.inf, x) for x, lanes in zip((QUERY, KEY, VALUE), dead)]
     ct = np.where(taken, WEIGHTS, 0.0)
-    first = lambda *xs: sum((x**2).sum() for x in _pulled_back(*xs, ct))
+    first = lambda *xs: sum((x**2).sum() for x in _pulled_back(*xs, ct)[:3])
 
     def squares(*operands):
         return sum(
@@ -219,6 +219,33 @@ def test_what_is_behind_keys_and_values(transform):
     roots = [np.sqrt(x) for x in operands]
     expected = _pulled_back(*roots, np.where(taken, WEIGHTS, 0.0))
     got = transform(grad(loss, argnums=(0, 1, 2)))(*operands)
-    for found, wanted, root in zip(got, expected, roots, strict=True):
+    for found, wanted, root in zip(got, expected, roots):
         slopes = np.where(root > 0, 1 / (2 * np.where(root > 0, root, 1.0)), 0.0)
         np.testing.assert_allclose(found, wanted * slopes, rtol=1e-11, atol=1e-14)
+
+
+@transforms
+@taken_lanes
+def test_biases(transform, taken):
+    dead = _dead(taken)
+    clean = [np.where(lanes, 0.0, x) for x, lanes in zip((QUERY, KEY, VALUE), dead)]
+    expected = _pulled_back(*clean, np.where(taken, WEIGHTS, 0.0), bias=BIAS)
+    spoiled = [np.where(lanes, np.nan, x) for x, lanes in zip((QUERY, KEY, VALUE), dead)]
+    loss = lambda bias: _loss(taken, {"bias": bias})(*spoiled, WEIGHTS)
+    np.testing.assert_allclose(transform(grad(loss))(BIAS), expected[3], rtol=1e-11, atol=1e-13)
+
+
+def test_one_program_for_all_sizes():
+    taken = TAKEN["elements"]
+    dead = _dead(taken)
+    clean = [np.where(lanes, 0.0, x) for x, lanes in zip((QUERY, KEY, VALUE), dead)]
+    expected = _pulled_back(*clean, np.where(taken, WEIGHTS, 0.0))
+    spoiled = [np.where(lanes, np.inf, x) for x, lanes in zip((QUERY, KEY, VALUE), dead)]
+
+    def loss(query, key, value, weights, taken):
+        return _loss(taken, {})(query, key, value, weights)
+
+    sizes = "b t _ _", "b s _ _", "b s _ _", "b t _ _", "b t _ _"
+    got = jit(grad(loss, argnums=(0, 1, 2)), dynamic=sizes)(*spoiled, WEIGHTS, taken)
+    for found, wanted in zip(got, expected):
+        np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-13)
