@@ -19,20 +19,24 @@ After::
       contract 1 x (4096, 3072, 768) f32: %4[0; 3072x1] = %0[0; 768x1] %5[0; 32x768] in panels of 32
       kernel [i0<4096, i1<3072]
         ...
+
+Right sides that no turn of a loop changes are packed before it, once for all turns: where they lie
+they would be read at the pace of the second cache, and by larger strides than it fetches ahead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from fnad.core.types import is_half
-from fnad.lowering.expr import axis, integer, load
+from fnad.lowering.access import access, with_bodies
+from fnad.lowering.expr import affine_parts, axis, integer, load
 from fnad.lowering.kernels import remade
-from fnad.lowering.plan import Contraction, Group, Kernel, Matrix, Member, Node, Store
+from fnad.lowering.plan import Contraction, For, Group, Kernel, Matrix, Member, Node, Store
 
 NewBuffer = Callable[[Sequence[int], np.dtype[Any]], int]
 
@@ -56,6 +60,13 @@ _NEAR_BYTES = 256 << 10
 _AGAIN = 6
 _FAR_BYTES = 4 << 20
 
+# A loop of so many turns has its right sides packed, from so many bytes on: smaller ones stay in
+# the first cache. There are to be a tile's rows, or more than inner products are fast for.
+_TURNS = 8
+_LOOP_BYTES = 32 << 10
+_LOOP_ROWS = 4
+_LOOP_ROWS_TURNED = 17
+
 # Of a row of a panel: a multiple of what the register tiles of all machines are wide.
 _PANEL_BYTES = 128
 
@@ -73,20 +84,70 @@ def price(c: Contraction) -> int:
 
 def with_packing(group: Group, new_buffer: NewBuffer) -> list[Node]:
     """The kernels that pack right sides, each once, and the group that reads what they packed."""
-    kernels: list[Node] = []
-    packed: dict[tuple[Matrix, int, int], Matrix] = {}
-    members: list[Member] = []
-    for member in group.members:
-        node = member.node
-        if isinstance(node, Contraction) and _to_be_packed(node):
-            key = node.right, node.k, node.n
-            if key not in packed:
-                copies, packed[key] = _panels(node, new_buffer)
-                kernels += copies
-            right = packed[key]
-            member = Member(replace(node, right=right, panel=right.strides[0]), member.step)
-        members.append(member)
-    return [*kernels, replace(group, members=tuple(members))]
+    packing = _Packing(new_buffer)
+    group = packing.within(group, _to_be_packed)
+    return [*packing.kernels, group]
+
+
+def packed_before_loops(body: Iterable[Node], new_buffer: NewBuffer) -> list[Node]:
+    """A schedule whose loops read right sides that they do not change from panels."""
+    found: list[Node] = []
+    for node in body:
+        if isinstance(node, For) and node.extent >= _TURNS and node.count is None:
+            packing = _Packing(new_buffer)
+            node = packing.below(node, access(node).writes)
+            found += packing.kernels
+        found.append(with_bodies(node, lambda inner: packed_before_loops(inner, new_buffer)))
+    return found
+
+
+class _Packing:
+    """The kernels that pack right sides, each once."""
+
+    def __init__(self, new_buffer: NewBuffer) -> None:
+        self.kernels: list[Node] = []
+        self._new_buffer = new_buffer
+        self._packed: dict[tuple[Matrix, int, int], Matrix] = {}
+
+    def read(self, c: Contraction) -> Contraction:
+        """The product of what was packed."""
+        key = c.right, c.k, c.n
+        if key not in self._packed:
+            copies, self._packed[key] = _panels(c, self._new_buffer)
+            self.kernels += copies
+        right = self._packed[key]
+        return replace(c, right=right, panel=right.strides[0])
+
+    def within(self, group: Group, wanted: Callable[[Contraction], bool]) -> Group:
+        """A group whose products read what was packed, if it is wanted."""
+        members = [
+            Member(self.read(node), member.step)
+            if isinstance(node := member.node, Contraction) and wanted(node)
+            else member
+            for member in group.members
+        ]
+        return replace(group, members=tuple(members))
+
+    def below(self, node: Node, written: Set[int]) -> Node:
+        """A node of a loop that writes these buffers; its products read what was packed."""
+        if isinstance(node, Group):
+            return self.within(node, lambda c: _fixed(c, written))
+        if isinstance(node, Contraction):
+            return self.read(node) if _fixed(node, written) else node
+        return with_bodies(node, lambda inner: [self.below(n, written) for n in inner])
+
+
+def _fixed(c: Contraction, written: Set[int]) -> bool:
+    """Whether the right side of a product is worth packing before a loop, and stays as it is."""
+    rows = _LOOP_ROWS if c.right.strides[-1] == 1 else _LOOP_ROWS_TURNED
+    return (
+        not (c.batch or c.panel or c.right.buffer in written or affine_parts(c.right.offset)[0])
+        and _packable(c)
+        and c.m >= rows
+        and c.n * c.dtype.itemsize >= _PANEL_BYTES
+        and c.n * c.k * c.dtype.itemsize > _LOOP_BYTES
+        and c.out.strides[-1] == 1
+    )
 
 
 def _shared_bytes(c: Contraction) -> int:

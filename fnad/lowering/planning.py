@@ -19,6 +19,7 @@ from fnad.lowering.expr import integer
 from fnad.lowering.fusion import fuse
 from fnad.lowering.groups import group
 from fnad.lowering.host_calls import STATE_WORDS
+from fnad.lowering.panels import packed_before_loops
 from fnad.lowering.plan import ArrayType, Buffer, Interface, Node, Plan
 from fnad.lowering.planner import Planner
 from fnad.lowering.products import arrange_products
@@ -63,7 +64,10 @@ def plan_jaxpr(
         partial(settle_carries, branches=target.cheap_branches),
     )
     joined = join_short_rows(body, p.buffers, target.short_rows)
-    schedule = tuple(with_releases(group(joined, p.buffers, p.new_buffer, target)))
+    grouped = group(joined, p.buffers, p.new_buffer, target)
+    if target is CPU:
+        grouped = packed_before_loops(grouped, p.new_buffer)
+    schedule = tuple(with_releases(grouped))
     buffers, arena = place(p.buffers, schedule)
     return Plan(
         buffers,

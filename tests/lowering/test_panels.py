@@ -7,7 +7,8 @@ import fnad
 import fnad.numpy as fnp
 from fnad import lax
 from fnad.lowering import panels
-from fnad.lowering.plan import Contraction, Group
+from fnad.lowering.access import access, node_bodies
+from fnad.lowering.plan import Contraction, For, Group
 from tests.lowering.test_plan import check, plan_of
 
 
@@ -190,3 +191,81 @@ def test_long_sums_do_not_run_by_blocks():
     x, w = np.zeros((2048, 2048), "f4"), np.zeros((2048, 2048), "f4")
     plan, *_ = plan_of(lambda x, w: fnp.maximum(x @ w, 0) + 1, x, w)
     assert grouped_products(plan) == []
+
+
+def products_of_loops(nodes, inside=False):
+    """The products in a schedule's loops."""
+    for node in nodes:
+        if inside and isinstance(node, Contraction):
+            yield node
+        for body in node_bodies(node):
+            yield from products_of_loops(body, inside or isinstance(node, For))
+
+
+def recurrence(xp, carry, x, w):
+    return xp.tanh(carry @ w + x)
+
+
+@pytest.mark.parametrize("transposed", [False, True], ids=["rows", "columns"])
+def test_weights_that_no_turn_changes_are_packed_before_the_loop(transposed, rng):
+    carry, xs, w = (
+        rng.normal(size=(20, 70)),
+        rng.normal(size=(9, 20, 70)),
+        rng.normal(size=(70, 70)),
+    )
+    given = np.ascontiguousarray(w.T) if transposed else w
+
+    def program(carry, xs, w):
+        w = w.T if transposed else w
+        return lax.scan(lambda c, x: (recurrence(fnp, c, x, w), None), carry, xs)[0]
+
+    plan = check(program, carry, xs, given / 9)
+    assert [product.panel for product in products_of_loops(plan.body)] == [16]
+    expected = carry
+    for x in xs:
+        expected = recurrence(np, expected, x, w / 9)
+    found = in_threads(fnad.jit(program), carry, xs, given / 9)
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_weights_are_packed_before_the_outermost_loop(rng):
+    carry, xs, w = (
+        rng.normal(size=(20, 70)),
+        rng.normal(size=(8, 9, 20, 70)),
+        rng.normal(size=(70, 70)),
+    )
+
+    def program(carry, xs, w):
+        inner = lambda c, rows: lax.scan(lambda c, x: (recurrence(fnp, c, x, w), None), c, rows)[0]
+        return lax.scan(lambda c, rows: (inner(c, rows), None), carry, xs)[0]
+
+    plan, *_ = plan_of(program, carry, xs, w / 9)
+    [product] = products_of_loops(plan.body)
+    [loop] = [node for node in plan.body if isinstance(node, For)]
+    assert product.panel == 16
+    assert product.right.buffer not in access(loop).writes
+    expected = carry
+    for x in xs.reshape(72, 20, 70):
+        expected = recurrence(np, expected, x, w / 9)
+    found = fnad.jit(program)(carry, xs, w / 9)
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_weights_that_turns_change_are_read_where_they_lie(rng):
+    x, w = rng.normal(size=(20, 70)), rng.normal(size=(70, 70)) / 9
+
+    def program(xp, turns, x, w):
+        return turns(lambda c: (xp.tanh(c[0] @ c[1]), c[1] * 0.5 + xp.sin(c[1])), (x, w))
+
+    loop = lambda step, c: lax.scan(lambda c, _: (step(c), None), c, None, length=9)[0]
+    plan, *_ = plan_of(lambda x, w: program(fnp, loop, x, w), x, w)
+    assert [product.panel for product in products_of_loops(plan.body)] == [0]
+
+    def turns(step, c):
+        for _ in range(9):
+            c = step(c)
+        return c
+
+    found = fnad.jit(lambda x, w: program(fnp, loop, x, w))(x, w)
+    for one, other in zip(found, program(np, turns, x, w), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
