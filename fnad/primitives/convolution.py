@@ -14,6 +14,7 @@ from fnad.primitives.complex_parts import product_of_parts
 from fnad.primitives.contraction import dot_general
 from fnad.primitives.conv_dependencies import conv_pattern
 from fnad.primitives.conv_strong_zeros import strong_transposed_conv
+from fnad.primitives.depthwise import depthwise, depthwise_wrt_filters, is_depthwise
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.reductions import reduce_sum
 from fnad.primitives.reversal import rev
@@ -122,7 +123,7 @@ def _(lhs, rhs, **params):
 
 @conv_general_dilated_p.evaluate
 def _(lhs, rhs, **params):
-    return _as_matrix_product(np.asarray(lhs), np.asarray(rhs), **params)
+    return _as_products(np.asarray(lhs), np.asarray(rhs), **params)
 
 
 conv_general_dilated_p.derivatives(
@@ -205,6 +206,9 @@ def _transpose_rhs(ct: Any, lhs: Any, shapes: Any, params: dict[str, Any]) -> An
     the cotangent, summed over examples and positions."""
     _, rhs_spec, out_spec = params["dimension_numbers"]
     groups, grouped = params["feature_group_count"], params["feature_group_count"] > 1
+    if is_depthwise(aval_of(lhs).shape, shapes[1], params):
+        counts = _sizes(aval_of(lhs).shape, shapes[1], params).out
+        return depthwise_wrt_filters(ct, lhs, shapes[1], counts, params)
     patches = _patches(lhs, shapes[1], params)
     num = len(rhs_spec) - 2
     ct = transpose(ct, (out_spec[0], *out_spec[2:], out_spec[1]))
@@ -254,6 +258,14 @@ def _(args, batched, axis, **params):
     out = conv_general_dilated_p.bind(lhs, rhs, **params)
     out = _split_axis(_split_axis(out, out_spec[1], groups), out_spec[1] + 1, axis.size)
     return _join_axis(moveaxis(out, 0, 1), out_spec[1] + 1), True
+
+
+def _as_products(lhs: Any, rhs: Any, **params: Any) -> Any:
+    """Convolution by means of other primitives."""
+    shapes = aval_of(lhs).shape, aval_of(rhs).shape
+    if is_depthwise(*shapes, params):
+        return depthwise(lhs, rhs, _sizes(*shapes, params).out, params)
+    return _as_matrix_product(lhs, rhs, **params)
 
 
 def _as_matrix_product(lhs: Any, rhs: Any, **params: Any) -> Any:
@@ -328,7 +340,7 @@ def _patches(lhs: Any, rhs_shape: Sequence[int], params: dict[str, Any]) -> Any:
     return transpose(views, (*range(grouped + 1), *positions, *inside))
 
 
-conv_general_dilated_p.lower_as(_as_matrix_product)
+conv_general_dilated_p.lower_as(_as_products)
 
 
 def conv_dimension_numbers(

@@ -50,6 +50,9 @@ class FormulaBuilder(ScalarBuilder):
                 self.f.line(f"{result.ref} = {other.ref};")
         return results
 
+    def library_remainder(self, x: Value, y: Value) -> Value:
+        return self.remainder(x, y)
+
     def lookup(self, table: str, numbers: Sequence[float], index: Value) -> Value:
         name = table.replace(".", "_")
         texts = ", ".join(constant_text(x, FLOAT64) for x in numbers)

@@ -102,8 +102,8 @@ def _(ct, a, b, **params):
     if type(ct) is not StrongZeros:
         return cts
     # A singular matrix makes NaN of zeros, also in systems that were left out.
-    apart: list[int | None] = list(range(b.aval.ndim))
-    apart[-2 if params["left_side"] else -1] = None
+    along = b.aval.ndim - (2 if params["left_side"] else 1)
+    apart = [None if i == along else i for i in range(b.aval.ndim)]
     return [None, summed_lanes(ct, cts[1], apart)]
 
 
