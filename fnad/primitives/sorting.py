@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -9,17 +10,24 @@ from typing import Any
 import numpy as np
 
 from fnad.core.primitive import Parts, Primitive, Zero, flat_parts, joined_parts
-from fnad.core.types import ShapedArray, aval_of, computing_dtype
+from fnad.core.types import ShapedArray, aval_of, computing_dtype, kind_of, lowest
 from fnad.primitives.indexing import take_along_axis
-from fnad.primitives.logic import convert_element_type, ne
+from fnad.primitives.logic import convert_element_type, ne, stop_gradient
+from fnad.primitives.reductions import reduce_max
 from fnad.primitives.reversal import rev
 from fnad.primitives.shape import (
+    broadcast_in_dim,
     broadcasted_iota,
     canonicalize_axis,
     check_axes,
     leading_axis_full,
+    moveaxis,
+    reshape,
 )
-from fnad.primitives.slicing import slice_in_dim
+from fnad.primitives.slicing import pad, slice_in_dim
+
+# Of so many times as many elements as are wanted, few are sorted.
+_FEW = 64
 
 sort_p = Primitive(
     "sort",
@@ -152,11 +160,37 @@ def top_k(operand: Any, k: int, *, axis: int = -1) -> tuple[Any, Any]:
     axis = canonicalize_axis(axis, len(shape))
     if not 0 <= k <= shape[axis]:
         raise ValueError(f"top_k: k must be from 0 to {shape[axis]} (axis {axis}), got {k}")
+    n = shape[axis]
+    if type(n) is int and 0 < _FEW * k <= n and kind_of(aval_of(operand).dtype) in "iuf":
+        outs = _largest_of_blocks(moveaxis(operand, axis, -1), k)
+        values, indices = (moveaxis(x, -1, axis) for x in outs)
+        return values, indices
+    return _first_of_sorted(operand, broadcasted_iota(np.int64, shape, axis), k, axis)
+
+
+def _first_of_sorted(operand: Any, places: Any, k: int, axis: int) -> tuple[Any, Any]:
     # Reversed, an ascending stable sort becomes a descending one that is stable as well.
-    places = broadcasted_iota(np.int64, shape, axis)
     outs: Sequence[Any] = sort((rev(operand, (axis,)), rev(places, (axis,))), axis)
     values, indices = (slice_in_dim(rev(x, (axis,)), 0, k, 1, axis) for x in outs)
     return values, indices
+
+
+def _largest_of_blocks(x: Any, k: int) -> tuple[Any, Any]:
+    """The largest elements along the last axis: they are in the ``k`` blocks of largest maxima."""
+    *rows, n = aval_of(x).shape
+    size = math.isqrt(n // k)
+    count = -(-n // size)
+    dtype, axis = aval_of(x).dtype, len(rows)
+    # What fills the last block up comes after any equal element.
+    x = pad(x, lowest(dtype), [(0, 0, 0)] * axis + [(0, count * size - n, 0)])
+    blocks = reshape(x, (*rows, count, size))
+    _, chosen = top_k(reduce_max(stop_gradient(blocks), (axis + 1,)), k)
+    chosen = sort(chosen, axis)
+    each = broadcast_in_dim(chosen, (*rows, k, size), tuple(range(axis + 1)))
+    candidates = take_along_axis(blocks, each, axis)
+    places = each * np.int64(size) + broadcasted_iota(np.int64, (*rows, k, size), axis + 1)
+    flat = (*rows, k * size)
+    return _first_of_sorted(reshape(candidates, flat), reshape(places, flat), k, axis)
 
 
 def approx_max_k(

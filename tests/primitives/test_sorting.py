@@ -10,6 +10,43 @@ from fnad.testing import check_grads
 X = np.random.default_rng(0).permutation(40).reshape(2, 5, 4) / 4
 
 
+def _largest(x, k):
+    """Descending and stable, NaN first: an ascending stable sort of what is reversed, reversed."""
+    n = x.shape[-1]
+    order = n - 1 - np.argsort(x[..., ::-1], axis=-1, kind="stable")[..., ::-1][..., :k]
+    return np.take_along_axis(x, order, -1), order
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int8, np.uint8, np.int64])
+@pytest.mark.parametrize("shape, k", [((3, 500), 7), ((2, 2, 641), 10), ((130,), 2), ((9000,), 50)])
+def test_few_of_many(shape, k, dtype):
+    """Blocks whose maxima are too small are not looked at; equal elements keep their order."""
+    rng = np.random.default_rng(4)
+    x = rng.integers(0, 100, shape).astype(dtype)
+    if x.dtype.kind == "f":
+        x.flat[::37], x.flat[::53], x.flat[1::41] = np.nan, np.inf, -np.inf
+    values, indices = _largest(x, k)
+    for function in (lax.top_k, fnad.jit(lax.top_k, static_argnums=1)):
+        for found, want in zip(function(x, k), (values, indices), strict=True):
+            np.testing.assert_array_equal(found, want)
+    along_first = lax.top_k(np.moveaxis(x, -1, 0), k, axis=0)[1]
+    np.testing.assert_array_equal(np.moveaxis(along_first, 0, -1), indices)
+
+
+def test_few_of_many_smallest_numbers_are_the_first():
+    for x in (np.full(1000, -np.inf), np.full(1000, -128, np.int8)):
+        assert lax.top_k(x, 3)[1].tolist() == [0, 1, 2]
+
+
+def test_derivatives_of_few_of_many():
+    x = np.random.default_rng(5).normal(size=(300, 2))
+    weights = np.arange(1.0, 5.0)[:, None]
+    found = fnad.grad(lambda x: (lax.top_k(x, 4, axis=0)[0] * weights).sum())(x)
+    want = np.zeros_like(x)
+    np.put_along_axis(want, np.argsort(-x, axis=0)[:4], np.broadcast_to(weights, (4, 2)), 0)
+    np.testing.assert_array_equal(found, want)
+
+
 @pytest.mark.parametrize("axis", [0, 1, -1])
 @pytest.mark.parametrize("k", [0, 1, 2])
 def test_extremes_match_numpy(axis, k):
