@@ -217,10 +217,12 @@ _DEPTH = 2048
 _PART_BYTES = 3 * 2**17
 
 # Bytes of an operand that is read well enough where it lies, and of a result that is not in cache.
-# Machines with 16 vector registers have smaller caches.
 _NEAR = 2**18
-_NEARER = 2**17
 _FAR = 2**21
+
+# Such bytes of B for more than so many tiles in a column, on machines with many vector registers
+# and with few, whose caches are smaller.
+_NEAR_OF = {False: ((6, _NEAR),), True: ((6, _NEAR // 2), (2, 2**20 - 1))}
 
 # Bytes between columns (or rows) of A at which they get into each other's way in a cache. Columns
 # are packed for fewer panels of B than rows, which are next to each other for several terms.
@@ -268,7 +270,10 @@ def schedule(product: Product, divided: bool) -> Schedule:
     terms = -(-p.k // -(-p.k // _TERMS))
     if is_half(p.dtype):  # rounded only once, so there is just one block of k
         terms = p.k
-    far = p.m > 6 * shape.rows and p.k * p.n * size > (_NEARER if shape.written_out else _NEAR)
+    far = any(
+        p.m > tiles * shape.rows and p.k * p.n * size > near
+        for tiles, near in _NEAR_OF[shape.written_out]
+    )
     pack_b = not p.panel and (converted or far or (p.b[-1] != 1 and p.n > 1))
     pack_a = converted or ((pack_b or p.panel > 0) and _to_be_packed(p, shape, size))
     # Of a column of A few numbers are used at a time: deeper, they would leave the cache between.
