@@ -128,7 +128,11 @@ class Schedule:
         """Rows of tiles."""
         shape = shape_of(self.variant)
         rows = self.product.m if self.swapped or not counts else max(counts)
-        return shape.tallest if rows <= shape.tallest and not self.pack_a else shape.rows
+        if self.pack_a:
+            return shape.rows
+        most = shape.tallest if rows <= shape.tallest else shape.rows
+        # Of few registers, tiles of one or two rows take as long as higher ones.
+        return -(-rows // -(-rows // most)) if shape.written_out else most
 
     def functions(self, counts: Sequence[int] = ()) -> list[str | None]:
         """Symbols of the functions that are needed, in the order of `function_slots`.
