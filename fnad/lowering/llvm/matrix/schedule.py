@@ -226,7 +226,7 @@ _FAR = 2**21
 
 # Such bytes of B for more than so many tiles in a column, on machines with many vector registers
 # and with few, whose caches are smaller.
-_NEAR_OF = {False: ((6, _NEAR),), True: ((6, _NEAR // 2), (2, 2**20 - 1))}
+_NEAR_OF = {False: ((6, _NEAR),), True: ((6, 2**16 - 1), (2, 2**20 - 1))}
 
 # Bytes between columns (or rows) of A at which they get into each other's way in a cache. Columns
 # are packed for fewer panels of B than rows, which are next to each other for several terms.
@@ -302,11 +302,11 @@ def schedule(product: Product, divided: bool) -> Schedule:
 
 def _to_be_packed(p: Product, shape: TileShape, size: int) -> bool:
     """Whether it pays to pack A, if B is packed."""
-    if p.n <= 4 * shape.columns or p.m * p.k * size <= _NEAR // 4:
+    if p.n < 4 * shape.columns or p.m * p.k * size <= _NEAR // 4:
         return False
     pitched = max(p.a[-2:]) * size % _PITCH == 0
     if not shape.written_out:
-        return p.a[-1] != 1 and pitched
+        return p.a[-1] != 1 and pitched and p.n > 4 * shape.columns
     return p.a[-1] != 1 or (pitched and p.n >= _MANY_PANELS * shape.columns)
 
 
