@@ -10,10 +10,10 @@ import numpy as np
 
 from fnad.core.primitive import Linear, Primitive, remember
 from fnad.core.types import ShapedArray, aval_of, kind_of
+from fnad.primitives.batch_axes import BatchPlace, join_axis, joined, split, split_axis
 from fnad.primitives.complex_parts import product_of_parts
 from fnad.primitives.contraction import dot_general
 from fnad.primitives.conv_dependencies import conv_pattern
-from fnad.primitives.conv_strong_zeros import strong_transposed_conv
 from fnad.primitives.depthwise import depthwise, depthwise_wrt_filters, is_depthwise
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.reductions import reduce_sum
@@ -22,7 +22,6 @@ from fnad.primitives.shape import (
     broadcast_in_dim,
     int_tuple,
     moveaxis,
-    reshape,
     transpose,
 )
 from fnad.primitives.slicing import pad
@@ -156,10 +155,11 @@ def _(ct, lhs, rhs, **params):
 
 @conv_general_dilated_p.strong_transpose
 def _(ct, lhs, rhs, **params):
-    rule = conv_general_dilated_p.rule("transpose")
     if type(ct) is not StrongZeros:
-        return rule(ct, lhs, rhs, **params)
-    return strong_transposed_conv(rule, ct, lhs, rhs, **params)
+        return conv_general_dilated_p.rule("transpose")(ct, lhs, rhs, **params)
+    from fnad.primitives.masked_conv import masked_conv  # uses this module
+
+    return masked_conv.transposed(ct, lhs, rhs, **params)
 
 
 def _transpose_lhs(ct: Any, rhs: Any, shapes: Any, params: dict[str, Any]) -> Any:
@@ -198,7 +198,7 @@ def _swap_groups(rhs: Any, spec: Sequence[int], groups: int) -> Any:
     """Move the groups of filters from the out features to the in features."""
     if groups == 1:
         return rhs
-    return _join_axis(_split_axis(rhs, spec[0], groups), spec[1])
+    return join_axis(split_axis(rhs, spec[0], groups), spec[1])
 
 
 def _transpose_rhs(ct: Any, lhs: Any, shapes: Any, params: dict[str, Any]) -> Any:
@@ -213,7 +213,7 @@ def _transpose_rhs(ct: Any, lhs: Any, shapes: Any, params: dict[str, Any]) -> An
     num = len(rhs_spec) - 2
     ct = transpose(ct, (out_spec[0], *out_spec[2:], out_spec[1]))
     if grouped:
-        ct = _split_axis(ct, num + 1, groups)
+        ct = split_axis(ct, num + 1, groups)
     if _positions_last(shapes[1], params):
         positions = tuple(range(1, num + 1))
         after = tuple(i + num + 1 for i in positions)
@@ -222,42 +222,29 @@ def _transpose_rhs(ct: Any, lhs: Any, shapes: Any, params: dict[str, Any]) -> An
     summed = tuple(range(grouped, grouped + num + 1))
     batch = ((0,), (0,)) if grouped else ((), ())
     out = moveaxis(dot_general(patches, ct, ((summed, summed), batch)), -1, rhs_spec[0] + grouped)
-    return _join_axis(out, rhs_spec[0]) if grouped else out
-
-
-def _split_axis(x: Any, axis: int, count: int) -> Any:
-    """Split ``count`` groups off an axis: they become axis 0, before all others."""
-    shape = aval_of(x).shape
-    inner = (*shape[:axis], count, shape[axis] // count, *shape[axis + 1 :])
-    return moveaxis(reshape(x, inner), axis, 0)
-
-
-def _join_axis(x: Any, axis: int) -> Any:
-    """Undo `_split_axis`: axis 0 becomes the groups of what is ``axis`` without it."""
-    x = moveaxis(x, 0, axis)
-    shape = aval_of(x).shape
-    return reshape(x, (*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2 :]))
+    return join_axis(out, rhs_spec[0]) if grouped else out
 
 
 @conv_general_dilated_p.batch
 def _(args, batched, axis, **params):
-    lhs, rhs = args
+    params, places = batched_convolution((*batched, True), axis.size, (), **params)
+    operands = [x if p is None else joined(x, p) for x, p in zip(args, places)]
+    return split(conv_general_dilated_p.bind(*operands, **params), places[2], axis.size), True
+
+
+def batched_convolution(
+    has_axis: Sequence[bool], size: int, ndims: Sequence[int], **params: Any
+) -> tuple[dict[str, Any], list[BatchPlace | None]]:
+    """The convolution of a batch, and where its axis goes in lhs, rhs and result that have it."""
     lhs_spec, rhs_spec, out_spec = params["dimension_numbers"]
     groups = params["feature_group_count"]
-    if all(batched):  # every example has its own filters: a group for each
-        params = {**params, "feature_group_count": axis.size * groups}
-        lhs, rhs = _join_axis(lhs, lhs_spec[1]), _join_axis(rhs, rhs_spec[0])
-        out = conv_general_dilated_p.bind(lhs, rhs, **params)
-        return _split_axis(out, out_spec[1], axis.size), True
-    if batched[0]:  # more examples
-        out = conv_general_dilated_p.bind(_join_axis(lhs, lhs_spec[0]), rhs, **params)
-        return _split_axis(out, out_spec[0], axis.size), True
+    if has_axis[0] and has_axis[1]:  # every example has its own filters: a group for each
+        params = {**params, "feature_group_count": size * groups}
+        return params, [BatchPlace(i, 1) for i in (lhs_spec[1], rhs_spec[0], out_spec[1])]
+    if has_axis[0]:  # more examples
+        return params, [BatchPlace(lhs_spec[0], 1), None, BatchPlace(out_spec[0], 1)]
     # More filters: within each group, so that the out features are (group, batch, feature).
-    rhs = moveaxis(_split_axis(rhs, rhs_spec[0] + 1, groups), 0, 1)
-    rhs = _join_axis(_join_axis(rhs, rhs_spec[0] + 1), rhs_spec[0])
-    out = conv_general_dilated_p.bind(lhs, rhs, **params)
-    out = _split_axis(_split_axis(out, out_spec[1], groups), out_spec[1] + 1, axis.size)
-    return _join_axis(moveaxis(out, 0, 1), out_spec[1] + 1), True
+    return params, [None, BatchPlace(rhs_spec[0], groups), BatchPlace(out_spec[1], groups)]
 
 
 def _as_products(lhs: Any, rhs: Any, **params: Any) -> Any:
@@ -284,13 +271,13 @@ def _as_matrix_product(lhs: Any, rhs: Any, **params: Any) -> Any:
         batch: Any = ((0,), (0,))
     else:
         if grouped:
-            rhs = _split_axis(rhs, rhs_spec[0], groups)
+            rhs = split_axis(rhs, rhs_spec[0], groups)
         first = grouped + num + 1
         contract = tuple(range(first, first + num + 1)), tuple(i + grouped for i in window)
         batch = ((0,), (0,)) if grouped else ((), ())
     out = dot_general(patches, rhs, (contract, batch))  # (group,) batch, positions, feature
     if grouped:
-        out = _join_axis(out, num + 1)
+        out = join_axis(out, num + 1)
     order = [0] * (num + 2)
     for axis, source in zip(out_spec, (0, num + 1, *range(1, num + 1))):
         order[axis] = source
@@ -327,7 +314,7 @@ def _patches(lhs: Any, rhs_shape: Sequence[int], params: dict[str, Any]) -> Any:
     lhs = pad(lhs, np.zeros((), aval_of(lhs).dtype)[()], config)
     grouped = groups > 1
     if grouped:
-        lhs = _split_axis(lhs, lhs_spec[1], groups)
+        lhs = split_axis(lhs, lhs_spec[1], groups)
     lhs = transpose(lhs, (*range(grouped), *(i + grouped for i in lhs_spec)))
     window = _spatial(rhs_shape, rhs_spec)
     views = windows(lhs, window, params["window_strides"], params["rhs_dilation"])
@@ -477,7 +464,7 @@ def _batch_groups_as_features(
             f" operands of shapes {shapes[0]} and {shapes[1]}, and excludes feature_group_count"
             f" {feature_groups}"
         )
-    return _join_axis(_split_axis(lhs, numbers.lhs_spec[0], groups), numbers.lhs_spec[1])
+    return join_axis(split_axis(lhs, numbers.lhs_spec[0], groups), numbers.lhs_spec[1])
 
 
 def conv(

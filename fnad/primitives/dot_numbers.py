@@ -22,18 +22,6 @@ def sizes_of(shape: Sequence[int], axes: Axes) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=1024)
-def places_of_result(
-    numbers: Numbers, a_ndim: int, b_ndim: int
-) -> tuple[tuple[int | None, ...], tuple[int | None, ...]]:
-    """Where the axes of a product are in each of its factors; None where it does not have them."""
-    (a_contract, b_contract), (a_batch, b_batch) = numbers
-    a_free, b_free = free_axes(a_ndim, a_contract, a_batch), free_axes(b_ndim, b_contract, b_batch)
-    none = (None,)
-    in_a = (*a_batch, *a_free, *none * len(b_free))
-    return in_a, (*b_batch, *none * len(a_free), *b_free)
-
-
-@lru_cache(maxsize=1024)
 def wrt_lhs(numbers: Numbers, a_ndim: int, b_ndim: int) -> tuple[Numbers, Axes]:
     """The product of cotangent and rhs, and the order in which its axes are those of the lhs."""
     (a_contract, b_contract), (a_batch, b_batch) = numbers

@@ -14,8 +14,8 @@ updates at indices included, and go through calls, loops and branches: their mas
 a product of matrices go whole rows (or columns, or batches) that a select left out: rows of zeros
 times a matrix are rows of zeros; through a convolution examples and features. A condition is one of
 rows if it is repeated along them right before the select, as in ``where(valid[:, None], x @ w,
-0)``. What such a product sums over lanes that were not taken is left out of the sum
-(`fnad.primitives.strong_products`, `masked_dot`). Through triangular equations, and so through
+0)``. What such a product sums over lanes that were not taken is left out of the sum, in derivatives
+of every order (`fnad.primitives.strong_products`). Through triangular equations, and so through
 factorisations, inverses and determinants, go whole matrices of a stack, not the triangles that
 their rules take (`fnad.primitives.linalg.matrices.triangle_p`), and single right-hand sides.
 Backward rules of `custom_vjp` and what solves a `custom_linear_solve` are followed equation by
@@ -23,6 +23,7 @@ equation (`fnad.primitives.custom.strong_rules`). Zeros are ordinary again where
 
 - a backward rule makes something else of them than zeros, or loops over them in a way that is not
   linear: it may do with its cotangent what it likes;
+- pixels of a convolution with groups are read by live windows of other groups alone;
 - a lane gets a cotangent by another way, too.
 """
 

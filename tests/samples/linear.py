@@ -30,36 +30,43 @@ def dot(equation, a, b, preferred=None, **options):
     return Sample((a, b), params, reference=reference, **{**SUM, **options})
 
 
-def masked_dot(equation, a, b, which, axes, seed=0, taken=True, spoiled=False):
-    """A row of masked_dot_general, with random lanes; those that are not taken must be zero.
+def masked(row, which, axes, seed=0, taken=True, spoiled=False, wrt=2, shape=None):
+    """A row of a masked product, of a row of the product; operand ``which`` has random lanes.
 
-    Derivatives by differences would move these: second derivatives of products behind a select
-    test them.
+    Those that are not taken must be zero. Derivatives by differences would move these: second
+    derivatives of products behind a select test them. Where ``spoiled``, what meets no live lane
+    is NaN.
     """
-    row = dot(equation, a, b)
-    numbers = row.params["dimension_numbers"]
-    lanes, other = (a, b) if which == 0 else (b, a)
+    lanes, other = row.args[which], row.args[1 - which]
     mask = np.random.default_rng(seed).random([lanes.shape[i] for i in axes]) < 0.5
     live = np.expand_dims(mask == taken, [i for i in range(lanes.ndim) if i not in axes])
     lanes = np.where(live, lanes, lanes.dtype.type(0))
-    # What meets no live lane may be anything.
-    letters = equation.split("->")[0].split(",")
-    summed = [i for i, c in enumerate(letters[which]) if c not in letters[1 - which]]
-    met = np.any(np.broadcast_to(live, lanes.shape), axis=tuple(summed))
-    found = [c for c in letters[which] if c in letters[1 - which]]
-    order = [found.index(c) for c in letters[1 - which] if c in found]
-    free = [i for i, c in enumerate(letters[1 - which]) if c not in found]
-    met = np.expand_dims(met.transpose(order), free)
-    clean = np.where(met, other, other.dtype.type(0))
-    given = np.where(met, other, other.dtype.type(np.nan)) if spoiled else other
+    ordered = lambda lanes, other: (lanes, other)[:: 1 - 2 * which]
+    given = other
+    if spoiled:
+        ones = np.broadcast_to(live, lanes.shape).astype(np.float64)
+        # An element meets live lanes if the product is other than without it.
+        given = other.copy()
+        for i in np.ndindex(other.shape):
+            one = np.zeros(other.shape)
+            one[i] = 1.0
+            if not row.reference(*ordered(ones, one)).any():
+                given[i] = np.nan
+        assert np.isnan(given).any()
+    clean = np.where(np.isnan(given), 0, other).astype(other.dtype)
 
     def reference(mask, x, y):
-        pair = (lanes, clean) if which == 0 else (clean, lanes)
-        return row.reference(*(each.astype(x.dtype) for each in pair))
+        return row.reference(*(each.astype(x.dtype) for each in ordered(lanes, clean)))
 
-    operands = (lanes, given) if which == 0 else (given, lanes)
-    params = {"dimension_numbers": numbers, "which": which, "taken": taken, "axes": axes}
-    return Sample((mask, *operands), params, reference=reference, order=0, **SUM)
+    slots = [slot for slot in range(3) if slot != wrt]
+    params = {"wrt": wrt, "masked": slots[which], "taken": taken, "axes": axes}
+    params["shape"] = row.reference(*row.args).shape if shape is None else shape
+    operands = (mask, *ordered(lanes, given))
+    return Sample(operands, {**row.params, **params}, reference=reference, order=0, **SUM)
+
+
+def masked_dot(equation, a, b, which, axes, seed=0, taken=True, spoiled=False):
+    return masked(dot(equation, a, b), which, axes, seed, taken, spoiled)
 
 
 def naive_convolution(lhs, rhs, params):
@@ -109,6 +116,28 @@ def convolution(
         "feature_group_count": groups,
     }
     return Sample((lhs, rhs), params, reference=lambda x, w: naive_convolution(x, w, params), **SUM)
+
+
+def masked_convolution(lhs, rhs, wrt, which, axes, seed=0, taken=True, spoiled=False, **options):
+    """A row of masked_conv_general_dilated: the convolution, or its cotangent ``wrt`` a factor."""
+    row = convolution(lhs, rhs, **options)
+    if wrt == 2:
+        return masked(row, which, axes, seed, taken, spoiled)
+    own, other = (lhs, rhs)[:: 1 - 2 * wrt]
+
+    def reference(x, ct):
+        """Each element of a cotangent is what it would make, times what that is worth."""
+        found = np.empty(own.shape, x.dtype)
+        for i in np.ndindex(own.shape):
+            one = np.zeros(own.shape, np.result_type(x, np.float64))
+            one[i] = 1.0
+            made = naive_convolution(*(one, x)[:: 1 - 2 * wrt], row.params)
+            found[i] = np.sum(made.astype(one.dtype) * ct)
+        return found
+
+    ct = np.roll(row.reference(lhs, rhs), 1)
+    product = Sample((other, ct), row.params, reference=reference, **SUM)
+    return masked(product, which, axes, seed, taken, spoiled, wrt, own.shape)
 
 
 NHWC = ((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))
@@ -214,6 +243,46 @@ SAMPLES = {
         convolution(normal(1, 2, 3, 3, 3), normal(2, 2, 2, 2, 2)),
         convolution(np.arange(20).reshape(2, 2, 5) % 5, np.arange(12).reshape(3, 2, 2) % 3),
         convolution(normal_complex(2, 2, 5), normal_complex(2, 1, 3), groups=2, padding=((1, 0),)),
+    ],
+    "masked_conv_general_dilated": [
+        masked_convolution(normal(2, 2, 4), normal(3, 2, 2), 2, 0, (1, 2), spoiled=True),
+        masked_convolution(normal(2, 2, 4), normal(3, 2, 2), 2, 1, (0, 1, 2), taken=False),
+        masked_convolution(normal(2, 2, 4), normal(2, 2, 2), 1, 1, (0, 1, 2), spoiled=True),
+        masked_convolution(normal(2, 2, 4), normal(3, 2, 2), 1, 0, (1, 2)),
+        masked_convolution(normal(1, 2, 4), normal(3, 2, 2), 0, 1, (0, 1, 2), 4, spoiled=True),
+        masked_convolution(normal(2, 2, 4), normal(3, 2, 2), 0, 0, (1,), taken=False),
+        *(
+            masked_convolution(
+                normal(2, 4, 3, 3),
+                normal(4, 2, 2, 2),
+                wrt,
+                which,
+                (0, 2, 3),
+                spoiled=True,
+                groups=2,
+                strides=(2, 1),
+                padding=((1, 0), (2, -1)),
+                lhs_d=(1, 2),
+                rhs_d=(2, 1),
+            )
+            for wrt in range(3)
+            for which in range(2)
+        ),
+        *(
+            masked_convolution(
+                normal(1, 3, 4, 2),
+                normal(2, 3, 2, 2),
+                wrt,
+                1,
+                (0, 3),
+                1,
+                spoiled=True,
+                numbers=NHWC,
+            )
+            for wrt in range(3)
+        ),
+        masked_convolution(normal_complex(1, 2, 4), normal_complex(2, 2, 2), 1, 1, (0, 1, 2)),
+        masked_convolution(normal_complex(1, 2, 4), normal_complex(2, 2, 2), 2, 0, (0, 2)),
     ],
     "windows": [
         windows(normal(2, 6), (3,), (1,), (1,)),

@@ -1,0 +1,80 @@
+"""``masked_conv_general_dilated``: convolutions to which only some lanes of an array contribute.
+
+The transpose of a convolution behind a select needs it (`fnad.primitives.strong_products`). Which
+elements of its operands meet no live lane, the windows say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fnad.primitives.convolution import batched_convolution, conv_general_dilated_p
+from fnad.primitives.logic import bitwise_not, convert_element_type, ne
+from fnad.primitives.reductions import reduce_or
+from fnad.primitives.shape import broadcast_in_dim, reshape
+from fnad.primitives.strong_lanes import Live
+from fnad.primitives.strong_products import Bilinear, Labels
+
+Shapes = Sequence[tuple[int, ...]]
+
+
+def _labels(
+    ndims: Sequence[int], *, dimension_numbers: Any, feature_group_count: int, **_: Any
+) -> Labels:
+    """Examples, and features if they fall into no groups, run together; windows do not."""
+    taken = "features" if feature_group_count == 1 else "features of a group"
+    names = (("examples", "features"), ("made", taken), ("examples", "made"))
+    slots: list[list[Any]] = []
+    for slot, (spec, leading) in enumerate(zip(dimension_numbers, names, strict=True)):
+        name_of = dict(zip(spec, leading))
+        slots.append([name_of.get(i, (slot, i)) for i in range(len(spec))])
+    in_lhs, in_rhs, in_out = slots
+    return in_lhs, in_rhs, in_out
+
+
+def _reached(live: Live, at: int, wrt: int, shapes: Shapes, **params: Any) -> Live | None:
+    """Of lhs and the result, the examples and positions that share a window with a live lane."""
+    spec = params["dimension_numbers"][at]
+    if 1 in (at, wrt) or not any(i in spec[2:] for i in live.along_axes(len(spec))):
+        return None
+    features = params["dimension_numbers"][wrt][1]
+    axes = tuple(i for i in range(len(spec)) if i != features)
+    met = partial(_met_by_windows, live, at, wrt, shapes, params)
+    return Live.along(lambda: (met(), True, axes), axes, shapes[wrt])
+
+
+def _met_by_windows(live: Live, at: int, wrt: int, shapes: Shapes, params: dict[str, Any]) -> Any:
+    """For each example and position of a slot, whether a live lane is in or of its window.
+
+    It is as if of one feature: that lanes of other groups tell nothing of it is not seen.
+    """
+    specs, dtype = params["dimension_numbers"], np.dtype(np.float32)
+    mask, taken, axes = live.lanes(len(specs[at]))
+    lanes = broadcast_in_dim(mask if taken else bitwise_not(mask), shapes[at], axes)
+    features = specs[at][1]
+    one_feature = reshape(reduce_or(lanes, (features,)), _with_length(shapes[at], features, 1))
+    window = _with_length(_with_length(shapes[1], specs[1][0], 1), specs[1][1], 1)
+    pair = (
+        convert_element_type(one_feature, dtype),
+        broadcast_in_dim(dtype.type(1), window, ()),
+    )
+    met = masked_conv.compute(
+        wrt,
+        *(pair if at == 0 else pair[::-1]),
+        _with_length(shapes[wrt], specs[wrt][1], 1),
+        **{**params, "feature_group_count": 1},
+    )
+    kept = tuple(n for i, n in enumerate(shapes[wrt]) if i != specs[wrt][1])
+    return ne(reshape(met, kept), dtype.type(0))
+
+
+def _with_length(shape: tuple[int, ...], axis: int, length: int) -> tuple[int, ...]:
+    return (*shape[:axis], length, *shape[axis + 1 :])
+
+
+masked_conv = Bilinear(conv_general_dilated_p, _labels, batched_convolution, reached=_reached)
+masked_conv_general_dilated_p = masked_conv.masked

@@ -1,0 +1,120 @@
+"""Second derivatives of convolutions of which a select left single elements out."""
+
+import numpy as np
+import pytest
+
+import fnad.lax as lax
+import fnad.numpy as fnp
+from fnad.transforms.autodiff import grad, jvp
+from fnad.transforms.jit import jit
+from fnad.transforms.vmap import vmap
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+
+# Shapes of images and filters, and options of the convolution.
+CASES = {
+    "plain": ((2, 2, 4, 3), (3, 2, 2, 2), ((1, 1), "SAME")),
+    "strides": ((1, 2, 6, 4), (3, 2, 2, 2), ((2, 1), ((1, 0), (0, -1)))),
+    "dilations": ((2, 1, 5, 3), (3, 1, 2, 2), ((1, 1), ((2, 1), (1, 1)), (1, 2), (2, 1))),
+    "groups": ((2, 4, 5), (4, 2, 2), ((2,), ((1, 1),), (1,), (1,), None, 2)),
+    "each feature": ((1, 3, 4, 3), (6, 1, 2, 2), ((1, 1), "VALID", None, None, None, 3)),
+    "many features": ((1, 6, 3, 2), (3, 6, 2, 1), ((1, 1), "SAME")),
+}
+cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+transforms = pytest.mark.parametrize("transform", [lambda f: f, jit], ids=["eager", "jit"])
+
+
+class Problem:
+    """The sum of weighted squares of what is taken of a convolution of square roots.
+
+    Results that read certain pixels, or that certain filters make, are left out: the roots of
+    these may be anything, and have any slopes.
+    """
+
+    def __init__(self, x_shape, w_shape, options):
+        rng = np.random.default_rng(0)
+        self.options = options
+        self.x, self.w = rng.uniform(0.5, 2.0, x_shape), rng.uniform(0.5, 2.0, w_shape)
+        # Which positions live windows read is known for all features together.
+        positions = np.arange(self.x[:, :1].size).reshape(self.x[:, :1].shape)
+        self.bad_x = np.broadcast_to(positions % 11 == 4, x_shape)
+        self.bad_w = np.broadcast_to(np.arange(w_shape[0]) == 1, w_shape[::-1]).T
+        x_units, w_units = (np.eye(a.size).reshape(-1, *a.shape) for a in (self.x, self.w))
+        # What each pixel and each element of a filter contribute together to each result.
+        made = [[self.convolution(x, w).ravel() for w in w_units] for x in x_units]
+        self.tensor = np.moveaxis(np.array(made), -1, 0)
+        met = self.tensor[:, self.bad_x.ravel()].any((1, 2))
+        met |= self.tensor[:, :, self.bad_w.ravel()].any((1, 2))
+        self.taken = ~met & (rng.random(met.shape) < 0.8)
+        self.weights = rng.uniform(0.5, 1.0, met.shape)
+        assert 2 < self.taken.sum() < self.taken.size
+        pairs = (self.bad_x, rng.normal(size=x_shape)), (self.bad_w, rng.normal(size=w_shape))
+        self.directions = [np.where(bad, 0.0, v) for bad, v in pairs]
+
+    def convolution(self, x, w):
+        return lax.conv_general_dilated(x, w, *self.options)
+
+    def loss(self, x, w):
+        out = self.convolution(fnp.sqrt(x), fnp.sqrt(w)).ravel()
+        return fnp.sum(self.weights * fnp.where(self.taken, out, 0.0) ** 2)
+
+    def forward_over_reverse(self, x, w):
+        return jvp(grad(self.loss, argnums=(0, 1)), (x, w), tuple(self.directions))[1]
+
+    def reverse_over_reverse(self, x, w):
+        def change(x, w):
+            found = grad(self.loss, argnums=(0, 1))(x, w)
+            return sum(fnp.sum(g * v) for g, v in zip(found, self.directions))
+
+        return grad(change, argnums=(0, 1))(x, w)
+
+    def spoiled(self, value):
+        return np.where(self.bad_x, value, self.x), np.where(self.bad_w, value, self.w)
+
+    def expected(self):
+        """Products of the Hessian with the directions, of what was taken alone."""
+        tensor, weights = self.tensor[self.taken], self.weights[self.taken]
+        x, w, vx, vw = (a.ravel() for a in (self.x, self.w, *self.directions))
+        by_x, by_w = tensor @ np.sqrt(w), np.sqrt(x) @ tensor
+        scaled = weights * (by_x @ np.sqrt(x))
+        mixed = 2 * (by_x.T * weights) @ by_w + 2 * np.tensordot(scaled, tensor, 1)
+        ux, uw = vx / (2 * np.sqrt(x)), vw / (2 * np.sqrt(w))
+        of_x = 2 * by_x.T @ (weights * (by_x @ ux)) + mixed @ uw
+        of_w = 2 * by_w.T @ (weights * (by_w @ uw)) + mixed.T @ ux
+        for_x = of_x / (2 * np.sqrt(x)) - 2 * by_x.T @ scaled * vx / (4 * x**1.5)
+        for_w = of_w / (2 * np.sqrt(w)) - 2 * by_w.T @ scaled * vw / (4 * w**1.5)
+        return for_x.reshape(self.x.shape), for_w.reshape(self.w.shape)
+
+
+@transforms
+@cases
+@pytest.mark.parametrize("second", ["forward_over_reverse", "reverse_over_reverse"])
+def test_second_derivatives_do_not_see_elements_left_out(transform, case, second):
+    problem = Problem(*case)
+    function, expected = transform(getattr(problem, second)), problem.expected()
+    for value in (1.0, 0.0, np.inf, np.nan):
+        got = function(*problem.spoiled(value))
+        for own, other in zip(got, expected, strict=True):
+            np.testing.assert_allclose(own, other, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "case, transform", [*((name, lambda f: f) for name in CASES), ("groups", jit)]
+)
+def test_batches_of_second_derivatives(case, transform):
+    problem = Problem(*CASES[case])
+    x, w = (np.stack(pair) for pair in zip(problem.spoiled(1.0), problem.spoiled(0.0)))
+    expected = problem.expected()
+    for in_axes, args in (((0, 0), (x, w)), ((0, None), (x, w[1])), ((None, 0), (x[1], w))):
+        got = transform(vmap(problem.reverse_over_reverse, in_axes=in_axes))(*args)
+        for own, other in zip(got, expected, strict=True):
+            np.testing.assert_allclose(own, np.stack([other] * 2), rtol=1e-11, atol=1e-12)
+
+
+def test_what_is_not_finite_in_a_taken_lane_shows():
+    problem = Problem(*CASES["plain"])
+    x = problem.x.copy()
+    read = problem.tensor[problem.taken].any((0, 2)).reshape(x.shape)
+    x[tuple(np.argwhere(read)[0])] = 0.0
+    for second in (problem.forward_over_reverse, jit(problem.reverse_over_reverse)):
+        assert not np.all(np.isfinite(second(x, problem.w)[1]))
