@@ -1,9 +1,10 @@
-"""Boolean indices whose values are not known, and boolean scalars.
+"""Boolean indices: those whose values are not known, those of updates, and boolean scalars.
 
 The shape of ``x[mask]`` depends on the mask, but that of ``at(x)[mask].set(value)`` does not: every
-element is updated, and the mask says whose update is taken. A known mask needs none of this, unless
-it is a scalar: that one stands for a new axis of length 1 or 0
-(https://numpy.org/doc/stable/user/basics.indexing.html).
+element is updated, and the mask says whose update is taken. So it is for known masks, too, unless
+there is a value for each element that they select: gradients are then those of a ``where``
+(`fnad.primitives.strong_zeros`), whether or not a mask is known. A boolean scalar stands for a new
+axis of length 1 or 0 (https://numpy.org/doc/stable/user/basics.indexing.html).
 """
 
 from __future__ import annotations
@@ -43,6 +44,17 @@ def _is_mask(item: Any) -> bool:
     return item.dtype == np.bool_ if isinstance(item, Tracer) else _is_scalar(item)
 
 
+def has_known_mask(index: Any) -> bool:
+    """Whether an index is one known mask, besides slices, None and "..."."""
+    items = index if isinstance(index, tuple) else (index,)
+    others = [x for x in items if not (x is None or x is Ellipsis or isinstance(x, slice))]
+    return len(others) == 1 and _is_known(others[0])
+
+
+def _is_known(item: Any) -> bool:
+    return isinstance(item, np.ndarray) and item.dtype == np.bool_ and item.ndim > 0
+
+
 def with_known_masks(index: Any) -> Any:
     """The index with the values of those traced masks that are known, as outside of `jit`."""
     if isinstance(index, tuple):
@@ -69,7 +81,7 @@ def _is_plain(item: Any) -> bool:
 
 def _refuse_arrays(items: list[Any]) -> None:
     for item in items:
-        if not _is_plain(item) and shape_of(as_operand(item)):
+        if not (_is_plain(item) or _is_known(item)) and shape_of(as_operand(item)):
             raise IndexError(
                 "a traced mask cannot stand in an index next to an array of integers: write the"
                 " mask as integers with fnp.nonzero(mask, size=...)"
@@ -92,7 +104,7 @@ def without_scalars(x: Array, index: Any) -> tuple[Array, Any]:
 
 
 class MaskedRef:
-    """``fnp.at(x)[index]`` with one mask in the index, traced or a scalar.
+    """``fnp.at(x)[index]`` with one mask in the index.
 
     Parameters
     ----------
@@ -102,14 +114,18 @@ class MaskedRef:
         The index; besides the mask it may hold slices, integers, None and "...".
     at : callable
         ``at(array)[index]`` is a reference without masks.
+    selected : IndexedRef, optional
+        The reference to the elements that a known mask selects.
     """
 
-    __slots__ = ("_after", "_mask", "_whole", "array")
+    __slots__ = ("_after", "_mask", "_selected", "_whole", "array")
 
-    def __init__(self, array: Array, index: Any, at: Callable[[Array], Any]) -> None:
+    def __init__(
+        self, array: Array, index: Any, at: Callable[[Array], Any], selected: Any = None
+    ) -> None:
         items = as_items(index)
         _refuse_arrays(items)
-        places = [i for i, item in enumerate(items) if _is_mask(item)]
+        places = [i for i, item in enumerate(items) if _is_mask(item) or _is_known(item)]
         if len(places) > 1:
             raise IndexError(
                 "two masks in an index select pairs of their elements: combine them into one"
@@ -137,6 +153,7 @@ class MaskedRef:
         self._mask = lax.broadcast_in_dim(mask, array.shape, axes)
         self._whole = at(array)[tuple(items)]
         self._after = after, rank
+        self._selected = selected
 
     def get(
         self,
@@ -146,32 +163,44 @@ class MaskedRef:
         indices_are_sorted: bool = False,
         unique_indices: bool = False,
     ) -> Array:
-        """Refuse: how many elements there are depends on the mask."""
+        """The elements, if the mask is known: how many there are depends on it."""
+        if self._selected is not None:
+            elements: Array = self._selected.get(mode=mode, fill_value=fill_value)
+            return elements
         raise NonConcreteBooleanIndexError(
             "the shape of x[mask] depends on the values of the mask, which is traced.\n"
             f"  at: {user_line()}\n  ways out: fnp.where(mask, x, fill), or, with a bound on their"
             " number, fnp.extract(mask, x, size=...)."
         )
 
-    def _fitted(self, values: Any) -> Array:
-        """Values that the axes of the mask share: NumPy has one axis of them for all of these."""
-        values = as_operand(values)
+    def _fitted(self, values: Array) -> Array | None:
+        """Values that the axes of the mask share: NumPy has one axis of them for all of these.
+
+        None if they differ along it.
+        """
         own = shape_of(values)
         after, rank = self._after
         lead, rest = own[: max(0, len(own) - after)], own[max(0, len(own) - after) :]
         if not lead:
             return values
         if lead[-1] != 1:
-            raise ValueError(
-                f"values of shape {own} differ along the axis of the elements that the mask"
-                " selects, and how many these are is not known: pass a scalar or one value for"
-                " all of them, or write fnp.where(mask, values_of_all_elements, x)"
-            )
+            return None
         return lax.reshape(values, (*lead[:-1], *(1,) * rank, *rest))
 
     def _chosen(self, name: str, values: Any, mode: str | None) -> Array:
-        updated = getattr(self._whole, name)(self._fitted(values), mode=mode)
-        return select(self._mask, updated, self.array)
+        values = as_operand(values)
+        fitted = self._fitted(values)
+        if fitted is not None:
+            updated = getattr(self._whole, name)(fitted, mode=mode)
+            return select(self._mask, updated, self.array)
+        if self._selected is not None:
+            of_each: Array = getattr(self._selected, name)(values, mode=mode)
+            return of_each
+        raise ValueError(
+            f"values of shape {shape_of(values)} differ along the axis of the elements that the"
+            " mask selects, and how many these are is not known: pass a scalar or one value for"
+            " all of them, or write fnp.where(mask, values_of_all_elements, x)"
+        )
 
     def apply(
         self,
@@ -182,6 +211,8 @@ class MaskedRef:
         unique_indices: bool = False,
     ) -> Array:
         """The array with ``function`` applied to the elements."""
+        if self._selected is not None:
+            return self._chosen("set", function(self.get()), mode)
         return select(self._mask, self._whole.apply(function, mode=mode), self.array)
 
 

@@ -15,6 +15,7 @@ from fnad.numpy.index_parser import IndexPlan, parse_index
 from fnad.numpy.indexing import block_slices, mode_named, normalized, read, slice_bounds
 from fnad.numpy.masks import (
     MaskedRef,
+    has_known_mask,
     has_traced_mask,
     is_masked,
     with_known_masks,
@@ -279,7 +280,8 @@ class At:
             index = with_known_masks(index)
             if has_traced_mask(index):
                 return MaskedRef(self.array, index, At)
-        return IndexedRef(self.array, index)
+        selected = IndexedRef(self.array, index)
+        return MaskedRef(self.array, index, At, selected) if has_known_mask(index) else selected
 
 
 def at(x: Any) -> At:

@@ -264,6 +264,25 @@ def test_a_cotangent_that_happens_to_be_zero_is_not_strong(transform):
     np.testing.assert_array_equal(transform(pull)(np.zeros(2)), [np.nan, 0.0])
 
 
+def _sets_known_elements(x):
+    return fnp.sum(fnp.sqrt(x).at[np.array([True, False, False])].set(3.0))
+
+
+def _sets_small_elements(x):
+    return fnp.sum(fnp.sqrt(x).at[x < 0.5].set(3.0))
+
+
+def _sets_known_rows(x):
+    return fnp.sum(fnp.sqrt(x).repeat(2).reshape(3, 2).at[np.arange(3) < 1].set([3.0, 4.0])) / 2
+
+
+@pytest.mark.parametrize("function", [_sets_known_elements, _sets_small_elements, _sets_known_rows])
+def test_elements_that_a_mask_replaces_contribute_nothing(function):
+    x = np.array([0.0, 1.0, 4.0])
+    for derivative in (grad(function), jit(grad(function))):
+        np.testing.assert_allclose(derivative(x), [0.0, 0.5, 0.25])
+
+
 def test_a_lane_that_another_way_reaches_is_not_zero():
     def function(x):
         roots = fnp.sqrt(x)
