@@ -12,7 +12,7 @@ from fnad.numpy.complex_numbers import conjugate
 from fnad.numpy.contraction import matmul
 from fnad.numpy.creation import eye
 from fnad.numpy.indexing import diagonal
-from fnad.numpy.joining import concatenate
+from fnad.numpy.joining import concatenate, stack
 from fnad.numpy.manipulation import expand_dims, matrix_transpose, squeeze
 from fnad.numpy.operands import Array, constant_like, convert
 from fnad.numpy.ranges import arange
@@ -69,7 +69,7 @@ def det(a: Any) -> Array:
     """The determinants of square matrices ``(..., n, n)``.
 
     The first and the second derivative are right at singular matrices, of any rank; those of higher
-    order are NaN there if singular values are equal.
+    order are NaN there if singular values are equal, unless the matrices have three rows or less.
 
     Examples
     --------
@@ -91,8 +91,29 @@ def _(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array
     (a,), (t,) = primals, tangents
     if a.shape[-1] == 0:
         return _det(a), sum_of(t, (-2, -1))
-    cofactors = cond(_is_regular(stop_gradient(a)), _cofactors_by_inverse, _cofactors, a)
+    if a.shape[-1] <= 3:
+        cofactors = _cofactors_of_small(a)
+    else:
+        cofactors = cond(_is_regular(stop_gradient(a)), _cofactors_by_inverse, _cofactors, a)
     return _det(a), sum_of(ufuncs.multiply(cofactors, t), (-2, -1))
+
+
+def _cofactors_of_small(a: Array) -> Array:
+    """The cofactors of matrices of up to three rows: products of two elements, and derivatives."""
+    n = a.shape[-1]
+    if n == 1:
+        return full_like(a, 1)
+    x = [[a[..., i, j] for j in range(n)] for i in range(n)]
+    if n == 2:
+        (p, q), (r, s) = x
+        return stack([stack([s, -r], -1), stack([-q, p], -1)], -2)
+
+    def cofactor(i: int, j: int) -> Array:
+        # Indices taken in turn give the sign.
+        (i, k), (j, m) = (((i + 1) % 3, (i + 2) % 3) for i in (i, j))
+        return x[i][j] * x[k][m] - x[i][m] * x[k][j]
+
+    return stack([stack([cofactor(i, j) for j in range(3)], -1) for i in range(3)], -2)
 
 
 def _is_regular(a: Array) -> Array:

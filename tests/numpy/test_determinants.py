@@ -62,6 +62,18 @@ def test_third_derivatives_of_regular_matrices():
     b = normal(3, 3)
     third = fnad.grad(fnad.grad(fnad.grad(lambda t: det(np.eye(3) + t * b))))
     np.testing.assert_allclose(third(0.5), 6 * np.linalg.det(b), rtol=1e-10)
+    at_zero = fnad.grad(fnad.grad(fnad.grad(lambda t: det(t * b))))
+    np.testing.assert_allclose(at_zero(0.0), 6 * np.linalg.det(b), rtol=1e-10)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_stacks_of_small_matrices(n):
+    a = normal(6, n, n)
+    a[2] = 0.0
+    for gradient in (fnad.grad(lambda a: fnp.sum(det(a))), fnad.vmap(fnad.grad(det))):
+        for function in (gradient, fnad.jit(gradient)):
+            expected = np.stack([cofactors(x) for x in a]) if n > 1 else np.ones((6, 1, 1))
+            np.testing.assert_allclose(function(a), expected, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
