@@ -5,6 +5,7 @@ import pytest
 
 import fnad.lax as lax
 import fnad.numpy as fnp
+from fnad.primitives.checkpoint import checkpoint
 from fnad.primitives.custom import custom_vjp
 from fnad.primitives.custom.vmap import custom_vmap
 from fnad.transforms.autodiff import grad, vjp
@@ -115,6 +116,16 @@ NOT_LINEAR = {
         lambda g: g / np.array([2.0, 3.0]),
     ),
     "call": (lambda r, g: (jit(lambda g: fnp.clip(g, -1, 1) * 2)(g),), lambda g: 2 * g),
+    "branch": (
+        lambda r, g: lax.cond(
+            g @ g > 1.0, lambda g: (fnp.clip(g, -1.0, 1.0),), lambda g: (fnp.tanh(g),), g / 2.0
+        ),
+        lambda g: g / 2,
+    ),
+    "checkpoint": (
+        lambda r, g: (checkpoint(lambda g: fnp.clip(g, -0.5, 0.5))(g),),
+        lambda g: g / 2,
+    ),
     "rule in rule": (
         lambda r, g: (fnp.linalg.solve(2.0 * np.eye(1), g[None])[0],),
         lambda g: g / 2,

@@ -10,7 +10,7 @@ none. Any other equation gets the zeros, and what it makes of them is a cotangen
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 from fnad.core.ir import Atom, Equation, Jaxpr, Literal, literal_value, memoize
@@ -103,8 +103,9 @@ def _results(eqn: Equation, states: _States, values: Sequence[Any]) -> Sequence[
         return _bound(eqn, values)
     if eqn.primitive.name == "jit":
         return apply_in_lanes(eqn.params["jaxpr"], values)
-    if eqn.primitive.name == "custom_jvp_call":
-        return _called(eqn, values)
+    called = _calls(eqn, values)
+    if called:
+        return _called(eqn, values, called)
     if eqn.primitive.name in _IN_EACH and states.count(_LINEAR) == 2:
         return [_product_of_two(eqn, states, values)]
     found = _after(eqn, states)
@@ -121,15 +122,33 @@ def _results(eqn: Equation, states: _States, values: Sequence[Any]) -> Sequence[
     return [_zero_for_zeros(outs[0], [x for x in values if type(x) is StrongZeros])]
 
 
-def _called(eqn: Equation, values: Sequence[Any]) -> list[Any]:
-    """The results of a call with rules of its own, in the lanes that its program shows."""
+def _calls(eqn: Equation, values: Sequence[Any]) -> list[tuple[Jaxpr, Sequence[Any]]]:
+    """The programs one of which an equation calls, and their operands; none for other equations."""
+    name, params = eqn.primitive.name, eqn.params
+    if name == "custom_jvp_call":
+        consts = params["num_consts"], params["num_rule_consts"]
+        return [(params["call_jaxpr"], call_args(values, *consts))]
+    if name == "custom_vjp_call":
+        own, *of_rules = params["num_consts"]
+        return [(params["call_jaxpr"], call_args(values, own, sum(of_rules)))]
+    if name in ("custom_vmap_call", "checkpoint"):
+        return [(params["jaxpr"], values)]
+    return [(branch, values[1:]) for branch in params["branches"]] if name == "cond" else []
+
+
+def _called(
+    eqn: Equation, values: Sequence[Any], called: Sequence[tuple[Jaxpr, Sequence[Any]]]
+) -> list[Any]:
+    """The results of a call as they are, in the lanes that its programs show."""
     outs = _bound(eqn, list(map(settled, values)))
-    consts = eqn.params["num_consts"], eqn.params["num_rule_consts"]
-    lives = result_lanes(eqn.params["call_jaxpr"], call_args(values, *consts))
-    return [
-        out if live is None else StrongZeros(out, live, live.choose)
-        for out, live in zip(outs, lives, strict=True)
-    ]
+    lanes = [result_lanes(*call) for call in called]
+    found = []
+    for out, lives in zip(outs, zip(*lanes), strict=True):
+        if kind_of(aval_of(out).dtype) in "fc" and None not in lives:
+            live = reduce(partial(either, shape=aval_of(out).shape), lives)
+            out = StrongZeros(out, live, live.choose)
+        found.append(out)
+    return found
 
 
 def _bound(eqn: Equation, values: Sequence[Any]) -> Sequence[Any]:
