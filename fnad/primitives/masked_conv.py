@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from fnad.core.types import aval_of
 from fnad.primitives.convolution import batched_convolution, conv_general_dilated_p
 from fnad.primitives.logic import bitwise_not, convert_element_type, ne
 from fnad.primitives.reductions import reduce_or
 from fnad.primitives.shape import broadcast_in_dim, reshape
-from fnad.primitives.strong_lanes import Live
+from fnad.primitives.strong_lanes import Lanes, Live, in_result, taken_lanes
 from fnad.primitives.strong_products import Bilinear, Labels
 
 Shapes = Sequence[tuple[int, ...]]
@@ -37,20 +38,45 @@ def _labels(
 
 
 def _reached(live: Live, at: int, wrt: int, shapes: Shapes, **params: Any) -> Live | None:
-    """Of lhs and the result, the examples and positions that share a window with a live lane."""
+    """Of lhs and the result, what shares a window, or a group of features, with a live lane."""
     spec = params["dimension_numbers"][at]
-    if 1 in (at, wrt) or not any(i in spec[2:] for i in live.along_axes(len(spec))):
+    axes = live.along_axes(len(spec))
+    if 1 in (at, wrt):
         return None
+    if not any(i in spec[2:] for i in axes):
+        in_groups = params["feature_group_count"] > 1 and spec[1] in axes
+        return _in_groups(live, at, wrt, shapes, params) if in_groups else None
     features = params["dimension_numbers"][wrt][1]
     axes = tuple(i for i in range(len(spec)) if i != features)
     met = partial(_met_by_windows, live, at, wrt, shapes, params)
     return Live.along(lambda: (met(), True, axes), axes, shapes[wrt])
 
 
+def _in_groups(live: Live, at: int, wrt: int, shapes: Shapes, params: dict[str, Any]) -> Live:
+    """The features of a slot that are in one group with live features of another one."""
+    own, other = params["dimension_numbers"][at], params["dimension_numbers"][wrt]
+    groups, features = params["feature_group_count"], shapes[wrt][other[1]]
+
+    def lanes() -> Lanes:
+        mask, axes = taken_lanes(live, shapes[at])
+        k = axes.index(own[1])
+        before, (num, *behind) = aval_of(mask).shape[:k], aval_of(mask).shape[k:]
+        apart = reshape(mask, (*before, groups, num // groups, *behind))
+        any_live = reduce_or(apart, (k + 1,))
+        kept = [i for i in range(len(axes) + 1) if i != k + 1]
+        spread = broadcast_in_dim(any_live, (*before, groups, features // groups, *behind), kept)
+        return reshape(spread, (*before, features, *behind)), True, axes
+
+    shape = _with_length(shapes[at], own[1], features)
+    places: list[int | None] = [None] * len(own)
+    places[own[0]], places[own[1]] = other[0], other[1]
+    return in_result(Live.along(lanes, live.along_axes(len(own)), shape), places, shapes[wrt])
+
+
 def _met_by_windows(live: Live, at: int, wrt: int, shapes: Shapes, params: dict[str, Any]) -> Any:
     """For each example and position of a slot, whether a live lane is in or of its window.
 
-    It is as if of one feature: that lanes of other groups tell nothing of it is not seen.
+    It is as if of one feature: of single lanes, which group they are in is not seen.
     """
     specs, dtype = params["dimension_numbers"], np.dtype(np.float32)
     mask, taken, axes = live.lanes(len(specs[at]))

@@ -118,3 +118,29 @@ def test_what_is_not_finite_in_a_taken_lane_shows():
     x[tuple(np.argwhere(read)[0])] = 0.0
     for second in (problem.forward_over_reverse, jit(problem.reverse_over_reverse)):
         assert not np.all(np.isfinite(second(x, problem.w)[1]))
+
+
+@transforms
+@pytest.mark.parametrize("spec", [("NCW", "OIW", "NCW"), ("CWN", "WIO", "NWC")])
+def test_features_left_out_leave_out_their_group(transform, spec):
+    def shape(letters, **sizes):
+        return tuple(sizes[c] for c in letters)
+
+    x = np.random.default_rng(0).uniform(0.5, 2.0, shape(spec[0], N=2, C=4, W=5))
+    w = np.random.default_rng(1).uniform(0.5, 2.0, shape(spec[1], O=6, I=2, W=3))
+    taken = np.array([False, False, False, True, True, False])  # none of the first group
+    taken = taken.reshape(shape(spec[2], N=1, C=6, W=1))
+    left_out = np.take(np.arange(4) < 2, np.indices(x.shape)[spec[0].index("C")])
+
+    def loss(x, w):
+        options = {"dimension_numbers": spec, "feature_group_count": 2}
+        made = lax.conv_general_dilated(fnp.sqrt(x), fnp.sqrt(w), (1,), "SAME", **options)
+        return fnp.sum(fnp.where(taken, made, 0.0) ** 2)
+
+    derivative = transform(grad(loss, argnums=(0, 1)))
+    expected = derivative(x, w)
+    assert not np.any(expected[0][left_out]) and np.all(expected[0][~left_out])
+    for value in (0.0, np.inf, np.nan):
+        got = derivative(np.where(left_out, value, x), w)
+        for own, other in zip(got, expected, strict=True):
+            np.testing.assert_allclose(own, other, rtol=1e-12)
