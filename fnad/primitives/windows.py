@@ -19,6 +19,7 @@ from fnad.primitives.arithmetic import min as minimum
 from fnad.primitives.associative import reduce
 from fnad.primitives.dependencies import moves, numbers, sums
 from fnad.primitives.logic import convert_element_type
+from fnad.primitives.ordinary_zeros import ordinary_zeros
 from fnad.primitives.reductions import reduce_max, reduce_min, reduce_prod, reduce_sum
 from fnad.primitives.shape import broadcast_in_dim, int_tuple, moveaxis, reshape
 from fnad.primitives.slicing import pad, slice_in_dim
@@ -302,10 +303,11 @@ def fold(
 # -- reductions over windows ---------------------------------------------------------------
 
 _FUNCTIONS = {add: "add", maximum: "max", minimum: "min", mul: "mul"}
+# Pooling chooses by the values, between products: as an activation (`ordinary_zeros`).
 _REDUCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "add": (reduce_sum, add),
-    "max": (reduce_max, maximum),
-    "min": (reduce_min, minimum),
+    "max": (lambda x, axes: reduce_max(ordinary_zeros(x), axes), maximum),
+    "min": (lambda x, axes: reduce_min(ordinary_zeros(x), axes), minimum),
     "mul": (reduce_prod, mul),
 }
 
