@@ -377,10 +377,11 @@ def _with_nonfinite(
         return compute(*((other, lanes) if which else (lanes, other)))
 
     finite, dtype = is_finite(other), aval_of(other).dtype
+    among_finite = product(lanes, select(finite, other, 0))
     spread = broadcast_in_dim(live, aval_of(lanes).shape, axes)
     marks = [convert_element_type(mark, dtype) for mark in (spread, bitwise_not(finite))]
     met = ne(product(*marks), dtype.type(0))
-    return select(met, product(lanes, other), product(lanes, select(finite, other, 0)))
+    return select(met, product(lanes, other), among_finite)
 
 
 def sums_elements(primitive: Primitive) -> None:
