@@ -47,8 +47,9 @@ def _reached(live: Live, at: int, wrt: int, shapes: Shapes, **params: Any) -> Li
         in_groups = params["feature_group_count"] > 1 and spec[1] in axes
         return _in_groups(live, at, wrt, shapes, params) if in_groups else None
     features = params["dimension_numbers"][wrt][1]
-    axes = tuple(i for i in range(len(spec)) if i != features)
-    met = partial(_met_by_windows, live, at, wrt, shapes, params)
+    groups = params["feature_group_count"] if spec[1] in axes else 1
+    axes = tuple(i for i in range(len(spec)) if i != features or groups > 1)
+    met = partial(_met_by_windows, live, at, wrt, shapes, groups, params)
     return Live.along(lambda: (met(), True, axes), axes, shapes[wrt])
 
 
@@ -60,12 +61,7 @@ def _in_groups(live: Live, at: int, wrt: int, shapes: Shapes, params: dict[str, 
     def lanes() -> Lanes:
         mask, axes = taken_lanes(live, shapes[at])
         k = axes.index(own[1])
-        before, (num, *behind) = aval_of(mask).shape[:k], aval_of(mask).shape[k:]
-        apart = reshape(mask, (*before, groups, num // groups, *behind))
-        any_live = reduce_or(apart, (k + 1,))
-        kept = [i for i in range(len(axes) + 1) if i != k + 1]
-        spread = broadcast_in_dim(any_live, (*before, groups, features // groups, *behind), kept)
-        return reshape(spread, (*before, features, *behind)), True, axes
+        return _for_features(_of_groups(mask, k, groups), k, features), True, axes
 
     shape = _with_length(shapes[at], own[1], features)
     places: list[int | None] = [None] * len(own)
@@ -73,29 +69,51 @@ def _in_groups(live: Live, at: int, wrt: int, shapes: Shapes, params: dict[str, 
     return in_result(Live.along(lanes, live.along_axes(len(own)), shape), places, shapes[wrt])
 
 
-def _met_by_windows(live: Live, at: int, wrt: int, shapes: Shapes, params: dict[str, Any]) -> Any:
+def _of_groups(mask: Any, axis: int, groups: int) -> Any:
+    """Whether a mask holds for any feature of each group."""
+    before, features, behind = _around(mask, axis)
+    apart = reshape(mask, (*before, groups, features // groups, *behind))
+    return reduce_or(apart, (axis + 1,))
+
+
+def _for_features(mask: Any, axis: int, features: int) -> Any:
+    """A mask of groups, for each of their features."""
+    before, groups, behind = _around(mask, axis)
+    kept = [i for i in range(len(before) + len(behind) + 2) if i != axis + 1]
+    spread = broadcast_in_dim(mask, (*before, groups, features // groups, *behind), kept)
+    return reshape(spread, (*before, features, *behind))
+
+
+def _around(mask: Any, axis: int) -> tuple[Any, int, Any]:
+    shape = aval_of(mask).shape
+    return shape[:axis], shape[axis], shape[axis + 1 :]
+
+
+def _met_by_windows(
+    live: Live, at: int, wrt: int, shapes: Shapes, groups: int, params: dict[str, Any]
+) -> Any:
     """For each example and position of a slot, whether a live lane is in or of its window.
 
-    It is as if of one feature: of single lanes, which group they are in is not seen.
+    With several ``groups``, for each feature; with one, for all together, without their axis.
     """
     specs, dtype = params["dimension_numbers"], np.dtype(np.float32)
     mask, taken, axes = live.lanes(len(specs[at]))
     lanes = broadcast_in_dim(mask if taken else bitwise_not(mask), shapes[at], axes)
-    features = specs[at][1]
-    one_feature = reshape(reduce_or(lanes, (features,)), _with_length(shapes[at], features, 1))
-    window = _with_length(_with_length(shapes[1], specs[1][0], 1), specs[1][1], 1)
+    window = _with_length(_with_length(shapes[1], specs[1][0], groups), specs[1][1], 1)
     pair = (
-        convert_element_type(one_feature, dtype),
+        convert_element_type(_of_groups(lanes, specs[at][1], groups), dtype),
         broadcast_in_dim(dtype.type(1), window, ()),
     )
     met = masked_conv.compute(
         wrt,
         *(pair if at == 0 else pair[::-1]),
-        _with_length(shapes[wrt], specs[wrt][1], 1),
-        **{**params, "feature_group_count": 1},
+        _with_length(shapes[wrt], specs[wrt][1], groups),
+        **{**params, "feature_group_count": groups},
     )
-    kept = tuple(n for i, n in enumerate(shapes[wrt]) if i != specs[wrt][1])
-    return ne(reshape(met, kept), dtype.type(0))
+    found, features = ne(met, dtype.type(0)), specs[wrt][1]
+    if groups > 1:
+        return _for_features(found, features, shapes[wrt][features])
+    return reshape(found, tuple(n for i, n in enumerate(shapes[wrt]) if i != features))
 
 
 def _with_length(shape: tuple[int, ...], axis: int, length: int) -> tuple[int, ...]:

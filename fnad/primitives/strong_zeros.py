@@ -23,7 +23,6 @@ equation (`fnad.primitives.custom.strong_rules`). Zeros are ordinary again where
 
 - a backward rule makes something else of them than zeros, or loops over them in a way that is not
   linear: it may do with its cotangent what it likes;
-- pixels of a convolution with groups are read by live windows of other groups alone;
 - a lane gets a cotangent by another way, too.
 """
 

@@ -144,3 +144,30 @@ def test_features_left_out_leave_out_their_group(transform, spec):
         got = derivative(np.where(left_out, value, x), w)
         for own, other in zip(got, expected, strict=True):
             np.testing.assert_allclose(own, other, rtol=1e-12)
+
+
+@transforms
+@pytest.mark.parametrize("groups, taken, made", [(4, 1, 1), (3, 2, 2), (3, 1, 2), (2, 2, 1)])
+def test_pixels_that_no_live_window_of_their_group_reads(transform, groups, taken, made):
+    rng = np.random.default_rng(2)
+    x = rng.uniform(0.5, 2.0, (2, groups * taken, 5, 5))
+    w = rng.normal(size=(groups * made, taken, 3, 3))
+    bad = np.zeros(x.shape, bool)
+    bad[0, 0, 2, 3] = bad[1, -1, 0, 0] = True
+    # Windows of that group alone are left out, so that others read the same place.
+    reach = np.zeros((2, groups * made, 5, 5), bool)
+    reach[0, :made, 1:4, 2:5] = reach[1, -made:, 0:2, 0:2] = True
+
+    def loss(x, w):
+        y = lax.conv_general_dilated(fnp.log(x), w, (1, 1), "SAME", feature_group_count=groups)
+        return fnp.sum(fnp.where(reach, 0.0, y) ** 2)
+
+    derivative = transform(grad(loss, argnums=(0, 1)))
+    second = transform(grad(lambda x, w: fnp.sum(grad(loss, 1)(x, w) ** 2), argnums=(0, 1)))
+    for function in (derivative, second):
+        expected = function(x, w)
+        assert not np.any(expected[0][bad])
+        for value in (0.0, np.inf, np.nan):
+            got = function(np.where(bad, value, x), w)
+            for own, other in zip(got, expected, strict=True):
+                np.testing.assert_allclose(own, other, rtol=1e-11)

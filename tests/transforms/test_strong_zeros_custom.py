@@ -8,6 +8,7 @@ import fnad.numpy as fnp
 from fnad.primitives.checkpoint import checkpoint
 from fnad.primitives.custom import custom_vjp
 from fnad.primitives.custom.vmap import custom_vmap
+from fnad.scipy.integrate import odeint, solve_ivp
 from fnad.transforms.autodiff import grad, vjp
 from fnad.transforms.jit import jit
 from fnad.transforms.vmap import vmap
@@ -265,3 +266,31 @@ def test_roots_that_are_not_taken():
         np.testing.assert_allclose(derivative(a), [1 / 4, 0.0, 1 / 6], rtol=1e-15)
     second = grad(lambda a: fnp.sum(grad(loss)(a)))(a)
     np.testing.assert_allclose(second, [-1 / 32, 0.0, -1 / 108], rtol=1e-14)
+
+
+@pytest.mark.parametrize("solver", ["odeint", "solve_ivp"])
+def test_solutions_of_differential_equations_that_are_not_taken(solver):
+    times = np.linspace(0.0, 1.0, 3)
+
+    def rates(y, k):
+        return -k * y
+
+    def solution(y, k):
+        if solver == "odeint":
+            return odeint(lambda y, t, k: rates(y, k), y, times, k)
+        options = {"args": (k,), "t_eval": times, "adjoint": True}
+        return solve_ivp(lambda t, y, k: rates(y, k), (0.0, 1.0), y, **options).y.T
+
+    def loss(y, k):
+        states = vmap(solution, (0, None))(y, k)
+        return fnp.sum(fnp.where(TAKEN[:, None, None], states, 0.0))
+
+    y, k = np.array([[1.0, 2.0], [np.nan, 1.0], [3.0, 1.0]]), 0.7
+    by_y, by_k = jit(grad(loss, (0, 1)))(y, k)
+    decay, close = np.exp(-k * times), {"rtol": 1e-5}  # the error of solve_ivp's steps
+    np.testing.assert_allclose(by_y, decay.sum() * TAKEN[:, None] * np.ones((3, 2)), **close)
+    np.testing.assert_allclose(by_k, -7.0 * (times * decay).sum(), **close)
+    second = grad(lambda k: grad(loss, 1)(y, k))(k)
+    np.testing.assert_allclose(second, 7.0 * (times**2 * decay).sum(), **close)
+    shown = grad(loss, 1)(y[[1, 0, 2]], k)
+    assert np.isnan(shown)

@@ -9,12 +9,13 @@ on the way forward. What the backward rule integrates has the same rule, and so 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any, NamedTuple
 
 import fnad.numpy as fnp
 from fnad.core import tree
 from fnad.core.tracer import apply_jaxpr
-from fnad.core.types import ShapedArray, aval_of, is_differentiable
+from fnad.core.types import ShapedArray, aval_of, float0, is_differentiable
 from fnad.primitives.control_flow import scan
 from fnad.primitives.custom.vjp import custom_vjp
 from fnad.primitives.subprograms import merge, split, trace_function
@@ -36,6 +37,8 @@ Array = Any
 _NAME = "odeint or solve_ivp with adjoint=True (with adjoint=False it does)"
 # Of time, state, the parameters that have derivatives, and the others.
 Rhs = Callable[[Array, Array, Any, Any], Array]
+# A backward rule: cotangents by residuals and cotangents.
+Backward = Callable[[Any, Any], tuple[Any, ...]]
 
 
 class Equation(NamedTuple):
@@ -96,6 +99,25 @@ def _inner(cotangent: Array, slope: Array, dtype: Any) -> Array:
     return fnp.real(fnp.sum(cotangent * slope, -1)).astype(dtype)
 
 
+def _nothing_of_zeros(backward: Backward) -> Backward:
+    """A backward rule whose results are zero where they would not be finite, for zeros alone.
+
+    It is linear, but its loop does not show it: so members of a batch of which a select takes
+    nothing contribute nothing (`fnad.primitives.strong_zeros`), whatever their states are.
+    """
+
+    def pulled(residuals: Any, cotangents: Any) -> tuple[Any, ...]:
+        cts = [ct for ct in tree.leaves(cotangents) if ct.dtype != float0]
+        nothing = reduce(fnp.logical_and, [fnp.all(ct == 0) for ct in cts])
+
+        def cleared(x: Any) -> Any:
+            return fnp.where(nothing & ~fnp.isfinite(x), 0, x)
+
+        return tree.map(cleared, backward(residuals, cotangents))
+
+    return pulled
+
+
 def states_at(
     equation: Equation,
     y: Array,
@@ -135,7 +157,7 @@ def states_at(
 
     solve.__name__ = _NAME
     wrapped = custom_vjp(solve)
-    wrapped.defvjp(forward, backward)
+    wrapped.defvjp(forward, _nothing_of_zeros(backward))
     result: tuple[Array, Outcome] = wrapped(y, times, operands.params, rest)
     return result
 
@@ -201,7 +223,7 @@ def trajectory(
 
     solve.__name__ = _NAME
     wrapped = custom_vjp(solve)
-    wrapped.defvjp(forward, backward)
+    wrapped.defvjp(forward, _nothing_of_zeros(backward))
     result: tuple[Trajectory, Outcome] = wrapped(y, ends, operands.params, rest)
     return result
 
