@@ -17,9 +17,10 @@ rows if it is repeated along them right before the select, as in ``where(valid[:
 0)``. What such a product sums over lanes that were not taken is left out of the sum, in derivatives
 of every order (`fnad.primitives.strong_products`). Through triangular equations, and so through
 factorisations, inverses and determinants, go whole matrices of a stack, not the triangles that
-their rules take (`fnad.primitives.linalg.matrices.triangle_p`), and single right-hand sides.
-Backward rules of `custom_vjp` and what solves a `custom_linear_solve` are followed equation by
-equation (`fnad.primitives.custom.strong_rules`). Zeros are ordinary again where
+their rules take (`fnad.primitives.linalg.matrices.triangle_p`), single right-hand sides, and, in
+first derivatives, the unknowns of one triangular system on which no live one depends. Backward
+rules of `custom_vjp` and what solves a `custom_linear_solve` are followed equation by equation
+(`fnad.primitives.custom.strong_rules`). Zeros are ordinary again where
 
 - a backward rule makes something else of them than zeros, or loops over them in a way that is not
   linear: it may do with its cotangent what it likes;

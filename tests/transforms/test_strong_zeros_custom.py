@@ -234,6 +234,41 @@ def test_right_hand_sides_that_are_not_taken(solution):
     assert np.any(np.isnan(grad(loss)(A, np.where(TAKEN, B, np.nan)[:, [1, 0, 2]])))
 
 
+@pytest.mark.parametrize("lower", [False, True])
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("left", [False, True])
+@pytest.mark.parametrize("stack", [(), (2,)], ids=["one", "stack"])
+def test_unknowns_behind_those_that_are_taken(lower, transposed, left, stack):
+    """A triangular system of which some unknowns are not taken is the smaller one of the others."""
+    rng = np.random.default_rng(6)
+    a = rng.uniform(0.5, 2.0, (*stack, 4, 4)) + 2 * np.eye(4)
+    b = rng.normal(size=(*stack, 4, 2) if left else (*stack, 2, 4))
+    first = lower ^ transposed ^ (not left)  # what is found first depends on itself alone
+    kept = slice(0, 2) if first else slice(2, 4)
+    rows = np.zeros(4, bool)
+    rows[kept] = True
+    mask = rows[:, None] if left else rows
+
+    def loss(a, b):
+        options = {"left_side": left, "lower": lower, "transpose_a": transposed}
+        return fnp.sum(fnp.where(mask, lax.linalg.triangular_solve(a, b, **options) ** 2, 0.0))
+
+    def reference(a, b):
+        """By the inverse of what is kept of the triangle."""
+        part = (fnp.tril if lower else fnp.triu)(a)[..., kept, kept]
+        part = fnp.swapaxes(part, -1, -2) if transposed else part
+        inverse = fnp.linalg.inv(part)
+        return fnp.sum((inverse @ b[..., kept, :] if left else b[..., kept] @ inverse) ** 2)
+
+    bad_a, bad_b = a.copy(), b.copy()
+    bad_a[..., ~rows, ~rows] = 0.0
+    bad_b[(..., ~rows, slice(None)) if left else (..., ~rows)] = np.inf
+    expected = grad(reference, (0, 1))(a, b)
+    for derivative in (grad(loss, (0, 1)), jit(grad(loss, (0, 1)))):
+        for found, right in zip(derivative(bad_a, bad_b), expected, strict=True):
+            np.testing.assert_allclose(found, right, rtol=1e-11, atol=1e-13)
+
+
 def test_equations_for_themselves_in_one_system():
     def quotients(d, b):
         solve = lambda _, b: b / d

@@ -9,11 +9,13 @@ import numpy as np
 from fnad.core.primitive import Linear, Parts, Primitive, Zero
 from fnad.core.types import aval_of
 from fnad.primitives.complex_parts import interleaved
+from fnad.primitives.cumulative import cumsum
 from fnad.primitives.dependencies import mixed, union
 from fnad.primitives.linalg.matrices import (
     check_matrices,
     conjugate,
     each,
+    identity_like,
     is_empty,
     lower_part,
     matmul,
@@ -23,7 +25,15 @@ from fnad.primitives.linalg.matrices import (
     zeros,
 )
 from fnad.primitives.linalg.routines import Given, Made, call_complex, from_memory, memory
-from fnad.primitives.shape import expand_dims, full, leading_axis_full, squeeze
+from fnad.primitives.logic import bitwise_and, convert_element_type, gt, select
+from fnad.primitives.shape import (
+    broadcast_in_dim,
+    expand_dims,
+    full,
+    leading_axis_full,
+    squeeze,
+)
+from fnad.primitives.strong_lanes import Live, any_of, joined, mask_along, taken_lanes
 from fnad.primitives.strong_zeros import StrongZeros, settled, summed_lanes
 
 triangular_solve_p = Primitive(
@@ -98,13 +108,41 @@ def _(ct, a, b, *, transpose_a, **params):
 
 @triangular_solve_p.strong_transpose
 def _(ct, a, b, **params):
-    cts = triangular_solve_p.rule("transpose")(settled(ct), a, b, **params)
+    transpose = triangular_solve_p.rule("transpose")
     if type(ct) is not StrongZeros:
-        return cts
+        return transpose(ct, a, b, **params)
+    ndim, shape = b.aval.ndim, b.aval.shape
+    along = ndim - (2 if params["left_side"] else 1)
     # A singular matrix makes NaN of zeros, also in systems that were left out.
-    along = b.aval.ndim - (2 if params["left_side"] else 1)
-    apart = [None if i == along else i for i in range(b.aval.ndim)]
-    return [None, summed_lanes(ct, cts[1], apart)]
+    apart = [None if i == along else i for i in range(ndim)]
+    if along not in ct.live.along_axes(ndim):
+        return [None, summed_lanes(ct, transpose(settled(ct), a, b, **params)[1], apart)]
+    rows, axes = _met(ct.live, along, shape, params), (*range(ndim - 2), along)
+    found = transpose(settled(ct), _without(a, rows), b, **params)[1]
+    live = Live.along(lambda: (rows, True, axes), axes, shape)
+    if type(of_systems := summed_lanes(ct, found, apart)) is StrongZeros:
+        live = joined(bitwise_and, live, of_systems.live, shape)
+    return [None, StrongZeros(found, live, live.choose)]
+
+
+def _met(live: Live, along: int, shape: tuple[int, ...], params: dict[str, Any]) -> Any:
+    """Which unknowns of each matrix are behind a live one, or are one themselves."""
+    mask, axes = taken_lanes(live, shape)
+    across = tuple(place for place, i in enumerate(axes) if i >= len(shape) - 2 and i != along)
+    mask = any_of(mask, across) if across else mask
+    kept = tuple(i for i in axes if i < len(shape) - 2 or i == along)
+    wanted = (*range(len(shape) - 2), along)
+    rows = convert_element_type(mask_along(mask, kept, wanted, shape), np.int32)
+    is_lower = params["lower"] ^ params["transpose_a"] ^ (not params["left_side"])
+    return gt(cumsum(rows, len(wanted) - 1, reverse=bool(is_lower)), 0)
+
+
+def _without(a: Any, rows: Any) -> Any:
+    """Matrices in which unknowns but for ``rows`` have the identity's rows and columns."""
+    shape = aval_of(a).shape
+    *batch, i, j = range(len(shape))
+    both = [broadcast_in_dim(rows, shape, (*batch, k)) for k in (i, j)]
+    return select(bitwise_and(*both), a, identity_like(a))
 
 
 @triangular_solve_p.batch
