@@ -182,3 +182,24 @@ def test_derivatives_of_norms_in_single_precision():
     x = normal(2, 3).astype(np.float32)
     for axis in (None, 1):
         check_grads(lambda x, a=axis: linalg.norm(x, axis=a), (x,), order=2)
+
+
+@pytest.mark.parametrize("columns", [3, 4])
+def test_lu_where_the_last_pivot_is_zero(columns):
+    """L and U do not depend on it, unless there are rows below."""
+    a = np.array([[4.0, 2.0, 0.0, 1.0], [2.0, 5.0, 1.0, 3.0], [1.0, 2.5, 0.5, 1.5]])[:, :columns]
+    t, w, step = normal(3, columns), normal(2, 3, columns), 1e-6
+
+    def factors(a):
+        _, lower, upper = fnad.scipy.linalg.lu(a)
+        return lower, upper
+
+    assert factors(a)[1][2, 2] == 0
+    tangents = fnad.jvp(factors, (a,), (t,))[1]
+    ahead, behind = factors(a + step * t), factors(a - step * t)
+    for found, high, low in zip(tangents, ahead, behind, strict=True):
+        np.testing.assert_allclose(found, (high - low) / (2 * step), atol=1e-8)
+    loss = lambda a: sum(fnp.sum(x * y[:, : x.shape[1]]) for x, y in zip(factors(a), w))
+    expected = sum(np.sum(x * y[:, : x.shape[1]]) for x, y in zip(tangents, w))
+    for gradient in (fnad.grad(loss), fnad.jit(fnad.grad(loss))):
+        np.testing.assert_allclose(np.sum(gradient(a) * t), expected, rtol=1e-11)

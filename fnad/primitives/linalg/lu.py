@@ -30,7 +30,7 @@ from fnad.primitives.linalg.routines import (
     routine_p,
 )
 from fnad.primitives.linalg.triangular import triangular_solve
-from fnad.primitives.logic import convert_element_type, ge, select
+from fnad.primitives.logic import bitwise_and, convert_element_type, eq, ge, select
 from fnad.primitives.shape import broadcasted_iota, full, full_like, reshape
 from fnad.primitives.sizes import index_of
 from fnad.primitives.slicing import pad, slice_in_dim
@@ -77,7 +77,9 @@ def _(a):
 @lu_p.jvp
 def _(primals, tangents):
     # L⁻¹ P A' U⁻¹ = L⁻¹ L' + U' U⁻¹, whose terms are strictly lower and upper triangular: Seeger
-    # et al. (2017), arXiv:1710.08717. L and U are completed to squares by the identity.
+    # et al. (2017), arXiv:1710.08717. L and U are completed to squares by the identity. The upper
+    # one times U is what the lower one leaves of L⁻¹ P A'. So the last pivot, which may be zero in
+    # singular matrices, is not divided by, unless there are rows below it.
     factors, pivots, permutation = lu_p.bind(*primals)
     rest = [Zero(aval_of(x)) for x in (pivots, permutation)]
     if isinstance(tangents[0], Zero):
@@ -89,12 +91,18 @@ def _(primals, tangents):
     right = right + _ones_behind(right, k)
     t = permute_rows(instantiate(tangents[0]), permutation)
     inner = triangular_solve(left, t, left_side=True, lower=True, unit_diagonal=True)
-    inner = triangular_solve(right, inner)
-    lower = lower_part(inner, -1)
-    return [factors, pivots, permutation], [
-        lower + matmul(left, lower) + matmul(upper_part(inner), right),
-        *rest,
-    ]
+    divisors = right if m > n else _with_last_pivot(right, k)
+    lower = lower_part(triangular_solve(divisors, inner), -1)
+    upper = upper_part(inner - matmul(lower, right))
+    return [factors, pivots, permutation], [lower + matmul(left, lower) + upper, *rest]
+
+
+def _with_last_pivot(x: Any, k: int) -> Any:
+    """Matrices in which the last of k pivots is one."""
+    shape = aval_of(x).shape
+    i, j = (broadcasted_iota(np.int64, shape, axis) for axis in (len(shape) - 2, len(shape) - 1))
+    last = bitwise_and(eq(i, index_of(k - 1)), eq(j, index_of(k - 1)))
+    return select(last, full_like(x, 1), x)
 
 
 def _extended(x: Any, extra: int, axis: int) -> Any:
