@@ -203,3 +203,27 @@ def test_lu_where_the_last_pivot_is_zero(columns):
     expected = sum(np.sum(x * y[:, : x.shape[1]]) for x, y in zip(tangents, w))
     for gradient in (fnad.grad(loss), fnad.jit(fnad.grad(loss))):
         np.testing.assert_allclose(np.sum(gradient(a) * t), expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize("columns", [3, 4])
+def test_qr_where_the_last_pivot_is_zero(columns):
+    """Q and R change smoothly where the signs of columns are kept."""
+    a = np.array([[1.0, 2.0, 3.0, 1.0], [0.0, 1.0, 1.0, 2.0], [1.0, 3.0, 4.0, 0.5]])[:, :columns]
+    t, w, step = normal(3, columns), normal(2, 3, columns), 1e-6
+    q, r = linalg.qr(a)
+    assert abs(r[2, 2]) < 1e-14
+    factors = lambda a: tuple(linalg.qr(a))
+
+    def with_signs_of(q, a):
+        moved_q, moved_r = linalg.qr(a)
+        signs = np.sign(np.sum(q * moved_q, 0))
+        return moved_q * signs, signs[:, None] * moved_r
+
+    tangents = fnad.jvp(factors, (a,), (t,))[1]
+    ahead, behind = with_signs_of(q, a + step * t), with_signs_of(q, a - step * t)
+    for found, high, low in zip(tangents, ahead, behind, strict=True):
+        np.testing.assert_allclose(found, (high - low) / (2 * step), atol=1e-7)
+    loss = lambda a: sum(fnp.sum(x * y[:, : x.shape[1]]) for x, y in zip(factors(a), w))
+    expected = sum(np.sum(x * y[:, : x.shape[1]]) for x, y in zip(tangents, w))
+    for gradient in (fnad.grad(loss), fnad.jit(fnad.grad(loss))):
+        np.testing.assert_allclose(np.sum(gradient(a) * t), expected, rtol=1e-9)

@@ -18,6 +18,7 @@ from fnad.primitives.linalg.matrices import (
     routine,
     swapped,
     upper_part,
+    with_unit_pivot,
     zeros,
 )
 from fnad.primitives.linalg.permutations import permute_rows
@@ -30,7 +31,7 @@ from fnad.primitives.linalg.routines import (
     routine_p,
 )
 from fnad.primitives.linalg.triangular import triangular_solve
-from fnad.primitives.logic import bitwise_and, convert_element_type, eq, ge, select
+from fnad.primitives.logic import convert_element_type, ge, select
 from fnad.primitives.shape import broadcasted_iota, full, full_like, reshape
 from fnad.primitives.sizes import index_of
 from fnad.primitives.slicing import pad, slice_in_dim
@@ -91,18 +92,10 @@ def _(primals, tangents):
     right = right + _ones_behind(right, k)
     t = permute_rows(instantiate(tangents[0]), permutation)
     inner = triangular_solve(left, t, left_side=True, lower=True, unit_diagonal=True)
-    divisors = right if m > n else _with_last_pivot(right, k)
+    divisors = right if m > n else with_unit_pivot(right, k - 1)
     lower = lower_part(triangular_solve(divisors, inner), -1)
     upper = upper_part(inner - matmul(lower, right))
     return [factors, pivots, permutation], [lower + matmul(left, lower) + upper, *rest]
-
-
-def _with_last_pivot(x: Any, k: int) -> Any:
-    """Matrices in which the last of k pivots is one."""
-    shape = aval_of(x).shape
-    i, j = (broadcasted_iota(np.int64, shape, axis) for axis in (len(shape) - 2, len(shape) - 1))
-    last = bitwise_and(eq(i, index_of(k - 1)), eq(j, index_of(k - 1)))
-    return select(last, full_like(x, 1), x)
 
 
 def _extended(x: Any, extra: int, axis: int) -> Any:

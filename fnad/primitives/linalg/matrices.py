@@ -13,7 +13,7 @@ from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.complex_numbers import conj, real
 from fnad.primitives.contraction import batch_matmul
 from fnad.primitives.dependencies import moves
-from fnad.primitives.logic import ge, le, select
+from fnad.primitives.logic import bitwise_and, eq, ge, le, select
 from fnad.primitives.reductions import reduce_sum
 from fnad.primitives.shape import (
     broadcast_in_dim,
@@ -22,6 +22,7 @@ from fnad.primitives.shape import (
     full_like,
     transpose,
 )
+from fnad.primitives.sizes import index_of
 from fnad.primitives.strong_zeros import StrongZeros, settled
 
 _LETTERS = {
@@ -222,6 +223,13 @@ def hermitian_of_lower(x: Any) -> Any:
         return lower_part(x) + matrix_transpose(below)
     diagonal = upper_part(lower_part(x))
     return (diagonal + conj(diagonal)) * 0.5 + below + adjoint(below)
+
+
+def with_unit_pivot(x: Any, k: int) -> Any:
+    """Matrices in which element ``(k, k)`` is one."""
+    shape = aval_of(x).shape
+    i, j = (broadcasted_iota(np.int64, shape, axis) for axis in (len(shape) - 2, len(shape) - 1))
+    return select(bitwise_and(eq(i, index_of(k)), eq(j, index_of(k))), full_like(x, 1), x)
 
 
 def identity_like(x: Any) -> Any:

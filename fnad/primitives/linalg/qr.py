@@ -22,6 +22,7 @@ from fnad.primitives.linalg.matrices import (
     routine,
     swapped,
     upper_part,
+    with_unit_pivot,
     zeros,
 )
 from fnad.primitives.linalg.routines import (
@@ -83,7 +84,8 @@ def _(primals, tangents, *, full_matrices):
     # With G = A₁' R₁⁻¹ for the leading columns that R₁ is square over, and the antisymmetric Ω that
     # agrees with Qᴴ G below the diagonal: Q' = G - Q Qᴴ G + Q Ω and R' = Qᴴ A' - Ω R. Seeger et al.
     # (2017), arXiv:1710.08717; Roberts and Roberts (2020), arXiv:2009.10071, for m < n. Of complex
-    # matrices, the diagonal of Ω is what makes that of R' real.
+    # matrices, the diagonal of Ω is what makes that of R' real. Of real ones with m <= n, Q' is
+    # Q Ω, which does not depend on the last pivot: that may be zero.
     (a,), (t,) = primals, tangents
     q, r = qr_p.bind(a, full_matrices=full_matrices)
     if isinstance(t, Zero):
@@ -94,6 +96,9 @@ def _(primals, tangents, *, full_matrices):
     k = min(m, n)
     leading = slice_in_dim(t, 0, k, 1, aval_of(t).ndim - 1)
     square = slice_in_dim(r, 0, k, 1, aval_of(r).ndim - 1)
+    turns_alone = m <= n and not is_complex(a)
+    if turns_alone:
+        square = with_unit_pivot(square, k - 1)
     across = triangular_solve(square, leading)
     inside = matmul(adjoint(q), across)
     below = lower_part(inside, -1)
@@ -101,7 +106,7 @@ def _(primals, tangents, *, full_matrices):
     if is_complex(inside):
         diagonal = upper_part(lower_part(inside))
         turn = turn + (diagonal - conjugate(diagonal)) * 0.5
-    t_q = across + matmul(q, turn - inside)
+    t_q = matmul(q, turn) if turns_alone else across + matmul(q, turn - inside)
     return [q, r], [t_q, upper_part(matmul(adjoint(q), t) - matmul(turn, r))]
 
 
