@@ -95,7 +95,7 @@ def _emit_lanes(nest: Nest) -> None:
     f, p, kernel = nest.f, nest.p, nest.kernel
     *outer, (number, extent) = kernel.axes
     lanes = _lanes(nest.roots, [r.accumulator for r in kernel.reductions], extent)
-    many = _TOTALS if kernel.reductions else unrolling(nest.roots)
+    many = _TOTALS if kernel.reductions else unrolling(p, nest.roots, [n for n, _ in outer])
 
     def block(base: Value, count: int, mask: Value | None, carried: list[Value]) -> list[Value]:
         totals: list[list[Value]] = [[] for _ in range(count)]
@@ -181,7 +181,8 @@ def _reduced_in_vectors(f: SizedFunction, p: SizedPrinter, r: Reduction) -> Valu
     *outer, (number, extent) = r.axes
     lanes = _lanes([r.value], [r.accumulator], extent)
     # Sums in a row wait for each other; positions are told apart by the lane alone.
-    count = 1 if r.kind.startswith("arg") else 2 * unrolling([r.value])
+    inside = [n for n, _ in outer]
+    count = 1 if r.kind.startswith("arg") else 2 * unrolling(p, [r.value], inside)
     stop, first = f.b.constant(extent, INT64), initial(f, r, lanes)
 
     def vectors(state: list[Value]) -> list[Value]:

@@ -51,7 +51,7 @@ def emit_lanes(nest: Nest, parts: Range) -> None:
     elif any(fills_registers(r, axis(number, extent)) for r in kernel.reductions):
         count = 1
     else:
-        count = unrolling(nest.roots)
+        count = unrolling(nest.p, nest.roots, [n for n, _ in outer])
 
     def block(base: Value, count: int, mask: Value | None, carried: list[Value]) -> list[Value]:
         _emit_block(nest, [Vector(number, base, k * lanes, lanes, mask) for k in range(count)])

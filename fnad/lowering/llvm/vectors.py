@@ -43,9 +43,14 @@ def lanes_for(exprs: Iterable[Expr], others: Iterable[DType], extent: int) -> in
     return min(lanes, 1 << (extent - 1).bit_length())
 
 
-def unrolling(exprs: Iterable[Expr]) -> int:
-    """How many vectors a turn should compute, so that short bodies keep the machine busy."""
-    cost = sum(20 if e.op in TRANSCENDENTAL else len(e.args) > 0 for e in postorder(exprs))
+def unrolling(p: ExpressionPrinter, roots: Iterable[Expr], outer: Iterable[int]) -> int:
+    """How many vectors a turn should compute, so that short bodies keep the machine busy.
+
+    What depends on the axes ``outer`` alone is computed before the turns.
+    """
+    outside = sum(1 << number for number in outer)
+    repeated = [e for e in postorder(roots) if e.args and p.dependences(e) & ~outside]
+    cost = sum(20 if e.op in TRANSCENDENTAL else 1 for e in repeated if e.bounds is None)
     return 2 if cost <= _SHORT else 1
 
 
