@@ -44,6 +44,10 @@ _DECLARED = re.compile(r"^declare [^@\n]*@(?!llvm\.)([\w.$]+)\(", re.MULTILINE)
 # complex numbers and, in LLVM's issues 193040, 196281, 202463 and 203193, for far smaller code.
 _SUPERWORDS = {20: (), 22: ("-slp-copyable-elements=false",)}
 
+# What the processor has and LLVM had better not use. INSERTQ and EXTRQ of AMD's SSE4a are chosen
+# for shuffles of bytes between AVX instructions, of which they have no form: one takes some 100 ns.
+_SLOW = ("sse4a",)
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -177,7 +181,9 @@ def _initialize() -> tuple[str, str]:
         llvm.add_symbol(symbol, address_of(symbol))
     for option in _SUPERWORDS.get(llvm.llvm_version_info[0], ()):
         llvm.set_option("fnad", option)  # it has them only for all its users together
-    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    features = llvm.get_host_cpu_features()
+    features.update((name, False) for name in _SLOW if name in features)
+    return llvm.get_host_cpu_name(), features.flatten()
 
 
 def _target_machine(level: int) -> Any:
