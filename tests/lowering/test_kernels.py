@@ -137,6 +137,22 @@ def test_strides(dtype, step, n):
     check(f, f, x)
 
 
+@pytest.mark.parametrize("n", [2, 16, 100])
+@pytest.mark.parametrize("step", [2, 3, -3, 9, -9])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i1"])
+def test_strided_writes(dtype, step, n):
+    x, u = data(abs(step) * n, np.dtype(dtype)), data(n, np.dtype(dtype))
+
+    def written(x, u):
+        x = fnp.asarray(x)
+        return x.at[::step].set(u), x.at[::step].add(u)
+
+    want = x.copy(), x.copy()
+    want[0][::step] = u
+    want[1][::step] += u
+    check(written, lambda x, u: want, x, u)
+
+
 @pytest.mark.parametrize("shape", [(17, 33), (5, 1000), (40, 3), (1, 16), (64, 64)])
 def test_axes_and_broadcasting(shape):
     x, row, column = (data(s, np.dtype("f4")) for s in (shape, shape[1:], shape[:1]))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fnad.lowering.expr import Expr, affine, affine_parts, integer
+from fnad.lowering.llvm import host
 from fnad.lowering.llvm.writer import INT32, INT64, DType, Function, Value
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 # Up to this distance, lanes are picked out of whole vectors: loads and shuffles beat gathers.
 _MAX_PICKED = 8
+
+# Elements of so many bytes enter and leave vectors one by one at little cost.
+_WORD = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ def load(p: ExpressionPrinter, expr: Expr) -> Value:
         return f.load(start, dtype, vector.lanes, vector.mask)
     if place.stride == -1:
         return _load_reversed(f, start, dtype, vector)
-    return f.gather(start, dtype, _steps(p, place.stride), vector.mask)
+    return _load_apart(p, start, dtype, place.stride, vector.mask)
 
 
 def store(
@@ -125,10 +129,13 @@ def store(
             value = combine(f.load(start, dtype, vector.lanes, mask), value)
         f.store(value, start, mask)
         return
-    if place is None:
-        start, indices = p.pointers[buffer], p.operand(offset)
-    else:
-        start, indices = address(p, buffer, dtype, place), _steps(p, place.stride)
+    if place is not None:
+        start = address(p, buffer, dtype, place)
+        if combine is not None:
+            value = combine(_load_apart(p, start, dtype, place.stride, mask), value)
+        _store_apart(p, start, value, place.stride, mask)
+        return
+    start, indices = p.pointers[buffer], p.operand(offset)
     if combine is not None:
         value = combine(f.gather(start, dtype, indices, mask), value)
     f.scatter(value, start, indices, mask)
@@ -150,6 +157,39 @@ def _steps(p: ExpressionPrinter, stride: int) -> Value:
     assert p.vector is not None
     lanes = p.vector.lanes
     return p.f.b.iota(INT32 if abs(stride) * lanes < 2**31 else INT64, lanes, stride)
+
+
+def _one_by_one(dtype: DType, mask: Value | None) -> bool:
+    """Whether lanes that lie apart are best moved each with an instruction of its own.
+
+    Without masks a gather is no more than that, and computes every address at run time.
+    """
+    return mask is None and not host.has_masks() and dtype.itemsize >= _WORD
+
+
+def _load_apart(
+    p: ExpressionPrinter, start: str, dtype: DType, stride: int, mask: Value | None
+) -> Value:
+    assert p.vector is not None
+    f, lanes = p.f, p.vector.lanes
+    if not _one_by_one(dtype, mask):
+        return f.gather(start, dtype, _steps(p, stride), mask)
+    elements = [f.load(f.element(start, dtype, k * stride), dtype) for k in range(lanes)]
+    result = f.b.splat(elements[0], lanes)
+    for k, element in enumerate(elements[1:], 1):
+        result = f.b.with_lane(result, k, element)
+    return result
+
+
+def _store_apart(
+    p: ExpressionPrinter, start: str, value: Value, stride: int, mask: Value | None
+) -> None:
+    f = p.f
+    if not _one_by_one(value.dtype, mask):
+        f.scatter(value, start, _steps(p, stride), mask)
+        return
+    for k in range(value.lanes):
+        f.store(f.b.lane(value, k), f.element(start, value.dtype, k * stride))
 
 
 def _load_reversed(f: Function, start: str, dtype: DType, vector: Vector) -> Value:
