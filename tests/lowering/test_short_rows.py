@@ -8,6 +8,7 @@ import pytest
 import fnad
 import fnad.numpy as fnp
 from fnad.lowering.expr import axis, load, make
+from fnad.lowering.llvm import host
 from fnad.lowering.llvm.interleaved import sorted_apart, sorted_together
 from fnad.lowering.plan import Kernel, Reduction, Store
 from fnad.lowering.short_rows import block_of_vectors, with_rows
@@ -169,11 +170,16 @@ class _Vector(np.ndarray):
         return len(self)
 
 
+@pytest.mark.parametrize("masks", [False, True])
+@pytest.mark.parametrize("dtype", ["i1", "i2", "i4", "i8"])
 @pytest.mark.parametrize("count", range(2, 10))
-def test_what_is_sorted_apart_is_sorted_together(count):
-    parts = np.arange(8 * count).reshape(count, 8).view(_Vector)
+def test_what_is_sorted_apart_is_sorted_together(monkeypatch, count, dtype, masks):
+    monkeypatch.setattr(host, "has_masks", lambda: masks)
+    lanes = min(16, 32 // np.dtype(dtype).itemsize)
+    elements = np.arange(lanes * count).astype(dtype)  # bytes are 144 at most: all differ
+    parts = elements.reshape(count, lanes).view(_Vector)
     columns = sorted_apart(_Shuffles(), list(parts), count)
-    np.testing.assert_array_equal(columns, np.arange(8 * count).reshape(8, count).T)
+    np.testing.assert_array_equal(columns, elements.reshape(lanes, count).T)
     np.testing.assert_array_equal(sorted_together(_Shuffles(), columns), parts)
 
 

@@ -11,6 +11,7 @@ What is written to rows is sorted together in the same way.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -180,6 +181,8 @@ def sorted_apart(f: Function, parts: Sequence[Value], count: int) -> list[Value]
     if len(parts) == 1:
         return [f.b.shuffle(parts[0], range(i, lanes, count)) for i in range(count)]
     if count % 2:
+        if not host.has_masks():
+            return _rotated_apart(f, parts)
         starts = range(0, count * lanes, lanes)
         return [picked(f, parts, starts, range(i, count * lanes, count)) for i in range(count)]
     pairs = list(zip(parts[::2], parts[1::2]))
@@ -194,6 +197,8 @@ def sorted_together(f: Function, columns: Sequence[Value]) -> list[Value]:
     """Neighbouring vectors with the elements of ``columns`` in turn: undoes `sorted_apart`."""
     count, lanes = len(columns), columns[0].lanes
     if count % 2:
+        if not host.has_masks():
+            return _rotated_together(f, columns)
         return [_in_turn(f, columns, range(k, k + lanes)) for k in range(0, count * lanes, lanes)]
     evens, odds = ([columns[i]] for i in range(2))
     if count > 2:
@@ -212,3 +217,90 @@ def _in_turn(f: Function, columns: Sequence[Value], wanted: Sequence[int]) -> Va
         result = f.b.shuffle(result, chosen, column)
         done = [k if c is not None else None for k, c in enumerate(chosen)]
     return result
+
+
+# Where no instruction picks any elements of two vectors, an odd number n of columns is sorted
+# within registers of 128 bits, of which a vector may have two: one for the first half of the rows,
+# one for the second. The elements i, i + n, i + 2 n ... of column i have places in their registers
+# that all differ, so that blends bring them into one register, and one permutation into order.
+
+_REGISTER = 16  # bytes
+
+
+def _halves(x: Value) -> int:
+    return max(1, x.lanes * x.dtype.itemsize // _REGISTER)
+
+
+def _rotated_apart(f: Function, parts: Sequence[Value]) -> list[Value]:
+    """`sorted_apart` for an odd number of vectors."""
+    count, halves = len(parts), _halves(parts[0])
+    lanes = parts[0].lanes // halves
+    registers = _regrouped(f, parts, [h * count + k for k in range(count) for h in range(halves)])
+    columns = []
+    for i in range(count):
+        places = [divmod(i + count * row, lanes) for row in range(lanes)]
+        if lanes == 2:
+            columns.append(_of_two(f, registers, places))
+            continue
+        sources = [part for part, _ in sorted(places, key=operator.itemgetter(1))]
+        blended = _blended(f, registers, sources)
+        columns.append(_within(f, blended, [lane for _, lane in places]))
+    return columns
+
+
+def _rotated_together(f: Function, columns: Sequence[Value]) -> list[Value]:
+    """`sorted_together` for an odd number of columns."""
+    count, halves = len(columns), _halves(columns[0])
+    lanes = columns[0].lanes // halves
+    rotated = []
+    for i, column in enumerate(columns):
+        rows = {(i + count * row) % lanes: row for row in range(lanes)}
+        rotated.append(_within(f, column, [rows[lane] for lane in range(lanes)]))
+    registers = [
+        _blended(f, rotated, [w % count for w in range(k, k + lanes)])
+        for k in range(0, count * lanes, lanes)
+    ]
+    order = [k * halves + h for h in range(halves) for k in range(count)]
+    return _regrouped(f, registers, order)
+
+
+def _regrouped(f: Function, vectors: Sequence[Value], order: Sequence[int]) -> list[Value]:
+    """Vectors of the halves ``order`` of given ones, all of which are numbered in a row."""
+    halves = _halves(vectors[0])
+    if halves == 1:
+        return [vectors[k] for k in order]
+    lanes = vectors[0].lanes // halves
+    found = []
+    for a, b in zip(order[::2], order[1::2]):
+        (first, low), (second, high) = divmod(a, halves), divmod(b, halves)
+        chosen = [low * lanes + k for k in range(lanes)]
+        chosen += [(halves + high) * lanes + k for k in range(lanes)]
+        found.append(f.b.shuffle(vectors[first], chosen, vectors[second]))
+    return found
+
+
+def _blended(f: Function, vectors: Sequence[Value], sources: Sequence[int]) -> Value:
+    """In each half, lane k of the vector ``sources[k]``."""
+    lanes = vectors[0].lanes
+    result = vectors[sources[0]]
+    for number in sorted(set(sources) - {sources[0]}):
+        taken = [sources[k % len(sources)] == number for k in range(lanes)]
+        chosen = [lanes + k if other else k for k, other in enumerate(taken)]
+        result = f.b.shuffle(result, chosen, vectors[number])
+    return result
+
+
+def _of_two(f: Function, vectors: Sequence[Value], places: Sequence[tuple[int, int]]) -> Value:
+    """In each half two lanes, each given by the number of its vector and its place there."""
+    (a, low), (b, high) = places
+    lanes = vectors[0].lanes
+    chosen = [k for half in range(0, lanes, 2) for k in (half + low, lanes + half + high)]
+    return f.b.shuffle(vectors[a], chosen, vectors[b])
+
+
+def _within(f: Function, x: Value, order: Sequence[int]) -> Value:
+    """The lanes ``order`` of each half."""
+    if list(order) == sorted(order):
+        return x
+    size = len(order)
+    return f.b.shuffle(x, [start + k for start in range(0, x.lanes, size) for k in order])
