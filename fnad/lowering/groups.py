@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
@@ -52,6 +53,8 @@ from fnad.lowering.walk import below
 # what is read on the way), and one of products: a part of the second.
 _BLOCK_BYTES = 20 << 10
 _PRODUCT_BLOCK_BYTES = 384 << 10
+# What is written in shorter pieces is written row by row.
+_LINE_BYTES = 128
 # Rows at a time that matrix products are fast for.
 _TILE_ROWS = 8
 # Fewer rows than this are not worth grouping: the threads divide them.
@@ -160,8 +163,8 @@ class _Candidate:
     """A node that may be grouped, with its number of tasks; or several that are."""
 
     __slots__ = (
-        "_touches", "access", "alone", "extent", "lays_out", "nbytes", "nodes", "price", "tasks",
-        "touched",
+        "_touches", "access", "alone", "apart", "extent", "lays_out", "nbytes", "nodes", "price",
+        "tasks", "touched",
     )  # fmt: skip
 
     def __init__(
@@ -186,6 +189,8 @@ class _Candidate:
         self.access = own_access(node)
         self.touched = touched
         self.nbytes = sum([buffers[n].nbytes for n in touched])
+        # What only this writes, in pieces as long as lines of a cache: of that, rows need no slabs.
+        self.apart = _in_lines(node) if isinstance(node, Kernel) else set()
         # Bytes of buffers that a group has to share to be worth running this by blocks of rows.
         self.price = price(node) if isinstance(node, Contraction) else 0
         self._touches: dict[int, list[_Touch]] | None = None
@@ -207,10 +212,24 @@ class _Candidate:
         self.tasks += new.tasks
         self._touches, self.extent = touches, extent
         self.access = self.access.joined(new.access)
+        self.apart = (self.apart | new.apart) - (self.touched & new.touched)
         self.touched = self.touched | new.touched
         self.nbytes += new.nbytes
         self.price = 0  # it is paid
         self.lays_out = False
+
+
+def _in_lines(kernel: Kernel) -> set[int]:
+    """The buffers of which a kernel writes whole lines along its innermost axis."""
+    variable, extent = axis(*kernel.axes[-1]), kernel.axes[-1][1]
+    neighbours = Counter(s.buffer for s in kernel.stores)
+    found = set()
+    for s in kernel.stores:
+        stride = affine_parts(s.offset)[0].get(variable, 0)
+        piece = stride * extent * s.value.dtype.itemsize
+        if stride <= neighbours[s.buffer] and piece >= _LINE_BYTES:
+            found.add(s.buffer)
+    return found
 
 
 def _candidate(node: Node, buffers: Mapping[int, Buffer]) -> _Candidate | None:
@@ -335,9 +354,9 @@ class _Grouping:
         ours, theirs = group.access.writes, new.access.writes
         written = ours | theirs
         # Slabs of fewer rows are whole numbers of those that the group's nodes keep to already.
-        touches = {n: new.touches[n] for n in new.touched & written}
-        for n in group.touched & written:
-            if n not in ours or any(t.base for t in touches.get(n, ())):
+        touches = {n: new.touches[n] for n in (new.touched & written) - (new.apart - both)}
+        for n in (group.touched & written) - (group.apart - both):
+            if n not in ours or n in group.apart or any(t.base for t in touches.get(n, ())):
                 touches[n] = group.touches[n] + touches.get(n, [])
         extent = self._extent(math.gcd(group.extent, new.extent), touches)
         if extent is None or not self.target.runs_together([*group.nodes, *new.nodes], extent):

@@ -16,6 +16,7 @@ from fnad.lowering.buffers import place
 from fnad.lowering.carries import settle_carries
 from fnad.lowering.donation import update_in_place
 from fnad.lowering.expr import integer
+from fnad.lowering.forwarding import forward_stores
 from fnad.lowering.fusion import fuse
 from fnad.lowering.groups import group
 from fnad.lowering.host_calls import STATE_WORDS
@@ -56,7 +57,7 @@ def plan_jaxpr(
     given = [inputs[i] for i in donated]
     types = _callers_types(p.buffers, interface, inputs, outputs)  # type: ignore[arg-type]
     body, outputs = update_in_place(
-        fuse(body, p.buffers),
+        forward_stores(fuse(body, p.buffers), p.buffers),
         p.buffers,
         given,  # type: ignore[arg-type]
         outputs,
