@@ -131,8 +131,10 @@ class TestVjpJvp:
             push(X)
 
     def test_jacobian_of_integers(self):
-        with raises(TypeError, "jacfwd needs floating arrays, got i64[3]"):
+        with raises(TypeError, "jacfwd needs floating arguments, got i64[3]"):
             fnad.jacfwd(lambda x: x * 2.0)(np.arange(3))
+        with raises(TypeError, "jacrev needs floating results, got i64[]", "has_aux=True"):
+            fnad.jacrev(lambda x: (x, 1))(X)
 
 
 class TestVmap:

@@ -511,7 +511,7 @@ class TestJacobianArguments:
         by_x, by_n = fnad.jacrev(f, argnums=(0, 1), allow_int=True)(x, n)
         equal(by_x, np.diag(n.astype(float)))
         assert by_n.dtype == fnad.float0 and by_n.shape == (2, 2)
-        with pytest.raises(TypeError, match="needs floating arrays"):
+        with pytest.raises(TypeError, match="needs floating arguments"):
             fnad.jacrev(f, argnums=1)(x, n)
 
 

@@ -95,8 +95,7 @@ def _(lhs, rhs, **params):
             f"conv: dimension_numbers {tuple(numbers)} do not fit operands of shapes {lhs.shape}"
             f" and {rhs.shape}, which must have equal rank"
         )
-    options = ("window_strides", "padding", "lhs_dilation", "rhs_dilation")
-    for name in options:
+    for name in ("window_strides", "padding", "lhs_dilation", "rhs_dilation"):
         if len(params[name]) != lhs.ndim - 2:
             raise ValueError(
                 f"conv: {name} {params[name]} must have one entry for each of the"
@@ -206,8 +205,8 @@ def _transpose_rhs(ct: Any, lhs: Any, shapes: Any, params: dict[str, Any]) -> An
     the cotangent, summed over examples and positions."""
     _, rhs_spec, out_spec = params["dimension_numbers"]
     groups, grouped = params["feature_group_count"], params["feature_group_count"] > 1
-    if is_depthwise(aval_of(lhs).shape, shapes[1], params):
-        counts = _sizes(aval_of(lhs).shape, shapes[1], params).out
+    counts = _sizes(aval_of(lhs).shape, shapes[1], params).out
+    if is_depthwise(aval_of(lhs).shape, shapes[1], counts, params):
         return depthwise_wrt_filters(ct, lhs, shapes[1], counts, params)
     patches = _patches(lhs, shapes[1], params)
     num = len(rhs_spec) - 2
@@ -250,8 +249,9 @@ def batched_convolution(
 def _as_products(lhs: Any, rhs: Any, **params: Any) -> Any:
     """Convolution by means of other primitives."""
     shapes = aval_of(lhs).shape, aval_of(rhs).shape
-    if is_depthwise(*shapes, params):
-        return depthwise(lhs, rhs, _sizes(*shapes, params).out, params)
+    counts = _sizes(*shapes, params).out
+    if is_depthwise(*shapes, counts, params):
+        return depthwise(lhs, rhs, counts, params)
     return _as_matrix_product(lhs, rhs, **params)
 
 

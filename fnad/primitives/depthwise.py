@@ -26,10 +26,15 @@ from fnad.primitives.windows import dilated
 _MOST_TAPS = 80
 
 
-def is_depthwise(lhs_shape: Sequence[int], rhs_shape: Sequence[int], params: Any) -> bool:
-    """Whether groups take or make one feature, of known sizes, with small filters."""
+def is_depthwise(
+    lhs_shape: Sequence[int], rhs_shape: Sequence[int], counts: Sequence[int], params: Any
+) -> bool:
+    """Whether groups take or make one feature, of known sizes, with small filters.
+
+    Filters that fit nowhere (a zero in ``counts``) meet no elements to slice.
+    """
     spec, groups = params["dimension_numbers"].rhs_spec, params["feature_group_count"]
-    if any(type(n) is not int for n in (*lhs_shape, *rhs_shape)) or 0 in rhs_shape:
+    if any(type(n) is not int for n in (*lhs_shape, *rhs_shape)) or 0 in (*rhs_shape, *counts):
         return False
     taken, made = rhs_shape[spec[1]], rhs_shape[spec[0]] // groups
     few = math.prod(rhs_shape[i] for i in spec[2:]) <= _MOST_TAPS

@@ -335,6 +335,8 @@ def resolve_padding(
         return ((0, 0),) * len(sizes)
     if kind not in ("SAME", "SAME_LOWER"):
         raise ValueError(f"padding must be 'SAME', 'SAME_LOWER', 'VALID' or pairs, got {padding!r}")
+    if any(stride < 1 for stride in strides):
+        raise ValueError(f"padding {padding!r}: window_strides must be positive, got {strides}")
     same: list[tuple[int, int]] = []
     for size, width, stride in zip(sizes, window, strides, strict=True):
         total = max(0, (-(-size // stride) - 1) * stride + width - size)

@@ -176,14 +176,20 @@ def _partial(
     return partial, picked
 
 
+_OTHER_WAYS = {
+    "arguments": "name other arguments in argnums",
+    "results": "return it as auxiliary output (has_aux=True)",
+}
+
+
 def _check_differentiable(what: str, which: str, values: Any, kinds: str) -> None:
     """Refuse arguments or results of other kinds than real ("f") and complex ("c") numbers."""
     for leaf in tree.leaves(values):
         aval = aval_of(leaf)
         if not is_differentiable(aval):
             raise TypeError(
-                f"{what} needs floating arrays, got {aval}; convert it with .astype(float), or"
-                " name other arguments in argnums"
+                f"{what} needs floating {which}, got {aval}; convert it with .astype(float), or"
+                f" {_OTHER_WAYS[which]}"
             )
         kind = kind_of(aval.dtype)
         if kind in kinds:

@@ -118,3 +118,15 @@ def test_windows_of_many_elements_are_products_of_matrices():
     x, filters = _rng.normal(size=(1, 1, 300)), _rng.normal(size=(1, 1, 81))
     found = jit(lambda x, f: lax.conv_general_dilated(x, f, (1,), "VALID"))(x, filters)
     np.testing.assert_allclose(found[0, 0], np.correlate(x[0, 0], filters[0, 0], "valid"))
+
+
+def test_filters_that_fit_nowhere():
+    lhs, rhs = np.ones((2, 1, 0, 4)), np.ones((1, 1, 2, 2))
+    convolve = lambda x, w: lax.conv(x, w, (1, 1), "VALID")
+    for run in (convolve, jit(convolve)):
+        assert run(lhs, rhs).shape == (2, 1, 0, 3)
+        found = grad(lambda x, w, run=run: run(x, w).sum(), (0, 1))(lhs, rhs)
+        assert found[0].shape == lhs.shape
+        np.testing.assert_array_equal(found[1], np.zeros_like(rhs))
+    far = lax.conv_general_dilated(np.ones((1, 1, 3, 3)), rhs, (1, 1), "VALID", None, (9, 9))
+    assert far.shape == (1, 1, 0, 0)

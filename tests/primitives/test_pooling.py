@@ -84,6 +84,8 @@ def test_errors_name_the_shapes():
         reduce_window(x, 0.0, "median", (2, 2), (1, 1), "VALID")
     with pytest.raises(ValueError, match="padding must be"):
         reduce_window(x, 0.0, "add", (2, 2), (1, 1), "FULL")
+    with pytest.raises(ValueError, match=r"window_strides must be positive, got \(1, 0\)"):
+        reduce_window(x, 0.0, "add", (2, 2), (1, 0), "SAME")
 
 
 @pytest.mark.parametrize(("kind", "init"), [("max", 2.0), ("min", 0.5), ("add", 3.0), ("mul", 0.5)])
