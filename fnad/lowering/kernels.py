@@ -12,6 +12,9 @@ from fnad.lowering.walk import loads, postorder, rebuild
 
 Axes = tuple[tuple[int, int], ...]
 
+# What is so far apart is read one by one.
+_NEAR = 8
+
 # How two parts of a reduction make one, for the kinds whose parts can be taken in any order.
 COMBINE: dict[str, Callable[[Expr, Expr], Expr]] = {
     "add": B.add,
@@ -229,7 +232,11 @@ def index_forms(exprs: Sequence[Expr]) -> Iterable[Expr]:
 
 
 def _parallel_inner(axes: Axes, reductions: Sequence[Reduction]) -> bool:
-    """Whether what is reduced has unit stride along the innermost parallel axis."""
+    """Whether neighbours along the innermost parallel axis are nearer than terms are.
+
+    Those are best worked through in vectors of points: the parts of complex numbers, which are two
+    apart, are picked out of vectors.
+    """
     if not axes or not reductions:
         return False
     innermost = axis(*axes[-1])
@@ -241,8 +248,10 @@ def _parallel_inner(axes: Axes, reductions: Sequence[Reduction]) -> bool:
             # What does not vary along both is read the same way whichever runs inside.
             if innermost not in terms or reduced.isdisjoint(terms):
                 continue
-            if terms[innermost] == 1:
+            stride = terms[innermost]
+            nearest = min([abs(terms[a]) for a in reduced if a in terms])
+            if stride == 1 or 0 < stride < min(nearest, _NEAR):
                 votes += 1
-            elif any(terms.get(a) == 1 for a in reduced):
+            elif nearest == 1:
                 votes -= 1
     return votes > 0

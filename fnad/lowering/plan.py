@@ -105,9 +105,9 @@ class Kernel:
 
     ``axes`` stand from the outermost to the innermost, as (number, extent) pairs. Values of
     stores may name reductions (``reduced`` expressions). Different points write different
-    elements, unless ``sequential``: then points run in order. ``parallel_inner`` says that the
-    innermost axis runs with unit stride and the reduced axes do not: a row of accumulators,
-    with the reduced loops outside, is the fast way.
+    elements, unless ``sequential``: then points run in order. ``parallel_inner`` says that
+    neighbours along the innermost axis are near in memory and terms are not: a row of
+    accumulators, with the reduced loops outside, is the fast way.
     """
 
     axes: tuple[tuple[int, int], ...]

@@ -15,6 +15,7 @@ from fnad.lowering.llvm.domains import Box, boxes
 from fnad.lowering.llvm.expressions import ExpressionPrinter
 from fnad.lowering.llvm.lanes import emit_lanes, is_written_out
 from fnad.lowering.llvm.nests import Nest
+from fnad.lowering.llvm.reductions import sharing_loops
 from fnad.lowering.llvm.rows import emit_points
 from fnad.lowering.llvm.scattered import PARTS, written_rows
 from fnad.lowering.llvm.transposes import across, emit_tiles
@@ -71,7 +72,7 @@ def _emit_box(
     f: Function, p: ExpressionPrinter, whole: Kernel, box: Box, tasks: Range, parts: Range
 ) -> None:
     """Emit those tasks of a box that are among ``tasks``, rows in ``parts`` of the buffer only."""
-    kernel = box.kernel
+    kernel = sharing_loops(box.kernel)
     sums = [
         r.value for r in kernel.reductions if r.kind == "add" and r.accumulator == r.value.dtype
     ]

@@ -11,7 +11,7 @@ from fnad.lowering.llvm import host
 from fnad.lowering.llvm.interleaved import columns, fills_registers, whole_rows
 from fnad.lowering.llvm.nests import Nest
 from fnad.lowering.llvm.places import Vector
-from fnad.lowering.llvm.reductions import initial, result, step
+from fnad.lowering.llvm.reductions import in_loops, initials, results, steps
 from fnad.lowering.llvm.scattered import bounds_of, if_inside, written_rows
 from fnad.lowering.llvm.vectors import Range, along, lanes_for, unrolling
 from fnad.lowering.llvm.writer import INT64, Value
@@ -97,10 +97,10 @@ def _emit_block(nest: Nest, vectors: Sequence[Vector]) -> None:
         for k in range(len(vectors)):
             with at(k):
                 rows[k] = whole_rows(f, p, [s.value for s in nest.kernel.stores])
-    for r in nest.kernel.reductions:
-        states = _reduce_lanes(nest, r, vectors, at)
+    for together in in_loops(nest.kernel.reductions):
+        states = _reduce_lanes(nest, together, vectors, at)
         for k, state in enumerate(states):
-            totals[k].append(result(f, r, state))
+            totals[k] += results(f, together, state)
     for k in range(len(vectors)):
         with at(k):
             nest.stores()
@@ -108,17 +108,20 @@ def _emit_block(nest: Nest, vectors: Sequence[Vector]) -> None:
 
 def _reduce_lanes(
     nest: Nest,
-    r: Reduction,
+    together: Sequence[Reduction],
     vectors: Sequence[Vector],
     at: Callable[[int], AbstractContextManager[None]],
 ) -> list[list[Value]]:
-    """One reduction of each lane of some vectors, in the order of the reduced axes."""
+    """Some reductions of each lane of some vectors, in the order of the reduced axes."""
     f, p = nest.f, nest.p
+    axes, written_out = together[0].axes, is_written_out(together[0])
     rows: list[dict[Expr, list[Value]]] = []  # by vector: loads whose terms are there already
-    if is_written_out(r):
+    if written_out:
         for k in range(len(vectors)):
             with at(k):
-                rows.append(columns(f, p, r))
+                rows.append({})
+                for r in together:
+                    rows[k].update(columns(f, p, r))
 
     def terms(states: list[list[Value]], turn: int) -> list[list[Value]]:
         new = []
@@ -126,7 +129,7 @@ def _reduce_lanes(
             with at(k):
                 for load, values in rows[k].items() if rows else ():
                     p.keep(load, values[turn])
-                new.append(step(f, p, r, state))
+                new.append(steps(f, p, together, state))
         return new
 
     def inside(
@@ -135,7 +138,7 @@ def _reduce_lanes(
         if not axes:
             return terms(states, turn)
         (number, extent), *inner = axes
-        if is_written_out(r):
+        if written_out:
             for i in range(extent):
                 with p.scope():
                     p.bind_axis(number, f.b.constant(i, INT64))
@@ -144,12 +147,12 @@ def _reduce_lanes(
         flat = [v for state in states for v in state]
         with f.loop(extent, flat, as_written=True) as loop, p.scope():
             p.bind_axis(number, loop.index)
-            p.hoist([r.value], vectors[0].number)
+            p.hoist([r.value for r in together], vectors[0].number)
             carried = inside(inner, _chunks(loop.carried, len(states[0])))
             loop.carried = [v for state in carried for v in state]
         return _chunks(loop.carried, len(states[0]))
 
-    return inside(r.axes, [initial(f, r, v.lanes) for v in vectors])
+    return inside(axes, [initials(f, together, v.lanes) for v in vectors])
 
 
 def _chunks(values: Sequence[Value], size: int) -> list[list[Value]]:

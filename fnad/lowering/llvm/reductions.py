@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from fnad.core.types import kind_of
+from fnad.lowering.expr import axis
+from fnad.lowering.llvm import host
 from fnad.lowering.llvm.expressions import ExpressionPrinter
+from fnad.lowering.llvm.vectors import lanes_for
 from fnad.lowering.llvm.writer import INT32, INT64, DType, Function, Value
 from fnad.lowering.nodes import neutral
-from fnad.lowering.plan import Reduction
+from fnad.lowering.plan import Kernel, Reduction
+from fnad.lowering.walk import postorder, rebuild
 
 
 def initial(f: Function, r: Reduction, lanes: int = 1) -> list[Value]:
@@ -80,6 +86,97 @@ def across_lanes(f: Function, r: Reduction, carried: Sequence[Value]) -> list[Va
 
 def result(f: Function, r: Reduction, carried: Sequence[Value]) -> Value:
     return f.b.convert(carried[-1], r.dtype)
+
+
+# -- several at a time --------------------------------------------------------------------------
+
+# So many totals of each lane fit registers beside what is computed, where there are 16 and 32.
+_TOTALS, _TOTALS_WITH_MASKS = 3, 6
+
+
+def sharing_loops(kernel: Kernel) -> Kernel:
+    """A kernel whose neighbouring reductions over as many terms have the same axes, if they can.
+
+    They run in one loop, which reads but once what several of them read: the parts of complex
+    numbers, say, or what is summed up and of which squares are summed up, too. None may need
+    what another one finds, and each has the lanes that it would have alone.
+    """
+    if len(kernel.reductions) < 2:
+        return kernel
+    found: list[Reduction] = []
+    first = 0  # of those in the present loop
+    for number, r in enumerate(kernel.reductions):
+        if found and not _share(found[first:], r, range(first, number)):
+            first = number
+        if first < number:
+            axes = found[first].axes
+            names = {axis(*old): axis(*new) for old, new in zip(r.axes, axes)}
+            r = replace(r, axes=axes, value=rebuild([r.value], names.get)[0])
+        found.append(r)
+    return replace(kernel, reductions=tuple(found))
+
+
+def _share(others: Sequence[Reduction], r: Reduction, numbers: range) -> bool:
+    """Whether a reduction can run in the loop of others, which have ``numbers``."""
+    one = others[0]
+    if [n for _, n in one.axes] != [n for _, n in r.axes] or not r.axes:
+        return False
+    totals = sum(2 if _finds_position(x) else 1 for x in (*others, r))
+    if totals > (_TOTALS_WITH_MASKS if host.has_masks() else _TOTALS):
+        return False
+    extent = r.axes[-1][1]
+    lanes = {lanes_for([x.value], [x.accumulator], extent) for x in (one, r)}
+    return len(lanes) == 1 and not any(
+        e.op == "reduced" and e.attr in numbers for e in postorder([r.value])
+    )
+
+
+def in_loops(reductions: Sequence[Reduction]) -> list[list[Reduction]]:
+    """Reductions in their order, those together that have the same axes."""
+    return [list(some) for _, some in itertools.groupby(reductions, lambda r: r.axes)]
+
+
+def initials(f: Function, together: Sequence[Reduction], lanes: int = 1) -> list[Value]:
+    """What the loop of some reductions carries at first, one behind the other."""
+    return [v for r in together for v in initial(f, r, lanes)]
+
+
+def steps(
+    f: Function,
+    p: ExpressionPrinter,
+    together: Sequence[Reduction],
+    carried: Sequence[Value],
+    mask: Value | None = None,
+) -> list[Value]:
+    """Take one term more into each."""
+    return [v for r, own in _own(together, carried) for v in step(f, p, r, own, mask)]
+
+
+def results(
+    f: Function, together: Sequence[Reduction], carried: Sequence[Value], joining: bool = False
+) -> list[Value]:
+    """The result of each; of all lanes together if they are ``joining``."""
+    return [
+        result(f, r, across_lanes(f, r, own) if joining else own)
+        for r, own in _own(together, carried)
+    ]
+
+
+def both(
+    f: Function, together: Sequence[Reduction], left: Sequence[Value], right: Sequence[Value]
+) -> list[Value]:
+    """The reductions of the terms of both parts."""
+    pairs = zip(_own(together, left), _own(together, right))
+    return [v for (r, x), (_, y) in pairs for v in joined(f, r, x, y)]
+
+
+def _own(
+    together: Sequence[Reduction], carried: Sequence[Value]
+) -> Iterator[tuple[Reduction, list[Value]]]:
+    """Each reduction with what it carries."""
+    values = iter(carried)
+    for r in together:
+        yield r, list(itertools.islice(values, 2 if _finds_position(r) else 1))
 
 
 def _finds_position(r: Reduction) -> bool:

@@ -7,64 +7,75 @@ from collections.abc import Sequence
 from fnad.lowering.llvm.expressions import ExpressionPrinter
 from fnad.lowering.llvm.nests import Nest
 from fnad.lowering.llvm.places import Vector
-from fnad.lowering.llvm.reductions import across_lanes, initial, joined, result, step
+from fnad.lowering.llvm.reductions import both, in_loops, initials, results, steps
 from fnad.lowering.llvm.vectors import along_known, has_few, lanes_for
 from fnad.lowering.llvm.writer import Function, Value
 from fnad.lowering.plan import Reduction
 
-State = list[Value]
+State = list[Value]  # what some reductions carry
+Together = Sequence[Reduction]
 
 
 def emit_points(nest: Nest) -> None:
     """Point by point; what is reduced at a point is reduced in vectors."""
     with nest.loops(nest.kernel.axes, None):
-        for number, r in enumerate(nest.kernel.reductions):
-            nest.p.bind_reduced(number, _reduce_at_point(nest.f, nest.p, r))
+        number = 0
+        for together in in_loops(nest.kernel.reductions):
+            for value in _reduce_at_point(nest.f, nest.p, together):
+                nest.p.bind_reduced(number, value)
+                number += 1
         nest.stores()
 
 
-def _reduce_at_point(f: Function, p: ExpressionPrinter, r: Reduction) -> Value:
+def _reduce_at_point(f: Function, p: ExpressionPrinter, together: Together) -> list[Value]:
     """Reduce all terms of a point: several vectors of totals, joined in a fixed order.
 
     They take turns, so that one addition need not wait for the one before.
     """
-    if any(extent == 0 for _, extent in r.axes):
-        return result(f, r, initial(f, r))
-    if not r.axes:
-        return result(f, r, step(f, p, r, initial(f, r)))
-    *outer, (number, extent) = r.axes
-    lanes = lanes_for([r.value], [r.accumulator], extent)
+    one, first = together[0], initials(f, together)
+    if any(extent == 0 for _, extent in one.axes):
+        return results(f, together, first)
+    if not one.axes:
+        return results(f, together, steps(f, p, together, first))
+    *outer, (number, extent) = one.axes
+    lanes = lanes_for([one.value], [one.accumulator], extent)
     count = 1
     if not has_few(extent, lanes):
         count = next((n for n in (4, 2) if n * lanes <= extent), 1)
     with p.scope():
-        states = _over(f, p, r, outer, (number, extent), [initial(f, r, lanes)] * count)
+        start = [initials(f, together, lanes)] * count
+        states = _over(f, p, together, outer, (number, extent), start)
         while len(states) > 1:  # a power of two
-            states = [joined(f, r, *states[i : i + 2]) for i in range(0, len(states), 2)]
-        return result(f, r, across_lanes(f, r, states[0]))
+            states = [both(f, together, *states[i : i + 2]) for i in range(0, len(states), 2)]
+        return results(f, together, states[0], joining=True)
 
 
 def _over(
     f: Function,
     p: ExpressionPrinter,
-    r: Reduction,
+    together: Together,
     outer: Sequence[tuple[int, int]],
     innermost: tuple[int, int],
     states: list[State],
 ) -> list[State]:
     """The loops over the outer ones of the reduced axes, which carry all totals."""
-    p.hoist([r.value], innermost[0])
+    p.hoist([r.value for r in together], innermost[0])
     if not outer:
-        return _row(f, p, r, innermost, states)
+        return _row(f, p, together, innermost, states)
     (number, extent), *inner = outer
     with f.loop(extent, _flat(states), as_written=True) as loop, p.scope():
         p.bind_axis(number, loop.index)
-        loop.carried = _flat(_over(f, p, r, inner, innermost, _states(loop.carried, states)))
+        again = _over(f, p, together, inner, innermost, _states(loop.carried, states))
+        loop.carried = _flat(again)
     return _states(loop.carried, states)
 
 
 def _row(
-    f: Function, p: ExpressionPrinter, r: Reduction, axis: tuple[int, int], states: list[State]
+    f: Function,
+    p: ExpressionPrinter,
+    together: Together,
+    axis: tuple[int, int],
+    states: list[State],
 ) -> list[State]:
     """One pass along the innermost axis."""
     number, extent = axis
@@ -75,7 +86,7 @@ def _row(
         for k in range(count):
             with p.scope():
                 p.bind_vector(Vector(number, base, k * lanes, lanes, mask))
-                old[k] = step(f, p, r, old[k], mask)
+                old[k] = steps(f, p, together, old[k], mask)
         return _flat(old)
 
     carried = along_known(f, p, (0, extent), (lanes, len(states)), body, _flat(states))
