@@ -19,8 +19,8 @@ from fnad.numpy.operands import (
     Array,
     broadcast_shapes,
     convert,
+    distinct_axes,
     expand,
-    normalize_axes,
     refuse_out,
 )
 from fnad.primitives.contraction import dot_general_p
@@ -315,7 +315,7 @@ def tensordot(
         count = operator.index(axes)
         left, right = tuple(range(x.ndim - count, x.ndim)), tuple(range(count))
     else:
-        left, right = normalize_axes(axes[0], x.ndim), normalize_axes(axes[1], y.ndim)
+        left, right = distinct_axes(axes[0], x.ndim), distinct_axes(axes[1], y.ndim)
     lengths = [tuple(z.shape[i] for i in ax) for z, ax in ((x, left), (y, right))]
     if lengths[0] != lengths[1]:
         raise ValueError(f"shape-mismatch for sum: lengths {lengths[0]} and {lengths[1]}")

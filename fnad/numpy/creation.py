@@ -364,7 +364,7 @@ def indices(dimensions: Sequence[int], dtype: Any = int, sparse: bool = False) -
         lax.broadcasted_iota(canonical_dtype(dtype), (1, *shape), axis + 1)
         for axis in range(len(shape))
     ]
-    return slicing.concatenate(grids, 0)
+    return slicing.concatenate(grids, 0) if grids else zeros(0, dtype)
 
 
 def copy(a: Any, order: Order = "K") -> Array:

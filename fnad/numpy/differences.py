@@ -11,6 +11,7 @@ from fnad.core.dtypes import result_type
 from fnad.core.tracer import Tracer
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray
+from fnad.numpy.dtype_info import can_cast
 from fnad.numpy.indexing import take
 from fnad.numpy.joining import concatenate
 from fnad.numpy.manipulation import moveaxis, ravel, reshape
@@ -52,12 +53,12 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     array([1, 3, 5])
     """
     x = asarray(a)
-    if x.ndim == 0:
-        raise ValueError("diff requires input that is at least one dimensional")
     if n < 0:
         raise ValueError(f"diff: n must not be negative, got {n}")
     if n == 0:
-        return x
+        return x[()]
+    if x.ndim == 0:
+        raise ValueError("diff requires input that is at least one dimensional")
     axis = canonicalize_axis(axis, x.ndim)
     edge = tuple(1 if i == axis else length for i, length in enumerate(x.shape))
     parts = [None if p is None else asarray(p) for p in (prepend, append)]
@@ -80,10 +81,21 @@ def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Array:
     array([0, 3, 5, 7, 8])
     """
     x = ravel(asarray(ary))
-    parts = [convert(ravel(asarray(p)), x.dtype) for p in (to_begin,) if p is not None]
-    parts.append(diff(x))
-    parts += [convert(ravel(asarray(p)), x.dtype) for p in (to_end,) if p is not None]
+    ends = {"to_begin": to_begin, "to_end": to_end}
+    begin, end = (_at_end(name, p, x.dtype) for name, p in ends.items())
+    parts = [*begin, diff(x), *end]
     return concatenate(parts) if len(parts) > 1 else parts[0]
+
+
+def _at_end(name: str, values: Any, dtype: np.dtype[Any]) -> list[Array]:
+    if values is None:
+        return []
+    found = ravel(asarray(values))
+    if not can_cast(found.dtype, dtype, "same_kind"):
+        raise TypeError(
+            f"ediff1d: {name} has dtype {found.dtype}, which is not of a kind with {dtype}"
+        )
+    return [convert(found, dtype)]
 
 
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
@@ -236,7 +248,7 @@ def unwrap(p: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.p
     shift = where(stays, 0, shift)
     first = slice_in_dim(x, 0, 1, 1, axis)
     rest = ufuncs.add(slice_in_dim(x, 1, None, 1, axis), cumsum(shift, axis))
-    return concatenate([convert(first, rest.dtype), rest], axis)
+    return concatenate([convert(first, dtype), convert(rest, dtype)], axis)
 
 
 def interp(
@@ -271,6 +283,9 @@ def interp(
     if points.shape[0] == 0:
         raise ValueError("interp: there are no points")
     double = np.dtype(np.float64)
+    for name, a in (("x", places), ("xp", points)):
+        if a.dtype.kind == "c":
+            raise TypeError(f"interp: {name} must be real, got {a.dtype}")
     places, points = convert(places, double), convert(points, double)
     values = convert(values, result_type(values, double))
     if period is not None:
@@ -280,11 +295,19 @@ def interp(
     low = ufuncs.maximum(ufuncs.minimum(searchsorted(points, places, "right") - 1, n - 2), 0)
     high = ufuncs.minimum(low + 1, n - 1)
     x0, y0 = take(points, low, 0, mode="clip"), take(values, low, 0, mode="clip")
-    run = ufuncs.subtract(take(points, high, 0, mode="clip"), x0)
-    rise = ufuncs.subtract(take(values, high, 0, mode="clip"), y0)
+    x1, y1 = take(points, high, 0, mode="clip"), take(values, high, 0, mode="clip")
+    run, rise = ufuncs.subtract(x1, x0), ufuncs.subtract(y1, y0)
     vertical = ufuncs.equal(run, 0)
     slope = where(vertical, 0, ufuncs.true_divide(rise, where(vertical, 1, run)))
-    out = y0 + slope * (places - x0)
+    out = ufuncs.add(y0, ufuncs.multiply(slope, ufuncs.subtract(places, x0)))
+    # Next to what is infinite, as in NumPy, a point itself, or the line from its other end, or a
+    # level line has a value where this line has none.
+    level = where(ufuncs.logical_and(ufuncs.equal(y0, y1), ufuncs.equal(places, places)), y0, out)
+    other = ufuncs.add(y1, ufuncs.multiply(slope, ufuncs.subtract(places, x1)))
+    other = where(ufuncs.isnan(other), level, other)
+    for point, value in ((x1, y1), (x0, y0)):
+        other = where(ufuncs.equal(places, point), value, other)
+    out = where(ufuncs.isnan(out), other, out)
     for end, bound, beyond in ((left, 0, ufuncs.less), (right, n - 1, ufuncs.greater)):
         if isinstance(end, str):
             if end != "extrapolate":

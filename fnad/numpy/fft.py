@@ -16,7 +16,7 @@ from fnad.core.types import kind_of
 from fnad.numpy.creation import asarray
 from fnad.numpy.devices import placed
 from fnad.numpy.manipulation import roll
-from fnad.numpy.operands import Array, convert, normalize_axes, python_scalar
+from fnad.numpy.operands import Array, convert, python_scalar
 from fnad.numpy.ranges import arange
 from fnad.primitives.complex_numbers import complex_dtype, conj
 from fnad.primitives.fft.transform import fft_p
@@ -211,6 +211,7 @@ def _over_axes(
         for n, axis in zip(sizes[:-1], where[:-1]):
             a = _transform("IFFT", a, (n,), (axis,), norm)
         return _transform(kind, a, sizes[-1:], where[-1:], norm)
+    sizes = [a.shape[axis] if n is None else n for n, axis in zip(sizes, where)]
     for n, axis in list(zip(sizes, where))[::-1]:
         a = _transform(kind, a, (n,), (axis,), norm)
         kind = once.get(kind, kind)
@@ -411,7 +412,7 @@ def fftshift(x: Any, axes: int | Sequence[int] | None = None) -> Array:
     array([-0.4, -0.2,  0. ,  0.2,  0.4])
     """
     x = asarray(x)
-    where = normalize_axes(axes, x.ndim)
+    where = _shifted(axes, x.ndim)
     return roll(x, tuple(x.shape[axis] // 2 for axis in where), where)
 
 
@@ -424,8 +425,15 @@ def ifftshift(x: Any, axes: int | Sequence[int] | None = None) -> Array:
     array([ 0. ,  0.2,  0.4, -0.4, -0.2])
     """
     x = asarray(x)
-    where = normalize_axes(axes, x.ndim)
+    where = _shifted(axes, x.ndim)
     return roll(x, tuple(-(x.shape[axis] // 2) for axis in where), where)
+
+
+def _shifted(axes: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+    """The axes to shift, each as often as it is named."""
+    if axes is None:
+        return tuple(range(ndim))
+    return (axes,) if isinstance(axes, int) else tuple(axes)
 
 
 __all__ = [

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from fnad.numpy import indexing
-from fnad.numpy.contraction import cross, matmul, multi_dot, outer, tensordot, vecdot
+from fnad.numpy import contraction, indexing
+from fnad.numpy.contraction import cross, matmul, multi_dot, tensordot, vecdot
+from fnad.numpy.creation import asarray
 from fnad.numpy.determinants import det, slogdet
 from fnad.numpy.manipulation import matrix_transpose
 from fnad.numpy.norms import cond, matrix_norm, norm, vector_norm
@@ -22,6 +23,24 @@ from fnad.numpy.spectral import (
     svdvals,
 )
 from fnad.numpy.tensor_equations import tensorinv, tensorsolve
+
+
+def outer(x1: Any, x2: Any, /) -> Array:
+    """All products of an element of ``x1`` and one of ``x2``, which have one axis each.
+
+    Examples
+    --------
+    >>> outer([1, 2], [3, 4])
+    array([[3, 4],
+           [6, 8]])
+    """
+    x, y = asarray(x1), asarray(x2)
+    if x.ndim != 1 or y.ndim != 1:
+        raise ValueError(
+            f"linalg.outer: takes arrays of one axis, got shapes {x.shape} and {y.shape};"
+            " fnp.outer flattens them"
+        )
+    return contraction.outer(x, y)
 
 
 def diagonal(x: Any, /, *, offset: int = 0) -> Array:

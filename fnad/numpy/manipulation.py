@@ -18,6 +18,7 @@ from fnad.numpy.creation import asarray
 from fnad.numpy.operands import (
     Array,
     broadcast_shapes,
+    distinct_axes,
     expand,
     normalize_axes,
     shape_of,
@@ -136,7 +137,7 @@ def moveaxis(a: Any, source: Any, destination: Any) -> Array:
     (3, 4, 2)
     """
     x = asarray(a)
-    sources, targets = normalize_axes(source, x.ndim), normalize_axes(destination, x.ndim)
+    sources, targets = distinct_axes(source, x.ndim), distinct_axes(destination, x.ndim)
     if len(sources) != len(targets):
         raise ValueError(
             "`source` and `destination` arguments must have the same number of elements"
@@ -168,7 +169,7 @@ def expand_dims(a: Any, axis: int | Sequence[int]) -> Array:
     """
     x = asarray(a)
     count = len(axis) if isinstance(axis, (tuple, list)) else 1
-    return lax.expand_dims(x, normalize_axes(axis, x.ndim + count))
+    return lax.expand_dims(x, distinct_axes(axis, x.ndim + count))
 
 
 def squeeze(a: Any, axis: Any = None) -> Array:
@@ -323,8 +324,8 @@ def repeat(
     from fnad.numpy.indexing import take
 
     x = asarray(a)
-    if axis is None:
-        x, axis = ravel(x), 0
+    if axis is None or x.ndim == 0:
+        x, axis = ravel(x), axis or 0
     axis = lax.canonicalize_axis(axis, x.ndim)
     if total_repeat_length is not None:
         index = _repeated(x.shape[axis], asarray(repeats), operator.index(total_repeat_length))

@@ -225,9 +225,12 @@ def broadcast_operands(xs: Sequence[Array], name: str) -> list[Array]:
 
 
 def normalize_axes(axis: Any, ndim: int) -> tuple[int, ...]:
-    """All axes for None, else the non-negative axes of an int or a tuple, without repetition."""
-    if axis is None:
-        return tuple(range(ndim))
+    """All axes for None, else the `distinct_axes`."""
+    return tuple(range(ndim)) if axis is None else distinct_axes(axis, ndim)
+
+
+def distinct_axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    """The non-negative axes of an int or a tuple, without repetition."""
     axes = axis if isinstance(axis, (tuple, list)) else (axis,)
     result = tuple(canonicalize_axis(a, ndim) for a in axes)
     if len(set(result)) != len(result):

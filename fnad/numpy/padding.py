@@ -13,8 +13,9 @@ from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray
 from fnad.numpy.indexing import take
 from fnad.numpy.joining import concatenate
+from fnad.numpy.manipulation import broadcast_to
 from fnad.numpy.mapping import apply_along_axis
-from fnad.numpy.operands import Array, convert
+from fnad.numpy.operands import Array, contains_tracer, convert
 from fnad.numpy.quantiles import median
 from fnad.numpy.ranges import linspace
 from fnad.numpy.reductions import max, min
@@ -29,6 +30,9 @@ Pair = tuple[Any, Any]
 
 def _pairs(values: Any, ndim: int) -> list[Pair]:
     """Broadcast NumPy's pad_width (or constant_values) to one pair an axis."""
+    if contains_tracer(values):
+        spread = broadcast_to(asarray(values), (ndim, 2))
+        return [(spread[axis, 0], spread[axis, 1]) for axis in range(ndim)]
     return [tuple(pair) for pair in np.broadcast_to(np.asarray(values), (ndim, 2)).tolist()]
 
 
@@ -67,7 +71,6 @@ def pad(
         edge), "reflect", "symmetric", "wrap". A function gets a padded vector, its pair of widths,
         its axis and ``kwargs``, and returns the vector that is wanted.
     constant_values, end_values : scalar, pair, or sequence of pairs
-        One scalar of ``constant_values`` may be traced.
     stat_length : int, pair, or sequence of pairs, optional
         All elements of an axis by default.
     reflect_type : {"even", "odd"}
@@ -137,7 +140,7 @@ def _check_arguments(mode: Any, **arguments: Any) -> None:
 
 
 def _pad_constant(x: Array, widths: list[Pair], values: Any) -> Array:
-    if isinstance(values, Tracer) or np.ndim(values) == 0:
+    if not isinstance(values, (tuple, list)) and np.ndim(values) == 0:
         value = convert(_cast(values, x), x.dtype)
         return slicing.pad(x, value, [(before, after, 0) for before, after in widths])
     for axis, ((before, after), pair) in enumerate(zip(widths, _pairs(values, x.ndim))):

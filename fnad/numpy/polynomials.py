@@ -230,7 +230,9 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Array:  # 
            [4, 2, 1],
            [9, 3, 1]])
     """
-    points = _coefficients("vander", asarray(x))
+    points = asarray(x)
+    if points.ndim != 1:
+        raise ValueError(f"vander: x must have one axis, got shape {points.shape}")
     count = points.size if N is None else _order("vander", N)
     points = convert(points, result_type(points, np.dtype(int)))
     power = full(points.shape, 1, points.dtype)

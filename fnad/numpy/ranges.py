@@ -10,7 +10,7 @@ from fnad.core.dtypes import canonical_dtype, result_type
 from fnad.core.sizes import Size, common_shape, range_length
 from fnad.core.tracer import Tracer
 from fnad.numpy import ufuncs
-from fnad.numpy.creation import asarray, full_like
+from fnad.numpy.creation import asarray
 from fnad.numpy.devices import placed
 from fnad.numpy.operands import Array, as_operand, convert, expand, shape_of
 from fnad.primitives import shape as lax
@@ -87,7 +87,7 @@ def linspace(
     divisions = num - 1 if endpoint else num
     start, stop = convert(start, computed), convert(stop, computed)
     delta = ufuncs.subtract(stop, start)
-    step = ufuncs.true_divide(delta, divisions) if divisions > 0 else full_like(delta, np.nan)
+    step = ufuncs.true_divide(delta, divisions) if divisions > 0 else np.float64(np.nan)
     index = lax.iota(computed, num)
     index = lax.reshape(index, (num, *(1,) * len(shape_of(delta))))
     out = ufuncs.add(ufuncs.multiply(index, step if divisions > 0 else delta), start)
@@ -155,7 +155,7 @@ def geomspace(
     if not any(isinstance(x, (Tracer, Size)) for x in (start, stop, num)):
         plain: Any = np.geomspace  # its overloads cannot take a bool that is not literal
         return plain(start, stop, num, endpoint, dtype, axis)
-    computed = result_type(start, stop, 1.0)
+    computed = result_type(start, stop, np.float64)
     first, last = convert(start, computed), convert(stop, computed)
     turn = ufuncs.sign(first)
     low, high = (ufuncs.log10(ufuncs.divide(v, turn)) for v in (first, last))

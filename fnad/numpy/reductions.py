@@ -55,10 +55,14 @@ def sum_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.uint64) if dtype.kind == "u" else dtype
 
 
-def _check_initial(name: str, initial: Any) -> None:
-    if initial is not None and shape_of(as_operand(initial)):
-        shape = shape_of(as_operand(initial))
-        raise ValueError(f"{name}: initial must be a scalar, got an array of shape {shape}")
+def _initial(name: str, initial: Any, dtype: np.dtype[Any]) -> Array:
+    """What to begin with, in the dtype of the result, whatever dtype it has."""
+    start = as_operand(initial)
+    if shape_of(start):
+        raise ValueError(
+            f"{name}: initial must be a scalar, got an array of shape {shape_of(start)}"
+        )
+    return convert(start, dtype)
 
 
 def _accumulate(
@@ -68,13 +72,12 @@ def _accumulate(
         a: Any, axis: Axis, dtype: Any, keepdims: bool, initial: Any, where: Any
     ) -> Array:
         x = asarray(a)
-        _check_initial(name, initial)
         result = sum_dtype(x.dtype) if dtype is None else canonical_dtype(dtype)
         x = _masked(convert(x, computing_dtype(result)), where, neutral)
         axes = normalize_axes(axis, x.ndim)
         out = keep_axes(reduce(x, axes), x.shape, axes, keepdims)
         out = convert(out, result)
-        return out if initial is None else convert(combine(out, initial), result)
+        return out if initial is None else combine(out, _initial(name, initial, result))
 
     return reduction
 
@@ -158,23 +161,22 @@ def _extremum(
     def reduction(a: Any, axis: Axis, keepdims: bool, initial: Any, where: Any) -> Array:
         reduce = _reducer(name)
         x = asarray(a)
-        _check_initial(name, initial)
+        start = None if initial is None else _initial(name, initial, x.dtype)
         if where is not None:
-            if initial is None:
+            if start is None:
                 raise ValueError(f"{name}: pass initial= together with where=")
             x = _masked(x, where, worst(x.dtype))
         axes = normalize_axes(axis, x.ndim)
         if math.prod(x.shape[i] for i in axes) == 0:
-            if initial is None:
+            if start is None:
                 raise ValueError(
                     f"{name}: an array of shape {x.shape} has no elements along axes {axes};"
                     " pass initial="
                 )
             kept = tuple(n for i, n in enumerate(x.shape) if i not in axes)
-            out = expand(convert(as_operand(initial), x.dtype), kept)
-            return keep_axes(out, x.shape, axes, keepdims)
+            return keep_axes(expand(start, kept), x.shape, axes, keepdims)
         out = keep_axes(reduce(x, axes), x.shape, axes, keepdims)
-        return out if initial is None else combine(out, initial)
+        return out if start is None else combine(out, start)
 
     return reduction
 
@@ -295,7 +297,7 @@ def count_nonzero(a: Any, axis: Axis = None, keepdims: bool = False) -> Array:
 def _arg(a: Any, axis: int | None, keepdims: bool, reduce: Callable[..., Any], name: str) -> Array:
     x = asarray(a)
     shape = x.shape
-    axes = normalize_axes(axis, x.ndim)
+    axes = normalize_axes(None, x.ndim) if axis is None else (canonicalize_axis(axis, x.ndim),)
     x, along = (ravel(x), 0) if axis is None else (x, axes[0])
     if x.shape[along] == 0:
         raise ValueError(f"attempt to get {name} of an empty sequence")

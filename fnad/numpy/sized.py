@@ -70,7 +70,8 @@ def first_true(mask: Array, size: int, beyond: int | None = None) -> Array:
 
 def truth(x: Array) -> Array:
     """Whether elements are nonzero."""
-    return x if x.dtype == np.bool_ else ufuncs.not_equal(x, 0)
+    # By the operator, so that a known array stays known while something is traced.
+    return x if x.dtype == np.bool_ else x != 0
 
 
 def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple[Array, ...]:

@@ -27,6 +27,8 @@ CASES = {
     "indices": (lambda x: fnp.indices((2, -1)), "negative"),
     "repeat": (lambda x: fnp.repeat(x, -1), "negative"),
     "tile": (lambda x: fnp.tile(x, -1), "negative"),
+    "vander": (fnp.vander, "vander: x must have one axis"),
+    "linalg.outer": (lambda x: fnp.linalg.outer(x, V), "linalg.outer: takes arrays of one axis"),
 }
 
 
@@ -47,6 +49,30 @@ def test_types():
     for make in (fnp.array, fnp.asarray):
         with pytest.raises(OverflowError, match="300 out of bounds for uint8"):
             make([1, 300], dtype="u1")
+
+
+AXES = {
+    "argmax": lambda x: fnp.argmax(x, (0, 1)),
+    "nanargmin": lambda x: fnp.nanargmin(x, (-1,)),
+    "expand_dims": lambda x: fnp.expand_dims(x, None),
+    "moveaxis": lambda x: fnp.moveaxis(x, 0, None),
+    "tensordot": lambda x: fnp.tensordot(x, x, axes=(None, None)),
+}
+
+
+@pytest.mark.parametrize("name", AXES)
+def test_what_is_no_axis(name):
+    for form in (AXES[name], fnad.jit(AXES[name])):
+        with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+            form(X)
+
+
+def test_dtypes_that_would_lose_what_was_given():
+    for x, xp in ((1j, V), (1.0, V + 1j)):
+        with pytest.raises(TypeError, match=r"interp: xp? must be real, got complex128"):
+            fnp.interp(x, xp, V)
+    with pytest.raises(TypeError, match="to_end has dtype float64, which is not"):
+        fnp.ediff1d(np.int8([1, 2]), to_end=[1.5])
 
 
 def test_the_name_in_an_error_is_that_of_the_function():

@@ -27,6 +27,18 @@ def test_geomspace(num, endpoint):
         fnp.geomspace(0, 1)
 
 
+def test_spaces_of_single_precision_and_without_a_step():
+    ends = np.float32(1), np.float32(3)
+    for space in (fnp.geomspace, fnad.jit(fnp.geomspace, static_argnames="num")):
+        assert space(*ends, num=5).dtype == np.geomspace(*ends, num=5).dtype == np.float64
+    steps = fnad.jit(lambda a, b: fnp.linspace(a, b, 1, retstep=True)[1])
+    assert np.isnan(steps(A, B)) and np.isnan(np.linspace(A, B, 1, retstep=True)[1])
+
+
+def test_indices_of_no_axes():
+    assert_same(fnp.indices(()), np.indices(()))
+
+
 def test_geomspace_and_its_ends():
     check_grads(lambda a, b: fnp.geomspace(a, b, 5), (A, B))
     space = fnad.jit(lambda a, b: fnp.geomspace(a, b, 9))(A, B)

@@ -27,6 +27,7 @@ CALLS = [
     ("trapezoid", F, {"x": np.cumsum(F**2, 2)}), ("trapezoid", S, {"axis": 0}),
     ("trapezoid", F[:, :0], {"axis": 1}), ("unwrap", ANGLES, {}), ("unwrap", ANGLES, {"axis": 0}),
     ("unwrap", ANGLES, {"discont": 5.0}), ("unwrap", K, {"period": 5}),
+    ("unwrap", np.array([[0, 100, 1]], np.int8), {"period": 4}), ("diff", F[0, 0, 0], {"n": 0}),
     ("unwrap", K, {"period": 6}), ("unwrap", K, {"period": 6.0}),
     ("interp", AT, {"xp": P, "fp": Q}),
     ("interp", AT, {"xp": P, "fp": Q, "left": 7, "right": 8.5}),
@@ -90,6 +91,24 @@ def test_derivatives(function):
     check_grads(function, (F,), order=1)
     compiled = fnad.jit(fnad.vmap(lambda x: function(x[None])))
     np.testing.assert_allclose(compiled(F), [function(x[None]) for x in F], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "points, values",
+    [
+        ([-np.inf, 0.0, 1.0, np.inf], [1.0, 2.0, 3.0, 4.0]),
+        ([0.0, 1.0, 2.0, np.inf], [1.0, 2.0, 3.0, 3.0]),
+        ([0.0, 1.0, 2.0, 3.0], [1.0, np.inf, 2.0, 3.0]),
+        ([0.0, 1.0, 2.0, 3.0], [1.0, np.nan, 2.0, 3.0]),
+        ([0.0, 1.0, 2.0, 3.0], [np.inf, np.inf, 1.0, -np.inf]),
+    ],
+)
+def test_interpolation_next_to_infinity(points, values):
+    places = np.array([-np.inf, -1.0, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, np.inf, np.nan])
+    expected = np.interp(places, points, values)
+    for function in (fnp.interp, fnad.jit(fnp.interp)):
+        out = function(places, np.array(points), np.array(values))
+        np.testing.assert_array_equal(out, expected)
 
 
 def test_derivatives_of_interpolation():

@@ -63,6 +63,18 @@ def test_a_function():
         fnp.pad(X, 1, lambda *args: None)
 
 
+def test_values_at_the_ends_may_be_traced():
+    pair = np.array([5.0, -2.0])
+    for mode, name in (("linear_ramp", "end_values"), ("constant", "constant_values")):
+        padded = lambda v, mode=mode, name=name: fnp.pad(X, 2, mode, **{name: v})
+        for values in (pair, np.stack([pair, 3 * pair]), pair[0]):
+            expected = np.pad(X, 2, mode, **{name: values})
+            np.testing.assert_allclose(fnad.jit(padded)(values), expected, rtol=1e-13)
+            check_grads(padded, (values,))
+        mixed = fnad.jit(lambda v, padded=padded: padded((v, 4)))(pair[0])
+        np.testing.assert_allclose(mixed, np.pad(X, 2, mode, **{name: (5, 4)}), rtol=1e-13)
+
+
 def test_widths_and_errors():
     assert_same(fnp.pad(X, {-1: (1, 2)}), np.pad(X, {-1: (1, 2)}))
     assert fnp.pad(X, 1, "empty").shape == (4, 5)

@@ -65,6 +65,7 @@ def test_compress(axis):
     kept = np.take(got, [0], axis)
     same(kept, expected)
     assert (np.take(got, [1], axis) == 9).all()
+    same(fnad.jit(lambda m: fnp.compress([1, 0], m, axis))(M), expected)  # a known condition
     same(fnp.extract(M > 3, M), np.extract(M > 3, M))
     same(both(lambda m: fnp.extract(m > 3, m, size=3), M), np.array([4, 5, 0]))
     slope = fnad.grad(lambda m: (fnp.extract(m > 3, m, size=3) ** 2).sum())(M * 1.0)
