@@ -107,12 +107,23 @@ def _to_int(b: ScalarBuilder, x: Value, dtype: DType) -> Value:
     if is_half(x.dtype):
         return _to_int(b, b.convert(x, FLOAT32), dtype)
     least, most = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    if dtype.itemsize < 4:
+        return _resize(b, b.cast("fptosi", _clamped(b, x, least, most), _INT32), dtype)
     number = _fitting_to_int(b, x, dtype)
     too_large = b.greater_equal(x, b.constant(float(most + 1), x.dtype))
     number = b.where(too_large, b.constant(most, dtype), number)
     too_small = b.less_equal(x, b.constant(float(least), x.dtype))
     number = b.where(too_small, b.constant(least, dtype), number)
     return b.where(b.equal(x, x), number, b.constant(0, dtype))
+
+
+def _clamped(b: ScalarBuilder, x: Value, least: int, most: int) -> Value:
+    """``x`` with what is outside of a range moved to its ends, which are floats; 0 for NaN."""
+    low, high = (b.constant(float(end), x.dtype) for end in (least, most))
+    if least:
+        x = b.where(b.equal(x, x), x, b.constant(0.0, x.dtype))
+    x = b.where(b.greater(x, low), x, low)  # one instruction each; NaN is `low`
+    return b.where(b.less(x, high), x, high)
 
 
 def _fitting_to_int(b: ScalarBuilder, x: Value, dtype: DType) -> Value:
@@ -123,8 +134,7 @@ def _fitting_to_int(b: ScalarBuilder, x: Value, dtype: DType) -> Value:
         top = b.constant(-(2**63), _INT64)
         high = b.bitcast(b.bitwise_xor(high, top), dtype)
         return b.where(b.greater_equal(x, limit), high, low)
-    small = dtype.itemsize < 4 or dtype == _INT32
-    return _resize(b, _truncate(b, x, _INT32 if small else _INT64), dtype)
+    return _resize(b, _truncate(b, x, _INT32 if dtype == _INT32 else _INT64), dtype)
 
 
 def _truncate(b: ScalarBuilder, x: Value, dtype: DType) -> Value:
