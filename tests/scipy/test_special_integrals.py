@@ -168,3 +168,20 @@ def test_owens_t_edges_and_derivatives(order):
         np.testing.assert_allclose(special.owens_t(h, a), scipy.special.owens_t(h, a), rtol=1e-14)
     h, a = np.array([0.3, -1.0, 2.0, 0.0]), np.array([0.5, 2.0, -1.0, 0.7])
     check_grads(special.owens_t, (h, a), order=order)
+
+
+def test_error_functions_far_out():
+    for f in (special.erfcx, fnad.jit(special.erfcx)):
+        for dtype in (np.float64, np.float32):
+            ends = np.array([-np.inf, -1e38, -30, np.inf], dtype)
+            np.testing.assert_array_equal(f(ends), [np.inf, np.inf, np.inf, 0])
+    for f in (special.erfi, fnad.jit(special.erfi)):
+        np.testing.assert_array_equal(f(np.array([-np.inf, np.inf])), [-np.inf, np.inf])
+    points = np.array([3.0, 11.0, 1e4, 1e8, 6e15])  # 2 x erfcx(x) is close to 2 / sqrt(pi)
+    with mpmath.workdps(60):
+        wanted = [
+            float(2 * x * mpmath.exp(x * x) * mpmath.erfc(x) - 2 / mpmath.sqrt(mpmath.pi))
+            for x in map(mpmath.mpf, points)
+        ]
+    slopes = fnad.vmap(fnad.grad(special.erfcx))(points)
+    np.testing.assert_allclose(slopes, wanted, rtol=1e-12)

@@ -38,7 +38,7 @@ from fnad.scipy.special.gamma_functions import (
     zeta,
 )
 from fnad.scipy.special.hypergeometric import hyp1f1, hyp2f1
-from fnad.scipy.special.incomplete_beta import betainc
+from fnad.scipy.special.incomplete_beta import betainc, betaincc
 from fnad.scipy.special.incomplete_gamma import gammainc, gammaincc
 from fnad.scipy.special.lambert import lambertw
 from fnad.scipy.special.logistic import (
@@ -68,6 +68,7 @@ __all__ = [
     "bessel_jn",
     "beta",
     "betainc",
+    "betaincc",
     "betaln",
     "binom",
     "boxcox",

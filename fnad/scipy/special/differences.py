@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 import fnad.numpy as fnp
 from fnad.scipy.operands import polynomial, special_function, with_partials
 
@@ -58,6 +60,6 @@ def _exprel_slope(x: Any) -> Any:
 
 @with_partials(_exprel_slope)
 def _exprel(x: Any) -> Any:
-    special = (x == 0) | (x == math.inf)
-    quotient = fnp.expm1(x) / fnp.where(special, 1, x)
-    return fnp.where(x == 0, 1, quotient)
+    subnormal = fnp.abs(x) < np.finfo(x.dtype).tiny
+    quotient = fnp.expm1(x) / fnp.where(subnormal | (x == math.inf), 1, x)
+    return fnp.where(subnormal, 1, quotient)

@@ -81,13 +81,17 @@ def erfcx(x: Any) -> Any:
     return _erfcx(x)
 
 
+def _erfcx_series(x: Any) -> tuple[float, int]:
+    """From where on the asymptotic series is exact to the last bit or two, and its terms."""
+    return (4.0, 8) if x.dtype.itemsize == 4 else (10.0, 14)
+
+
 def _erfcx_value(x: Any) -> Any:
-    # Above 10 (in float32 above 4) the asymptotic series is exact to the last bit or two.
-    edge, terms = (4.0, 8) if x.dtype.itemsize == 4 else (10.0, 14)
+    edge, terms = _erfcx_series(x)
     large = x > edge
     far = fnp.where(large, x, edge)
     series = polynomial(0.5 / far / far, _ERFCX[:terms]) / (far * math.sqrt(math.pi))
-    near = fnp.where(large, edge, x)
+    near = fnp.maximum(fnp.where(large, edge, x), -30)  # below -27 it is infinite
     # exp(x*x) with the rounding error of x*x made good: x is split where its square is exact.
     scale = 2.0**6 if x.dtype.itemsize == 4 else 2.0**20
     head = fnp.rint(near * scale) / scale
@@ -96,7 +100,19 @@ def _erfcx_value(x: Any) -> Any:
     return fnp.where(large, series, product)
 
 
-_erfcx = with_partials(lambda x: 2 * x * erfcx(x) - 2 / math.sqrt(math.pi))(_erfcx_value)
+def _erfcx_slope(x: Any) -> Any:
+    """``2 x erfcx(x) - 2 / sqrt(pi)``, which cancels where x is large."""
+    edge, terms = _erfcx_series(x)
+    large = x > edge
+    far, near = fnp.where(large, x, edge), fnp.where(large, 0, x)
+    square = 0.5 / far / far
+    series = square * polynomial(square, _ERFCX[1:terms])
+    return 2 * fnp.where(
+        large, series / math.sqrt(math.pi), near * erfcx(near) - 1 / math.sqrt(math.pi)
+    )
+
+
+_erfcx = with_partials(_erfcx_slope)(_erfcx_value)
 
 
 @holomorphic
@@ -115,7 +131,8 @@ def erfi(x: Any) -> Any:
 
 def _erfi_value(x: Any) -> Any:
     half, _, _ = gaussian_parts(fnp.zeros_like(x), x)
-    return fnp.where(x == 0, x, 2 / math.sqrt(math.pi) * dawsn(x) * half * half)
+    same = (x == 0) | (fnp.abs(x) == np.inf)
+    return fnp.where(same, x, 2 / math.sqrt(math.pi) * dawsn(x) * half * half)
 
 
 @with_partials(lambda x: 2 * x * _erfi_slope(x))

@@ -154,10 +154,12 @@ def _right_gamma(x: Any) -> Any:
     near = fnp.where(below, near + 1, near) - 2
     small = product * (1 + near * polynomial(near, _GAMMA))
     # Stirling's formula; the power by halves, as it overflows before gamma does.
-    far = fnp.where(large, x, 22)
+    overflows = x > (36 if x.dtype.itemsize == 4 else 172)
+    far = fnp.where(large & ~overflows, x, 22)
     half = far ** ((far - 0.5) / 2)
     stirling = half * fnp.exp(-far) * half * fnp.exp(stirling_correction(far))
-    return fnp.where(large, math.sqrt(2 * math.pi) * stirling, small)
+    stirling = fnp.where(overflows, np.inf, math.sqrt(2 * math.pi) * stirling)
+    return fnp.where(large, stirling, small)
 
 
 def _gamma_value(x: Any) -> Any:
@@ -170,7 +172,7 @@ def _gamma_value(x: Any) -> Any:
     # As 1/gamma(x) = x + ..., and the product above rounds it away or underflows.
     left = fnp.where(fnp.abs(x) < 1e-20, 1 / fnp.where(reflected, x, 1), left)
     pole = (x < 0) & (x == nearest)
-    return fnp.where(pole, np.nan, fnp.where(reflected, left, fnp.where(x > 200, np.inf, right)))
+    return fnp.where(pole, np.nan, fnp.where(reflected, left, right))
 
 
 _gamma: Any = with_partials(lambda x: _gamma(x) * primitives.digamma(x))(_gamma_value)
@@ -218,11 +220,47 @@ def betaln(a: Any, b: Any) -> Any:
     return _betaln(a, b)
 
 
-def _betaln_value(a: Any, b: Any) -> Any:
-    plain = primitives.lgamma(a) + primitives.lgamma(b) - primitives.lgamma(a + b)
+def _sine(x: Any) -> Any:
+    """``sin(pi x)``, 0 at integers, from the distance to the nearest one, which is exact."""
+    nearest = fnp.rint(x)
+    return _parity(nearest) * fnp.sin((x - nearest) * math.pi)
+
+
+def _parity(n: Any) -> Any:
+    """``(-1)**n`` of integers."""
+    return 1 - 2 * (n - 2 * fnp.floor(n / 2))
+
+
+def _is_pole(x: Any) -> Any:
+    return (x <= 0) & (x == fnp.floor(x))
+
+
+def _reflected_beta(a: Any, b: Any) -> tuple[Any, Any, Any]:
+    """``p``, ``q``, ``factor`` with ``beta(a, b) = factor * beta(p, q)`` and ``p <= q``.
+
+    Where one operand is negative and their sum below 1, ``p`` and ``q`` are positive; where both
+    are large and of opposite signs, ``p`` is small.
+    """
     small, large = fnp.minimum(a, b), fnp.maximum(a, b)
+    total = small + large
+    nearer = (total + small < 1) & (total != fnp.floor(total))
+    turned = (small <= 0) & (small > -np.inf) & (large > 0) & ((total < 1) | nearer)
+    low, high = fnp.where(turned, small, -0.5), fnp.where(turned, large, 1)
+    # beta(low, high) = beta(1 - low - high, high) sin(pi (low + high)) / sin(pi low), and where
+    # `high` is an integer, the limit at integers `low` is also the value.
+    pole = _is_pole(low)
+    quotient = _sine(low + high) / fnp.where(pole, 1, _sine(low))
+    quotient = fnp.where(high == fnp.floor(high), _parity(high), fnp.where(pole, np.inf, quotient))
+    other = fnp.where(turned, 1 - low - high, small)
+    return fnp.minimum(other, large), fnp.maximum(other, large), fnp.where(turned, quotient, 1)
+
+
+def _betaln_value(a: Any, b: Any) -> Any:
+    small, large, factor = _reflected_beta(a, b)
+    plain = primitives.lgamma(small) + primitives.lgamma(large) - primitives.lgamma(small + large)
+    plain = fnp.where(_is_pole(small) | _is_pole(large), np.inf, plain)
     # With Stirling's formula for the larger, or both, nothing large is left that would cancel.
-    one = (large >= 10) & (small > 0) & (large < np.inf)
+    one = (large >= 10) & (small + large >= 10) & (large < np.inf)
     both = one & (small >= 10)
     p = fnp.where(one, small, 1)
     q = fnp.where(one, large, 10)
@@ -236,7 +274,9 @@ def _betaln_value(a: Any, b: Any) -> Any:
         + rest
         + 0.5 * (math.log(2 * math.pi) - fnp.log(q))
     )
-    return fnp.where(both, two_large, fnp.where(one, one_large, plain))
+    value = fnp.where(both, two_large, fnp.where(one, one_large, plain))
+    limit = -small * np.inf  # NaN at 0, where it is no limit
+    return fnp.where(large == np.inf, limit, value) + fnp.log(fnp.abs(factor))
 
 
 _betaln = with_partials(
@@ -254,22 +294,66 @@ def beta(a: Any, b: Any) -> Any:
     >>> beta(np.array([1.0, 2.0]), np.array([1.0, 3.0]))
     array([1.        , 0.08333333])
     """
-    small = (fnp.abs(a) < 12) & (fnp.abs(b) < 12)
-    p, q = fnp.where(small, a, 1), fnp.where(small, b, 1)
-    sign = gammasgn(a) * gammasgn(b) * gammasgn(a + b)
-    return fnp.where(small, gamma(p) * gamma(q) / gamma(p + q), sign * fnp.exp(betaln(a, b)))
+    return _beta(a, b)
+
+
+def _beta_value(a: Any, b: Any) -> Any:
+    p, q, factor = _reflected_beta(a, b)
+    small = (fnp.abs(p) < 12) & (fnp.abs(q) < 12) & ~_is_pole(p) & ~_is_pole(q)
+    x, y = fnp.where(small, p, 1), fnp.where(small, q, 1)
+    # 1 / gamma is 0 at poles, where it has no sign.
+    total = fnp.where(_is_pole(p + q), 1, p + q)
+    over = fnp.where(_is_pole(x + y), 0, 1 / gamma(fnp.where(small, total, 1)))
+    size = gammasgn(p) * gammasgn(q) * gammasgn(total) * fnp.exp(_betaln(p, q))
+    value = fnp.where(small, gamma(x) * gamma(y) * over, size)
+    return fnp.where((factor == np.inf) | _is_pole(p) | _is_pole(q), np.inf, factor * value)
+
+
+_beta: Any = with_partials(
+    lambda a, b: _beta(a, b) * (primitives.digamma(a) - primitives.digamma(a + b)),
+    lambda a, b: _beta(a, b) * (primitives.digamma(b) - primitives.digamma(a + b)),
+)(_beta_value)
 
 
 @special_function
 def poch(z: Any, m: Any) -> Any:
-    """Pochhammer's symbol ``gamma(z + m) / gamma(z)``, for positive ``z`` and ``z + m``.
+    """Pochhammer's symbol ``gamma(z + m) / gamma(z)``, elementwise.
+
+    At poles of both it is the limit along ``z``, at those of the numerator alone infinite.
 
     Examples
     --------
     >>> poch(np.array([1.0, 2.0]), np.array([2.0, 3.0])).round(12)
     array([ 2., 24.])
     """
-    return fnp.exp(primitives.lgamma(z + m) - primitives.lgamma(z))
+    return _poch(z, m)
+
+
+def _poch_value(z: Any, m: Any) -> Any:
+    end = z + m
+    # gamma(end) / gamma(z) = gamma(1 - z) / gamma(1 - end) * sin(pi z) / sin(pi end).
+    left = (z <= 0) & (end <= 0)
+    whole = m == fnp.floor(m)
+    pole = _is_pole(end)
+    quotient = _sine(z) / _sine(fnp.where(left & ~pole, end, 0.5))
+    quotient = fnp.where(whole, _parity(m), fnp.where(pole, np.inf, quotient))
+    low, high = fnp.minimum(z, end), fnp.maximum(z, end)
+    low, high = fnp.where(left, 1 - high, low), fnp.where(left, 1 - low, high)
+    # The ratio of gamma at `high` and `low`, which lie `width` apart, or its inverse.
+    width = fnp.abs(m)
+    apart = fnp.where((width > 0) & (low > 0), width, 1)
+    right = primitives.lgamma(apart) - _betaln(fnp.where(low > 0, low, 1), apart)
+    size = fnp.where(low > 0, right, primitives.lgamma(high) - primitives.lgamma(low))
+    value = fnp.exp(fnp.where(m > 0, size, -size))
+    sign = fnp.where(_is_pole(z), 1, gammasgn(z)) * fnp.where(pole, 1, gammasgn(end))
+    value = fnp.where(left & (quotient == np.inf), np.inf, fnp.where(left, quotient, sign) * value)
+    return fnp.where((m == 0) & ~fnp.isnan(z), 1, value)
+
+
+_poch: Any = with_partials(
+    lambda z, m: _poch(z, m) * (primitives.digamma(z + m) - primitives.digamma(z)),
+    lambda z, m: _poch(z, m) * primitives.digamma(z + m),
+)(_poch_value)
 
 
 def multigammaln(a: Any, d: int) -> Any:
@@ -317,7 +401,7 @@ _DIRECT = 12  # terms that are added up before the Euler-Maclaurin formula
 
 
 def _zeta_value(x: Any, q: Any) -> Any:
-    regular = (x > 1) & (q > 0)
+    regular = (x > 1) & (q > 0) & (q < np.inf)
     s, start = fnp.where(regular, x, 2), fnp.where(regular, q, 1)
     total = start**-s
     for k in range(1, _DIRECT):
@@ -334,7 +418,7 @@ def _zeta_value(x: Any, q: Any) -> Any:
     return fnp.where(
         regular,
         fnp.where(x == np.inf, start**-x, total),
-        fnp.where(pole & ~nan, x.dtype.type(np.inf), np.nan),
+        fnp.where((x > 1) & (q == np.inf), 0, fnp.where(pole & ~nan, x.dtype.type(np.inf), np.nan)),
     )
 
 

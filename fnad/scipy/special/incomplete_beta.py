@@ -21,7 +21,7 @@ def betainc(a: Any, b: Any, x: Any) -> Any:
     """The regularised incomplete beta function, elementwise.
 
     The integral of ``t**(a-1) (1-t)**(b-1)`` from 0 to ``x``, over ``beta(a, b)``;
-    differentiable in all arguments.
+    differentiable in all arguments. Where ``a`` or ``b`` is 0 or infinite it is its limit, a step.
 
     Examples
     --------
@@ -29,6 +29,18 @@ def betainc(a: Any, b: Any, x: Any) -> Any:
     array([0.75, 0.5 ])
     """
     return _betainc(a, b, x)
+
+
+@special_function
+def betaincc(a: Any, b: Any, x: Any) -> Any:
+    """``1 - betainc(a, b, x)``, accurate where that is small, elementwise.
+
+    Examples
+    --------
+    >>> betaincc(1.0, np.array([2.0, 500.0]), 0.5)
+    array([2.50000000e-001, 3.05493636e-151])
+    """
+    return _betaincc(a, b, x)
 
 
 def _phi(mu: Any) -> Any:
@@ -67,7 +79,7 @@ def _fraction(a: Any, b: Any, x: Any) -> Any:
     return 1 - (a + b) / (a + 1) * x / tail
 
 
-def _betainc_value(a: Any, b: Any, x: Any) -> Any:
+def _tail(a: Any, b: Any, x: Any, upper: bool) -> Any:
     regular = (a > 0) & (b > 0) & (x > 0) & (x < 1) & (a < np.inf) & (b < np.inf)
     p, q, y = fnp.where(regular, a, 1), fnp.where(regular, b, 1), fnp.where(regular, x, 0.5)
     factor = _powers_over_beta(p, q, y)
@@ -75,10 +87,13 @@ def _betainc_value(a: Any, b: Any, x: Any) -> Any:
     first, second = fnp.where(swap, q, p), fnp.where(swap, p, q)
     part = factor / (first * _fraction(first, second, fnp.where(swap, 1 - y, y)))
     part = fnp.minimum(part, 1)
-    outside = ~((a > 0) & (b > 0) & (x >= 0) & (x <= 1))
-    value = fnp.where(swap, 1 - part, part)
-    value = fnp.where(x == 0, 0, fnp.where(x == 1, 1, value))
-    return fnp.where(outside | ~regular & (x > 0) & (x < 1), np.nan, value)
+    value = fnp.where(~swap if upper else swap, 1 - part, part)
+    at_0, at_1 = (a == 0) | (b == np.inf), (b == 0) | (a == np.inf)
+    below, above = map(x.dtype.type, (1, 0) if upper else (0, 1))
+    value = fnp.where(regular, value, fnp.where(at_0, above, below))
+    value = fnp.where(x == 0, below, fnp.where(x == 1, above, value))
+    known = (a >= 0) & (b >= 0) & (x >= 0) & (x <= 1) & ~(at_0 & at_1)
+    return fnp.where(known, value, np.nan)
 
 
 def _density(a: Any, b: Any, x: Any) -> Any:
@@ -89,4 +104,7 @@ def _density(a: Any, b: Any, x: Any) -> Any:
     return fnp.where(inside, _powers_over_beta(p, q, y) / y / (1 - y), at_end)
 
 
-_betainc = with_partials(None, None, _density)(_betainc_value)
+_betainc = with_partials(None, None, _density)(lambda a, b, x: _tail(a, b, x, upper=False))
+_betaincc = with_partials(None, None, lambda a, b, x: -_density(a, b, x))(
+    lambda a, b, x: _tail(a, b, x, upper=True)
+)

@@ -218,7 +218,7 @@ def rel_entr(p: Any, q: Any) -> Any:
     safe_p, safe_q = fnp.where(both, p, 1), fnp.where(both, q, 1)
     # log(p) - log(q) is inexact where they are close, p / q where it over- or underflows.
     ratio = safe_p / safe_q
-    plain = (ratio > 0) & (ratio < np.inf)
+    plain = (ratio >= np.finfo(p.dtype).tiny) & (ratio < np.inf)
     log_ratio = fnp.where(
         plain, fnp.log(fnp.where(plain, ratio, 1)), fnp.log(safe_p) - fnp.log(safe_q)
     )
@@ -237,4 +237,5 @@ def kl_div(p: Any, q: Any) -> Any:
     >>> kl_div(np.array([0.0, 1.0]), np.array([2.0, 1.0]))
     array([2., 0.])
     """
-    return rel_entr(p, q) - p + q
+    entropy = rel_entr(p, q)
+    return entropy + fnp.where(entropy == np.inf, 0, q - p)

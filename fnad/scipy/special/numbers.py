@@ -85,7 +85,7 @@ def _binom_value(n: Any, k: Any) -> Any:
     b, c = fnp.where(regular, k, 0) + 1, fnp.where(regular, n - k, 1) + 1
     zero = ((b <= 0) & (b == fnp.floor(b))) | ((c <= 0) & (c == fnp.floor(c)))
     b, c = fnp.where(zero, 1, b), fnp.where(zero, 1, c)
-    size = fnp.exp(-betaln(b, c)) / fnp.abs(a)
+    size = fnp.exp(-betaln(b, c) - fnp.log(fnp.abs(a)))
     value = gammasgn(a) * gammasgn(b) * gammasgn(c) * size
     value = fnp.where(by_product, product, fnp.where(zero, 0, value))
     nan = fnp.isnan(n) | fnp.isnan(k) | (whole & (n < 0))

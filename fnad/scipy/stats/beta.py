@@ -8,8 +8,8 @@ import numpy as np
 
 import fnad.numpy as fnp
 from fnad.scipy.operands import floating, log_of_part
-from fnad.scipy.special import betainc, betaln, xlog1py, xlogy
-from fnad.scipy.stats.edges import beta_kernel, within
+from fnad.scipy.special import betainc, betaincc, betaln, xlog1py, xlogy
+from fnad.scipy.stats.edges import beta_kernel, probability
 
 
 def logpdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -40,7 +40,7 @@ def pdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 def cdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The distribution function, elementwise."""
     x, a, b, loc, scale = floating("beta.cdf", x, a, b, loc, scale)
-    return betainc(a, b, within((x - loc) / scale, 0, 1))
+    return probability(lambda z: betainc(a, b, z), (x - loc) / scale, 0, 1, (0, 1))
 
 
 def logcdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -51,7 +51,7 @@ def logcdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 def sf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The survival function, ``1 - cdf``, elementwise."""
     x, a, b, loc, scale = floating("beta.sf", x, a, b, loc, scale)
-    return betainc(b, a, 1 - within((x - loc) / scale, 0, 1))
+    return probability(lambda z: betaincc(a, b, z), (x - loc) / scale, 0, 1, (1, 0))
 
 
 def logsf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:

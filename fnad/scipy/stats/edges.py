@@ -6,6 +6,7 @@ at an edge, finite ones and infinite ones, where the exponential of its logarith
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import fnad.numpy as fnp
@@ -16,6 +17,19 @@ from fnad.scipy.special import xlog1py, xlogy
 def within(z: Any, low: Any, high: Any) -> Any:
     """``z`` moved into an interval; at its ends, the derivative is that from within."""
     return fnp.where(z < low, low, fnp.where(z > high, high, z))
+
+
+def probability(
+    function: Callable[[Any], Any], z: Any, low: Any, high: Any, ends: tuple[int, int]
+) -> Any:
+    """A distribution function of ``z``, with its values at both ends of its support.
+
+    Outside, all its derivatives are 0, also where the slope at the edge is infinite.
+    """
+    below, above = z < low, z > high
+    value = function(fnp.where(below | above, 0.5, z))
+    # A product, as shapes that have no distribution have no probabilities.
+    return fnp.where(below, ends[0] + 0 * value, fnp.where(above, ends[1] + 0 * value, value))
 
 
 def _times_log(density: Any, log: Any) -> Any:

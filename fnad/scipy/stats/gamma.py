@@ -9,7 +9,7 @@ import numpy as np
 import fnad.numpy as fnp
 from fnad.scipy.operands import floating, log_of_part
 from fnad.scipy.special import gammainc, gammaincc, gammaln, xlogy
-from fnad.scipy.stats.edges import gamma_kernel, within
+from fnad.scipy.stats.edges import gamma_kernel, probability
 
 
 def logpdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -37,7 +37,7 @@ def pdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
 def cdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The distribution function, elementwise."""
     x, a, loc, scale = floating("gamma.cdf", x, a, loc, scale)
-    return gammainc(a, within((x - loc) / scale, 0, np.inf))
+    return probability(lambda z: gammainc(a, z), (x - loc) / scale, 0, np.inf, (0, 1))
 
 
 def logcdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -48,7 +48,7 @@ def logcdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
 def sf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The survival function, ``1 - cdf``, elementwise."""
     x, a, loc, scale = floating("gamma.sf", x, a, loc, scale)
-    return gammaincc(a, within((x - loc) / scale, 0, np.inf))
+    return probability(lambda z: gammaincc(a, z), (x - loc) / scale, 0, np.inf, (1, 0))
 
 
 def logsf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
