@@ -49,7 +49,7 @@ def PRNGKey(seed: Any, *, impl: str | None = None) -> Any:  # noqa: N802 - JAX's
     TypeError
         If ``seed`` is not an integer scalar.
     ValueError
-        If another generator is asked for.
+        If another generator is asked for, or ``seed`` has more than 64 bits.
 
     Examples
     --------
@@ -58,6 +58,8 @@ def PRNGKey(seed: Any, *, impl: str | None = None) -> Any:  # noqa: N802 - JAX's
     """
     _check_generator("PRNGKey", impl)
     if type(seed) is int:
+        if not -(2**63) <= seed < 2**64:
+            raise ValueError(f"PRNGKey: the seed must have at most 64 bits, got {seed}")
         seed = np.uint64(seed % 2**64)
     aval = aval_of(seed)
     if aval.shape != () or aval.dtype.kind not in "iu":

@@ -225,3 +225,9 @@ def test_categorical_without_replacement():
 def test_errors_say_what_to_do(call, error, sentence):
     with pytest.raises(error, match=sentence):
         call()
+
+
+@pytest.mark.parametrize("seed", [2**64, -(2**63) - 1, 2**70])
+def test_seeds_of_more_than_64_bits_are_refused(seed):
+    with pytest.raises(ValueError, match="the seed must have at most 64 bits"):
+        random.key(seed)
