@@ -208,7 +208,8 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Array:
     count = values.shape[-1]
     upper = slice_in_dim(values, 1, None, 1, -1)
     lower = slice_in_dim(values, 0, count - 1 if count else 0, 1, -1)
-    return sum(ufuncs.multiply(step, ufuncs.add(upper, lower)) / 2.0, -1)
+    areas = ufuncs.multiply(step, ufuncs.add(upper, lower))
+    return sum(ufuncs.true_divide(areas, 2.0), -1)
 
 
 def unwrap(p: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.pi) -> Array:

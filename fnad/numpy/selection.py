@@ -241,7 +241,8 @@ def sinc(x: Any) -> Array:
     square = ufuncs.square(where(small, a, 0.0))
     series: Any = 1.0
     for term in (16, 14, 12, 10, 8, 6, 4, 2):
-        series = 1 - square / (term * (term + 1)) * series
+        factor = ufuncs.true_divide(square, term * (term + 1))
+        series = ufuncs.subtract(1, ufuncs.multiply(factor, series))
     return where(small, series, ufuncs.true_divide(ufuncs.sin(safe), safe))
 
 

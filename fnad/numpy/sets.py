@@ -12,7 +12,7 @@ import numpy as np
 from fnad.core.dtypes import result_type
 from fnad.core.types import kind_of
 from fnad.numpy import ufuncs
-from fnad.numpy.creation import asarray
+from fnad.numpy.creation import asarray, full, zeros
 from fnad.numpy.indexing import take
 from fnad.numpy.joining import concatenate
 from fnad.numpy.manipulation import moveaxis, ravel, reshape
@@ -143,12 +143,18 @@ def unique(
     place = 0 if axis is None else lax.canonicalize_axis(axis, x.ndim)
     moved = reshape(x, (x.size,)) if axis is None else moveaxis(x, place, 0)
     length, rest = moved.shape[0], moved.shape[1:]
-    if x.size == 0:
-        if size and length == 0:
+    if length == 0:
+        if size and fill_value is None:
             raise ValueError("unique: an empty array has no element that could fill up `size`")
+        filling = 0 if fill_value is None else fill_value
+        values = full((size, *rest), filling, x.dtype)
+        index = counts = zeros(size, np.int64)
+        inverse = zeros(0, np.int64)
+    elif x.size == 0:
         raise ValueError(f"unique: size= takes arrays with elements, got shape {x.shape}")
-    rows = reshape(moved, (length, moved.size // length))
-    values, index, inverse, counts = _distinct(rows, size, fill_value, equal_nan)
+    else:
+        rows = reshape(moved, (length, moved.size // length))
+        values, index, inverse, counts = _distinct(rows, size, fill_value, equal_nan)
     values = moveaxis(reshape(values, (size, *rest)), 0, place)
     inverse = reshape(inverse, x.shape) if axis is None else inverse
     chosen = [(return_index, index), (return_inverse, inverse), (return_counts, counts)]

@@ -177,3 +177,13 @@ class TestComparisonsOfSigns:
             want = getattr(np, name)(*pair)
             np.testing.assert_array_equal(getattr(fnp, name)(*pair), want)
             np.testing.assert_array_equal(fnad.jit(getattr(fnp, name))(*pair), want)
+
+
+@pytest.mark.parametrize("name", ["sinc", "trapezoid"])
+def test_compositions_keep_bfloat16(name):
+    x = np.array([0.0, 0.5, 1.5, -2.5], fnp.bfloat16)
+    function = getattr(fnp, name)
+    expected = getattr(np, name)(x.astype(float))
+    for out in (function(x), fnad.jit(function)(x)):
+        assert out.dtype == fnp.bfloat16
+        np.testing.assert_allclose(np.asarray(out).astype(float), expected, atol=2e-2)

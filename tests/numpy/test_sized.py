@@ -99,6 +99,18 @@ def test_unique_slices(axis):
         same(ours, theirs)
 
 
+@pytest.mark.parametrize("size", [0, 2])
+def test_unique_of_nothing(size):
+    nothing = np.zeros(0, np.float32)
+    values, counts = both(
+        lambda x: fnp.unique(x, return_counts=True, size=size, fill_value=7), nothing
+    )
+    same(values, np.full(size, 7, np.float32))
+    same(counts, np.zeros(size, np.int64))
+    with pytest.raises(ValueError, match="no element that could fill up"):
+        fnp.unique(nothing, size=2)
+
+
 def test_unique_of_the_standard():
     for name in ("unique_all", "unique_counts", "unique_inverse"):
         expected = getattr(np, name)(F)
