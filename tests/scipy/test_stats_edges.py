@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 
 import fnad
 from fnad.scipy import stats
@@ -65,3 +66,17 @@ def test_second_derivatives_at_an_edge():
     curvature = fnad.grad(fnad.grad(stats.gamma.pdf))
     with np.errstate(all="ignore"):
         np.testing.assert_allclose([curvature(0.0, a) for a in (1.0, 2.0, 3.0)], [1.0, -2.0, 1.0])
+
+
+def test_tangents_outside_of_the_support_are_zero():
+    for there, shapes in ((stats.beta, (0.5, 0.5)), (stats.gamma, (0.5,)), (stats.chi2, (1.0,))):
+        for function, below in ((there.cdf, 0.0), (there.sf, 1.0)):
+            assert fnad.jvp(lambda x: function(x, *shapes), (-1.0,), (1.0,)) == (below, 0.0)  # noqa: B023
+    assert fnad.jvp(lambda x: stats.beta.cdf(x, 0.5, 0.5), (2.0,), (1.0,)) == (1.0, 0.0)
+
+
+def test_logarithms_of_probabilities_next_to_an_edge():
+    x = np.array([1e-300, 1e-10, 0.3])
+    for f in (stats.beta.logcdf, fnad.jit(stats.beta.logcdf)):
+        wanted = scipy.stats.beta.cdf(x, 1e-3, 0.5)
+        np.testing.assert_allclose(f(x, 1e-3, 0.5), np.log(wanted), rtol=1e-12)
