@@ -6,6 +6,8 @@ import pytest
 import scipy.special
 
 import fnad
+import fnad.numpy as fnp
+from fnad import lax
 from fnad.scipy import special
 from fnad.scipy.operands import polynomial
 from fnad.scipy.special import incomplete_gamma
@@ -204,3 +206,30 @@ def test_lax_has_them_under_jaxs_names():
         pairs[name] = name
     for lax_name, name in pairs.items():
         assert getattr(fnad.lax, lax_name) is getattr(special, name)
+
+
+def test_logsumexp_of_nothing_has_slopes_of_zero():
+    # A hidden Markov model, in which some states cannot be reached yet: paths, one by one.
+    allowed = np.array([[1, 1, 0], [0, 1, 1], [1, 0, 1]], bool)
+    scores, steps = RNG.normal(size=(3, 3)), RNG.normal(size=(3, 3))
+
+    def forward(scores, steps):
+        moves = fnp.where(allowed, steps, -np.inf)
+        first = fnp.where(np.arange(3) == 0, scores[0], -np.inf)
+        step = lambda a, x: (special.logsumexp(a[:, None] + moves, axis=0) + x, None)
+        return special.logsumexp(lax.scan(step, first, scores[1:])[0])
+
+    paths = [(j, k) for j in range(3) for k in range(3) if allowed[0, j] and allowed[j, k]]
+
+    def one_by_one(scores, steps):
+        weights = [
+            fnp.exp(scores[0, 0] + steps[0, j] + scores[1, j] + steps[j, k] + scores[2, k])
+            for j, k in paths
+        ]
+        return fnp.log(sum(weights))
+
+    for derivative in (fnad.grad, fnad.jacfwd, fnad.hessian):
+        found = derivative(forward, (0, 1))(scores, steps)
+        expected = derivative(one_by_one, (0, 1))(scores, steps)
+        for ours, theirs in zip(fnad.tree.leaves(found), fnad.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)

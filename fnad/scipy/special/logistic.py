@@ -9,6 +9,7 @@ import numpy as np
 import fnad.numpy as fnp
 from fnad.numpy.operands import as_operand, to_inexact
 from fnad.primitives.logic import stop_gradient
+from fnad.primitives.ordinary_zeros import ordinary_zeros
 from fnad.primitives.transcendental import logistic
 from fnad.scipy.operands import special_function, with_partials
 
@@ -109,12 +110,16 @@ def logsumexp(
     if where is not None:
         a = fnp.where(where, a, -np.inf)
     top = stop_gradient(fnp.max(a, axis=axis, keepdims=True, initial=-np.inf))
+    nothing = top == -np.inf
     # A maximum of -inf or inf would make inf - inf below.
     top = fnp.where(fnp.isfinite(top), top, 0)
     terms = fnp.exp(a - top)
     total = fnp.sum(terms if b is None else b * terms, axis=axis, keepdims=True)
     sign = fnp.sign(total)
-    out = fnp.log(fnp.abs(total) if return_sign else total) + top
+    # Where all terms are 0, so are the slopes, and not those of the logarithm at 0.
+    nothing = fnp.logical_and(nothing, total == 0)
+    size = fnp.where(nothing, 1, ordinary_zeros(fnp.abs(total) if return_sign else total))
+    out = fnp.where(nothing, -np.inf, ordinary_zeros(fnp.log(size) + top))
     if not keepdims:
         out, sign = fnp.squeeze(out, axis), fnp.squeeze(sign, axis)
     return (out, sign) if return_sign else out
