@@ -9,10 +9,11 @@ import numpy as np
 from fnad.core.dtypes import canonical_dtype, result_type
 from fnad.core.sizes import Size, common_shape, range_length
 from fnad.core.tracer import Tracer
+from fnad.core.types import BFLOAT16
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray
 from fnad.numpy.devices import placed
-from fnad.numpy.operands import Array, as_operand, convert, expand, shape_of
+from fnad.numpy.operands import Array, as_operand, convert, dtype_of, expand, shape_of
 from fnad.primitives import shape as lax
 from fnad.primitives import slicing
 
@@ -79,7 +80,7 @@ def linspace(
     array([0. , 0.5, 1. ])
     """
     start, stop = as_operand(start), as_operand(stop)
-    if not any(isinstance(x, (Tracer, Size)) for x in (start, stop, num)):
+    if _is_for_numpy(start, stop, num):
         plain: Any = np.linspace  # its overloads cannot take a bool that is not literal
         out, step = plain(start, stop, num, endpoint, True, dtype, axis)
         return (placed(out, device), step) if retstep else placed(out, device)
@@ -101,6 +102,12 @@ def linspace(
         out = convert(ufuncs.floor(out) if made.kind in "iu" else out, made)
     out = placed(out, device)
     return (out, step) if retstep else out
+
+
+def _is_for_numpy(start: Array, stop: Array, num: Any) -> bool:
+    """Whether all is known, of dtypes that NumPy can promote."""
+    traced = any(isinstance(x, (Tracer, Size)) for x in (start, stop, num))
+    return not traced and BFLOAT16 not in (dtype_of(start), dtype_of(stop))
 
 
 def _trailing(x: Array, full_shaped: Array) -> tuple[int, ...]:
@@ -152,7 +159,7 @@ def geomspace(
     array([  1.,  10., 100.])
     """
     start, stop = as_operand(start), as_operand(stop)
-    if not any(isinstance(x, (Tracer, Size)) for x in (start, stop, num)):
+    if _is_for_numpy(start, stop, num):
         plain: Any = np.geomspace  # its overloads cannot take a bool that is not literal
         return plain(start, stop, num, endpoint, dtype, axis)
     computed = result_type(start, stop, np.float64)

@@ -35,6 +35,17 @@ def test_spaces_of_single_precision_and_without_a_step():
     assert np.isnan(steps(A, B)) and np.isnan(np.linspace(A, B, 1, retstep=True)[1])
 
 
+@pytest.mark.parametrize("name", ["linspace", "geomspace", "logspace"])
+def test_spaces_of_bfloat16(name):
+    first, last = np.array([1, 2], fnp.bfloat16), np.array([4, 8], fnp.bfloat16)
+    space = lambda a, b: getattr(fnp, name)(a, b, 3)
+    expected = getattr(np, name)(first.astype(float), last.astype(float), 3)
+    eager, compiled = space(first, last), fnad.jit(space)(first, last)
+    assert eager.dtype == compiled.dtype
+    for out in (eager, compiled):
+        np.testing.assert_allclose(np.asarray(out).astype(float), expected, rtol=2e-2)
+
+
 def test_indices_of_no_axes():
     assert_same(fnp.indices(()), np.indices(()))
 
