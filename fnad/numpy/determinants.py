@@ -81,8 +81,23 @@ def det(a: Any) -> Array:
 
 @custom_jvp
 def _det(a: Array) -> Array:
+    if not 1 <= a.shape[-1] <= 3:
+        return _det_by_pivots(a)
+    # Products of elements overflow, and differences of these are no number, where pivots need not.
+    found = sum_of(ufuncs.multiply(a[..., 0, :], _cofactors_of_small(a)[..., 0, :]), -1)
+    return cond(all_of(ufuncs.isfinite(found)), lambda a, found: found, _overflown, a, found)
+
+
+def _overflown(a: Array, found: Array) -> Array:
+    return _det_by_pivots(a)
+
+
+def _det_by_pivots(a: Array) -> Array:
     parity, pivots = _parity_and_pivots(*lu(a)[:2])
-    return ufuncs.multiply(parity, prod(pivots, -1))
+    found = ufuncs.multiply(parity, prod(pivots, -1))
+    # The product of those before a 0 may be infinite, and then that with it no number.
+    singular = ufuncs.equal(prod(ufuncs.sign(pivots), -1), 0)
+    return where(ufuncs.logical_and(singular, all_of(ufuncs.isfinite(pivots), -1)), 0, found)
 
 
 @_det.defjvp

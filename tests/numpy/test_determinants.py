@@ -101,3 +101,18 @@ def test_special_matrices():
     assert sign == 0 and logarithm == -np.inf
     gradient = fnad.grad(lambda a: fnp.linalg.slogdet(a)[1])(singular)
     assert not np.isfinite(gradient).any()
+
+
+@pytest.mark.parametrize("n", [2, 3])
+@pytest.mark.parametrize("jit", [False, True])
+def test_products_of_elements_that_overflow(n, jit):
+    """Where pivots give a number, be it next to matrices of ordinary size."""
+    det = fnad.jit(fnp.linalg.det) if jit else fnp.linalg.det
+    large = np.full((n, n), 1e200)
+    large[0, 0] = 0.5e200  # det is of 1e400 times something, or 0 where rows are equal
+    tall = np.eye(n) * 1e-250
+    tall[0] = 1e200
+    some = np.stack([np.full((n, n), 1e200), tall, large, normal(n, n)])
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(det(some), np.linalg.det(some), rtol=1e-12)
+    np.testing.assert_array_equal(np.isnan(det(np.full((2, n, n), np.nan))), True)
