@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from fnad.lowering.access import Access, access, node_bodies, own_access, with_bodies
+from fnad.lowering.access import access, node_bodies, own_access, with_bodies
 from fnad.lowering.expr import Expr, affine, affine_parts, axis
 from fnad.lowering.fusion import over_axes
 from fnad.lowering.plan import Buffer, Kernel, Node, Store
@@ -52,22 +52,33 @@ def forward_stores(body: Sequence[Node], buffers: Sequence[Buffer]) -> list[Node
 
 def _forwarded(body: Sequence[Node], own: set[int], buffers: Sequence[Buffer]) -> list[Node]:
     """``own`` are the temporaries that only one node reads."""
-    nodes = [with_bodies(n, lambda inner: _forwarded(inner, own, buffers)) for n in body]
-    found: list[Node | None] = []
-    accesses: list[Access] = []
-    for node in nodes:
+    found: list[Node] = []
+    writers: dict[int, set[int]] = {}  # the positions of the nodes that write a buffer
+    last_touch: dict[int, int] = {}
+
+    def note(node: Node, position: int) -> None:
+        for number in access(node).touched:
+            last_touch[number] = max(last_touch.get(number, -1), position)
+        for number in access(node).writes:
+            writers.setdefault(number, set()).add(position)
+
+    for outer in body:
+        node = with_bodies(outer, lambda inner: _forwarded(inner, own, buffers))
         copied = _copied(node, buffers)
-        if copied is not None and copied.keys() <= own:
-            position = _position(copied.keys(), accesses)
-            if position is not None and _is_free(node, position, accesses):
-                assert isinstance(node, Kernel)
-                writer = _writing_there(found[position], node, copied)
+        if isinstance(node, Kernel) and copied and copied.keys() <= own:
+            [*positions] = set().union(*(writers.get(n, ()) for n in copied))
+            # Nothing from there on may use what the copy writes.
+            if len(positions) == 1 and all(
+                last_touch.get(s.buffer, -1) < positions[0] for s in node.stores
+            ):
+                writer = _writing_there(found[positions[0]], node, copied)
                 if writer is not None:
-                    found[position], accesses[position] = writer, access(writer)
+                    found[positions[0]] = writer
+                    note(writer, positions[0])
                     continue
+        note(node, len(found))
         found.append(node)
-        accesses.append(access(node))
-    return [n for n in found if n is not None]
+    return found
 
 
 def _copied(node: Node, buffers: Sequence[Buffer]) -> dict[int, tuple[Store, Digits]] | None:
@@ -100,20 +111,8 @@ def _digits(offset: Expr, kernel: Kernel, size: int) -> Digits | None:
     return digits if stride == size else None
 
 
-def _position(numbers: Iterable[int], accesses: Sequence[Access]) -> int | None:
-    """Where the one node is that writes all of some buffers."""
-    positions = {k for k, a in enumerate(accesses) if not a.writes.isdisjoint(numbers)}
-    return positions.pop() if len(positions) == 1 else None
-
-
-def _is_free(copy: Node, position: int, accesses: Sequence[Access]) -> bool:
-    """Whether nothing from ``position`` on uses what a copy writes."""
-    written = access(copy).writes
-    return all(written.isdisjoint(a.touched) for a in accesses[position:])
-
-
 def _writing_there(
-    writer: Node | None, copy: Kernel, copied: dict[int, tuple[Store, Digits]]
+    writer: Node, copy: Kernel, copied: dict[int, tuple[Store, Digits]]
 ) -> Kernel | None:
     """A kernel that writes to where a copy of its results goes, if vectors can."""
     if not isinstance(writer, Kernel) or writer.sequential or writer.parallel_inner:
