@@ -429,11 +429,11 @@ def ifftshift(x: Any, axes: int | Sequence[int] | None = None) -> Array:
     return roll(x, tuple(-(x.shape[axis] // 2) for axis in where), where)
 
 
-def _shifted(axes: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+def _shifted(axes: Any, ndim: int) -> tuple[int, ...]:
     """The axes to shift, each as often as it is named."""
     if axes is None:
         return tuple(range(ndim))
-    return (axes,) if isinstance(axes, int) else tuple(axes)
+    return tuple(axes) if isinstance(axes, (tuple, list)) else (axes,)
 
 
 __all__ = [

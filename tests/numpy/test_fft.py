@@ -173,7 +173,7 @@ def test_frequencies(n):
         fnp.fft.rfftfreq(0)
 
 
-@pytest.mark.parametrize("axes", [None, 0, (1,), (0, -1), (1, -1)])
+@pytest.mark.parametrize("axes", [None, 0, np.int64(1), (1,), (0, -1), (1, -1)])
 def test_shifts(axes):
     x = np.arange(30).reshape(5, 6)
     for name in ("fftshift", "ifftshift"):
