@@ -83,13 +83,18 @@ def det(a: Any) -> Array:
 def _det(a: Array) -> Array:
     if not 1 <= a.shape[-1] <= 3:
         return _det_by_pivots(a)
-    # Products of elements overflow, and differences of these are no number, where pivots need not.
     found = sum_of(ufuncs.multiply(a[..., 0, :], _cofactors_of_small(a)[..., 0, :]), -1)
-    return cond(all_of(ufuncs.isfinite(found)), lambda a, found: found, _overflown, a, found)
+    # Products of two elements overflow or underflow where those of pivots need not; what underflows
+    # is then multiplied by at most the largest element.
+    largest, limits = max_of(ufuncs.absolute(a), (-2, -1)), np.finfo(a.dtype)
+    lost = ufuncs.multiply(ufuncs.maximum(largest, 1), limits.tiny / limits.eps)
+    large = ufuncs.logical_or(ufuncs.absolute(found) >= lost, ufuncs.equal(largest, 0))
+    inside = ufuncs.logical_and(ufuncs.isfinite(found), large)
+    return cond(all_of(inside), lambda a, found, inside: found, _with_pivots, a, found, inside)
 
 
-def _overflown(a: Array, found: Array) -> Array:
-    return _det_by_pivots(a)
+def _with_pivots(a: Array, found: Array, inside: Array) -> Array:
+    return where(inside, found, _det_by_pivots(a))
 
 
 def _det_by_pivots(a: Array) -> Array:

@@ -116,3 +116,11 @@ def test_products_of_elements_that_overflow(n, jit):
     with np.errstate(all="ignore"):
         np.testing.assert_allclose(det(some), np.linalg.det(some), rtol=1e-12)
     np.testing.assert_array_equal(np.isnan(det(np.full((2, n, n), np.nan))), True)
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_no_matrix_changes_the_determinants_of_others(n):
+    some = normal(5, n, n)
+    det = fnad.jit(lambda a: fnp.linalg.det(a))
+    large = np.concatenate([some, np.full((1, n, n), 1e200)])
+    np.testing.assert_array_equal(det(large)[:5], det(some))
