@@ -419,6 +419,7 @@ class _Grouping:
             for n in sorted(inside)
             if self.buffers[n].role == "temp"
             and uses[n] == inside[n]
+            and n not in entry.apart
             and first[n]
             and not any(t.base for t in entry.touches[n])
         )

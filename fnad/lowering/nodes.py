@@ -69,8 +69,8 @@ def copied(p: Planner, t: Tensor) -> Tensor:
 
 # -- matrix products ---------------------------------------------------------------------------
 
-# So many products of matrices up to so many rows, columns and terms are sums: measured on
-# matrices of 2 to 16 rows, of which those with vectors take 2 to 30 times as long as products.
+# So many products of matrices with at most so many rows and columns are sums; of two matrices, of
+# fewer terms than with a vector. Measured on 2 to 16 rows: the others are faster as products.
 _MANY_PRODUCTS = 16
 _TINY, _TINY_TERMS = 9, 4
 

@@ -356,3 +356,17 @@ def test_a_single_element_after_the_last_vector_is_all_that_is_written(n, dtypes
     )
     x = RNG.integers(-100, 100, (4, n)).astype(wide)
     np.testing.assert_array_equal(rows(x), abs(x).astype(narrow))
+
+
+def test_what_outer_loops_compute_leaves_short_turns_short():
+    """Two vectors in a turn along rows, however much is computed for a row as a whole."""
+    x, row = data((1000, 128), np.dtype("f8")), data((1000,), np.dtype("f8"))
+
+    def f(xp, x, row):
+        return xp.where((row > 0.5)[:, None], 2 * x * row[:, None], 0)
+
+    lowered = fnad.jit(lambda *args: f(fnp, *args)).lower(x, row)
+    assert lowered.as_text("plan").count("kernel [") == 1
+    function = re.search(r"define void @fnad\.0.*?\n}", lowered.as_text("llvm"), re.DOTALL)[0]
+    assert len(re.findall(r"store <\d+ x double>", function)) == 2
+    np.testing.assert_array_equal(lowered.compile()(x, row), f(np, x, row))

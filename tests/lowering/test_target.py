@@ -1,11 +1,15 @@
 """Machine code of modules: the same whatever was compiled before, in bounded memory."""
 
 import concurrent.futures
+import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+import fnad
+import fnad.numpy as fnp
 from fnad.lowering.llvm.target import (
     OPTIMIZED,
     PLAIN,
@@ -86,3 +90,9 @@ print(resident() - before)
 """
     grown = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert int(grown.stdout) < 1_500_000
+
+
+def test_code_has_no_instructions_of_sse4a():
+    x = np.arange(700, dtype=np.uint8).reshape(100, 7)
+    code = fnad.jit(lambda x: fnp.sum(x * x, 1)).lower(x).as_text("asm")
+    assert not re.search(r"\b(insertq|extrq)\b", code)

@@ -63,12 +63,14 @@ def test_which_products_are_sums():
 
 
 def test_chains_run_together():
-    """Rotated, moved and measured: no intermediate array."""
+    """Rotated, moved and measured: two sums."""
     r, x, t = RNG.normal(size=(500, 3, 3)), RNG.normal(size=(500, 3)), RNG.normal(size=(500, 3))
 
     def f(r, x, t):
         moved = fnp.einsum("nij,nj->ni", r, x) + t
         return fnp.sum(moved * moved, -1)
 
+    plan, _, _ = plan_of(f, r, x, t)
+    assert kinds(plan) == [Kernel, Kernel]
     want = np.sum((np.einsum("nij,nj->ni", r, x) + t) ** 2, -1)
     np.testing.assert_allclose(fnad.jit(f)(r, x, t), want, rtol=1e-13)
