@@ -14,6 +14,11 @@ from typing import Any
 # should not run beside that.
 _PAUSE = 0.01
 
+# After the pause threads and processors sleep. A host that shares its processors takes up to some
+# milliseconds to run one again; who waits for it has it in his next call, who goes on alone only
+# some calls later.
+_WARMING = 0.01
+
 # How many rounds of a comparison may leave garbage before it is collected between two of them.
 _ROUNDS_OF_GARBAGE = 20
 
@@ -103,9 +108,10 @@ def measure(runs: Mapping[str, Callable[[], Any]], effort: Effort) -> dict[str, 
     """Time the functions, which have run before, one sample of each in turn."""
     once = {name: min(seconds(run, 1) for _ in range(3)) for name, run in runs.items()}
     calls = {name: max(1, math.ceil(effort.sample_seconds / t)) for name, t in once.items()}
-    # Each sample is preceded by an untimed one, which fetches the peer's own data into caches and
-    # wakes its threads.
-    one_round = sum(2 * once[name] * calls[name] + _PAUSE for name in runs)
+    # Each sample is preceded by untimed calls, which fetch the peer's own data into caches and wake
+    # its threads.
+    warming = {name: max(calls[name], math.ceil(_WARMING / t)) for name, t in once.items()}
+    one_round = sum(once[name] * (calls[name] + warming[name]) + _PAUSE for name in runs)
     rounds = max(effort.fewest_samples, min(200, int(effort.row_seconds / one_round)))
     samples: dict[str, list[float]] = {name: [] for name in runs}
     names = list(runs)
@@ -116,7 +122,7 @@ def measure(runs: Mapping[str, Callable[[], Any]], effort: Effort) -> dict[str, 
             first = i % len(names)
             for name in (*names[first:], *names[:first]):
                 time.sleep(_PAUSE)
-                seconds(runs[name], calls[name])
+                seconds(runs[name], warming[name])
                 samples[name].append(seconds(runs[name], calls[name]))
     finally:
         gc.enable()
