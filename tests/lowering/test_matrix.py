@@ -196,7 +196,9 @@ def test_batches(batch, shape, rng):
 
 
 @pytest.mark.parametrize(
-    "shape", [(500, 1100, 300), (1100, 40, 60), (1635, 16, 144), (1, 3000, 70)], ids=str
+    "shape",
+    [(500, 1100, 300), (1100, 40, 60), (1635, 16, 144), (1, 3000, 70), (25, 20, 5000)],
+    ids=str,
 )
 @pytest.mark.parametrize("layout", ["rows", "columns"])
 def test_any_partition_gives_the_same_bits(shape, layout, rng):
@@ -295,7 +297,7 @@ def test_tiles_that_are_written_out_give_the_same_bits(rows, lines, rng):
     code = compile_module(module.text())
     number, pointer = ctypes.c_int64, ctypes.c_void_p
     signature = (
-        [number, pointer, number, number, pointer, number, pointer] + [number] * 3 + [ctypes.c_bool]
+        [number, pointer, number, number, pointer, number, pointer] + [number] * 4 + [ctypes.c_bool]
     )
     most = shape.widths(rows)[-1] * shape.lanes
     for k, columns in itertools.product((1, 3, 4, 7, 20), (5, 8, 13, most - 3, most)):
@@ -308,11 +310,54 @@ def test_tiles_that_are_written_out_give_the_same_bits(rows, lines, rng):
             row, step = strides(a)
             call(
                 k, a.ctypes.data, row, step, b.ctypes.data, columns,
-                out.ctypes.data, columns, 1, columns, False,
+                out.ctypes.data, columns, 1, 0, columns, False,
             )  # fmt: skip
             check(out, a, b)
             found.append(out)
         np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("way", ["", "rows", "columns", "strided"])
+@pytest.mark.parametrize("accumulate", [False, True])
+def test_tiles_leave_rows_before_the_first_one_alone(way, accumulate, rng):
+    shape = tile_shape(np.dtype("f4"), 32, registers=16)
+    module = Module()
+    Tile(module, Variant(np.dtype("f4")), shape, 6).emit(
+        "fnad.tile", "" if way == "strided" else way, strided=way == "strided"
+    )
+    code = compile_module(module.text())
+    number, pointer = ctypes.c_int64, ctypes.c_void_p
+    call = ctypes.CFUNCTYPE(
+        None,
+        number,
+        pointer,
+        number,
+        number,
+        pointer,
+        number,
+        pointer,
+        *[number] * 4,
+        ctypes.c_bool,
+    )(code.address("fnad.tile"))
+    for first, columns in itertools.product(range(6), (3, 8, 16)):
+        a = laid_out(filled(rng, (6, 9), "f4"), way if way == "columns" else "rows")
+        b, start = filled(rng, (9, columns), "f4"), filled(rng, (8, columns), "f4")
+        room = laid_out(start, "columns" if way == "strided" else "rows").copy("K")
+        out = room[1 + first :]
+        call(
+            9, a.ctypes.data, *strides(a), b.ctypes.data, columns,
+            out.ctypes.data, *strides(out), first, columns, accumulate,
+        )  # fmt: skip
+        check(room[1 + first : 7], a[first:], b, start[1 + first : 7] if accumulate else None)
+        np.testing.assert_array_equal(room[: 1 + first], start[: 1 + first])
+        np.testing.assert_array_equal(room[7:], start[7:])
+
+
+@pytest.mark.parametrize("rows", [5, 48, 256, 785])
+def test_all_tiles_of_many_rows_are_one_function(rows):
+    product = Product((), rows, 200, 300, np.dtype("f4"), (300, 1), (200, 1), (200, 1))
+    functions = schedule(product, divided=True).functions()
+    assert sum(name is not None and ".tile." in name for name in functions) == 1
 
 
 def test_functions_have_names_that_say_what_they_are():

@@ -42,7 +42,7 @@ def runtime_of(node: Contraction) -> list[str]:
     """The functions of the runtime that a node calls unless it is changed or becomes a member."""
     s = schedule_of(node)
     if s.direct:
-        return [s.symbol(f"tile.{height}") for _, height in s.tile_rows()]
+        return [s.symbol(f"tile.{height}") for _, _, height in s.tile_rows()]
     return [f"{s.variant.prefix}.products", *filter(None, s.functions())]
 
 
@@ -142,8 +142,8 @@ def _call_tiles_of_entry(
         sizes, width = (p.b[-1], p.b[-2], p.n, p.k), shape_of(s.variant).columns
         _call_function(f, s.symbol("pack.b"), b, *sizes, scratch, width, width)
         b, b_step = scratch, width
-    for j, columns in s.tile_columns(p.m, p.n):
-        for i, height in s.tile_rows():
+    for j, columns in s.tile_columns():
+        for i, new, height in s.tile_rows():
             _call_function(
                 f,
                 s.symbol(f"tile.{height}"),
@@ -153,9 +153,10 @@ def _call_tiles_of_entry(
                 p.a[-1],
                 f.element(b, element, j * b_column),
                 b_step,
-                f.element(out, element, i * p.out[-2] + j * p.out[-1]),
+                f.element(out, element, new * p.out[-2] + j * p.out[-1]),
                 p.out[-2],
                 p.out[-1],
+                new - i,
                 columns,
                 p.accumulate,
             )

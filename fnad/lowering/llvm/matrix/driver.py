@@ -18,7 +18,8 @@ FIELDS = (
     "terms",  # of those that are summed before they are added to the result
     "pack.a", "pack.b", "dots", "accumulate",  # flags
     "panel",  # columns of B in a panel, a power of two; 1 if it lies in rows
-    "height",  # of tiles, but for the last of a column
+    "height",  # of tiles
+    "overlapping",  # whether the last tile of a column is as high as the others
     "part",  # rows of A that are packed at a time
     "task.rows", "task.columns", "row.blocks", "column.blocks",
     "by.rows",  # whether ranges are of rows of the product, not of tasks
@@ -29,7 +30,7 @@ FIELDS = (
 BATCH_FIELDS = ("extent", "a", "b", "out")
 
 POINTERS = ("ptr %record", "ptr %a", "ptr %b", "ptr %out")
-BLOCK_PARAMETERS = (*POINTERS, "i64 %rows", "i64 %columns", "ptr %scratch")
+BLOCK_PARAMETERS = (*POINTERS, "i64 %above", "i64 %rows", "i64 %columns", "ptr %scratch")
 RANGE_PARAMETERS = (*POINTERS, "i64 %begin", "i64 %end", "ptr %scratch")
 
 
@@ -88,7 +89,10 @@ class Driver:
     # -- one block of the result ----------------------------------------------------------------
 
     def _emit_block(self) -> None:
-        """``rows`` by ``columns`` of the result, from where ``a``, ``b`` and ``out`` point."""
+        """``rows`` by ``columns`` of the result, from where ``a``, ``b`` and ``out`` point.
+
+        Of A there are ``above`` rows before these.
+        """
         f = Function(self.module, self._symbol("block"), BLOCK_PARAMETERS)
         rows, columns = parameters(f, "rows", "columns")
         dots, tiles, after = f.fresh("dots"), f.fresh("tiles"), f.fresh("end")
@@ -96,7 +100,7 @@ class Driver:
         f.label(dots)
         f.emit(
             f"call void @{self._symbol('dots')}(ptr %record, ptr %a, ptr %b, ptr %out,"
-            f" i64 %rows, i64 %columns, ptr %scratch)"
+            f" i64 0, i64 %rows, i64 %columns, ptr %scratch)"
         )
         f.jump(after)
         f.label(tiles)
@@ -125,32 +129,45 @@ class Driver:
                 integer(f, width), integer(f, width),
             )  # fmt: skip
         part = field(f, "part")
+        height = (Int(f, "%above") + rows).up_to(field(f, "height"))
         with f.steps(rows.value, part.value) as turn:
             first = Int(f, turn.ref)
             rows_here = (rows - first).up_to(part)
             a_here = advance(f, a, dtype, first * field(f, "a.row"))
             out = advance(f, "%out", self.variant.element, first * field(f, "out.row"))
-            packed_a = flag(f, "pack.a")
-            with f.when(packed_a):
-                row, step = field(f, "a.row"), field(f, "a.step")
-                _call(
-                    f, self._function(f, "pack.a"), a_here, row, step, rows_here, depth,
-                    "%scratch", integer(f, self.shape.rows), integer(f, self.shape.panel_rows),
-                )  # fmt: skip
+            with f.when(flag(f, "pack.a")):
+                self._pack_a(f, a_here, (rows_here, depth), height)
             self._column_of_tiles(
-                f, rows_here, columns, depth, (a_here, b, room_b, out), accumulate
+                f, (rows_here, columns, depth), height, (a_here, b, room_b, out), accumulate
             )
+
+    def _pack_a(self, f: Function, a: str, size: tuple[Int, Int], height: Int) -> None:
+        """Pack rows of A, a panel for each tile."""
+        rows, depth = size
+        row, step = field(f, "a.row"), field(f, "a.step")
+        whole = rows // self.shape.rows
+        packed = whole * self.shape.rows
+        count = choose(flag(f, "overlapping"), height, rows - packed)
+        shape = integer(f, self.shape.rows), integer(f, self.shape.panel_rows)
+        function = self._function(f, "pack.a")
+        with f.when(whole > 0):
+            _call(f, function, a, row, step, packed, depth, "%scratch", *shape)
+        with f.when(packed < rows):
+            last = advance(f, a, self.variant.element, (rows - count) * row)
+            room = whole * depth * self.shape.panel_rows
+            target = advance(f, "%scratch", self.variant.compute, room)
+            _call(f, function, last, row, step, count, depth, target, *shape)
 
     def _column_of_tiles(
         self,
         f: Function,
-        rows: Int,
-        columns: Int,
-        depth: Int,
+        size: tuple[Int, Int, Int],
+        height: Int,
         pointers: tuple[str, str, str, str],
         accumulate: Value,
     ) -> None:
         """All tiles of these rows: the panel of B stays in cache for a column of tiles."""
+        rows, columns, depth = size
         a, b, room_b, out = pointers
         lanes, width, panel_rows = self.shape.lanes, self.shape.columns, self.shape.panel_rows
         packed_a, packed_b = flag(f, "pack.a"), flag(f, "pack.b")
@@ -162,23 +179,26 @@ class Driver:
         b_from = f.raw(f"select {packed_b.typed}, ptr {room_b}, ptr {b}")
         a_from = f.raw(f"select {packed_a.typed}, ptr %scratch, ptr {a}")
         out_row, out_column = field(f, "out.row"), field(f, "out.column")
-        stride, terms, most = integer(f, width), field(f, "terms"), field(f, "height")
+        stride, terms = integer(f, width), field(f, "terms")
         for few in (2, 1):
             wide = integer(f, self.shape.widths(few)[-1] * lanes)
-            stride = choose(rows < few + 1, wide, stride)
+            stride = choose(height < few + 1, wide, stride)
         stride = choose(panel > 1, integer(f, width), stride)
+        overlapping = flag(f, "overlapping")
         with f.steps(columns.value, stride.value) as turn:
             j = Int(f, turn.ref)
             count = (columns - j).up_to(stride)
             within = j & (panel - 1)
             b_here = advance(f, b_from, self.variant.compute, (j - within) * b_column + within)
 
-            with f.steps(rows.value, most.value) as tile:
+            with f.steps(rows.value, height.value) as tile:
                 i = Int(f, tile.ref)
-                function = self._slot(f, (rows - i).up_to(most) - 1)
+                new = (rows - i).up_to(height)
+                over = choose(overlapping, height - new, 0)
+                function = self._slot(f, new + over - 1)
                 packed = i // self.shape.rows * depth * panel_rows
                 a_here = advance(
-                    f, a_from, self.variant.compute, choose(packed_a, packed, i * a_row)
+                    f, a_from, self.variant.compute, choose(packed_a, packed, (i - over) * a_row)
                 )
                 place = advance(f, out, self.variant.element, i * out_row + j * out_column)
                 with f.steps(depth.value, terms.value) as part:
@@ -187,7 +207,8 @@ class Driver:
                         f, function, (depth - k).up_to(terms),
                         advance(f, a_here, self.variant.compute, k * a_step), a_row, a_step,
                         advance(f, b_here, self.variant.compute, k * b_step), b_step,
-                        place, out_row, out_column, count, f.b.bitwise_or(accumulate, k > 0),
+                        place, out_row, out_column, over, count,
+                        f.b.bitwise_or(accumulate, k > 0),
                     )  # fmt: skip
 
     # -- inner products -------------------------------------------------------------------------
@@ -244,7 +265,7 @@ class Driver:
             rows = (m - first).up_to(count * height)
             columns = (n - left).up_to(width)
             pointers = self._entry(f, stripe // column_blocks)
-            self._call_block(f, pointers, (first, left), (rows, columns))
+            self._call_block(f, pointers, (first, left), first, (rows, columns))
             return [(task + count).value]
 
         f.repeat([begin.value], lambda at: Int(f, at.ref) < end, body)
@@ -262,7 +283,7 @@ class Driver:
             with f.steps(columns.value, width.value) as turn:
                 j = Int(f, turn.ref)
                 here = (columns - j).up_to(width)
-                self._call_block(f, pointers, (top, left + j), (height, here))
+                self._call_block(f, pointers, (top, left + j), zero, (height, here))
 
     def _entry(self, f: Function, number: Int) -> tuple[str, str, str]:
         """Where the operands and the result of an entry of the batch begin."""
@@ -300,6 +321,7 @@ class Driver:
         f: Function,
         pointers: tuple[str, str, str],
         start: tuple[Int, Int],
+        above: Int,
         size: tuple[Int, Int],
     ) -> None:
         a, b, out = pointers
@@ -308,7 +330,7 @@ class Driver:
         b = advance(f, b, self.variant.element, column * field(f, "b.column"))
         place = row * field(f, "out.row") + column * field(f, "out.column")
         out = advance(f, out, self.variant.element, place)
-        _call(f, self._symbol("block"), "%record", a, b, out, *size, "%scratch")
+        _call(f, self._symbol("block"), "%record", a, b, out, above, *size, "%scratch")
 
 
 def _call(f: Function, function: str, *arguments: Int | Value | str) -> None:

@@ -78,7 +78,12 @@ class Schedule:
             return False
         if not whole or (self.pack_b and p.n > shape_of(self.variant).columns):
             return False
-        return len(self.tile_rows()) * len(self.tile_columns(p.m, p.n)) <= _DIRECT
+        return len(self.tile_rows()) * len(self.tile_columns()) <= _DIRECT
+
+    @cached_property
+    def height(self) -> int:
+        """Rows of a tile, at most, if what is computed are tasks."""
+        return self._height()
 
     @cached_property
     def tasks(self) -> int:
@@ -112,7 +117,8 @@ class Schedule:
             "out.row": p.out[-2], "out.column": p.out[-1],
             "depth": self.depth, "terms": self.terms, "pack.a": self.pack_a, "pack.b": self.pack_b,
             "dots": self.dots, "accumulate": p.accumulate, "panel": max(p.panel, 1),
-            "height": self._height(counts or ()), "part": self.part,
+            "height": self._height(counts or ()), "overlapping": self._overlaps(counts or ()),
+            "part": self._part_rows(counts or ()),
             "task.rows": self.task_rows, "task.columns": self.task_columns,
             "row.blocks": self.row_blocks, "column.blocks": self.column_blocks,
             "by.rows": counts is not None, "swapped": self.swapped, "room.a": self.room_a(),
@@ -125,14 +131,26 @@ class Schedule:
         return [(p.batch[i], p.a[i], p.b[i], p.out[i]) for i in reversed(range(len(p.batch)))]
 
     def _height(self, counts: Sequence[int] = ()) -> int:
-        """Rows of tiles."""
-        shape = shape_of(self.variant)
-        rows = self.product.m if self.swapped or not counts else max(counts)
-        if self.pack_a:
-            return shape.rows
-        most = shape.tallest if rows <= shape.tallest else shape.rows
-        # Of few registers, tiles of one or two rows take as long as higher ones.
-        return -(-rows // -(-rows // most)) if shape.written_out else most
+        """Rows of tiles, at most."""
+        shape, rows = shape_of(self.variant), self._rows(counts)
+        if self.pack_a or self.part < shape.rows:
+            return min(shape.rows, self.part, rows)
+        return _even_height(rows, shape)
+
+    def _rows(self, counts: Sequence[int]) -> int:
+        return self.product.m if self.swapped or not counts else max(counts)
+
+    def _overlaps(self, counts: Sequence[int] = ()) -> bool:
+        """Whether the last tile of a column begins further up, so that it is of full height.
+
+        That takes some rows twice, and spares a function for what is left.
+        """
+        rows = self._rows(counts)
+        return (-rows % self._height(counts)) * _ROWS_FOR_ONE_TWICE <= rows
+
+    def _part_rows(self, counts: Sequence[int]) -> int:
+        """Rows of A that the panels of B pass by, whole tiles."""
+        return max(self.part // shape_of(self.variant).rows, 1) * self._height(counts)
 
     def functions(self, counts: Sequence[int] = ()) -> list[str | None]:
         """Symbols of the functions that are needed, in the order of `function_slots`.
@@ -144,12 +162,13 @@ class Schedule:
         if self.swapped and counts:
             rows, columns = {p.m}, set(counts)
         columns = {part for n in columns for part in _parts(n, self.task_columns)}
-        rows = {part for m in rows for part in _parts(m, self.part)}
         if self.dots:
             needed = {name for m in rows for n in columns for name in self._dots(m, n)}
         else:
             most = self._height(counts)
-            needed = {f"tile.{height}" for m in rows for height in _parts(m, most)}
+            whole = self._overlaps(counts)
+            heights = {h for m in rows for h in ({min(m, most)} if whole else _parts(m, most))}
+            needed = {f"tile.{height}" for height in heights}
         needed |= {name for name, used in self._packing().items() if used}
         slots = function_slots(shape_of(self.variant))
         return [self.symbol(slot) if slot in needed else None for slot in slots]
@@ -182,21 +201,23 @@ class Schedule:
         widths = [several] * (columns >= several) + [1] * (columns % several > 0)
         return {f"dots.{i}x{j}" for i in _parts(rows, most) for j in widths}
 
-    def tile_rows(self) -> list[tuple[int, int]]:
-        """The first row and the height of each tile of the product."""
-        most, rows = self._height(), self.product.m
-        return [(i, min(most, rows - i)) for i in range(0, rows, most)]
+    def tile_rows(self) -> list[tuple[int, int, int]]:
+        """Of each tile of a column: the first row, the first new one and the height."""
+        most, rows = self.height, self.product.m
+        if self._overlaps():
+            return [(min(i, rows - most), i, most) for i in range(0, rows, most)]
+        return [(i, i, min(most, rows - i)) for i in range(0, rows, most)]
 
-    def tile_columns(self, rows: int, columns: int) -> list[tuple[int, int]]:
-        """The first column and the number of columns of each tile of a block."""
-        stride = self._stride(rows)
+    def tile_columns(self) -> list[tuple[int, int]]:
+        """The first column and the number of columns of each tile of a row."""
+        stride, columns = self._stride(), self.product.n
         return [(j, min(stride, columns - j)) for j in range(0, columns, stride)]
 
-    def _stride(self, rows: int) -> int:
+    def _stride(self) -> int:
         """Columns of a tile."""
-        shape = shape_of(self.variant)
-        wide = rows <= 2 and not self.pack_b and not self.product.panel
-        return shape.widths(rows)[-1] * shape.lanes if wide else shape.columns
+        shape, height = shape_of(self.variant), self.height
+        wide = height <= 2 and not self.pack_b and not self.product.panel
+        return shape.widths(height)[-1] * shape.lanes if wide else shape.columns
 
 
 def _parts(extent: int, size: int) -> set[int]:
@@ -250,6 +271,9 @@ _THREADS = 4
 _STRIPE_BYTES = 2**21
 _STRIPE_ROWS = 4096
 
+# So many rows for one that is computed twice, at least.
+_ROWS_FOR_ONE_TWICE = 32
+
 # Tiles that a program calls itself, at most.
 _DIRECT = 8
 
@@ -292,12 +316,21 @@ def schedule(product: Product, divided: bool) -> Schedule:
     tasks = max(_TASKS // 2, products // _PACKED_PRODUCTS) if pack_b else 4 * _TASKS
     most = (height, columns * shape.columns)
     rows, columns = _task_sizes(p, shape, most, tasks * divided, stripes)
+    # Only the last task has a tile that is cut off.
+    unit = shape.rows if pack_a else _even_height(p.m, shape)
+    rows = min(-(-rows // unit) * unit, p.m)
     if not pack_b and not p.panel:
         if p.k <= _FEW_TERMS and math.prod(p.batch) * p.m * p.n * size > _FAR:
             part = 1
         if p.k * p.n * size > (_FAR // 2 if p.m <= _FEW_ROWS else 4 * _FAR) and p.m <= _SOME_ROWS:
             depth = terms = min(depth, _SHALLOW)
     return Schedule(p, swapped, False, pack_a, pack_b, depth, terms, part, rows, columns)
+
+
+def _even_height(rows: int, shape: TileShape) -> int:
+    """Rows of tiles, at most, that divide so many rows evenly."""
+    most = shape.tallest if rows <= shape.tallest else shape.rows
+    return -(-rows // -(-rows // most))
 
 
 def _to_be_packed(p: Product, shape: TileShape, size: int) -> bool:

@@ -7,7 +7,8 @@ high-performance matrix multiplication" (2008), as Van Zee's BLIS (2015) splits 
 
 A tile that is cut off at the right edge needs no masks, which cost 3 % of the time, unless it is
 narrower than one vector: its last vectors begin further to the left, over lanes of the ones before,
-and both compute and store the same there.
+and both compute and store the same there. One that would be cut off at the lower edge may begin
+further up, over rows of the tile above, and leave these as they are: it needs no other function.
 
 Every element is the sum of its products in the order of k, whatever tile it falls in: tiles of all
 shapes, whole or cut off at an edge, give the same bits.
@@ -17,14 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fnad.lowering.llvm.matrix.integers import Int, advance, integer, parameters
+from fnad.lowering.llvm.matrix.integers import Int, advance, choose, integer, parameters
 from fnad.lowering.llvm.matrix.variants import TileShape, Variant
 from fnad.lowering.llvm.writer import BOOL, INT32, INT64, Function, Module, Value
 
 # Of the tile functions; strides in elements.
 PARAMETERS = (
     "i64 %k", "ptr %a", "i64 %a.row", "i64 %a.step", "ptr %b", "i64 %b.step",
-    "ptr %out", "i64 %out.row", "i64 %out.column", "i64 %columns", "i1 %accumulate",
+    "ptr %out", "i64 %out.row", "i64 %out.column", "i64 %first", "i64 %columns", "i1 %accumulate",
 )  # fmt: skip
 
 # Turns of the loop in which memory answers; with fewer, fetching the result early is in the way.
@@ -67,7 +68,8 @@ class Tile:
 
         ``k`` is at least 1. ``a`` is ``(rows, k)`` with any strides, ``b`` is ``(k, columns)``
         with unit stride in a row, where ``columns`` is at most that of the widest tile. Both are
-        of the variant's `compute` dtype. Rows of ``out`` have unit stride, unless ``strided``.
+        of the variant's `compute` dtype. Rows of ``out`` have unit stride, unless ``strided``;
+        it is where the row with the number ``first`` goes, and those before it go nowhere.
         If ``lines`` is "rows" or "columns", those of ``a`` have unit stride.
         """
         f = Function(self.module, name, PARAMETERS, linkage="")
@@ -213,9 +215,11 @@ class Tile:
         """Store the tile, or add it to what is there."""
         element = self.variant.element
         add, replace, after = f.fresh("add"), f.fresh("replace"), f.fresh("end")
+        out_row, first = parameters(f, "out.row", "first")
         places, row = [], "%out"
         for i in range(self.rows):
-            row = advance(f, row, element, Int(f, "%out.row")) if i else row
+            # Rows before the first one are stored at its place too, and it over them.
+            row = advance(f, row, element, choose(first < i, out_row, 0)) if i else row
             places += [f.element(row, element, j.value) for j in starts]
         f.branch(Value("%accumulate", BOOL), add, replace)
         f.label(add)
@@ -260,15 +264,17 @@ class Tile:
     def _scatter(self, f: Function, room: str) -> None:
         """Bring the tile from the stack to the result element by element."""
         dtype, element = self.variant.compute, self.variant.element
-        out_row, out_column, columns = parameters(f, "out.row", "out.column", "columns")
+        out_row, out_column, first, columns = parameters(
+            f, "out.row", "out.column", "first", "columns"
+        )
         one = integer(f, 1).value
         # The result's rows are close to each other: it is the transpose that is stored by rows.
         with (
             f.steps(columns.value, one) as right,
-            f.steps(integer(f, self.rows).value, one) as down,
+            f.steps((integer(f, self.rows) - first).value, one) as down,
         ):
             row, column = Int(f, down.ref), Int(f, right.ref)
-            number = row * (self.widths[-1] * self.lanes) + column
+            number = (first + row) * (self.widths[-1] * self.lanes) + column
             total = f.load(advance(f, room, dtype, number), dtype)
             place = advance(f, "%out", element, row * out_row + column * out_column)
             add, replace, after = f.fresh("add"), f.fresh("replace"), f.fresh("end")
