@@ -175,6 +175,9 @@ def power(x: Array, y: Array) -> Array:
     exponent = _static_exponent(y)
     if exponent is not None:
         return arithmetic.integer_pow(x, exponent)
+    if known and shape_of(y) == () and y == 0.5 and dtype_of(x).kind == "f":
+        # What NumPy takes such a power for: other than pow, it is NaN at -inf, and -0 at -0.
+        return arithmetic.sqrt(x)
     return _integer_power(x, y) if integral else arithmetic.pow(x, y)
 
 

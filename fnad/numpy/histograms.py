@@ -140,7 +140,8 @@ def _edges(name: str, x: Array, bins: Any, limits: Any) -> Array:
         raise ValueError(f"{name}: bins must be positive, got {bins}")
     low, high = _limits(name, x, limits)
     flat = ufuncs.equal(low, high)
-    low, high = where(flat, low - 0.5, low), where(flat, high + 0.5, high)
+    low = where(flat, ufuncs.subtract(low, 0.5), low)
+    high = where(flat, ufuncs.add(high, 0.5), high)
     return linspace(low, high, int(given) + 1)
 
 

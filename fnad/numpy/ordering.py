@@ -35,8 +35,10 @@ def lexsort(keys: Any, axis: int = -1) -> Array:
     return sort_p.bind(*operands, index, dimension=axis, num_keys=len(xs), is_stable=True)[-1]
 
 
-def partition(a: Any, kth: int, axis: int | None = -1) -> Array:
+def partition(a: Any, kth: Any, axis: int | None = -1) -> Array:
     """The array with its k-th smallest element in place, smaller ones before it: sorted.
+
+    ``kth`` is an int or a sequence of them.
 
     Examples
     --------
@@ -47,7 +49,7 @@ def partition(a: Any, kth: int, axis: int | None = -1) -> Array:
     return sort(a, axis)
 
 
-def argpartition(a: Any, kth: int, axis: int | None = -1) -> Array:
+def argpartition(a: Any, kth: Any, axis: int | None = -1) -> Array:
     """The indices that partition an array; see `partition`.
 
     Examples
@@ -59,10 +61,14 @@ def argpartition(a: Any, kth: int, axis: int | None = -1) -> Array:
     return argsort(a, axis)
 
 
-def _check_place(name: str, a: Any, kth: int, axis: int | None) -> None:
+def _check_place(name: str, a: Any, kth: Any, axis: int | None) -> None:
     x = asarray(a)
     length = x.size if axis is None else x.shape[canonicalize_axis(axis, x.ndim)]
-    if not -length <= kth < length:
+    places = np.atleast_1d(kth)
+    if places.dtype.kind not in "iu":
+        raise TypeError(f"{name}: kth must be an int or a sequence of them, got {kth!r}")
+    # As in NumPy, any place will do where there is nothing to sort.
+    if x.size and not np.all((places >= -length) & (places < length)):
         raise ValueError(f"{name}: kth(={kth}) out of bounds for an axis of length {length}")
 
 

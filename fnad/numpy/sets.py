@@ -254,6 +254,8 @@ def union1d(ar1: Any, ar2: Any, *, size: int | None = None, fill_value: Any = No
     >>> union1d([3, 1], [2, 1])
     array([1, 2, 3])
     """
+    if size is None:
+        return np.union1d(*_known("union1d", as_operand(ar1), as_operand(ar2)))
     both = concatenate([ar1, ar2], axis=None)
     return unique(both, size=size, fill_value=fill_value)
 
@@ -290,6 +292,12 @@ def _vectors(ar1: Any, ar2: Any) -> tuple[Array, Array]:
     x, y = ravel(ar1), ravel(ar2)
     dtype = result_type(x, y)
     return convert(x, dtype), convert(y, dtype)
+
+
+def _known(name: str, *xs: Array) -> list[np.ndarray]:
+    """Arrays for a function of NumPy, which has no promotion for bfloat16."""
+    dtype = result_type(*xs)
+    return [np.asarray(x, dtype) for x in known_for(name, *xs)]
 
 
 def setdiff1d(
@@ -351,7 +359,7 @@ def intersect1d(
     array([2, 3])
     """
     if size is None:
-        known, other = known_for("intersect1d", ravel(ar1), ravel(ar2))
+        known, other = _known("intersect1d", ravel(ar1), ravel(ar2))
         plain: Any = np.intersect1d  # its overloads cannot take a bool that is not literal
         return plain(known, other, assume_unique, return_indices)
     x, y = _vectors(ar1, ar2)
@@ -386,7 +394,7 @@ def setxor1d(
     array([1, 3, 4])
     """
     if size is None:
-        known, other = known_for("setxor1d", ravel(ar1), ravel(ar2))
+        known, other = _known("setxor1d", ravel(ar1), ravel(ar2))
         return np.setxor1d(known, other, assume_unique)
     x, y = _vectors(ar1, ar2)
     length = length_of("setxor1d", size)

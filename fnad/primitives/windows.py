@@ -425,6 +425,7 @@ def reduce_window(
     window_strides : sequence of int, optional
         One an axis of the operand; by default 1.
     padding : {"SAME", "VALID"} or sequence of (low, high)
+        "SAME" pads as much as it would without ``base_dilation``, as in JAX.
     base_dilation, window_dilation : sequence of int, optional
 
     Examples
@@ -447,9 +448,8 @@ def reduce_window(
             f"reduce_window: window_dimensions {window}, window_strides {strides} and the"
             f" dilations must have one entry for each axis of the operand of shape {shape}"
         )
-    sizes = [dilated(n, d) for n, d in zip(shape, base)]
     spans = [dilated(n, d) for n, d in zip(window, holes)]
-    pairs = resolve_padding(padding, sizes, spans, strides)
+    pairs = resolve_padding(padding, shape, spans, strides)
     config = [(lo, hi, d - 1) for (lo, hi), d in zip(pairs, base)]
     if len(leaves) == 1 and leaves[0] is operand:
         combine, padding_value = _window_reduction(computation, init_value, dtype)

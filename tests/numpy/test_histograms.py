@@ -108,6 +108,15 @@ def test_histogram(x, options):
     )
 
 
+def test_edges_of_bfloat16_are_the_same_compiled():
+    x = np.array([0.1, 0.7, 1.3, 2.9, 3.1], fnp.bfloat16)
+    edges = fnp.histogram_bin_edges(x, 7)
+    assert edges.dtype == fnp.bfloat16
+    np.testing.assert_array_equal(edges, fnad.jit(lambda x: fnp.histogram_bin_edges(x, 7))(x))
+    exact = np.histogram_bin_edges(x.astype(float), 7)
+    np.testing.assert_allclose(edges.astype(float), exact, rtol=2**-7)
+
+
 def test_histogram_with_weights_and_density():
     for options in [{"weights": W}, {"density": True}, {"weights": K, "density": True}]:
         expected = np.histogram(X, EDGES, **options)

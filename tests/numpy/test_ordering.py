@@ -24,6 +24,10 @@ def test_partition(x):
         np.testing.assert_array_equal(got[:, 2], np.partition(x, 2)[:, 2])
     order = fnp.argpartition(x, 2)
     np.testing.assert_array_equal(np.take_along_axis(x, order, -1), fnp.partition(x, 2))
+    np.testing.assert_array_equal(fnp.partition(x, (0, -1)), np.sort(x))
+    assert fnp.partition(x[:, :0], 2).shape == np.partition(x[:, :0], 2).shape
+    with pytest.raises(TypeError, match="kth must be an int"):
+        fnp.partition(x, 1.5)
     with pytest.raises(ValueError, match="axis of length 4"):
         fnp.partition(x, 4)
 

@@ -139,6 +139,15 @@ def test_a_union_with_a_number_keeps_the_dtype():
     same(fnp.union1d(x, 7), np.union1d(x, 7))
 
 
+@pytest.mark.parametrize("name", ["union1d", "intersect1d", "setxor1d"])
+def test_sets_of_known_arrays_while_something_is_traced(name):
+    x, y = np.array([1, 2, 3], np.int32), np.array([2.5, 3], np.float32)
+    same(fnad.jit(lambda: getattr(fnp, name)(x, y))(), getattr(np, name)(x, y))
+    narrow = getattr(fnp, name)(x, y.astype(fnp.bfloat16))
+    same(narrow.astype(np.float64), getattr(np, name)(x, y))
+    assert narrow.dtype == fnp.bfloat16
+
+
 def test_places_of_an_intersection():
     x, y = np.array([5, 3, 9, 3]), np.array([9, 1, 3, 3])
     expected = np.intersect1d(x, y, return_indices=True)

@@ -148,3 +148,12 @@ def test_floor_divide_hands_on_no_derivative():
         np.testing.assert_array_equal(found, np.zeros(2))
     with np.errstate(divide="ignore"):
         np.testing.assert_array_equal(fnp.floor_divide(x, 0.0), x // np.float64(0))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_power_of_one_half_is_a_root(dtype):
+    x = np.array([-np.inf, -0.0, 0.0, np.inf, -1.0, 4.0], dtype)
+    for f in (lambda x: fnp.power(x, 0.5), lambda x: fnp.float_power(x, 0.5), lambda x: x**0.5):
+        want, root, got = quiet(f, x), quiet(np.sqrt, x), fnad.jit(f)(x)
+        np.testing.assert_array_equal(got, root)
+        np.testing.assert_array_equal(np.signbit(got), np.signbit(want))

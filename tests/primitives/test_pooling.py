@@ -70,6 +70,15 @@ def test_any_function_with_base_dilation_matches_jax():
     check_grads(smooth, (x.astype(float),), order=1)
 
 
+@pytest.mark.parametrize("padding", ["SAME", "SAME_LOWER", "VALID"])
+def test_padding_in_words_with_base_dilation_is_that_of_jax(padding):
+    jax = pytest.importorskip("jax")
+    x = np.random.default_rng(2).uniform(1, 2, (5, 6)).astype(np.float32)
+    options = (2, 3), (2, 1), padding, (3, 2), (2, 1)
+    want = jax.lax.reduce_window(x, np.float32(0), jax.lax.add, *options)
+    np.testing.assert_allclose(lax.reduce_window(x, np.float32(0), "add", *options), want, 1e-6)
+
+
 def test_same_padding_is_that_of_jax():
     assert resolve_padding("SAME", (5, 6), (2, 3), (1, 2)) == ((0, 1), (0, 1))
     assert resolve_padding("SAME_LOWER", (5, 6), (2, 3), (1, 2)) == ((1, 0), (1, 0))
