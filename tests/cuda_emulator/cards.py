@@ -43,7 +43,8 @@ def card_of(kind: str, seed: int = 1) -> Iterator[Any]:
     if kind == "emulated" and isinstance(compiler, Nvrtc):
         architectures = supported(_ARCHITECTURES)
         for source in device.sources:
-            check(source, architectures[zlib.crc32(source.encode()) % len(architectures)])
+            architecture = architectures[zlib.crc32(source.encode()) % len(architectures)]
+            check(source, architecture, optimized=False)
 
 
 def has_card() -> bool:

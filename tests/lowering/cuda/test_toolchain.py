@@ -40,23 +40,26 @@ def test_machine_code_for_every_architecture(architecture):
     assert usage["nothing"].spilled_bytes == 0
 
 
-def test_an_error_shows_the_line():
+@pytest.mark.parametrize("optimized", [True, False])
+def test_an_error_shows_the_line(optimized):
     source = 'extern "C" __global__ void k(int *x) {\n  *x =\n    missing;\n}\n'
     with pytest.raises(CompileError, match=r'"missing" is undefined\n    line 3: missing;'):
-        check(source, "sm_80")
+        check(source, "sm_80", optimized)
 
 
-def test_a_warning_is_an_error():
+@pytest.mark.parametrize("optimized", [True, False])
+def test_a_warning_is_an_error(optimized):
     with pytest.raises(CompileError, match="division by zero"):
-        check('extern "C" __global__ void k(int *x) { *x = 1 / 0; }', "sm_80")
+        check('extern "C" __global__ void k(int *x) { *x = 1 / 0; }', "sm_80", optimized)
 
 
-def test_too_much_shared_memory():
+@pytest.mark.parametrize("optimized", [True, False])
+def test_too_much_shared_memory(optimized):
     source = """
     extern "C" __global__ void k(int *x) { __shared__ int y[12289]; y[*x] = 1; *x = y[2]; }
     """
     with pytest.raises(CompileError, match="for sm_80"):
-        check(source, "sm_80")
+        check(source, "sm_80", optimized)
 
 
 def test_spilled_registers_are_counted():
