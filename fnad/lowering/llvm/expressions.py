@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,9 @@ _INT32_MAX, _INT64_MAX = 2**31 - 1, 2**63 - 1
 # Bits of `ExpressionPrinter.dependences`: axes from 0 on, reductions from here on.
 _REDUCED = 128
 _EVERYTHING = -1
+
+# With a load, the key under which `keep_later` keeps how to read it.
+_LATER = "later"
 
 _COMPARISONS = {"less", "less_equal", "greater", "greater_equal", "equal", "not_equal"}
 
@@ -203,7 +206,7 @@ class ExpressionPrinter:
             if self.known(expr) is not None:
                 stack.pop()
                 continue
-            missing = [a for a in self._operands(expr) if self.known(a) is None]
+            missing = self.missing(expr)
             if missing:
                 stack.extend(reversed(missing))
             else:
@@ -215,6 +218,11 @@ class ExpressionPrinter:
     def keep(self, key: Any, value: Any) -> None:
         """Make something known for the rest of the scope: the value of an expression, say."""
         self._scopes[-1][key] = value
+
+    def keep_later(self, loads: Sequence[Expr], read: Callable[[], Sequence[Value]]) -> None:
+        """Make loads known together as soon as one of them is needed in this scope."""
+        for load in loads:
+            self.keep((_LATER, load), (loads, read))
 
     def known(self, key: Any) -> Any:
         for scope in reversed(self._scopes):
@@ -232,6 +240,20 @@ class ExpressionPrinter:
             x, y = expr.args
             return (*product.args, y if product is x else x)
         return expr.args
+
+    def missing(self, expr: Expr) -> list[Expr]:
+        """What must be emitted before an expression and is not yet."""
+        return [a for a in self._operands(expr) if self.known(a) is None]
+
+    def _load(self, expr: Expr) -> Value:
+        later = self.known((_LATER, expr))
+        if later is None:
+            return places.load(self, expr)
+        loads, read = later
+        values = dict(zip(loads, read(), strict=True))
+        for load, value in values.items():
+            self.keep(load, value)
+        return values[expr]
 
     def _emit(self, expr: Expr) -> Value:
         leaf = _LEAVES.get(expr.op)
@@ -416,6 +438,6 @@ _LEAVES = {
     "axis": ExpressionPrinter._axis,
     "counter": ExpressionPrinter._counter,
     "reduced": ExpressionPrinter._reduced_value,
-    "load": places.load,
+    "load": ExpressionPrinter._load,
     "affine": ExpressionPrinter._affine,
 }

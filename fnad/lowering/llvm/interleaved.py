@@ -100,12 +100,11 @@ def _at_each(e: Expr, number: int, extent: int) -> list[Expr]:
     return [rebuild([e], {variable: integer(i)}.get)[0] for i in range(extent)]
 
 
-def whole_rows(f: Function, p: ExpressionPrinter, values: Sequence[Expr]) -> dict[Expr, Value]:
-    """Loads that together read all of the rows that a vector runs across, and their values."""
+def whole_rows(p: ExpressionPrinter, values: Sequence[Expr]) -> list[list[Expr]]:
+    """Loads of the elements of rows that a vector runs across, of each all of the elements."""
     vector = p.vector
-    found: dict[Expr, Value] = {}
     if vector is None or vector.lanes == 1:
-        return found
+        return []
     rows: dict[tuple[int, Strided], dict[int, Expr]] = {}
     for e in loads(values):
         place = strided(p, e.args[0], vector.number)
@@ -113,40 +112,54 @@ def whole_rows(f: Function, p: ExpressionPrinter, values: Sequence[Expr]) -> dic
             element = place.constant % place.stride
             row = replace(place, constant=place.constant - element)
             rows.setdefault((e.attr, row), {})[element] = e
-    for (buffer, row), elements in rows.items():
-        if len(elements) == row.stride:
-            dtype = elements[0].dtype
-            columns = _read(f, address(p, buffer, dtype, row), dtype, row.stride, vector)
-            found.update((elements[i], column) for i, column in enumerate(columns))
-    return found
+    return [
+        [elements[i] for i in range(row.stride)]
+        for (_, row), elements in rows.items()
+        if len(elements) == row.stride
+    ]
 
 
-def store_rows(p: ExpressionPrinter, stores: Sequence[tuple[Store, Value]]) -> int:
-    """Write whole rows that a vector runs across, if that is what the first stores do together.
+def read_rows(p: ExpressionPrinter, elements: Sequence[Expr]) -> list[Value]:
+    """The values of such loads."""
+    vector, first = p.vector, elements[0]
+    assert vector is not None
+    place = strided(p, first.args[0], vector.number)
+    assert place is not None
+    return _read(p.f, address(p, first.attr, first.dtype, place), first.dtype, place.stride, vector)
 
-    Returns how many of them: 0 if they do not. Such are the real and imaginary parts of complex
-    numbers.
+
+def row_length(p: ExpressionPrinter, stores: Sequence[Store]) -> int:
+    """How many of the first stores together write whole rows that a vector runs across.
+
+    It is 0 if they do not. Real and imaginary parts of complex numbers are such rows.
     """
-    vector, (first, value) = p.vector, stores[0]
+    vector, first = p.vector, stores[0]
     if vector is None:
         return 0
     place = strided(p, first.offset, vector.number)
     if place is None or not 2 <= place.stride <= min(_MOST, len(stores)):
         return 0
-    row = stores[: place.stride]
-    for i, (s, v) in enumerate(row):
-        if (s.buffer, v.dtype) != (first.buffer, value.dtype):
+    for i, s in enumerate(stores[: place.stride]):
+        if (s.buffer, s.value.dtype) != (first.buffer, first.value.dtype):
             return 0
         if s.combine is not None or s.when is not None:
             return 0
         if strided(p, s.offset, vector.number) != replace(place, constant=place.constant + i):
             return 0
-    f, lanes = p.f, vector.lanes
-    start = address(p, first.buffer, value.dtype, place)
-    for i, part in enumerate(sorted_together(f, [f.b.splat(v, lanes) for _, v in row])):
-        mask = _mask_of(f, vector, range(i * lanes, (i + 1) * lanes), place.stride)
-        f.store(part, f.element(start, value.dtype, i * lanes), mask)
     return place.stride
+
+
+def store_row(p: ExpressionPrinter, row: Sequence[Store], values: Sequence[Value]) -> None:
+    """Write whole rows, one a lane."""
+    vector, first = p.vector, row[0]
+    assert vector is not None
+    place = strided(p, first.offset, vector.number)
+    assert place is not None
+    f, lanes = p.f, vector.lanes
+    start = address(p, first.buffer, values[0].dtype, place)
+    for i, part in enumerate(sorted_together(f, [f.b.splat(v, lanes) for v in values])):
+        mask = _mask_of(f, vector, range(i * lanes, (i + 1) * lanes), place.stride)
+        f.store(part, f.element(start, values[0].dtype, i * lanes), mask)
 
 
 def _read(f: Function, start: str, dtype: DType, count: int, vector: Vector) -> list[Value]:

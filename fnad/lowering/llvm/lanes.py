@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 
 from fnad.lowering.expr import Expr, axis
 from fnad.lowering.llvm import host
-from fnad.lowering.llvm.interleaved import columns, fills_registers, whole_rows
+from fnad.lowering.llvm.interleaved import columns, fills_registers, read_rows, whole_rows
 from fnad.lowering.llvm.nests import Nest
 from fnad.lowering.llvm.places import Vector
 from fnad.lowering.llvm.reductions import in_loops, initials, results, steps
@@ -93,16 +94,21 @@ def _emit_block(nest: Nest, vectors: Sequence[Vector]) -> None:
                 p.keep(load, value)
             yield
 
-    if len(nest.kernel.stores) > 1:
+    stored = [s.value for s in nest.kernel.stores]
+    if len(stored) > 1 and nest.kernel.reductions:  # whose loops may need them
         for k in range(len(vectors)):
             with at(k):
-                rows[k] = whole_rows(f, p, [s.value for s in nest.kernel.stores])
+                for row in whole_rows(p, stored):
+                    rows[k].update(zip(row, read_rows(p, row)))
     for together in in_loops(nest.kernel.reductions):
         states = _reduce_lanes(nest, together, vectors, at)
         for k, state in enumerate(states):
             totals[k] += results(f, together, state)
     for k in range(len(vectors)):
         with at(k):
+            if len(stored) > 1 and not nest.kernel.reductions:
+                for row in whole_rows(p, stored):
+                    p.keep_later(row, partial(read_rows, p, row))
             nest.stores()
 
 
