@@ -226,7 +226,7 @@ def histogram(
     count = edges.shape[0]
     inner = slice_in_dim(_total(_bin_numbers(x, edges), weights, count + 1), 1, count, 1, 0)
     if density:
-        widths = to_inexact(diff(edges))
+        widths = convert(diff(edges), np.dtype(np.float64))
         inner = ufuncs.true_divide(ufuncs.true_divide(inner, widths), sum(inner))
     return inner, edges
 
@@ -275,7 +275,9 @@ def histogramdd(
         raise ValueError(
             f"histogramdd: {len(each)} bins and {len(limits)} ranges for {len(columns)} axes"
         )
-    edges = [_edges("histogramdd", c, b, r) for c, b, r in zip(columns, each, limits)]
+    # A range decides the dtype of the edges alone, other than in `histogram`.
+    binned = [c if r is None else convert(c, np.dtype(np.float64)) for c, r in zip(columns, limits)]
+    edges = [_edges("histogramdd", c, b, r) for c, b, r in zip(binned, each, limits)]
     place: Any = 0
     cells = 1
     for column, edge in zip(columns, edges):

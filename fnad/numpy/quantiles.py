@@ -146,11 +146,13 @@ def _quantile(
     if method not in _INTERPOLATED and method not in _CHOSEN:
         known = ", ".join(sorted([*_INTERPOLATED, *_CHOSEN]))
         raise ValueError(f"{name}: unknown method {method!r}; choose one of {known}")
-    if x.dtype.kind == "b":
+    if x.dtype.kind == "b" and method in _INTERPOLATED:
         x = convert(x, np.dtype(np.float64))
     fractions, operand = _fractions(q, percent, name)
     floating = x.dtype if kind_of(x.dtype) == "f" else np.dtype(np.float64)
-    result = result_type(floating, operand) if method in _INTERPOLATED else x.dtype
+    strong = not is_weak(operand) and kind_of(dtype_of(operand)) == "f"
+    interpolated = result_type(x.dtype if strong else floating, operand)
+    result = interpolated if method in _INTERPOLATED else x.dtype
     axes = normalize_axes(axis, x.ndim)
     flat = _along_last(x, axes)
     kept, count = flat.shape[:-1], flat.shape[-1]

@@ -117,6 +117,16 @@ def test_edges_of_bfloat16_are_the_same_compiled():
     np.testing.assert_allclose(edges.astype(float), exact, rtol=2**-7)
 
 
+def test_dtypes_of_densities_and_edges_are_numpys():
+    x = np.array([0.5, 1.0, 2.5], np.float32)
+    options = {"bins": 2, "range": (0.0, 4.0)}
+    weighted = {**options, "weights": x, "density": True}
+    assert_all_same(fnp.histogram(x, **weighted), np.histogram(x, **weighted))
+    for limits in (None, [(0, 4), (0, 4)]):
+        got = fnad.jit(lambda x, limits=limits: fnp.histogram2d(x, x, 2, limits))(x)
+        assert_all_same(got, np.histogram2d(x, x, 2, limits))
+
+
 def test_histogram_with_weights_and_density():
     for options in [{"weights": W}, {"density": True}, {"weights": K, "density": True}]:
         expected = np.histogram(X, EDGES, **options)

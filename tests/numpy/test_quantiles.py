@@ -37,6 +37,18 @@ def test_quantile(method, x, q):
                 np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int64", "float16"])
+@pytest.mark.parametrize("q", [np.float32(0.5), np.float16([0.25, 1])], ids=["f4", "f2"])
+def test_dtypes_of_quantiles_at_narrow_fractions(dtype, q):
+    x = np.array([3, 0, 1, 1]).astype(dtype)
+    for method in ["nearest"] if dtype == "bool" else ["linear", "nearest"]:
+        for got in (
+            fnp.quantile(x, q, method=method),
+            fnad.jit(lambda x, method=method: fnp.quantile(x, q, method=method))(x),
+        ):
+            assert_same(got, np.quantile(x, q, method=method))
+
+
 @pytest.mark.parametrize("name", ["median", "nanmedian"])
 @pytest.mark.parametrize("x", [F, F.astype(np.float16), K, NAN], ids=lambda x: x.dtype.name)
 def test_median(name, x):
