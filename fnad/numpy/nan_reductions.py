@@ -29,7 +29,7 @@ from fnad.numpy.reductions import (
     prod,
     sum,
 )
-from fnad.numpy.statistics import mean, std, var
+from fnad.numpy.statistics import mean, one_ddof, std, var
 
 
 def _numbers(x: Array, where: Any = None) -> Any:
@@ -131,8 +131,11 @@ def nanvar(
     where: Any = None,
     *,
     mean: Any = None,
+    correction: float | None = None,
 ) -> Array:
     """Variance along axes of the elements that are not NaN; NaN if they are ``ddof`` or fewer.
+
+    ``correction`` is another name of ``ddof``.
 
     Examples
     --------
@@ -140,7 +143,7 @@ def nanvar(
     np.float64(1.0)
     """
     refuse_out("nanvar", out)
-    return _spread(var, a, axis, dtype, ddof, keepdims, where, mean)
+    return _spread(var, a, axis, dtype, one_ddof(ddof, correction), keepdims, where, mean)
 
 
 def nanstd(
@@ -153,6 +156,7 @@ def nanstd(
     where: Any = None,
     *,
     mean: Any = None,
+    correction: float | None = None,
 ) -> Array:
     """Standard deviation along axes of the elements that are not NaN; see `nanvar`.
 
@@ -162,7 +166,7 @@ def nanstd(
     np.float64(1.0)
     """
     refuse_out("nanstd", out)
-    return _spread(std, a, axis, dtype, ddof, keepdims, where, mean)
+    return _spread(std, a, axis, dtype, one_ddof(ddof, correction), keepdims, where, mean)
 
 
 def _extremum(

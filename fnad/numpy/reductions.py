@@ -35,7 +35,8 @@ Axis = int | tuple[int, ...] | None
 def keep_axes(out: Array, shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> Array:
     """Put back the axes that were reduced, with length 1, if ``keepdims``."""
     if not keepdims:
-        return out
+        # Of no axes, an array of rank 0 is its own reduction; the result is a NumPy scalar.
+        return out[()] if isinstance(out, np.ndarray) else out
     return reshape(out, tuple(1 if i in axes else n for i, n in enumerate(shape)))
 
 

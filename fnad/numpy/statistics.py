@@ -112,6 +112,17 @@ def average(
     return (out, convert(total, out.dtype)) if returned else out
 
 
+def one_ddof(ddof: float, correction: float | None) -> float:
+    """``ddof``, of which ``correction`` is another name."""
+    if correction is None:
+        return ddof
+    if ddof:
+        raise ValueError(
+            f"var, std: ddof and correction are two names of one thing, got {ddof} and {correction}"
+        )
+    return correction
+
+
 _mean = mean  # of which `var` has a parameter
 
 
@@ -139,13 +150,7 @@ def var(
     """
     refuse_out("var", out)
     x = asarray(a)
-    if correction is not None:
-        if ddof:
-            raise ValueError(
-                f"var, std: ddof and correction are two names of one thing, got {ddof} and"
-                f" {correction}"
-            )
-        ddof = correction
+    ddof = one_ddof(ddof, correction)
     computed, result = _mean_dtypes(x, dtype)
     axes = normalize_axes(axis, x.ndim)
     x = convert(x, computed)

@@ -14,11 +14,11 @@ import numpy as np
 
 from fnad.numpy import reductions, ufuncs
 from fnad.numpy.creation import asarray
-from fnad.numpy.operands import Array, convert, normalize_axes, refuse_out
+from fnad.numpy.operands import Array, convert, refuse_out
 from fnad.numpy.reductions import keep_axes, sum_dtype
 from fnad.numpy.selection import where as chosen
 from fnad.numpy.updates import at
-from fnad.numpy.user_ufuncs import ufunc
+from fnad.numpy.user_ufuncs import reduced_axes, ufunc
 from fnad.primitives import associative, cumulative
 from fnad.primitives.shape import canonicalize_axis
 
@@ -66,6 +66,7 @@ class UfuncMethods:
         """The function applied along axes (None: all); see `numpy.ufunc.reduce`."""
         refuse_out(f"{self._name}.reduce", out)
         x = asarray(a, dtype)
+        axis = reduced_axes(axis, x.ndim)
         if self._name in _SUMS:
             return _SUMS[self._name](x, axis, dtype, None, keepdims, initial, where)
         if self._name in _EXTREMES:
@@ -76,9 +77,8 @@ class UfuncMethods:
         identity = x.dtype.type(self._general.identity)
         if where is not None:
             x = chosen(where, x, identity)
-        axes = normalize_axes(axis, x.ndim)
-        out = associative.reduce(x, identity, self._function, axes)
-        out = keep_axes(out, x.shape, axes, keepdims)
+        out = associative.reduce(x, identity, self._function, axis)
+        out = keep_axes(out, x.shape, axis, keepdims)
         return out if initial is None else convert(self._function(out, initial), x.dtype)
 
     def accumulate(self, a: Any, axis: int = 0, dtype: Any = None, out: None = None) -> Array:

@@ -25,6 +25,11 @@ from fnad.transforms.tracing import eval_shape
 from fnad.transforms.vmap import vmap
 
 
+def reduced_axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
+    """The axes that a reduction goes along; as in NumPy, a number has one that may be named."""
+    return () if ndim == 0 and axis in (0, -1) else normalize_axes(axis, ndim)
+
+
 class ufunc:  # noqa: N801 - NumPy's name
     """A function of scalars as one of arrays that broadcast, with NumPy's methods of ufuncs.
 
@@ -97,7 +102,7 @@ class ufunc:  # noqa: N801 - NumPy's name
         self._binary("reduce")
         refuse_out("ufunc.reduce", out)
         x = asarray(a, dtype)
-        axes = normalize_axes(axis, x.ndim)
+        axes = reduced_axes(axis, x.ndim)
         kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
         rest = tuple(n for i, n in enumerate(x.shape) if i not in axes)
         count = math.prod(x.shape[i] for i in axes)
@@ -155,7 +160,8 @@ class ufunc:  # noqa: N801 - NumPy's name
         x, firsts = asarray(a, dtype), asarray(indices)
         axis = canonicalize_axis(axis, x.ndim)
         values = moveaxis(convert(x, self.result_dtype(x)), axis, 0)
-        ends = concatenate([firsts[1:], np.array([values.shape[0]], firsts.dtype)], 0)
+        last = np.full(min(firsts.shape[0], 1), values.shape[0], firsts.dtype)
+        ends = concatenate([firsts[1:], last], 0)
         place = reshape(iota(firsts.dtype, values.shape[0]), (-1,) + (1,) * (values.ndim - 1))
 
         def piece(first: Array, end: Array) -> Array:
@@ -179,6 +185,8 @@ class ufunc:  # noqa: N801 - NumPy's name
                 f"{self.__name__}.at: {self.nin} operands and {self.nout} results do not fit"
             )
         numbers = at(reshape(arange(x.size), x.shape))[indices].get(mode="fill", fill_value=x.size)
+        if not numbers.size:
+            return x
         flat = ravel(numbers)
         operands = () if b is None else (ravel(broadcast_to(asarray(b), numbers.shape)),)
 

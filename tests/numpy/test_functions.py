@@ -243,3 +243,10 @@ def test_unsigned_indices_that_int64_cannot_hold_are_beyond_the_end(index):
 def test_small_integers_start_slices_of_long_arrays():
     x = np.arange(300.0)
     np.testing.assert_array_equal(lax.dynamic_slice(x, (np.int8(-2),), (2,)), [298.0, 299.0])
+
+
+@pytest.mark.parametrize("name", ["sum", "prod", "max", "min", "mean", "all", "any"])
+def test_reductions_of_numbers_are_scalars_of_numpy(name):
+    for x in (np.float32(2), np.array(2.0), np.array(True)):
+        assert_same(getattr(fnp, name)(x), getattr(np, name)(x))
+        assert type(getattr(fnp, name)(x)) is type(getattr(np, name)(x))

@@ -43,6 +43,14 @@ def test_slices_of_nan_alone(name):
 
 
 @pytest.mark.parametrize("name", ["nanvar", "nanstd"])
+def test_correction_is_ddof(name):
+    x = np.array([[1.0, np.nan, 3.0], [2.0, 5.0, 9.0]])
+    assert_same(getattr(fnp, name)(x, 1, correction=1), getattr(np, name)(x, 1, correction=1))
+    with pytest.raises(ValueError, match="two names of one thing"):
+        getattr(fnp, name)(x, ddof=1, correction=2)
+
+
+@pytest.mark.parametrize("name", ["nanvar", "nanstd"])
 def test_too_few_elements_for_ddof_have_no_variance(name):
     check(name, np.array([[1.0, np.nan, np.nan], [1.0, 2.0, np.nan]]), axis=1, ddof=1)
 

@@ -8,6 +8,7 @@ import pytest
 import fnad
 import fnad.numpy as fnp
 from fnad.testing import check_grads
+from tests.numpy.helpers import assert_same
 
 RANDOM = np.random.default_rng(0)
 F = RANDOM.normal(size=(3, 4))
@@ -86,3 +87,15 @@ def test_bad_input():
     with pytest.raises(ValueError, match="pass initial="):
         fnp.maximum.reduce(np.zeros(0))
     assert fnp.logaddexp.reduce(np.zeros(0)) == -np.inf
+
+
+@pytest.mark.parametrize("name", ["add", "maximum", "hypot", "subtract"])
+def test_methods_of_nothing_and_of_numbers(name):
+    ours, theirs = getattr(fnp, name), getattr(np, name)
+    for axis in (0, -1, None, ()):
+        assert_same(ours.reduce(np.float32(4), axis), theirs.reduce(np.float32(4), axis))
+    x, none, rows = np.ones((3, 2)), np.zeros(0, np.int64), np.array([0, 2, 0])
+    for f in (ours.reduceat, fnad.jit(ours.reduceat)):
+        assert_same(f(x, none), theirs.reduceat(x, none))
+    for empty, index in ((x[:, :0], rows), (x, none)):
+        assert_same(ours.at(empty, index, 1.0), empty)
