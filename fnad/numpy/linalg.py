@@ -3,7 +3,7 @@
 from typing import Any
 
 from fnad.numpy import contraction, indexing
-from fnad.numpy.contraction import cross, matmul, multi_dot, tensordot, vecdot
+from fnad.numpy.contraction import matmul, multi_dot, tensordot, vecdot
 from fnad.numpy.creation import asarray
 from fnad.numpy.determinants import det, slogdet
 from fnad.numpy.manipulation import matrix_transpose
@@ -23,6 +23,7 @@ from fnad.numpy.spectral import (
     svdvals,
 )
 from fnad.numpy.tensor_equations import tensorinv, tensorsolve
+from fnad.primitives.shape import canonicalize_axis
 
 
 def outer(x1: Any, x2: Any, /) -> Array:
@@ -41,6 +42,24 @@ def outer(x1: Any, x2: Any, /) -> Array:
             " fnp.outer flattens them"
         )
     return contraction.outer(x, y)
+
+
+def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
+    """Vector product of vectors of length 3 along ``axis``.
+
+    Examples
+    --------
+    >>> cross([1, 0, 0], [0, 1, 0])
+    array([0, 0, 1])
+    """
+    x, y = asarray(x1), asarray(x2)
+    lengths = [v.shape[canonicalize_axis(axis, v.ndim)] for v in (x, y)]
+    if lengths != [3, 3]:
+        raise ValueError(
+            f"linalg.cross: vectors must have length 3 along axis {axis}, got {lengths[0]} and"
+            f" {lengths[1]}; fnp.cross takes length 2, too"
+        )
+    return contraction.cross(x, y, axis=axis)
 
 
 def diagonal(x: Any, /, *, offset: int = 0) -> Array:

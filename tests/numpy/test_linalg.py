@@ -6,6 +6,7 @@ import pytest
 import fnad
 import fnad.numpy as fnp
 from fnad.testing import check_grads
+from tests.numpy.helpers import assert_same
 from tests.samples.linalg import positive_definite
 from tests.samples.values import normal
 
@@ -128,3 +129,12 @@ def test_matrices_that_are_not_square_are_refused(function):
 def test_solve_names_the_shapes_that_disagree():
     with pytest.raises(ValueError, match=r"b of shape \(2,\) must have 3 rows"):
         LA.solve(np.eye(3), np.ones(2))
+
+
+def test_cross_takes_vectors_of_length_three_alone():
+    x, y = np.arange(12.0).reshape(2, 3, 2), np.ones((3, 2))
+    f = lambda x, y: fnp.linalg.cross(x, y, axis=-2)
+    assert_same(f(x, y), np.linalg.cross(x, y, axis=-2))
+    assert_same(fnad.jit(f)(x, y), np.linalg.cross(x, y, axis=-2))
+    with pytest.raises(ValueError, match="length 3 along axis -1, got 2 and 2"):
+        fnp.linalg.cross(x, y)
