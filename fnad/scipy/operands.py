@@ -153,6 +153,21 @@ def complex_log(z: Any) -> Any:
     return complex(fnp.where(near, close, fnp.log(fnp.where(near, 1, size))), fnp.arctan2(y, x))
 
 
+def _slope_of_log1p_of_square(x: Any) -> Any:
+    far = fnp.abs(x) > 1
+    y = fnp.where(far, x, 1)
+    return fnp.where(far, 2 / (y + 1 / y), 2 * x / (1 + fnp.where(far, 0, x * x)))
+
+
+@with_partials(_slope_of_log1p_of_square)
+def log1p_of_square(x: Any) -> Any:
+    """``log(1 + x*x)``, also where the square overflows."""
+    far = fnp.abs(x) > 1e8
+    return fnp.where(
+        far, 2 * fnp.log(fnp.abs(fnp.where(far, x, 1))), fnp.log1p(fnp.where(far, 0, x) ** 2)
+    )
+
+
 def log_of_part(part: Any, rest: Any) -> Any:
     """``log(part)``, where ``part + rest`` is 1, accurate for parts close to 1."""
     most = part > 0.5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,7 @@ import numpy as np
 import fnad.numpy as fnp
 from fnad.primitives.control_flow import fori_loop
 from fnad.scipy.operands import special_function, with_partials
-from fnad.scipy.special.gamma_functions import betaln, stirling_correction
-from fnad.scipy.special.incomplete_gamma import excess_over_log1p
+from fnad.scipy.special.saddle_points import powers_over_beta
 
 _MOST_TERMS = 20000
 
@@ -43,24 +41,22 @@ def betaincc(a: Any, b: Any, x: Any) -> Any:
     return _betaincc(a, b, x)
 
 
-def _phi(mu: Any) -> Any:
-    near = fnp.abs(mu) < 0.5
-    close = 0.5 * mu * mu * excess_over_log1p(fnp.where(near, mu, 0))
-    wide = fnp.where(near, 1, mu)
-    return fnp.where(near, close, wide - fnp.log1p(wide))
+@special_function
+def log_betainc(a: Any, b: Any, x: Any) -> Any:
+    """The logarithm of `betainc`, elementwise, also where that underflows."""
+    return _log_betainc(a, b, x)
+
+
+@special_function
+def log_betaincc(a: Any, b: Any, x: Any) -> Any:
+    """The logarithm of `betaincc`, elementwise, also where that underflows."""
+    return _log_betaincc(a, b, x)
 
 
 def _powers_over_beta(a: Any, b: Any, x: Any) -> Any:
     """``x**a (1-x)**b / beta(a, b)`` for x in (0, 1)."""
-    plain = fnp.exp(a * fnp.log(x) + b * fnp.log1p(-x) - betaln(a, b))
-    large = (a >= 10) & (b >= 10)
-    p, q = fnp.where(large, a, 10), fnp.where(large, b, 10)
-    # Loader's saddle point form, relative to the mean p / (p + q): nothing large cancels.
-    excess = q * x - p * (1 - x)
-    exponent = p * _phi(excess / p) + q * _phi(-excess / q)
-    correction = stirling_correction(p + q) - stirling_correction(p) - stirling_correction(q)
-    scale = fnp.sqrt(p / (p + q) * q / (2 * math.pi))
-    return fnp.where(large, scale * fnp.exp(correction - exponent), plain)
+    exponent, factor = powers_over_beta(a, b, x)
+    return factor * fnp.exp(exponent)
 
 
 def _fraction(a: Any, b: Any, x: Any) -> Any:
@@ -79,17 +75,22 @@ def _fraction(a: Any, b: Any, x: Any) -> Any:
     return 1 - (a + b) / (a + 1) * x / tail
 
 
-def _tail(a: Any, b: Any, x: Any, upper: bool) -> Any:
+def _tail(a: Any, b: Any, x: Any, upper: bool, log: bool = False) -> Any:
     regular = (a > 0) & (b > 0) & (x > 0) & (x < 1) & (a < np.inf) & (b < np.inf)
     p, q, y = fnp.where(regular, a, 1), fnp.where(regular, b, 1), fnp.where(regular, x, 0.5)
-    factor = _powers_over_beta(p, q, y)
+    exponent, factor = powers_over_beta(p, q, y)
     swap = y > (p + 1) / (p + q + 2)
     first, second = fnp.where(swap, q, p), fnp.where(swap, p, q)
-    part = factor / (first * _fraction(first, second, fnp.where(swap, 1 - y, y)))
-    part = fnp.minimum(part, 1)
-    value = fnp.where(~swap if upper else swap, 1 - part, part)
+    factor = factor / (first * _fraction(first, second, fnp.where(swap, 1 - y, y)))
+    part = fnp.minimum(factor * fnp.exp(exponent), 1)
+    if log:
+        part, rest = fnp.minimum(exponent + fnp.log(factor), 0), fnp.log1p(-part)
+    else:
+        rest = 1 - part
+    value = fnp.where(~swap if upper else swap, rest, part)
     at_0, at_1 = (a == 0) | (b == np.inf), (b == 0) | (a == np.inf)
-    below, above = map(x.dtype.type, (1, 0) if upper else (0, 1))
+    none, everything = (-np.inf, 0) if log else (0, 1)
+    below, above = map(x.dtype.type, (everything, none) if upper else (none, everything))
     value = fnp.where(regular, value, fnp.where(at_0, above, below))
     value = fnp.where(x == 0, below, fnp.where(x == 1, above, value))
     known = (a >= 0) & (b >= 0) & (x >= 0) & (x <= 1) & ~(at_0 & at_1)
@@ -108,3 +109,20 @@ _betainc = with_partials(None, None, _density)(lambda a, b, x: _tail(a, b, x, up
 _betaincc = with_partials(None, None, lambda a, b, x: -_density(a, b, x))(
     lambda a, b, x: _tail(a, b, x, upper=True)
 )
+
+
+def _log_slope(a: Any, b: Any, x: Any, log_part: Any) -> Any:
+    """The density over a part, in x."""
+    inside = (x > 0) & (x < 1) & (a > 0) & (b > 0)
+    p, q, y = fnp.where(inside, a, 1), fnp.where(inside, b, 1), fnp.where(inside, x, 0.5)
+    exponent, factor = powers_over_beta(p, q, y)
+    slope = factor * fnp.exp(exponent - fnp.where(inside, log_part, 0)) / y / (1 - y)
+    return fnp.where(inside, slope, _density(a, b, x) / fnp.exp(log_part))
+
+
+_log_betainc: Any = with_partials(
+    None, None, lambda a, b, x: _log_slope(a, b, x, _log_betainc(a, b, x))
+)(lambda a, b, x: _tail(a, b, x, upper=False, log=True))
+_log_betaincc: Any = with_partials(
+    None, None, lambda a, b, x: -_log_slope(a, b, x, _log_betaincc(a, b, x))
+)(lambda a, b, x: _tail(a, b, x, upper=True, log=True))

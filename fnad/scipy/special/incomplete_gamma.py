@@ -17,9 +17,10 @@ import numpy as np
 import fnad.numpy as fnp
 from fnad.primitives import special as primitives
 from fnad.primitives.control_flow import fori_loop
-from fnad.scipy.operands import polynomial, special_function, with_partials
+from fnad.scipy.operands import log_of_part, polynomial, special_function, with_partials
+from fnad.scipy.special.error_functions import erfcx
 from fnad.scipy.special.gamma_coefficients import LOG_GAMMA
-from fnad.scipy.special.gamma_functions import stirling_correction
+from fnad.scipy.special.saddle_points import excess_over_log1p, power_over_gamma
 from fnad.transforms.autodiff import jvp
 
 # eta / (lambda - 1) in powers of eta, where eta**2 / 2 = lambda - 1 - log(lambda).
@@ -52,7 +53,6 @@ _TEMME = (
     -1.9752288294349442e-15,
     8.099521156704561e-16,
 )
-_ATANH_TAIL = tuple(1 / (2 * k + 3) for k in range(30))
 _LARGE = 12.0  # from here on Temme's expansion is used, where x/a is in (0.3, 2.35)
 _SERIES_TERMS, _FRACTION_TERMS = 50, 80
 
@@ -86,31 +86,15 @@ def gammaincc(a: Any, x: Any) -> Any:
     return _upper(a, x)
 
 
-def excess_over_log1p(mu: Any) -> Any:
-    """``mu - log1p(mu)`` divided by ``mu**2 / 2``, smooth at 0, for mu in (-0.7, 1.4)."""
-    # With r = mu / (2 + mu): log1p(mu) = 2 artanh(r), and mu - 2 r = mu r.
-    inverse = 1 / (2 + mu)
-    r = mu * inverse
-    return 2 * inverse - 4 * r * inverse * inverse * polynomial(r * r, _ATANH_TAIL)
-
-
 def _power_over_gamma(a: Any, x: Any) -> Any:
     """``x**a exp(-x) / gamma(a + 1)`` for positive a and x."""
-    large = a >= _LARGE
-    b = fnp.where(large, a, _LARGE)
-    mu = fnp.where(large, (x - b) / b, 0)
-    near = fnp.abs(mu) < 0.5
-    close = 0.5 * mu * mu * excess_over_log1p(fnp.where(near, mu, 0))
-    wide = fnp.where(near, 1, mu)
-    phi = fnp.where(near, close, wide - fnp.log1p(wide))
-    by_stirling = fnp.exp(-b * phi - stirling_correction(b)) / fnp.sqrt(2 * math.pi * b)
-    c = fnp.where(large, 1, a)
-    plain = fnp.exp(c * fnp.log(x) - x - primitives.lgamma(c + 1))
-    return fnp.where(large, by_stirling, plain)
+    exponent, divisor = power_over_gamma(a, x)
+    return fnp.exp(exponent) / divisor
 
 
-def _uniform(a: Any, x: Any) -> tuple[Any, Any]:
-    """Both functions by Temme's expansion, for a >= 12 and x/a in (0.3, 2.35)."""
+def _temme(a: Any, x: Any) -> tuple[Any, Any]:
+    """``eta`` times ``sqrt(a / 2)`` and what is added to the error function, over its square's
+    exponential, in Temme's expansion for a >= 12 and x/a in (0.3, 2.35)."""
     mu = (x - a) / a
     eta = mu * fnp.sqrt(excess_over_log1p(mu))
     # The recursion of section 2.5 of Gil, Segura and Temme, downwards.
@@ -118,8 +102,13 @@ def _uniform(a: Any, x: Any) -> tuple[Any, Any]:
     for m in range(len(_TEMME) - 2, 0, -1):
         terms.insert(0, _TEMME[m] + (m + 1) * terms[1] / a)
     series = polynomial(eta, terms[:-1]) / (1 + terms[1] / a)
-    scaled = eta * fnp.sqrt(a / 2)
-    rest = fnp.exp(-scaled * scaled) * series / fnp.sqrt(2 * math.pi * a)
+    return eta * fnp.sqrt(a / 2), series / fnp.sqrt(2 * math.pi * a)
+
+
+def _uniform(a: Any, x: Any) -> tuple[Any, Any]:
+    """Both functions by Temme's expansion."""
+    scaled, rest = _temme(a, x)
+    rest = fnp.exp(-scaled * scaled) * rest
     return 0.5 * primitives.erfc(-scaled) - rest, 0.5 * primitives.erfc(scaled) + rest
 
 
@@ -156,12 +145,17 @@ def _small_upper(a: Any, x: Any) -> Any:
     return -fnp.expm1(exponent) - fnp.exp(exponent) * a * total
 
 
+def _methods(a: Any, x: Any) -> tuple[Any, Any, Any]:
+    """Where the expansion, the series and the fraction are used."""
+    uniform = (a >= _LARGE) & (x > 0.3 * a) & (x < 2.35 * a)
+    series = ~uniform & (x < fnp.maximum(a + 1, 1.5))
+    return uniform, series, ~uniform & ~series
+
+
 def _both(a: Any, x: Any) -> tuple[Any, Any]:
     regular = (a > 0) & (x > 0) & (a < np.inf) & (x < np.inf)
     a, x = fnp.where(regular, a, 1), fnp.where(regular, x, 1)
-    uniform = (a >= _LARGE) & (x > 0.3 * a) & (x < 2.35 * a)
-    series = ~uniform & (x < fnp.maximum(a + 1, 1.5))
-    fraction = ~uniform & ~series
+    uniform, series, fraction = _methods(a, x)
     b = fnp.where(uniform, a, _LARGE)
     lower, upper = _uniform(b, fnp.where(uniform, x, b))
     # The factor is finite wherever it is used; elsewhere its operands are those of a = x = 1.
@@ -199,6 +193,57 @@ _lower = with_partials(None, _density)(lambda a, x: _at_edges(a, x, _both(a, x)[
 _upper = with_partials(None, lambda a, x: -_density(a, x))(
     lambda a, x: _at_edges(a, x, _both(a, x)[1], 1.0)
 )
+
+
+def _log_far(a: Any, x: Any) -> Any:
+    """The logarithm of the smaller function, by the same methods, for positive a and x."""
+    uniform, series, fraction = _methods(a, x)
+    b = fnp.where(uniform, a, _LARGE)
+    scaled, rest = _temme(b, fnp.where(uniform, x, b))
+    near = fnp.log(0.5 * erfcx(fnp.abs(scaled)) + fnp.sign(scaled) * rest) - scaled * scaled
+    c, y = fnp.where(uniform, 1, a), fnp.where(uniform, 1, x)
+    exponent, divisor = power_over_gamma(c, y)
+    low = _series(fnp.where(series, c, 1), fnp.where(series, y, 1))
+    high = c / _fraction(fnp.where(fraction, c, 1), fnp.where(fraction, y, 9))
+    return fnp.where(uniform, near, exponent + fnp.log(fnp.where(series, low, high) / divisor))
+
+
+def _log(a: Any, x: Any, part: Any, rest: Any, upper: bool) -> Any:
+    tiny = float(np.finfo(x.dtype).tiny) ** 0.5
+    far = (part < tiny) & (a > 0) & (x > 0) & (a < np.inf) & (x < np.inf)
+    # The methods know the side by where x is, not by which function is wanted.
+    far = far & ((x > a) if upper else (x < a))
+    value = _log_far(fnp.where(far, a, 1), fnp.where(far, x, 1))
+    return fnp.where(far, value, log_of_part(fnp.where(far, tiny, part), rest))
+
+
+def _log_slope(a: Any, x: Any, log_part: Any) -> Any:
+    """The density over a part, in x."""
+    inside = (x > 0) & (x < np.inf) & (a > 0)
+    b, y = fnp.where(inside, a, 1), fnp.where(inside, x, 1)
+    exponent, divisor = power_over_gamma(b, y)
+    slope = fnp.exp(exponent - fnp.where(inside, log_part, 0)) * (b / y / divisor)
+    return fnp.where(inside, slope, _density(a, x) / fnp.exp(log_part))
+
+
+_log_lower: Any = with_partials(None, lambda a, x: _log_slope(a, x, _log_lower(a, x)))(
+    lambda a, x: _log(a, x, _lower(a, x), _upper(a, x), upper=False)
+)
+_log_upper: Any = with_partials(None, lambda a, x: -_log_slope(a, x, _log_upper(a, x)))(
+    lambda a, x: _log(a, x, _upper(a, x), _lower(a, x), upper=True)
+)
+
+
+@special_function
+def log_gammainc(a: Any, x: Any) -> Any:
+    """The logarithm of `gammainc`, elementwise, also where that underflows."""
+    return _log_lower(a, x)
+
+
+@special_function
+def log_gammaincc(a: Any, x: Any) -> Any:
+    """The logarithm of `gammaincc`, elementwise, also where that underflows."""
+    return _log_upper(a, x)
 
 
 @special_function

@@ -43,5 +43,5 @@ def ppf(q: Any, p: Any, loc: Any = 0) -> Any:
     """The quantile function, the inverse of `cdf`, elementwise; NaN outside [0, 1]."""
     q, p, loc = floating("bernoulli.ppf", q, p, loc)
     value = fnp.where(q <= 1 - p, 0, q.dtype.type(1)) + loc
-    value = fnp.where(q == 0, loc - 1, value)
+    value = fnp.where(q == 0, loc - 1, fnp.where(q == 1, loc + 1, value))
     return fnp.where(~((q >= 0) & (q <= 1) & (p >= 0) & (p <= 1)), np.nan, value)

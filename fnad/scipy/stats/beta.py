@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 import fnad.numpy as fnp
-from fnad.scipy.operands import floating, log_of_part
+from fnad.scipy.operands import floating
 from fnad.scipy.special import betainc, betaincc, betaln, xlog1py, xlogy
+from fnad.scipy.special.incomplete_beta import log_betainc, log_betaincc
+from fnad.scipy.special.saddle_points import log_binomial_term
 from fnad.scipy.stats.edges import beta_kernel, probability
 
 
@@ -24,8 +26,16 @@ def logpdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     z = (x - loc) / scale
     outside = (z < 0) | (z > 1)
     y = fnp.where(outside, 0.5, z)
-    value = xlogy(a - 1, y) + xlog1py(b - 1, -y) - betaln(a, b) - fnp.log(scale)
-    return fnp.where(outside, -np.inf, value)
+    large, smooth = _of_large_shapes(y, a, b)
+    value = xlogy(a - 1, y) + xlog1py(b - 1, -y) - betaln(a, b)
+    return fnp.where(outside, -np.inf, fnp.where(large, smooth, value) - fnp.log(scale))
+
+
+def _of_large_shapes(x: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    """Where nothing is lost by it, and the logarithm of the density without cancellation there."""
+    large = (a > 10) & (b > 10) & (x > 0) & (x < 1)
+    p, q = fnp.where(large, a - 1, 10), fnp.where(large, b - 1, 10)
+    return large, log_binomial_term(p, q, fnp.where(large, x, 0.5)) + fnp.log(p + q + 1)
 
 
 def pdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -33,8 +43,11 @@ def pdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     x, a, b, loc, scale = floating("beta.pdf", x, a, b, loc, scale)
     z = (x - loc) / scale
     outside = (z < 0) | (z > 1)
-    norm = betaln(a, b) + fnp.log(scale)
-    return fnp.where(outside, 0, beta_kernel(a - 1, b - 1, fnp.where(outside, 0.5, z), norm))
+    y, norm = fnp.where(outside, 0.5, z), betaln(a, b) + fnp.log(scale)
+    large, smooth = _of_large_shapes(y, a, b)
+    p, q = fnp.where(large, 2, a), fnp.where(large, 2, b)
+    value = beta_kernel(p - 1, q - 1, y, fnp.where(large, 0, norm))
+    return fnp.where(outside, 0, fnp.where(large, fnp.exp(smooth) / scale, value))
 
 
 def cdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -45,7 +58,9 @@ def cdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 def logcdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the distribution function, elementwise."""
-    return log_of_part(cdf(x, a, b, loc, scale), sf(x, a, b, loc, scale))
+    x, a, b, loc, scale = floating("beta.logcdf", x, a, b, loc, scale)
+    z = (x - loc) / scale
+    return probability(lambda z: log_betainc(a, b, z), z, 0, 1, (-np.inf, 0))
 
 
 def sf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -56,4 +71,6 @@ def sf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 def logsf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the survival function, elementwise."""
-    return log_of_part(sf(x, a, b, loc, scale), cdf(x, a, b, loc, scale))
+    x, a, b, loc, scale = floating("beta.logsf", x, a, b, loc, scale)
+    z = (x - loc) / scale
+    return probability(lambda z: log_betaincc(a, b, z), z, 0, 1, (0, -np.inf))

@@ -6,7 +6,7 @@ from typing import Any
 
 import fnad.numpy as fnp
 from fnad.scipy.operands import floating, impossible
-from fnad.scipy.special import betaln, xlog1py, xlogy
+from fnad.scipy.special.saddle_points import log_binomial_term
 
 
 def logpmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Any:
@@ -22,8 +22,7 @@ def logpmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Any:
     y = k - loc
     outside = (y < 0) | (y > n) | (y != fnp.floor(y))
     z = fnp.where(outside, 0, y)
-    choices = -betaln(1 + z, 1 + n - z) - fnp.log(n + 1)
-    return fnp.where(outside, impossible(y), choices + xlogy(z, p) + xlog1py(n - z, -p))
+    return fnp.where(outside, impossible(y), log_binomial_term(z, n - z, p))
 
 
 def pmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Any:

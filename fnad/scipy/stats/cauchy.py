@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import fnad.numpy as fnp
-from fnad.scipy.operands import floating, log_of_part
+from fnad.scipy.operands import floating, log1p_of_square, log_of_part
 
 
 def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -21,7 +21,7 @@ def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """
     x, loc, scale = floating("cauchy.logpdf", x, loc, scale)
     z = (x - loc) / scale
-    return -fnp.log1p(z * z) - fnp.log(math.pi * scale)
+    return -log1p_of_square(z) - fnp.log(math.pi * scale)
 
 
 def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:

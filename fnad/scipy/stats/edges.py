@@ -20,16 +20,17 @@ def within(z: Any, low: Any, high: Any) -> Any:
 
 
 def probability(
-    function: Callable[[Any], Any], z: Any, low: Any, high: Any, ends: tuple[int, int]
+    function: Callable[[Any], Any], z: Any, low: Any, high: Any, ends: tuple[float, float]
 ) -> Any:
-    """A distribution function of ``z``, with its values at both ends of its support.
+    """A distribution function of ``z``, or its logarithm, with its values at its support's ends.
 
     Outside, all its derivatives are 0, also where the slope at the edge is infinite.
     """
     below, above = z < low, z > high
     value = function(fnp.where(below | above, 0.5, z))
-    # A product, as shapes that have no distribution have no probabilities.
-    return fnp.where(below, ends[0] + 0 * value, fnp.where(above, ends[1] + 0 * value, value))
+    # Shapes that have no distribution have no probabilities.
+    low_end, high_end = (fnp.where(fnp.isnan(value), value, end) for end in ends)
+    return fnp.where(below, low_end, fnp.where(above, high_end, value))
 
 
 def _times_log(density: Any, log: Any) -> Any:

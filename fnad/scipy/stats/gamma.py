@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 import fnad.numpy as fnp
-from fnad.scipy.operands import floating, log_of_part
-from fnad.scipy.special import gammainc, gammaincc, gammaln, xlogy
+from fnad.scipy.operands import floating
+from fnad.scipy.special import gammainc, gammaincc, gammaln
+from fnad.scipy.special.incomplete_gamma import log_gammainc, log_gammaincc
+from fnad.scipy.special.saddle_points import log_poisson_term
 from fnad.scipy.stats.edges import gamma_kernel, probability
 
 
@@ -22,16 +24,25 @@ def logpdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """
     x, a, loc, scale = floating("gamma.logpdf", x, a, loc, scale)
     z = (x - loc) / scale
-    y = fnp.where(z < 0, 1, z)
-    return fnp.where(z < 0, -np.inf, xlogy(a - 1, y) - y - gammaln(a) - fnp.log(scale))
+    outside = (z < 0) | (z == np.inf)
+    value = log_poisson_term(a - 1, fnp.where(outside, 1, z)) - fnp.log(scale)
+    return fnp.where(outside, -np.inf, value)
 
 
 def pdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The density, elementwise. At 0, slopes are those within the support."""
     x, a, loc, scale = floating("gamma.pdf", x, a, loc, scale)
     z = (x - loc) / scale
-    norm = gammaln(a) + fnp.log(scale)
-    return fnp.where(z < 0, 0, gamma_kernel(a - 1, fnp.where(z < 0, 1, z), norm))
+    outside = (z < 0) | (z == np.inf)
+    y, norm = fnp.where(outside, 1, z), gammaln(a) + fnp.log(scale)
+    large = (a > 10) & (y > 0)
+    smooth = fnp.exp(log_poisson_term(fnp.where(large, a, 2) - 1, fnp.where(large, y, 1)))
+    value = fnp.where(
+        large,
+        smooth / scale,
+        gamma_kernel(fnp.where(large, 2, a) - 1, y, fnp.where(large, 0, norm)),
+    )
+    return fnp.where(outside, 0, value)
 
 
 def cdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -42,7 +53,9 @@ def cdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 def logcdf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the distribution function, elementwise."""
-    return log_of_part(cdf(x, a, loc, scale), sf(x, a, loc, scale))
+    x, a, loc, scale = floating("gamma.logcdf", x, a, loc, scale)
+    z = (x - loc) / scale
+    return probability(lambda z: log_gammainc(a, z), z, 0, np.inf, (-np.inf, 0))
 
 
 def sf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -53,4 +66,6 @@ def sf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 def logsf(x: Any, a: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the survival function, elementwise."""
-    return log_of_part(sf(x, a, loc, scale), cdf(x, a, loc, scale))
+    x, a, loc, scale = floating("gamma.logsf", x, a, loc, scale)
+    z = (x - loc) / scale
+    return probability(lambda z: log_gammaincc(a, z), z, 0, np.inf, (0, -np.inf))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import fnad.numpy as fnp
-from fnad.scipy.operands import floating, log_of_part
+from fnad.scipy.operands import floating
+from fnad.scipy.special import exprel
 
 
 def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -35,7 +36,11 @@ def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 def logcdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the distribution function, elementwise."""
-    return log_of_part(cdf(x, loc, scale), sf(x, loc, scale))
+    x, loc, scale = floating("gumbel_l.logcdf", x, loc, scale)
+    z = (x - loc) / scale
+    low = z < 0
+    below = z + fnp.log(exprel(-fnp.exp(fnp.where(low, z, 0))))
+    return fnp.where(low, below, fnp.log1p(-fnp.exp(-fnp.exp(fnp.where(low, 0, z)))))
 
 
 def logsf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import fnad.numpy as fnp
-from fnad.scipy.operands import floating, log_of_part
+from fnad.scipy.operands import floating
+from fnad.scipy.stats import gumbel_l
 
 
 def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -46,7 +47,8 @@ def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 def logsf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the survival function, elementwise."""
-    return log_of_part(sf(x, loc, scale), cdf(x, loc, scale))
+    x, loc, scale = floating("gumbel_r.logsf", x, loc, scale)
+    return gumbel_l.logcdf(loc - x, 0, scale)
 
 
 def ppf(q: Any, loc: Any = 0, scale: Any = 1) -> Any:

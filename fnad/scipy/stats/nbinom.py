@@ -6,7 +6,8 @@ from typing import Any
 
 import fnad.numpy as fnp
 from fnad.scipy.operands import floating, impossible
-from fnad.scipy.special import betaln, xlog1py, xlogy
+from fnad.scipy.special import xlogy
+from fnad.scipy.special.saddle_points import log_binomial_term
 
 
 def logpmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Any:
@@ -22,9 +23,9 @@ def logpmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Any:
     y = k - loc
     outside = (y < 0) | (y != fnp.floor(y))
     z = fnp.where(outside, 0, y)
-    ways = -betaln(z + 1, n) - fnp.log(n + z)
-    ways = fnp.where(z == 0, 0, ways)
-    return fnp.where(outside, impossible(y), ways + xlogy(n, p) + xlog1py(z, -p))
+    # The last trial is the n-th success.
+    value = log_binomial_term(n, z, p) + fnp.log(n / (n + z))
+    return fnp.where(outside, impossible(y), fnp.where(z == 0, xlogy(n, p), value))
 
 
 def pmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Any:

@@ -9,7 +9,8 @@ import numpy as np
 
 import fnad.numpy as fnp
 from fnad.scipy.operands import floating, impossible, polynomial
-from fnad.scipy.special import gammaincc, gammaln, xlogy
+from fnad.scipy.special import gammaincc, gammaln
+from fnad.scipy.special.saddle_points import log_poisson_term
 
 
 def logpmf(k: Any, mu: Any, loc: Any = 0) -> Any:
@@ -24,7 +25,7 @@ def logpmf(k: Any, mu: Any, loc: Any = 0) -> Any:
     y = k - loc
     outside = (y < 0) | (y != fnp.floor(y))
     z = fnp.where(outside, 0, y)
-    return fnp.where(outside, impossible(y), xlogy(z, mu) - gammaln(z + 1) - mu)
+    return fnp.where(outside, impossible(y), log_poisson_term(z, mu))
 
 
 def pmf(k: Any, mu: Any, loc: Any = 0) -> Any:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 import fnad.numpy as fnp
-from fnad.scipy.operands import floating
+from fnad.scipy.operands import floating, log1p_of_square
 from fnad.scipy.special import betaln
+from fnad.scipy.stats import norm
 
 
 def logpdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -14,14 +17,16 @@ def logpdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
     Examples
     --------
-    >>> import numpy as np
     >>> logpdf(np.array([0.0]), 1)
     array([-1.14472989])
     """
     x, df, loc, scale = floating("t.logpdf", x, df, loc, scale)
     z = (x - loc) / scale
-    normalizer = betaln(df / 2, fnp.full_like(df, 0.5)) + 0.5 * fnp.log(df) + fnp.log(scale)
-    return -0.5 * (df + 1) * fnp.log1p(z * z / df) - normalizer
+    normal = df == np.inf
+    n = fnp.where(normal, 1, df)
+    normalizer = betaln(n / 2, fnp.full_like(n, 0.5)) + 0.5 * fnp.log(n) + fnp.log(scale)
+    value = -0.5 * (n + 1) * log1p_of_square(z / fnp.sqrt(n)) - normalizer
+    return fnp.where(normal, norm.logpdf(x, loc, scale), value)
 
 
 def pdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Any:

@@ -23,7 +23,10 @@ def logpdf(x: Any, c: Any, loc: Any = 0, scale: Any = 1) -> Any:
     z = (x - loc) / scale
     outside = (z < 0) | (z > 2 * math.pi)
     y = fnp.where(outside, 0, z)
-    density = (1 - c * c) / (2 * math.pi * (1 + c * c - 2 * c * fnp.cos(y)))
+    # 1 + c*c - 2 c cos(y), without cancellation.
+    sine = fnp.sin(y / 2)
+    square = (1 - c) * (1 - c) + 4 * c * sine * sine
+    density = (1 - c) * (1 + c) / (2 * math.pi * square)
     return fnp.where(outside, -np.inf, fnp.log(density) - fnp.log(scale))
 
 
