@@ -119,7 +119,8 @@ def poisson(key: Any, lam: Any, shape: Shape | None = None, dtype: Any = np.int3
     key : array of uint32, shape (2,)
         The random key.
     lam : array
-        Means, not negative; where one is NaN or negative, the result is -1.
+        Means, not negative; where one is NaN or negative, the result is -1, and where it is
+        infinite, the largest number of ``dtype``.
     shape : int or sequence of int, optional
         Of the result; by default that of ``lam``.
     dtype : dtype
@@ -141,7 +142,10 @@ def poisson(key: Any, lam: Any, shape: Shape | None = None, dtype: Any = np.int3
     few = fnp.logical_not(fnp.greater_equal(lam, np.float32(_REJECTION_POISSON)))  # NaN too
     counted = _poisson_knuth(key, fnp.where(few, lam, np.float32(0)), dtype)
     # Any large mean: the more events, the fewer rejections.
-    rejected = _poisson_rejection(key, fnp.where(few, np.float32(1e5), lam), dtype)
+    endless = lax.eq(lam, np.float32(np.inf))
+    drawable = fnp.where(few | endless, np.float32(1e5), lam)
+    rejected = _poisson_rejection(key, drawable, dtype)
+    rejected = fnp.where(endless, np.iinfo(dtype).max, rejected)
     drawn = fnp.where(few, counted, rejected)
     return fnp.where(lax.eq(lam, np.float32(0)), dtype.type(0), drawn)
 

@@ -45,7 +45,8 @@ def map_coordinates(
     input : array_like
         Of any rank, real or complex.
     coordinates : sequence of array_like
-        One array for each axis, all of one shape: where elements would be, as indices.
+        One array for each axis, all of one shape: where elements would be, as indices. At NaN,
+        floating results are NaN.
     order : int
         The degree of the splines, 0 to 5: 0 takes the nearest element, 1 interpolates linearly.
     mode : str
@@ -109,6 +110,10 @@ def map_coordinates(
         elif first:
             x = _continued(x, [first] * x.ndim, continued, cval)
     out = _spline(x, [p + first for p in places], order, continued, cval)
+    if order == 0 and kind_of(dtype) in "fc":
+        # Higher orders get it from their weights.
+        nowhere = functools.reduce(fnp.logical_or, map(fnp.isnan, places))
+        out = fnp.where(nowhere, x.dtype.type(np.nan), out)
     rounded = kind_of(dtype) in "biu" and order > 0
     return convert(fnp.round(out) if rounded else out, dtype)
 

@@ -252,6 +252,8 @@ def test_counts_of_odd_parameters():
     np.testing.assert_array_equal(got, [0, 5, np.nan, np.nan, np.nan])
     got = random.poisson(KEY, np.array([0.0, np.nan, -2.0]))
     np.testing.assert_array_equal(got, [0, -1, -1])
+    for dtype in (np.int32, np.int8):
+        assert random.poisson(KEY, np.inf, (), dtype) == np.iinfo(dtype).max
     assert random.poisson(KEY, 3.0, (4,), np.int8).dtype == np.int8
     assert random.poisson(KEY, np.ones((0, 2))).shape == (0, 2)
     assert random.geometric(KEY, 1.0, (3,)).tolist() == [1, 1, 1]

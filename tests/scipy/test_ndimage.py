@@ -96,6 +96,14 @@ def test_transformed(order):
     check_grads(lambda x, where: (f(x, where) ** 2).sum(), (x[0], where), order=1)
 
 
+@pytest.mark.parametrize("order", [0, 1, 3])
+def test_nothing_is_known_at_nan(order):
+    coordinates = [np.array([np.nan, 1.0, 1.0]), np.array([0.0, np.nan, 1.0])]
+    image = np.arange(12.0).reshape(3, 4)
+    got = map_coordinates(image, coordinates, order, mode="nearest")
+    np.testing.assert_allclose(got, [np.nan, np.nan, 5.0], rtol=1e-14)
+
+
 def test_coordinates_are_integers_or_nested_lists():
     x = normal(4, 5)
     np.testing.assert_allclose(map_coordinates(x, [[1, 2], [3, 4]], 1), x[[1, 2], [3, 4]])
