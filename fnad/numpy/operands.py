@@ -129,9 +129,12 @@ def resolve_dtypes(ufunc: np.ufunc, *keys: Any) -> tuple[DType, ...]:
 
 def _resolve_with_bfloat16(ufunc: np.ufunc, keys: tuple[Any, ...]) -> tuple[DType, ...]:
     """What NumPy chooses for float32, if bfloat16 is what the operands promote to."""
-    common = promote(keys)
+    # The exponents of ldexp are integers, with which nothing is promoted.
+    promoted = keys[:1] if ufunc is np.ldexp else keys
+    common = promote(promoted)
     known = computing_dtype(common)
-    dtypes = ufunc.resolve_dtypes((*[known] * len(keys), *[None] * ufunc.nout))
+    operands = [known] * len(promoted) + list(keys[len(promoted) :])
+    dtypes = ufunc.resolve_dtypes((*operands, *[None] * ufunc.nout))
     return tuple([common if dtype == known else dtype for dtype in dtypes])
 
 

@@ -79,3 +79,12 @@ def test_derivatives():
     check_grads(lambda x: fnp.frexp(x)[0], (x,), order=1)
     assert fnad.grad(lambda x: fnp.frexp(x)[0])(6.0) == 0.125
     assert fnad.grad(fnp.spacing)(6.0) == 0
+
+
+@pytest.mark.parametrize("exponent", [2, np.array([1, -3], np.int8), np.array([4, 0])], ids=str)
+def test_ldexp_of_bfloat16(exponent):
+    x = np.array([1.5, 7.0], fnp.bfloat16)
+    for f in (fnp.ldexp, fnad.jit(fnp.ldexp)):
+        got = f(x, exponent)
+        assert got.dtype == fnp.bfloat16
+        np.testing.assert_array_equal(got.astype(float), np.ldexp(x.astype(float), exponent))
