@@ -313,6 +313,10 @@ def tensordot(
     x, y = asarray(a), asarray(b)
     if np.ndim(axes) == 0 and not isinstance(axes, (tuple, list)):
         count = operator.index(axes)
+        if count > min(x.ndim, y.ndim):
+            raise ValueError(
+                f"tensordot: {count} axes to sum over, of arrays of shapes {x.shape} and {y.shape}"
+            )
         left, right = tuple(range(x.ndim - count, x.ndim)), tuple(range(count))
     else:
         left, right = distinct_axes(axes[0], x.ndim), distinct_axes(axes[1], y.ndim)

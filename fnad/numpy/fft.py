@@ -433,7 +433,8 @@ def _shifted(axes: Any, ndim: int) -> tuple[int, ...]:
     """The axes to shift, each as often as it is named."""
     if axes is None:
         return tuple(range(ndim))
-    return tuple(axes) if isinstance(axes, (tuple, list)) else (axes,)
+    named = axes if isinstance(axes, (tuple, list)) else (axes,)
+    return tuple(canonicalize_axis(axis, ndim) for axis in named)
 
 
 __all__ = [

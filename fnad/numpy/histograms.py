@@ -151,7 +151,10 @@ def _limits(name: str, x: Array, limits: Any) -> tuple[Array, Array]:
             return np.float64(0), np.float64(1)
         x = convert(x, np.dtype(np.uint8)) if x.dtype.kind == "b" else x
         return to_inexact(min(x)), to_inexact(max(x))
-    low, high = limits
+    try:
+        low, high = limits
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: range must be a pair (low, high), got {limits!r}") from None
     known = not isinstance(low, Tracer) and not isinstance(high, Tracer)
     if known and not (low <= high and np.isfinite(high - low)):
         raise ValueError(f"{name}: range must be finite and ascend, got ({low}, {high})")

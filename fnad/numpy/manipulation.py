@@ -17,6 +17,7 @@ from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray
 from fnad.numpy.operands import (
     Array,
+    as_operand,
     broadcast_shapes,
     distinct_axes,
     expand,
@@ -438,8 +439,19 @@ def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
     return flip(swapaxes(x, first, second), second)
 
 
+def _shifts(shift: Any) -> tuple[Any, ...]:
+    if isinstance(shift, (tuple, list)):
+        return tuple(shift)
+    shape = shape_of(as_operand(shift))
+    if len(shape) > 1:
+        raise ValueError(f"roll: shift must be a number or have one axis, got shape {shape}")
+    return tuple(shift[i] for i in range(shape[0])) if shape else (shift,)
+
+
 def roll(a: Any, shift: Any, axis: Any = None) -> Array:
     """Rotate elements along axes; what leaves at the end comes in at the start.
+
+    ``shift`` and ``axis`` are numbers, or have one entry each for every turn.
 
     Examples
     --------
@@ -452,9 +464,12 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Array:
     x = asarray(a)
     if axis is None:
         return reshape(roll(ravel(x), shift, 0), x.shape)
-    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
-    shifts = shift if isinstance(shift, (tuple, list)) else (shift,) * len(axes)
-    axes = tuple(axes) * (len(shifts) if len(axes) == 1 else 1)
+    axes = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+    shifts = _shifts(shift)
+    if len(shifts) == 1:
+        shifts *= len(axes)
+    elif len(axes) == 1:
+        axes *= len(shifts)
     if len(shifts) != len(axes):
         raise ValueError(f"roll: {len(shifts)} shifts {shift} for {len(axes)} axes {axis}")
     for amount, ax in zip(shifts, axes):

@@ -250,7 +250,7 @@ def matrix_rank(
     Parameters
     ----------
     M : array_like
-        ``(..., m, n)``.
+        ``(..., m, n)``; a vector or a number has rank 1 unless it is zero.
     rtol : float or array, optional
         By default max(m, n) times the machine epsilon.
     tol : float or array, optional
@@ -264,6 +264,9 @@ def matrix_rank(
     >>> matrix_rank(np.array([[1.0, 2.0], [2.0, 4.0]]))
     np.int64(1)
     """
+    vector = asarray(M)
+    if vector.ndim < 2:
+        return convert(reductions.any(ufuncs.not_equal(vector, 0)), np.dtype(np.int64))
     a = as_matrices("matrix_rank", M, square=hermitian)
     s = ufuncs.absolute(eigvalsh(a, "L", symmetrize_input=False)) if hermitian else svdvals(a)
     if 0 in a.shape[-2:]:

@@ -29,7 +29,9 @@ def int_tuple(values: int | Sequence[int]) -> tuple[int, ...]:
     """Normalise one integer or a sequence of them to a tuple of Python ints."""
     if type(values) is tuple and _INT.issuperset(map(type, values)):
         return values
-    if isinstance(values, (int, np.integer)):
+    if isinstance(values, (int, float, np.generic)) or (
+        isinstance(values, np.ndarray) and values.ndim == 0
+    ):
         return (as_size(values),)
     return tuple(map(as_size, values))
 

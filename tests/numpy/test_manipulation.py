@@ -99,3 +99,32 @@ def test_small_ones():
     np.testing.assert_allclose(fnad.jit(fnp.i0)(X), np.i0(X), rtol=1e-14)
     assert fnp.i0(np.array([0, 1])).dtype == np.float64
     assert_same(fnp.hstack([X, X], np.float32), np.hstack([X, X], dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    "shift, axis",
+    [
+        (np.array([1, 2]), (0, 1)),
+        (np.array([1, -2]), 0),
+        (np.array([3, 2]), None),
+        (np.array([1]), (0, 1)),
+        ((2,), (0, 1)),
+        (np.array(2), 1),
+        ((), ()),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("shape", [(3, 4), (2, 2)], ids=str)
+def test_roll_by_arrays_of_shifts(shape, shift, axis):
+    x = np.arange(np.prod(shape)).reshape(shape)
+    expected = np.roll(x, shift, axis)
+    np.testing.assert_array_equal(fnp.roll(x, shift, axis), expected)
+    if isinstance(shift, np.ndarray):
+        compiled = fnad.jit(lambda x, shift: fnp.roll(x, shift, axis))
+        np.testing.assert_array_equal(compiled(x, shift), expected)
+
+
+def test_an_integer_array_of_rank_zero_is_a_shape():
+    assert fnp.ones(np.array(3)).shape == fnp.reshape(np.ones((3, 1)), np.array(3)).shape == (3,)
+    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+        fnp.ones(np.float32(2))

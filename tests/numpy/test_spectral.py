@@ -136,6 +136,8 @@ def test_singular_matrices():
         assert wrap(LA.cond)(a) == np.inf and wrap(lambda a: LA.cond(a, 1))(a) == np.inf
         assert np.isnan(wrap(LA.cond)(a * np.nan))
     assert LA.matrix_rank(np.zeros((0, 3))) == 0
+    for vector in (np.zeros(3), np.ones(3), np.float32(2)):
+        assert wrap(LA.matrix_rank)(vector) == np.linalg.matrix_rank(vector)
     assert LA.pinv(np.zeros((0, 3))).shape == (3, 0)
 
 
