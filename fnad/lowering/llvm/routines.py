@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fnad.lowering.llvm.small_lapack import is_small
 from fnad.lowering.llvm.writer import INT64, DType, Function, Value, constant_text, llvm_type
 from fnad.lowering.plan import Operand, Routine, Workspace
 
@@ -35,7 +36,7 @@ def emit_routine(
 
     ``parts`` are the pointer, dtype and number of elements for each call of the node's buffers.
     """
-    symbol = f"fnad.lapack.{node.name}"
+    symbol = f"fnad.{'small' if is_small(node) else 'lapack'}.{node.name}"
     types = ", ".join("ptr" for _ in node.arguments)
     f.module.declare(symbol, f"declare void @{symbol}({types})")
     places: list[str | int] = []  # a pointer, or the number of a part

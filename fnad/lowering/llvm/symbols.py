@@ -76,6 +76,12 @@ def _transpose(name: str) -> int:
     return transposes.address(name)
 
 
+def _small(name: str) -> int:
+    from fnad.lowering.llvm import small_lapack  # likewise
+
+    return small_lapack.address(name)
+
+
 def _tape(name: str) -> int:
     from fnad.lowering.llvm import memory  # likewise
 
@@ -93,5 +99,6 @@ _RUNTIME: Mapping[str, Callable[[str], int]] = {
     "fnad.pool.": _pool,
     "fnad.numpy.": numpy_function,
     "fnad.lapack.": lapack_function,
+    "fnad.small.": _small,
     "Py": lambda name: python_function("Py" + name),
 }
