@@ -33,6 +33,9 @@ _PIECE = 16
 # written to more of them at a time is better laid out by a copy, in its own order.
 _WAYS, _WAY_BYTES, _LINE_BYTES = 8, 4096, 64
 
+# Rows of more elements are better written by a copy that transposes squares of them.
+_LONGEST_ROW = 8
+
 # By what a buffer's elements are numbered in a copy: each axis and its stride, the smallest first.
 Digits = list[tuple[Expr, int]]
 
@@ -182,7 +185,9 @@ def _side_by_side(stores: Sequence[Store], along: Expr) -> bool:
         terms, _ = affine_parts(s.offset)
         stride = terms.get(along, 0)
         starts[s.buffer, stride] = starts.get((s.buffer, stride), 0) + 1
-    return all(stride > 0 and count % stride == 0 for (_, stride), count in starts.items())
+    return all(
+        0 < stride <= _LONGEST_ROW and count % stride == 0 for (_, stride), count in starts.items()
+    )
 
 
 def _contend(stores: Sequence[Store]) -> bool:

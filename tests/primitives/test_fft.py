@@ -99,7 +99,7 @@ def compiled_error(n, dtype, batch=2):
     return relative(found, precise(z)) / EPSILON[dtype]
 
 
-SOME = [1, 2, 3, 7, 12, 16, 30, 62, 64, 74, 97, 121, 144, 200]
+SOME = [1, 2, 3, 7, 12, 16, 30, 62, 64, 74, 97, 121, 144, 176, 200]
 
 
 # The goal is growth with the root of the logarithm of n; pocketfft's errors of these are up to 3.
@@ -126,6 +126,8 @@ def test_errors_of_long_transforms_are_as_small(n, dtype):
         ((2, 40, 3), (1,)),
         ((37, 9), (0,)),
         ((12, 5, 8), (2, 0)),
+        ((5, 256), (1,)),  # a first pass across vectors
+        ((3, 176), (1,)),  # 16 x 11: such vectors have a rest
         ((2, 49152), (1,)),  # by blocks of columns, then of rows
         ((2, 128, 272), (1,)),  # by blocks of lanes
     ],

@@ -21,6 +21,7 @@ from fnad.lowering.expr import Expr, affine_parts, axis, integer
 from fnad.lowering.llvm import host
 from fnad.lowering.llvm.expressions import ExpressionPrinter
 from fnad.lowering.llvm.places import Strided, Vector, address, picked, strided
+from fnad.lowering.llvm.squares import transposed
 from fnad.lowering.llvm.writer import BOOL, INT64, DType, Function, Value
 from fnad.lowering.plan import Reduction, Store
 from fnad.lowering.walk import loads, rebuild
@@ -137,7 +138,9 @@ def row_length(p: ExpressionPrinter, stores: Sequence[Store]) -> int:
     if vector is None:
         return 0
     place = strided(p, first.offset, vector.number)
-    if place is None or not 2 <= place.stride <= min(_MOST, len(stores)):
+    if place is None or not 2 <= place.stride <= len(stores):
+        return 0
+    if place.stride > _MOST and place.stride % vector.lanes:
         return 0
     for i, s in enumerate(stores[: place.stride]):
         if (s.buffer, s.value.dtype) != (first.buffer, first.value.dtype):
@@ -155,11 +158,19 @@ def store_row(p: ExpressionPrinter, row: Sequence[Store], values: Sequence[Value
     assert vector is not None
     place = strided(p, first.offset, vector.number)
     assert place is not None
-    f, lanes = p.f, vector.lanes
+    f, lanes, count = p.f, vector.lanes, place.stride
     start = address(p, first.buffer, values[0].dtype, place)
-    for i, part in enumerate(sorted_together(f, [f.b.splat(v, lanes) for v in values])):
-        mask = _mask_of(f, vector, range(i * lanes, (i + 1) * lanes), place.stride)
-        f.store(part, f.element(start, values[0].dtype, i * lanes), mask)
+    columns = [f.b.splat(v, lanes) for v in values]
+    parts: dict[int, Value] = {}  # by the place of the first element
+    if count % lanes == 0:
+        for k in range(0, count, lanes):
+            lines = transposed(f, columns[k : k + lanes])
+            parts.update((i * count + k, line) for i, line in enumerate(lines))
+    else:
+        parts.update((i * lanes, part) for i, part in enumerate(sorted_together(f, columns)))
+    for at, part in sorted(parts.items()):
+        mask = _mask_of(f, vector, range(at, at + lanes), count)
+        f.store(part, f.element(start, part.dtype, at), mask)
 
 
 def _read(f: Function, start: str, dtype: DType, count: int, vector: Vector) -> list[Value]:

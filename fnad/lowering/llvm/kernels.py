@@ -7,6 +7,7 @@ kernel, the stores one by one), or across tiles of the innermost and another axi
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import ExitStack
 
 from fnad.lowering.access import kernel_exprs
@@ -24,7 +25,7 @@ from fnad.lowering.llvm.writer import Function, Value
 from fnad.lowering.plan import Kernel, Store
 from fnad.lowering.walk import below, postorder
 
-# Kernels whose stores are further apart run point by point.
+# Kernels whose stores are further apart run point by point, unless they fill what is between.
 _NEAR = 8
 
 
@@ -106,7 +107,8 @@ def _runs_along_lanes(kernel: Kernel) -> bool:
         return False
     innermost = axis(*kernel.axes[-1])
     strides = [affine_parts(s.offset)[0].get(innermost, 0) for s in kernel.stores]
-    return any(0 < abs(stride) <= _NEAR for stride in strides)
+    rows = Counter((s.buffer, stride) for s, stride in zip(kernel.stores, strides))
+    return any(0 < abs(stride) <= max(_NEAR, count) for (_, stride), count in rows.items())
 
 
 def _disjoint_lanes(kernel: Kernel, store: Store) -> bool:

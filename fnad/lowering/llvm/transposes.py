@@ -11,18 +11,16 @@ vectors (Eklundh, 1972) and left on the stack, from where vectors along ``i1`` a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import ExitStack
 
 from fnad.lowering.expr import Expr, affine_parts, axis
 from fnad.lowering.llvm.nests import Nest
 from fnad.lowering.llvm.once import once
 from fnad.lowering.llvm.places import Strided, Vector, strided
+from fnad.lowering.llvm.squares import transposed
 from fnad.lowering.llvm.target import VECTOR_CODE, CompiledModule, known_code
 from fnad.lowering.llvm.vectors import Range, lanes_for, mask_of
 from fnad.lowering.llvm.writer import (
-    FLOAT32,
-    FLOAT64,
     INT64,
     DType,
     Function,
@@ -30,7 +28,6 @@ from fnad.lowering.llvm.writer import (
     Value,
     dtype_of_suffix,
     memory_type,
-    overload,
     suffix,
 )
 from fnad.lowering.plan import Kernel
@@ -195,35 +192,3 @@ def _define(module: Module, symbol: str, dtype: DType, lanes: int) -> None:
         f.store(row, f.element("%target", dtype, i * lanes))
     f.ret()
     module.add(f)
-
-
-def transposed(f: Function, rows: Sequence[Value]) -> list[Value]:
-    """A square matrix of vectors, transposed: ever smaller blocks change places."""
-    rows, size = list(rows), len(rows)
-    block = size // 2
-    while block:
-        upper = [i if not i & block else size + i - block for i in range(size)]
-        lower = [i + block if not i & block else size + i for i in range(size)]
-        for i in range(size):
-            if not i & block:
-                one, two = rows[i], rows[i + block]
-                rows[i] = f.b.shuffle(one, upper, two)
-                rows[i + block] = f.b.shuffle(one, lower, two)
-        block //= 2
-        if block and size > 8:
-            rows = [_opaque(f, row) for row in rows]
-    return rows
-
-
-def _opaque(f: Function, x: Value) -> Value:
-    """The same vector, through which LLVM does not look.
-
-    It would spend half of the time of compilation in search of fewer shuffles for several steps.
-    """
-    if x.dtype.itemsize < 4:
-        return x
-    number = f.b.bitcast(x, FLOAT32 if x.dtype.itemsize == 4 else FLOAT64)
-    fence = f"llvm.arithmetic.fence.{overload(number.dtype, x.lanes)}"
-    f.module.declare(fence, f"declare {number.type} @{fence}({number.type})")
-    same = f.value(f"call {number.type} @{fence}({number.typed})", number.dtype, x.lanes)
-    return f.b.bitcast(same, x.dtype)

@@ -1,11 +1,12 @@
 """Fourier transforms of real and imaginary parts, as passes over contiguous numbers.
 
 Everything works on arrays ``(batch, n, lanes)`` and transforms the axis in the middle, so that
-vectors run along the lanes. What has only few lanes is first made a matrix of two factors of n,
-whose columns are transformed, then its rows (Bailey, 1990: the four-step method), between which it
-is transposed. What does not fit the nearest caches goes through its passes block by block. What has
-a large prime factor is a convolution (Bluestein, 1970). Rotations are computed in double precision,
-exactly reduced, and rounded once.
+vectors run along the lanes. A single lane is enough where a first pass of 8 or 16 numbers runs
+along the places that it leaves: there are lanes behind it. What else has only few is made a matrix
+of two factors of n, whose columns are transformed, then its rows (Bailey, 1990: the four-step
+method), between which it is transposed. What does not fit the nearest caches goes through its
+passes block by block. What has a large prime factor is a convolution (Bluestein, 1970). Rotations
+are computed in double precision, exactly reduced, and rounded once.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from fnad.core.primitive import Parts
 from fnad.core.types import aval_of
 from fnad.primitives.fft.butterflies import roots_of_unity
-from fnad.primitives.fft.factors import factors, fast_length, halves, is_smooth
+from fnad.primitives.fft.factors import factors, fast_length, halves, has_long_rows, is_smooth
 from fnad.primitives.fft.passes import fft_pass_p
 from fnad.primitives.laying_out import lay_out_p
 from fnad.primitives.reversal import rev
@@ -143,6 +144,8 @@ def dft(parts: Pair) -> Pair:
     if not is_smooth(n):
         return _bluestein(parts)
     if lanes >= _MANY_LANES:
+        return _columns(parts)
+    if lanes == 1 and has_long_rows(n) and n < _LARGE:
         return _columns(parts)
     rows, columns = halves(n)
     if columns == 1:  # nothing to make a matrix of

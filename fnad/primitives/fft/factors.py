@@ -6,9 +6,9 @@ import functools
 from math import isqrt
 
 _PRIMES = (31, 29, 23, 19, 17)
-# The lengths of short transforms that are written out; up to 16 their numbers fit registers.
 # Fewer numbers than these are no vector.
 _LONG = 8
+# The lengths of short transforms that are written out.
 RADICES = (*_PRIMES, *range(16, 1, -1))
 
 
@@ -47,6 +47,18 @@ def factors(n: int) -> tuple[int, ...]:
         return ()
     options = [(r, *factors(n // r)) for r in RADICES if n % r == 0]
     return min(options, key=lambda option: (len(option), sum(r * r for r in option)))
+
+
+def has_long_rows(n: int) -> bool:
+    """Whether a first pass fills vectors, and its results fill others, across those.
+
+    Examples
+    --------
+    >>> has_long_rows(256), has_long_rows(32), has_long_rows(1000)
+    (True, False, False)
+    """
+    first = factors(n)[0]
+    return first % _LONG == 0 and n // first >= _LONG
 
 
 @functools.lru_cache(maxsize=1024)

@@ -62,4 +62,16 @@ def _(p, re, im, *tables):
             columns = _rotated(columns, *[[t.at(at) for at in places] for t in tables])
         return list(zip(*columns, strict=True))
 
-    return p.compute_together((batch, count, radix, lanes), (re.dtype, re.dtype), 2, elements)
+    dtypes = re.dtype, re.dtype
+    if lanes != 1 or count == 1 or p.platform == "cpu":
+        return p.compute_together((batch, count, radix, lanes), dtypes, 2, elements)
+    # Threads of a card write lines together only if those are columns: rows are transposed behind.
+    outs = p.compute_together((batch, radix, count), dtypes, 1, lambda index: elements((*index, 0)))
+    return [p.materialize(_transposed(p, out)) for out in outs]
+
+
+def _transposed(p: Any, x: Any) -> Any:
+    """``x[b, k, place]`` as ``[b, place, k, 0]``."""
+    batch, radix, count = x.shape
+    shape = batch, count, radix, 1
+    return p.compute(shape, x.dtype, lambda index: x.at((index[0], index[2], index[1])))

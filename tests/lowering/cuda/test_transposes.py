@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fnad.numpy as fnp
+from fnad import lax
 from fnad.lowering.cuda import expressions, points, transposes
 from fnad.lowering.cuda.emitter import emit_plan
 from tests.lowering.cuda.programs import plan_program, run_program
@@ -73,3 +74,17 @@ def test_short_and_near_axes_need_no_tiles():
 @needs_toolchain
 def test_the_source_compiles():
     compile_for_device(plan_program(lambda x: fnp.exp(x.T), normal(70, 50)))
+
+
+@needs_emulator
+def test_a_transform_of_rows_is_transposed_between_its_passes():
+    re, im = normal(3, 256, dtype=np.float64), normal(3, 256, dtype=np.float64)
+
+    def parts(re, im):
+        z = fnp.fft.fft(lax.complex(re, im))
+        return z.real, z.imag
+
+    found, _ = run_program(parts, re, im, seed=2, races=True)
+    expected = np.fft.fft(re + 1j * im)
+    np.testing.assert_allclose(found, [expected.real, expected.imag], rtol=0, atol=1e-13)
+    assert emit_plan(plan_program(parts, re, im)).source.count("__shared__") == 1
