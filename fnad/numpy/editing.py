@@ -17,8 +17,9 @@ from fnad.numpy.joining import concatenate
 from fnad.numpy.manipulation import moveaxis, ravel, reshape
 from fnad.numpy.operands import Array, as_operand, convert, expand, normalize_axes, shape_of
 from fnad.numpy.reductions import cumsum
-from fnad.numpy.selection import where
+from fnad.numpy.selection import clip, where
 from fnad.numpy.sized import truth
+from fnad.numpy.sorting import argsort, searchsorted, sort
 from fnad.numpy.updates import at
 from fnad.primitives import shape as lax
 
@@ -191,7 +192,14 @@ def _known_places(name: str, obj: Any, length: int) -> Any:
     return places if places.size else places.astype(int)
 
 
-def delete(arr: Any, obj: Any, axis: int | None = None) -> Array:
+def _is_index(obj: Any) -> bool:
+    """Whether what names slices is traced, and need not be known: an integer, or several."""
+    return isinstance(obj, Tracer) and obj.ndim < 2 and obj.dtype.kind in "iu"
+
+
+def delete(
+    arr: Any, obj: Any, axis: int | None = None, *, assume_unique_indices: bool = False
+) -> Array:
     """The array without the slices along an axis (of the flattened array by default).
 
     Parameters
@@ -199,9 +207,11 @@ def delete(arr: Any, obj: Any, axis: int | None = None) -> Array:
     arr : array_like
         Any shape.
     obj : int, slice, or array_like of int or bool
-        Which slices; a traced int will do, more must be known, since they fix the shape.
+        Which slices; a traced int will do, more must be known, since they fix the shape, or unique.
     axis : int, optional
         Which axis.
+    assume_unique_indices : bool
+        Promise that integers are distinct (counted from the start), so that they may be traced.
 
     Examples
     --------
@@ -213,11 +223,13 @@ def delete(arr: Any, obj: Any, axis: int | None = None) -> Array:
         x, axis = ravel(x), 0
     axis = lax.canonicalize_axis(axis, x.ndim)
     length = x.shape[axis]
-    if isinstance(obj, Tracer) and obj.ndim == 0 and obj.dtype.kind in "iu":
-        gone = where(ufuncs.less(obj, 0), ufuncs.add(obj, length), obj)
-        kept = lax.iota(_INT64, length - 1)
-        kept = ufuncs.add(kept, convert(ufuncs.greater_equal(kept, gone), _INT64))
-        return take(x, kept, axis)
+    if _is_index(obj) and (obj.ndim == 0 or assume_unique_indices):
+        gone = convert(reshape(obj, (-1,)), _INT64)
+        gone = where(ufuncs.less(gone, 0), ufuncs.add(gone, length), gone)
+        # Sorted, the i-th of them leaves i fewer slices before itself.
+        gone = ufuncs.subtract(sort(clip(gone, 0, length)), np.arange(gone.size))
+        kept = np.arange(length - gone.size)
+        return take(x, ufuncs.add(kept, searchsorted(gone, kept, "right")), axis)
     kept = np.delete(np.arange(length), _known_places("delete", obj, length))
     return take(x, kept, axis)
 
@@ -230,7 +242,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Array:
     arr : array_like
         Any shape.
     obj : int, slice, or array_like of int or bool
-        Before which slices; must be known.
+        Before which slices. Integers may be traced: those out of bounds then count as the ends.
     values : array_like
         What to put in; may be traced.
     axis : int, optional
@@ -246,23 +258,29 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Array:
         x, axis = ravel(x), 0
     axis = lax.canonicalize_axis(axis, x.ndim)
     length = x.shape[axis]
-    places = _known_places("insert", obj, length)
+    places = obj if _is_index(obj) else _known_places("insert", obj, length)
     new = convert(asarray(values), x.dtype)
-    if places.ndim == 0 and new.ndim:
+    new = reshape(new, (1,) * (x.ndim - new.ndim) + new.shape)
+    if places.ndim == 0:
         # As in NumPy, values at one place have the axes of the slices there before the axis.
-        new = reshape(new, (1,) * (x.ndim - new.ndim) + new.shape)
         new = moveaxis(new, 0, axis)
-        places = np.repeat(places, new.shape[axis])
-    places = np.atleast_1d(places)
+    count = new.shape[axis] if places.size == 1 else places.size
+    wide = expand(new, tuple(count if i == axis else n for i, n in enumerate(x.shape)))
+    return take(concatenate([x, wide], axis), _origin(reshape(places, (-1,)), count, length), axis)
+
+
+def _origin(places: Any, count: int, length: int) -> Any:
+    """Where the slices behind an insertion come from: those that were there, then the new ones."""
+    slices = np.concatenate([length + np.arange(count), np.arange(length)])
+    if isinstance(places, Tracer):
+        places = convert(places, _INT64)
+        places = where(ufuncs.less(places, 0), ufuncs.add(places, length), places)
+        places = expand(clip(places, 0, length), (count,))
+        return take(slices, argsort(concatenate([places, np.arange(length)])))
     if np.any((places < -length) | (places > length)):
         raise IndexError(f"insert: an index is out of bounds for an axis of length {length}")
-    places = np.where(places < 0, places + length, places)
-    count = places.size
-    wide = expand(new, tuple(count if i == axis else n for i, n in enumerate(x.shape)))
-    # Where the slices of the result come from: those of x first, then the new ones.
-    order = np.argsort(np.concatenate([places, np.arange(length)]), kind="stable")
-    origin = np.concatenate([length + np.arange(count), np.arange(length)])[order]
-    return take(concatenate([x, wide], axis), origin, axis)
+    places = np.broadcast_to(np.where(places < 0, places + length, places), (count,))
+    return slices[np.argsort(np.concatenate([places, np.arange(length)]), kind="stable")]
 
 
 def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Array:

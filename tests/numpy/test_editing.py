@@ -73,6 +73,37 @@ def test_a_traced_place_can_be_deleted():
         fnad.jit(lambda x, i: fnp.delete(x, i, 0))(X, V)
 
 
+def test_distinct_traced_places_can_be_deleted():
+    delete = fnad.jit(lambda x, i: fnp.delete(x, i, -1, assume_unique_indices=True))
+    x = np.arange(10.0).reshape(2, 5)
+    for places in ([3, 0], [-1, 2, 1], [], [4]):
+        places = np.array(places, np.int64)
+        same(delete(x, places), np.delete(x, places, -1))
+    same(fnad.vmap(delete, (None, 0))(x, np.array([[0, 1]]))[0], x[:, 2:])
+
+
+@pytest.mark.parametrize(
+    "obj, values, axis",
+    [
+        ([1], [7.0, 8.0], None),
+        ([1], [[1.0, 2, 3], [4, 5, 6]], 0),
+        ([1], [[1.0, 2], [4, 5]], 1),
+        (1, [[1.0, 2], [4, 5]], 1),
+        ([-1], 9.0, 0),
+        ([2, 0, -1], [[1.0], [2]], 1),
+        ([2, 2, 0], [1.0, 2, 3], 1),
+        (-2, 9.0, 1),
+        ([], np.zeros((2, 0)), 1),
+    ],
+    ids=str,
+)
+def test_insert_at_places_that_may_be_traced(obj, values, axis):
+    x, obj = np.arange(6.0).reshape(2, 3), np.asarray(obj, np.int64)
+    expected = np.insert(x, obj, values, axis)
+    same(fnp.insert(x, obj, values, axis), expected)
+    same(fnad.jit(lambda x, obj: fnp.insert(x, obj, values, axis))(x, obj), expected)
+
+
 def test_trim_zeros():
     x = np.array([0, 0, 1, 0, 2, 0])
     for trim in ("fb", "f", "b"):
