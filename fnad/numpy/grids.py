@@ -124,17 +124,21 @@ def fromfunction(
     return function(*[grid[axis] for axis in range(len(sizes))], **kwargs)
 
 
-def unravel_index(indices: Any, shape: int | Sequence[int]) -> tuple[Array, ...]:
+def unravel_index(indices: Any, shape: int | Sequence[int], order: str = "C") -> tuple[Array, ...]:
     """Indices into the flattened array as one index array an axis.
 
     Negative indices count from the end. Traced ones out of bounds go to the nearer end; known
-    ones are a ValueError.
+    ones are a ValueError. The last index runs fastest (``order="C"``), or the first (``"F"``).
 
     Examples
     --------
     >>> unravel_index(np.array([1, 5]), (2, 3))
     (array([0, 1]), array([1, 2]))
     """
+    if order not in ("C", "F"):
+        raise ValueError(f"unravel_index: order must be 'C' or 'F', got {order!r}")
+    if order == "F":
+        return unravel_index(indices, int_tuple(shape)[::-1])[::-1]
     flat, sizes = asarray(indices), int_tuple(shape)
     total = math.prod(sizes)
     if flat.dtype.kind not in "iu":

@@ -19,7 +19,7 @@ def same(actual, expected):
 CALLS = [
     ("ix_", (R, J)), ("ix_", (R, J > 1)), ("ix_", ([],)), ("diag_indices_from", (np.eye(3),)),
     ("tril_indices_from", (X, 1)), ("triu_indices_from", (X, -1)), ("diagflat", (X, 1)),
-    ("unravel_index", (R, (2, 3))), ("unravel_index", (J[0], (2, 3))), ("unravel_index", (R, 7)),
+    ("unravel_index", (R, (2, 3))), ("unravel_index", (J[0], (2, 3))), ("unravel_index", (R, 7)), ("unravel_index", (R, (2, 3), "F")),
     ("ravel_multi_index", ((R, J), (3, 4))), ("ravel_multi_index", ((R, J), (3, 4), "raise", "F")),
     ("ravel_multi_index", ((R - 5, J), (3, 2), ("wrap", "clip"))),
     ("choose", (R, [X[0, :3], 7, R])),
@@ -69,6 +69,7 @@ def test_fromfunction():
         (lambda: fnp.diag_indices_from(X), ValueError, r"got shape \(3, 4\)"),
         (lambda: fnp.tril_indices_from(R), ValueError, "takes a matrix"),
         (lambda: fnp.unravel_index(12, (3, 4)), ValueError, "out of bounds for 12"),
+        (lambda: fnp.unravel_index(1, (3, 4), "K"), ValueError, "order must be 'C' or 'F'"),
         (lambda: fnp.unravel_index(1.0, (3, 4)), TypeError, "must be integers"),
         (lambda: fnp.ravel_multi_index((R, J), (3,)), ValueError, "for 1 axes"),
         (lambda: fnp.ravel_multi_index((R, J), (3, 3)), ValueError, "axis of length 3"),
