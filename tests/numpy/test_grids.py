@@ -19,7 +19,8 @@ def same(actual, expected):
 CALLS = [
     ("ix_", (R, J)), ("ix_", (R, J > 1)), ("ix_", ([],)), ("diag_indices_from", (np.eye(3),)),
     ("tril_indices_from", (X, 1)), ("triu_indices_from", (X, -1)), ("diagflat", (X, 1)),
-    ("unravel_index", (R, (2, 3))), ("unravel_index", (J[0], (2, 3))), ("unravel_index", (R, 7)), ("unravel_index", (R, (2, 3), "F")),
+    ("unravel_index", (R, (2, 3))), ("unravel_index", (J[0], (2, 3))), ("unravel_index", (R, 7)),
+    ("unravel_index", (R, (2, 3), "F")),
     ("ravel_multi_index", ((R, J), (3, 4))), ("ravel_multi_index", ((R, J), (3, 4), "raise", "F")),
     ("ravel_multi_index", ((R - 5, J), (3, 2), ("wrap", "clip"))),
     ("choose", (R, [X[0, :3], 7, R])),
