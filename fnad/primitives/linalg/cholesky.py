@@ -47,10 +47,18 @@ def _(a):
 
 @cholesky_p.evaluate
 def _(a):
-    from scipy.linalg import lapack
-
     if is_empty(*a.shape):
         return np.zeros(a.shape, a.dtype)
+    try:
+        return np.linalg.cholesky(a)
+    except np.linalg.LinAlgError:
+        return _with_failures(a)
+
+
+def _with_failures(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The factors of the matrices that have one, NaN for the others."""
+    from scipy.linalg import lapack
+
     potrf = getattr(lapack, routine("potrf", a.dtype))
 
     def factor(matrix: np.ndarray) -> list[Any]:

@@ -9,6 +9,7 @@ import numpy as np
 from fnad.core.primitive import Primitive, Zero, instantiate
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.linalg.matrices import (
+    are_many,
     check_matrices,
     each,
     identity_like,
@@ -65,6 +66,8 @@ def _(a):
     if is_empty(*a.shape):
         rows = np.broadcast_to(np.arange(m, dtype=np.int32), (*batch, m))
         return [np.zeros(a.shape, a.dtype), np.zeros((*batch, min(m, n)), np.int32), rows.copy()]
+    if are_many(a):
+        return _factored_together(a)
     getrf = getattr(lapack, routine("getrf", a.dtype))
     rows = np.arange(m, dtype=np.float64)[:, None]
 
@@ -73,6 +76,25 @@ def _(a):
         return [factors, pivots, lapack.dlaswp(rows, pivots)[:, 0].astype(np.int32)]
 
     return each(factor, a)
+
+
+def _factored_together(a: np.ndarray[Any, Any]) -> list[Any]:
+    """The same of all matrices at once: Golub and Van Loan, "Matrix Computations", 3.4.1."""
+    *batch, m, n = a.shape
+    x = a.reshape(-1, m, n).copy()
+    stack = np.arange(len(x))
+    rows = np.tile(np.arange(m, dtype=np.int32), (len(x), 1))
+    pivots = np.empty((len(x), min(m, n)), np.int32)
+    for k in range(min(m, n)):
+        column = x[:, k:, k]
+        at = k + (np.abs(column.real) + np.abs(column.imag)).argmax(-1)  # as LAPACK has it
+        pivots[:, k] = at
+        for exchanged in (x, rows):
+            exchanged[stack, k], exchanged[stack, at] = exchanged[stack, at], exchanged[stack, k]
+        lower, pivot = x[:, k + 1 :, k], x[:, k, k, None]
+        np.divide(lower, pivot, out=lower, where=pivot != 0)
+        x[:, k + 1 :, k + 1 :] -= lower[..., None] * x[:, k, None, k + 1 :]
+    return [x.reshape(a.shape), pivots.reshape(*batch, -1), rows.reshape(*batch, m)]
 
 
 @lu_p.jvp

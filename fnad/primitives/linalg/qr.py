@@ -12,7 +12,6 @@ from fnad.primitives.linalg.matrices import (
     adjoint,
     check_matrices,
     conjugate,
-    each,
     identity,
     is_complex,
     is_empty,
@@ -60,23 +59,12 @@ def _(a, *, full_matrices):
 
 @qr_p.evaluate
 def _(a, *, full_matrices):
-    from scipy.linalg import lapack
-
     *batch, m, n = a.shape
     k = m if full_matrices else min(m, n)
     if is_empty(*a.shape):
         q = np.broadcast_to(np.eye(m, k, dtype=a.dtype), (*batch, m, k))
         return [q.copy(), np.zeros((*batch, k, n), a.dtype)]
-    names = "geqrf", "ungqr" if is_complex(a) else "orgqr"
-    geqrf, orgqr = (getattr(lapack, routine(name, a.dtype)) for name in names)
-
-    def factor(matrix: np.ndarray) -> list[Any]:
-        packed, scales, _, _ = geqrf(matrix, lwork=_BLOCK * n)
-        columns = np.zeros((m, k), a.dtype, order="F")
-        columns[:, : min(k, n)] = packed[:, : min(k, n)]
-        return [orgqr(columns, scales, lwork=_BLOCK * k)[0], np.triu(packed[:k])]
-
-    return each(factor, a)
+    return [*np.linalg.qr(a, "complete" if full_matrices else "reduced")]
 
 
 @qr_p.jvp

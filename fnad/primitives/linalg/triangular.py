@@ -12,6 +12,7 @@ from fnad.primitives.complex_parts import interleaved
 from fnad.primitives.cumulative import cumsum
 from fnad.primitives.dependencies import mixed, union
 from fnad.primitives.linalg.matrices import (
+    are_many,
     check_matrices,
     conjugate,
     each,
@@ -65,6 +66,16 @@ def _(a, b, *, left_side, lower, transpose_a, unit_diagonal):
 
     if is_empty(*b.shape):
         return np.zeros(b.shape, b.dtype)
+    if are_many(a):
+        # X op(A) = B is op(A)ᵀ Xᵀ = Bᵀ.
+        upright = left_side != transpose_a
+        x = _solved_together(
+            a if upright else a.swapaxes(-1, -2),
+            b if left_side else b.swapaxes(-1, -2),
+            lower == upright,
+            unit_diagonal,
+        )
+        return x if left_side else np.ascontiguousarray(x.swapaxes(-1, -2))
     trsm = getattr(blas, routine("trsm", b.dtype))
 
     def solve(matrix: np.ndarray, right: np.ndarray) -> list[Any]:
@@ -73,6 +84,20 @@ def _(a, b, *, left_side, lower, transpose_a, unit_diagonal):
         return [trsm(1.0, matrix.T, right.T, *options).T]
 
     return each(solve, a, b)[0]
+
+
+def _solved_together(
+    a: np.ndarray[Any, Any], b: np.ndarray[Any, Any], lower: bool, unit_diagonal: bool
+) -> np.ndarray[Any, Any]:
+    """``A X = B`` for all matrices at once, an unknown at a time."""
+    x, n = b.copy(), a.shape[-1]
+    with np.errstate(all="ignore"):
+        for i in range(n) if lower else reversed(range(n)):
+            known = slice(0, i) if lower else slice(i + 1, n)
+            x[..., i, None, :] -= a[..., i, None, known] @ x[..., known, :]
+            if not unit_diagonal:
+                x[..., i, :] /= a[..., i, i, None]
+    return x
 
 
 @triangular_solve_p.dependencies
