@@ -112,3 +112,13 @@ def test_complex_numbers_side_by_side():
     x = np.random.default_rng(0).normal(size=(16, 5, 2)) @ [1, 1j]
     got = fnad.jit(lambda x: lax.fft(x.T, "FFT", (16,)))(x)
     np.testing.assert_allclose(got, np.fft.fft(x.T), rtol=1e-14, atol=1e-14)
+
+
+def test_lines_of_the_next_rows_are_fetched_where_they_may_be_far():
+    def text(rows):
+        x = np.zeros((rows, 256), np.complex64)
+        return fnad.jit(lambda x: lax.fft(x, "FFT", (256,))).lower(x).as_text("llvm")
+
+    # A row is read, and written, by two vectors of complex numbers, a line each, at 16 places.
+    assert text(1000).count("call void @llvm.prefetch") == 2 * 16
+    assert "prefetch" not in text(16)

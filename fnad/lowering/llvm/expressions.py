@@ -56,6 +56,7 @@ class ExpressionPrinter:
         self._dependences: dict[Expr, int] = {}
         self._written: frozenset[int] = frozenset()
         self.strides: dict[Any, places.Strided | None] = {}  # what `places.strided` has found
+        self.ahead: places.Ahead | None = None  # of which buffers lines are fetched early
         self._fused: dict[Expr, Expr] = {}  # sums and the products that they are fused with
         self._summed: set[Expr] = set()  # products that only a reduction reads
 

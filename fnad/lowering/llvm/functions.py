@@ -106,7 +106,8 @@ class Functions:
         params = self._parameters(used, noalias=True)
         dtypes = tuple([self.buffers[n].dtype for n in used])
         numbers = {n: position for position, n in enumerate(used)}
-        key = (form, leaf.recipe, canonical(node, numbers), params, dtypes, tuple(turns))
+        fetched = leaf.ahead and tuple([n in leaf.ahead.buffers for n in used])
+        key = (form, leaf.recipe, canonical(node, numbers), params, dtypes, tuple(turns), fetched)
         known = self._printed.get(key)
         if known is None:
             known = self._divided(node, self.of_leaf(node, leaf, turns))

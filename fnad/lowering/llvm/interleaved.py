@@ -20,7 +20,7 @@ import numpy as np
 from fnad.lowering.expr import Expr, affine_parts, axis, integer
 from fnad.lowering.llvm import host
 from fnad.lowering.llvm.expressions import ExpressionPrinter
-from fnad.lowering.llvm.places import Strided, Vector, address, picked, strided
+from fnad.lowering.llvm.places import Strided, Vector, address, fetch_ahead, picked, strided
 from fnad.lowering.llvm.squares import transposed
 from fnad.lowering.llvm.writer import BOOL, INT64, DType, Function, Value
 from fnad.lowering.plan import Reduction, Store
@@ -126,7 +126,9 @@ def read_rows(p: ExpressionPrinter, elements: Sequence[Expr]) -> list[Value]:
     assert vector is not None
     place = strided(p, first.args[0], vector.number)
     assert place is not None
-    return _read(p.f, address(p, first.attr, first.dtype, place), first.dtype, place.stride, vector)
+    start = address(p, first.attr, first.dtype, place)
+    fetch_ahead(p, first.attr, place, start, (place.stride * vector.lanes, first.dtype), 0)
+    return _read(p.f, start, first.dtype, place.stride, vector)
 
 
 def row_length(p: ExpressionPrinter, stores: Sequence[Store]) -> int:
@@ -160,6 +162,7 @@ def store_row(p: ExpressionPrinter, row: Sequence[Store], values: Sequence[Value
     assert place is not None
     f, lanes, count = p.f, vector.lanes, place.stride
     start = address(p, first.buffer, values[0].dtype, place)
+    fetch_ahead(p, first.buffer, place, start, (count * lanes, values[0].dtype), 1)
     columns = [f.b.splat(v, lanes) for v in values]
     parts: dict[int, Value] = {}  # by the place of the first element
     if count % lanes == 0:

@@ -25,6 +25,7 @@ from fnad.lowering.llvm.matrix.contractions import (
     schedule_of,
 )
 from fnad.lowering.llvm.matrix.schedule import Schedule
+from fnad.lowering.llvm.places import Ahead
 from fnad.lowering.llvm.routines import emit_routine, workspace_bytes
 from fnad.lowering.llvm.sorting import emit_sort, scratch_bytes
 from fnad.lowering.llvm.target import PLAIN, VECTOR_CODE, Recipe
@@ -45,6 +46,11 @@ Buffers = Mapping[int, Buffer]
 BEGIN, END = Value("%begin", INT64), Value("%end", INT64)
 SCRATCH = "%scratch"
 
+# What stores so many results at a point reads and writes all over a row, as Fourier transforms do,
+# and no processor knows what comes next; what is as large as this may be in no cache.
+_MANY = 8
+_FAR_BYTES = 1 << 19
+
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
@@ -52,7 +58,7 @@ class Leaf:
 
     ``buffers`` may name one several times. ``emit`` prints the tasks from `BEGIN` to `END`.
     ``scratch`` is the bytes of memory at `SCRATCH` that it needs. What is printed shall be compiled
-    by ``recipe``; it is `PLAIN` for calls.
+    by ``recipe``; it is `PLAIN` for calls. Of ``ahead.buffers`` the next tasks' lines are fetched.
     """
 
     buffers: Sequence[int]
@@ -60,6 +66,7 @@ class Leaf:
     emit: Callable[[Function, ExpressionPrinter], None]
     scratch: int = 0
     recipe: Recipe = VECTOR_CODE
+    ahead: Ahead | None = None
 
 
 def leaf(node: Any, buffers: Buffers) -> Leaf:
@@ -81,10 +88,19 @@ def _kernel(node: Kernel, buffers: Buffers) -> Leaf:
     return Leaf(used, exprs, emit)
 
 
-def _kernel_part(node: Kernel, counts: Sequence[int]) -> Leaf:
+def _kernel_part(node: Kernel, buffers: Buffers, counts: Sequence[int]) -> Leaf:
     exprs, used = _uses(node)
     multiple = math.gcd(*counts)
-    return Leaf(used, exprs, lambda f, p: emit_kernel(f, p, node, BEGIN, END, multiple))
+    ahead = None
+    if node.axes and len(node.stores) >= _MANY:
+        far = {n for n in used if buffers[n].role != "local" and buffers[n].nbytes >= _FAR_BYTES}
+        ahead = Ahead(node.axes[0][0], max(counts), frozenset(far))
+
+    def emit(f: Function, p: ExpressionPrinter) -> None:
+        p.ahead = ahead
+        emit_kernel(f, p, node, BEGIN, END, multiple)
+
+    return Leaf(used, exprs, emit, ahead=ahead)
 
 
 def _uses(node: Kernel) -> tuple[list[Expr], list[int]]:
@@ -102,7 +118,7 @@ def member(node: Any, buffers: Buffers, counts: Sequence[int]) -> Leaf:
     ``counts`` are the lengths that ranges of tasks may have.
     """
     if isinstance(node, Kernel):
-        return _kernel_part(node, counts)
+        return _kernel_part(node, buffers, counts)
     print_call = functools.partial(emit_contraction_rows, counts=counts)
     return _product(node, buffers, print_call, schedule_of(node, divided=False))
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # Up to this distance, lanes are picked out of whole vectors: loads and shuffles beat gathers.
 _MAX_PICKED = 8
 
+_LINE_BYTES = 64
+
 # Elements of so many bytes enter and leave vectors one by one at little cost.
 _WORD = 4
 
@@ -41,6 +43,18 @@ class Strided:
     rest: Expr
     stride: int
     constant: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """Buffers of which a kernel fetches the lines that it will need so many ``tasks`` later.
+
+    ``number`` is that of the axis of its tasks.
+    """
+
+    number: int
+    tasks: int
+    buffers: frozenset[int]
 
 
 def strided(p: ExpressionPrinter, offset: Expr, vector: int | None) -> Strided | None:
@@ -150,6 +164,25 @@ def address(p: ExpressionPrinter, buffer: int, dtype: DType, place: Strided) -> 
         index = p.f.b.multiply(index, p.f.b.constant(place.stride, INT64))
     start = p.f.element(row(p, buffer, dtype, place.rest), dtype, index)
     return p.f.element(start, dtype, place.constant + place.stride * vector.shift)
+
+
+def fetch_ahead(
+    p: ExpressionPrinter, buffer: int, place: Strided, start: str, size: tuple[int, DType], rw: int
+) -> None:
+    """Fetch what lies where later tasks read (``rw`` 0) or write (1) ``size`` elements.
+
+    The place may be behind the end of the buffer.
+    """
+    if p.ahead is None or buffer not in p.ahead.buffers:
+        return
+    f, (count, dtype) = p.f, size
+    for term, coefficient in affine_parts(place.rest)[0].items():
+        if term.op == "axis" and term.attr[0] == p.ahead.number:
+            f.module.declare("llvm.prefetch", "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+            first = coefficient * p.ahead.tasks * dtype.itemsize
+            for at in range(first, first + count * dtype.itemsize, _LINE_BYTES):
+                line = f.raw(f"getelementptr i8, ptr {start}, i64 {at}")
+                f.emit(f"call void @llvm.prefetch.p0(ptr {line}, i32 {rw}, i32 3, i32 1)")
 
 
 def _steps(p: ExpressionPrinter, stride: int) -> Value:
