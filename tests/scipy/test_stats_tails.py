@@ -10,7 +10,7 @@ import fnad
 from fnad.scipy import stats
 from fnad.testing import check_grads
 
-INF = np.inf
+NAN, INF = np.nan, np.inf
 F32 = np.float32
 
 
@@ -167,6 +167,27 @@ def test_truncnorm_far_out():
         assert got == 1.0
     for got in both_ways(stats.truncnorm.logsf, 1e300, -INF, INF):
         assert got == -INF
+
+
+@pytest.mark.parametrize("function", ["logpdf", "logcdf", "logsf"])
+@pytest.mark.parametrize(("a", "b"), [(-INF, 2.0), (-1.5, INF), (-INF, INF)])
+def test_tangents_of_truncnorm_of_infinite_ends(function, a, b):
+    f = getattr(stats.truncnorm, function)
+    for argument in range(3):
+        primals, tangents = (0.5, a, b), [float(i == argument) for i in range(3)]
+        forward = fnad.jvp(f, primals, tuple(tangents))[1]
+        np.testing.assert_allclose(forward, fnad.grad(f, argument)(*primals), rtol=1e-13)
+        finite = np.clip(primals, -38.0, 38.0)  # the same probabilities
+        np.testing.assert_allclose(
+            forward, fnad.grad(f, argument)(*finite), rtol=1e-13, atol=1e-300
+        )
+
+
+def test_truncnorm_of_ends_in_no_order_is_nan():
+    for name in ("logpdf", "pdf", "logcdf", "cdf", "logsf", "sf"):
+        for a, b in ((2.0, 1.0), (-1.0, -3.0), (NAN, 1.0), (-1.0, NAN)):
+            for x in (-4.0, 1.0, 1.5, 4.0):
+                assert np.isnan(getattr(stats.truncnorm, name)(x, a, b))
 
 
 def test_quantiles_of_bernoulli_at_one():

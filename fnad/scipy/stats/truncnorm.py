@@ -30,11 +30,17 @@ def _log_of_short(a: Any, b: Any) -> Any:
     return fnp.log(half * sum(parts)) - 0.5 * (middle * middle + math.log(2 * math.pi))
 
 
+def _log_ndtr(x: Any) -> Any:
+    """`log_ndtr`, without its infinite slope at -inf."""
+    nothing = x == -np.inf
+    return fnp.where(nothing, -np.inf, log_ndtr(fnp.where(nothing, 0, x)))
+
+
 def _log_of_long(a: Any, b: Any) -> Any:
     """By the difference of both tails of one side."""
     mirrored = a > 0
     low, high = fnp.where(mirrored, -b, a), fnp.where(mirrored, -a, b)
-    above, below = log_ndtr(high), log_ndtr(low)
+    above, below = log_ndtr(high), _log_ndtr(low)
     none = above == -np.inf
     excess = fnp.where(none, -1, below) - fnp.where(none, 0, above)
     return above + fnp.log(-fnp.expm1(excess))
@@ -51,8 +57,9 @@ def logpdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     x, a, b, loc, scale = floating("truncnorm.logpdf", x, a, b, loc, scale)
     z = (x - loc) / scale
     outside = (z < a) | (z > b)
-    value = -0.5 * (z * z + math.log(2 * math.pi)) - fnp.log(scale) - _log_mass(a, b)
-    return fnp.where(outside, -np.inf, value)
+    total = _log_mass(a, b)
+    value = -0.5 * (z * z + math.log(2 * math.pi)) - fnp.log(scale) - total
+    return fnp.where(outside & ~fnp.isnan(total), -np.inf, value)
 
 
 def _of_part(x: Any, a: Any, b: Any, loc: Any, scale: Any) -> tuple[Any, Any]:
@@ -62,7 +69,9 @@ def _of_part(x: Any, a: Any, b: Any, loc: Any, scale: Any) -> tuple[Any, Any]:
     total = _log_mass(a, b)
     below = _log_mass(a, fnp.where(none, b, z)) - total
     above = _log_mass(fnp.where(all_of_it, a, z), b) - total
-    return fnp.where(none, -np.inf, below), fnp.where(all_of_it, -np.inf, above)
+    below, above = fnp.where(none, -np.inf, below), fnp.where(all_of_it, -np.inf, above)
+    unknown = fnp.isnan(total)  # the ends are in no order, or NaN
+    return fnp.where(unknown, total, below), fnp.where(unknown, total, above)
 
 
 def _most_accurate(part: Any, rest: Any) -> Any:
