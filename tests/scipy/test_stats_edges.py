@@ -80,3 +80,8 @@ def test_logarithms_of_probabilities_next_to_an_edge():
     for f in (stats.beta.logcdf, fnad.jit(stats.beta.logcdf)):
         wanted = scipy.stats.beta.cdf(x, 1e-3, 0.5)
         np.testing.assert_allclose(f(x, 1e-3, 0.5), np.log(wanted), rtol=1e-12)
+
+
+def test_uniform_from_nan_on_is_nan():
+    assert np.isnan(stats.uniform.logpdf(0.5, np.nan))
+    assert np.isnan(stats.uniform.pdf(0.5, np.nan, 2.0))

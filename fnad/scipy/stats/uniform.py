@@ -21,7 +21,7 @@ def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """
     x, loc, scale = floating("uniform.logpdf", x, loc, scale)
     outside = (x < loc) | (x > loc + scale)
-    return fnp.where(outside, -np.inf, 0 * x - fnp.log(scale))
+    return fnp.where(outside, -np.inf, 0 * (x - loc) - fnp.log(scale))
 
 
 def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
