@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fnad.core.dtypes import result_type
-from fnad.core.types import kind_of
+from fnad.core.types import BFLOAT16, computing_dtype, kind_of
 from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray, full, zeros
 from fnad.numpy.indexing import take
@@ -138,7 +138,8 @@ def unique(
     if size is None:
         (known,) = known_for("unique", x)
         plain: Any = np.unique  # its overloads cannot take a bool that is not literal
-        return plain(known, return_index, return_inverse, return_counts, axis, equal_nan=equal_nan)
+        options = (return_index, return_inverse, return_counts, axis)
+        return _values_in(x.dtype, plain(_sortable(known), *options, equal_nan=equal_nan))
     size = length_of("unique", size)
     place = 0 if axis is None else lax.canonicalize_axis(axis, x.ndim)
     moved = reshape(x, (x.size,)) if axis is None else moveaxis(x, place, 0)
@@ -255,7 +256,7 @@ def union1d(ar1: Any, ar2: Any, *, size: int | None = None, fill_value: Any = No
     array([1, 2, 3])
     """
     if size is None:
-        return np.union1d(*_known("union1d", as_operand(ar1), as_operand(ar2)))
+        return _of_known("union1d", as_operand(ar1), as_operand(ar2))
     both = concatenate([ar1, ar2], axis=None)
     return unique(both, size=size, fill_value=fill_value)
 
@@ -294,10 +295,25 @@ def _vectors(ar1: Any, ar2: Any) -> tuple[Array, Array]:
     return convert(x, dtype), convert(y, dtype)
 
 
-def _known(name: str, *xs: Array) -> list[np.ndarray]:
-    """Arrays for a function of NumPy, which has no promotion for bfloat16."""
-    dtype = result_type(*xs)
-    return [np.asarray(x, dtype) for x in known_for(name, *xs)]
+def _sortable(x: np.ndarray) -> np.ndarray:
+    """``x`` for functions of NumPy, which puts NaN of bfloat16 nowhere in particular."""
+    return x.astype(computing_dtype(x.dtype), copy=False)
+
+
+def _values_in(dtype: np.dtype[Any], outs: Any) -> Any:
+    """What a function of NumPy returns, the first array of it in ``dtype``."""
+    if not isinstance(outs, tuple):
+        return outs.astype(dtype, copy=False)
+    return (outs[0].astype(dtype, copy=False), *outs[1:])
+
+
+def _of_known(name: str, x: Array, y: Array, *options: bool) -> Any:
+    """NumPy's function of two sets that are known."""
+    known, dtype = known_for(name, x, y), result_type(x, y)
+    if dtype != BFLOAT16:
+        return getattr(np, name)(*known, *options)
+    wide = [np.asarray(v, np.float32) for v in known]
+    return _values_in(dtype, getattr(np, name)(*wide, *options))
 
 
 def setdiff1d(
@@ -320,8 +336,8 @@ def setdiff1d(
     """
     x, y = ravel(ar1), ravel(ar2)
     if size is None:
-        known, other = known_for("setdiff1d", x, y)
-        return np.setdiff1d(known, other, assume_unique)
+        known, other = map(_sortable, known_for("setdiff1d", x, y))
+        return np.setdiff1d(known, other, assume_unique).astype(x.dtype)
     if x.size == 0:
         return lax.full((length_of("setdiff1d", size),), fill_value, x.dtype)
     values, _, new = _firsts(x)
@@ -359,9 +375,7 @@ def intersect1d(
     array([2, 3])
     """
     if size is None:
-        known, other = _known("intersect1d", ravel(ar1), ravel(ar2))
-        plain: Any = np.intersect1d  # its overloads cannot take a bool that is not literal
-        return plain(known, other, assume_unique, return_indices)
+        return _of_known("intersect1d", ravel(ar1), ravel(ar2), assume_unique, return_indices)
     x, y = _vectors(ar1, ar2)
     length = length_of("intersect1d", size)
     if x.size == 0 or y.size == 0:
@@ -394,8 +408,7 @@ def setxor1d(
     array([1, 3, 4])
     """
     if size is None:
-        known, other = _known("setxor1d", ravel(ar1), ravel(ar2))
-        return np.setxor1d(known, other, assume_unique)
+        return _of_known("setxor1d", ravel(ar1), ravel(ar2), assume_unique)
     x, y = _vectors(ar1, ar2)
     length = length_of("setxor1d", size)
     if x.size + y.size == 0:

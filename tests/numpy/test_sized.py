@@ -148,6 +148,23 @@ def test_sets_of_known_arrays_while_something_is_traced(name):
     assert narrow.dtype == fnp.bfloat16
 
 
+@pytest.mark.parametrize("dtype", [fnp.bfloat16, np.float16], ids=["bf16", "f16"])
+def test_sets_of_half_precision_with_nan(dtype):
+    x = np.array([3, np.nan, 1, 3, np.nan, -0.0, 0, np.inf, -np.inf], dtype)
+    y = np.array([1, np.nan, 7], dtype)
+    wide, other = x.astype(np.float32), y.astype(np.float32)
+    for equal_nan in (True, False):
+        values, *rest = fnp.unique(x, True, True, True, equal_nan=equal_nan)
+        expected, *places = np.unique(wide, True, True, True, equal_nan=equal_nan)
+        assert values.dtype == dtype
+        for got, want in zip((values.astype(np.float32), *rest), (expected, *places), strict=True):
+            same(got, want)
+    for name in ["union1d", "intersect1d", "setdiff1d", "setxor1d"]:
+        got = getattr(fnp, name)(x, y)
+        assert got.dtype == dtype
+        same(got.astype(np.float32), getattr(np, name)(wide, other))
+
+
 def test_places_of_an_intersection():
     x, y = np.array([5, 3, 9, 3]), np.array([9, 1, 3, 3])
     expected = np.intersect1d(x, y, return_indices=True)
