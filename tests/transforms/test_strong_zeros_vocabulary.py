@@ -37,6 +37,7 @@ def _members(*shape, more=0.0):
 
 
 VECTOR, ABOVE, MATRIX, IMAGE = _members(4), _members(4, more=1.0), _members(2, 2), _members(3, 3, 2)
+IN_SPACE = _members(3)
 # A function is called with the first of these that it takes.
 ARGUMENTS = [
     [VECTOR],
@@ -49,6 +50,7 @@ ARGUMENTS = [
     [IMAGE],
     [VECTOR, ABOVE, ABOVE],
     [VECTOR, VECTOR, VECTOR, ABOVE],
+    [IN_SPACE, IN_SPACE],
 ]
 
 
