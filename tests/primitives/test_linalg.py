@@ -36,7 +36,8 @@ def test_factors_of_many_matrices(shape, dtype, rng):
     factors, pivots, permutation = linalg.lu(a)
     for i in np.ndindex(2, 40):
         expected, rows = scipy.linalg.lu_factor(a[i], check_finite=False)
-        np.testing.assert_allclose(factors[i], expected, rtol=1e-3, atol=1e-4)
+        limit = 1000 * np.finfo(dtype).eps
+        np.testing.assert_allclose(factors[i], expected, rtol=limit, atol=limit)
         np.testing.assert_array_equal(pivots[i], rows)
         order = np.arange(shape[0])
         for k, row in enumerate(rows):
@@ -59,7 +60,8 @@ def test_many_triangular_systems(left_side, dtype, rng):
             a, b, left_side=left_side, lower=lower, transpose_a=transpose, unit_diagonal=unit
         )
         found = whole @ x if left_side else x @ whole
-        np.testing.assert_allclose(found, b, rtol=1e-4, atol=1e-4)
+        limit = 100 * np.finfo(dtype).eps
+        np.testing.assert_allclose(found, b, rtol=limit, atol=limit)
 
 
 @pytest.mark.parametrize("lower", [False, True])

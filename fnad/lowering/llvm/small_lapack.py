@@ -26,6 +26,9 @@ _MOST = 16
 # Right sides that are solved for at once.
 _LANES = (4, 2, 1)
 
+# Arguments that must be 1: the factor of the right sides, the step between pivots.
+_ONE = {"trsm": 6, "laswp": 6}
+
 _INT32 = np.dtype(np.int32)
 _DTYPES = {"s": FLOAT32, "d": FLOAT64}
 
@@ -39,7 +42,7 @@ def is_small(node: Routine) -> bool:
     # A size that is known at a call only is not compared: each answer would be another program.
     if not all(type(x) is int and x <= _MOST for x in sizes):
         return False
-    return kind != "trsm" or node.arguments[6] == 1.0  # the factor of the right sides
+    return kind not in _ONE or node.arguments[_ONE[kind]] == 1
 
 
 @functools.cache
@@ -175,15 +178,16 @@ def _trsm(f: Function, dtype: DType) -> None:
     system = _System(count, a, down, right, along, _is_letter(f, "diagonal", "N"))
     side = integer(f, 0).value
     for lanes in _LANES:
-        fits = f.b.bitwise_or(across.equals(1), integer(f, lanes) < 2)
+        # One fits wherever it lies, several if they are neighbours.
+        last = choose(across.equals(1), sides, 0) if lanes > 1 else sides
 
         def body(side: Value, lanes: int = lanes) -> list[Value]:
             vector = advance(f, b, dtype, Int(f, side.ref) * across)
             system.solve(f, vector, dtype, lanes)
             return [(Int(f, side.ref) + lanes).value]
 
-        def more(side: Value, lanes: int = lanes, fits: Value = fits) -> Value:
-            return f.b.bitwise_and(fits, Int(f, side.ref) + (lanes - 1) < sides)
+        def more(side: Value, lanes: int = lanes, last: Int = last) -> Value:
+            return Int(f, side.ref) + (lanes - 1) < last
 
         [side] = f.repeat([side], more, body)
 

@@ -91,12 +91,11 @@ def _solved_together(
 ) -> np.ndarray[Any, Any]:
     """``A X = B`` for all matrices at once, an unknown at a time."""
     x, n = b.copy(), a.shape[-1]
-    with np.errstate(all="ignore"):
-        for i in range(n) if lower else reversed(range(n)):
-            known = slice(0, i) if lower else slice(i + 1, n)
-            x[..., i, None, :] -= a[..., i, None, known] @ x[..., known, :]
-            if not unit_diagonal:
-                x[..., i, :] /= a[..., i, i, None]
+    for i in range(n) if lower else reversed(range(n)):
+        known = slice(0, i) if lower else slice(i + 1, n)
+        x[..., i, None, :] -= a[..., i, None, known] @ x[..., known, :]
+        if not unit_diagonal:
+            x[..., i, :] /= a[..., i, i, None]
     return x
 
 
