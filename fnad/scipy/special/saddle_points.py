@@ -102,5 +102,6 @@ def _log_binomial_term(k: Any, m: Any, x: Any) -> Any:
     large = (k >= _BOTH_LARGE) & (m >= _BOTH_LARGE) & (k + m < np.inf) & (x > 0) & (x < 1)
     p, q = (fnp.where(large, count, _BOTH_LARGE) for count in (k, m))
     exponent, factor = powers_over_beta(p, q, fnp.where(large, x, 0.5))
-    plain = xlogy(k, x) + xlog1py(m, -x) - betaln(k + 1, m + 1) - fnp.log(k + m + 1)
+    ways = fnp.where((k == 0) | (m == 0), 0, -betaln(k + 1, m + 1) - fnp.log(k + m + 1))
+    plain = xlogy(k, x) + xlog1py(m, -x) + ways
     return fnp.where(large, exponent + fnp.log(factor * (1 / p + 1 / q)), plain)

@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 
 import fnad.numpy as fnp
-from fnad.scipy.operands import floating
 from fnad.scipy.special import betainc, betaincc, betaln, xlog1py, xlogy
 from fnad.scipy.special.incomplete_beta import log_betainc, log_betaincc
 from fnad.scipy.special.saddle_points import log_binomial_term
 from fnad.scipy.stats.edges import beta_kernel, probability
+from fnad.scipy.stats.laws import law
+
+_law = law(lambda a, b: (a > 0) & (b > 0))
 
 
+@_law
 def logpdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the density, elementwise.
 
@@ -22,7 +25,6 @@ def logpdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     >>> logpdf(np.array([0.5, 2.0]), 2, 2)
     array([0.40546511,       -inf])
     """
-    x, a, b, loc, scale = floating("beta.logpdf", x, a, b, loc, scale)
     z = (x - loc) / scale
     outside = (z < 0) | (z > 1)
     y = fnp.where(outside, 0.5, z)
@@ -38,9 +40,9 @@ def _of_large_shapes(x: Any, a: Any, b: Any) -> tuple[Any, Any]:
     return large, log_binomial_term(p, q, fnp.where(large, x, 0.5)) + fnp.log(p + q + 1)
 
 
+@_law
 def pdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The density, elementwise. At the ends of [0, 1], slopes are those within."""
-    x, a, b, loc, scale = floating("beta.pdf", x, a, b, loc, scale)
     z = (x - loc) / scale
     outside = (z < 0) | (z > 1)
     y, norm = fnp.where(outside, 0.5, z), betaln(a, b) + fnp.log(scale)
@@ -50,27 +52,27 @@ def pdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     return fnp.where(outside, 0, fnp.where(large, fnp.exp(smooth) / scale, value))
 
 
+@_law
 def cdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The distribution function, elementwise."""
-    x, a, b, loc, scale = floating("beta.cdf", x, a, b, loc, scale)
     return probability(lambda z: betainc(a, b, z), (x - loc) / scale, 0, 1, (0, 1))
 
 
+@_law
 def logcdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the distribution function, elementwise."""
-    x, a, b, loc, scale = floating("beta.logcdf", x, a, b, loc, scale)
     z = (x - loc) / scale
     return probability(lambda z: log_betainc(a, b, z), z, 0, 1, (-np.inf, 0))
 
 
+@_law
 def sf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The survival function, ``1 - cdf``, elementwise."""
-    x, a, b, loc, scale = floating("beta.sf", x, a, b, loc, scale)
     return probability(lambda z: betaincc(a, b, z), (x - loc) / scale, 0, 1, (1, 0))
 
 
+@_law
 def logsf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the survival function, elementwise."""
-    x, a, b, loc, scale = floating("beta.logsf", x, a, b, loc, scale)
     z = (x - loc) / scale
     return probability(lambda z: log_betaincc(a, b, z), z, 0, 1, (0, -np.inf))

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import fnad.numpy as fnp
-from fnad.scipy.operands import floating, impossible
+from fnad.scipy.operands import impossible
 from fnad.scipy.special import betaln
+from fnad.scipy.stats.laws import counts, law
+
+_law = law(lambda n, a, b: counts(n) & (a > 0) & (b > 0))
 
 
+@_law
 def logpmf(k: Any, n: Any, a: Any, b: Any, loc: Any = 0) -> Any:
     """The logarithm of the probability of ``k`` successes of ``n``, elementwise.
 
@@ -18,7 +22,6 @@ def logpmf(k: Any, n: Any, a: Any, b: Any, loc: Any = 0) -> Any:
     >>> logpmf(np.array([2.0, 5.0]), 4, 1.0, 1.0)
     array([-1.60943791,        -inf])
     """
-    k, n, a, b, loc = floating("betabinom.logpmf", k, n, a, b, loc)
     y = k - loc
     outside = (y < 0) | (y > n) | (y != fnp.floor(y))
     z = fnp.where(outside, 0, y)
@@ -26,6 +29,7 @@ def logpmf(k: Any, n: Any, a: Any, b: Any, loc: Any = 0) -> Any:
     return fnp.where(outside, impossible(y), choices + betaln(z + a, n - z + b) - betaln(a, b))
 
 
+@_law
 def pmf(k: Any, n: Any, a: Any, b: Any, loc: Any = 0) -> Any:
     """The probability of ``k`` successes of ``n``, elementwise."""
     return fnp.exp(logpmf(k, n, a, b, loc))

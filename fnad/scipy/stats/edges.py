@@ -1,5 +1,7 @@
 """Densities and distribution functions at the edges of their support: slopes are those within.
 
+So are those of probabilities of counts at the edges of their parameters.
+
 The derivatives of powers of 0 are taken term by term, so that those of a density have their limits
 at an edge, finite ones and infinite ones, where the exponential of its logarithm has NaN.
 """
@@ -9,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 import fnad.numpy as fnp
 from fnad.scipy.operands import with_partials
-from fnad.scipy.special import xlog1py, xlogy
+from fnad.scipy.special import betaln, gammaln, xlog1py, xlogy
+from fnad.scipy.special.saddle_points import log_binomial_term, log_poisson_term
 
 
 def within(z: Any, low: Any, high: Any) -> Any:
@@ -26,11 +31,9 @@ def probability(
 
     Outside, all its derivatives are 0, also where the slope at the edge is infinite.
     """
-    below, above = z < low, z > high
+    below, above = z < low, (z > high) | (z == np.inf)
     value = function(fnp.where(below | above, 0.5, z))
-    # Shapes that have no distribution have no probabilities.
-    low_end, high_end = (fnp.where(fnp.isnan(value), value, end) for end in ends)
-    return fnp.where(below, low_end, fnp.where(above, high_end, value))
+    return fnp.where(below, ends[0], fnp.where(above, ends[1], value))
 
 
 def _times_log(density: Any, log: Any) -> Any:
@@ -70,3 +73,18 @@ def _beta_slope(p: Any, q: Any, z: Any, log_norm: Any) -> Any:
 def beta_kernel(p: Any, q: Any, z: Any, log_norm: Any) -> Any:
     """``z**p (1 - z)**q``, for z in [0, 1], divided by a number whose logarithm is given."""
     return fnp.exp(xlogy(p, z) + xlog1py(q, -z) - log_norm)
+
+
+def binomial_kernel(k: Any, m: Any, x: Any) -> Any:
+    """``x**k (1 - x)**m`` times the ways to choose ``k`` of ``k + m``, for x in [0, 1]."""
+    edge = (x == 0) | (x == 1)
+    inside = fnp.exp(log_binomial_term(k, m, fnp.where(edge, 0.5, x)))
+    log_norm = betaln(k + 1, m + 1) + fnp.log(k + m + 1)
+    return fnp.where(edge, beta_kernel(k, m, fnp.where(edge, x, 0), log_norm), inside)
+
+
+def poisson_kernel(k: Any, x: Any) -> Any:
+    """``x**k exp(-x) / gamma(k + 1)``, for x from 0 on."""
+    edge = x == 0
+    inside = fnp.exp(log_poisson_term(k, fnp.where(edge, 1, x)))
+    return fnp.where(edge, gamma_kernel(k, fnp.where(edge, x, 0), gammaln(k + 1)), inside)

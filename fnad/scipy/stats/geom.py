@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import fnad.numpy as fnp
-from fnad.scipy.operands import floating, impossible
+from fnad.scipy.operands import impossible
 from fnad.scipy.special import xlog1py
+from fnad.scipy.stats.edges import beta_kernel
+from fnad.scipy.stats.laws import law
+
+_law = law(lambda p: (p > 0) & (p <= 1))
 
 
+@_law
 def logpmf(k: Any, p: Any, loc: Any = 0) -> Any:
     """The logarithm of the probability of ``k``, elementwise.
 
@@ -18,13 +23,17 @@ def logpmf(k: Any, p: Any, loc: Any = 0) -> Any:
     >>> logpmf(np.array([0, 1]), 0.5)
     array([       -inf, -0.69314718])
     """
-    k, p, loc = floating("geom.logpmf", k, p, loc)
     y = k - loc
     outside = (y < 1) | (y != fnp.floor(y))
     z = fnp.where(outside, 1, y)
     return fnp.where(outside, impossible(y), xlog1py(z - 1, -p) + fnp.log(p))
 
 
+@_law
 def pmf(k: Any, p: Any, loc: Any = 0) -> Any:
     """The probability of ``k``, elementwise."""
-    return fnp.exp(logpmf(k, p, loc))
+    y = k - loc
+    outside = (y < 1) | (y != fnp.floor(y))
+    z = fnp.where(outside, 1, y)
+    value = beta_kernel(fnp.ones_like(z), z - 1, p, fnp.zeros_like(z))
+    return fnp.where(outside, fnp.exp(impossible(y)), value)

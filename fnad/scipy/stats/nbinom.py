@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import fnad.numpy as fnp
-from fnad.scipy.operands import floating, impossible
-from fnad.scipy.special import xlogy
+from fnad.scipy.operands import impossible
 from fnad.scipy.special.saddle_points import log_binomial_term
+from fnad.scipy.stats.edges import binomial_kernel
+from fnad.scipy.stats.laws import law
+
+_law = law(lambda n, p: (n > 0) & (p > 0) & (p <= 1))
 
 
+@_law
 def logpmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Any:
     """The logarithm of the probability of ``k``, elementwise.
 
@@ -19,15 +23,17 @@ def logpmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Any:
     >>> logpmf(np.array([0, -1]), 1, 0.5)
     array([-0.69314718,        -inf])
     """
-    k, n, p, loc = floating("nbinom.logpmf", k, n, p, loc)
     y = k - loc
     outside = (y < 0) | (y != fnp.floor(y))
     z = fnp.where(outside, 0, y)
     # The last trial is the n-th success.
-    value = log_binomial_term(n, z, p) + fnp.log(n / (n + z))
-    return fnp.where(outside, impossible(y), fnp.where(z == 0, xlogy(n, p), value))
+    return fnp.where(outside, impossible(y), log_binomial_term(n, z, p) + fnp.log(n / (n + z)))
 
 
+@_law
 def pmf(k: Any, n: Any, p: Any, loc: Any = 0) -> Any:
     """The probability of ``k``, elementwise."""
-    return fnp.exp(logpmf(k, n, p, loc))
+    y = k - loc
+    outside = (y < 0) | (y != fnp.floor(y))
+    z = fnp.where(outside, 0, y)
+    return fnp.where(outside, fnp.exp(impossible(y)), binomial_kernel(n, z, p) * (n / (n + z)))

@@ -11,8 +11,13 @@ import fnad.numpy as fnp
 from fnad.scipy.operands import floating, impossible, polynomial
 from fnad.scipy.special import gammaincc, gammaln
 from fnad.scipy.special.saddle_points import log_poisson_term
+from fnad.scipy.stats.edges import poisson_kernel, probability
+from fnad.scipy.stats.laws import law
+
+_law = law(lambda mu: mu >= 0)
 
 
+@_law
 def logpmf(k: Any, mu: Any, loc: Any = 0) -> Any:
     """The logarithm of the probability of ``k``, elementwise.
 
@@ -21,23 +26,26 @@ def logpmf(k: Any, mu: Any, loc: Any = 0) -> Any:
     >>> logpmf(np.array([0.0, 0.5]), 1)
     array([ -1., -inf])
     """
-    k, mu, loc = floating("poisson.logpmf", k, mu, loc)
     y = k - loc
     outside = (y < 0) | (y != fnp.floor(y))
     z = fnp.where(outside, 0, y)
     return fnp.where(outside, impossible(y), log_poisson_term(z, mu))
 
 
+@_law
 def pmf(k: Any, mu: Any, loc: Any = 0) -> Any:
     """The probability of ``k``, elementwise."""
-    return fnp.exp(logpmf(k, mu, loc))
+    y = k - loc
+    outside = (y < 0) | (y != fnp.floor(y))
+    z = fnp.where(outside, 0, y)
+    return fnp.where(outside, fnp.exp(impossible(y)), poisson_kernel(z, mu))
 
 
+@_law
 def cdf(k: Any, mu: Any, loc: Any = 0) -> Any:
     """The distribution function, elementwise."""
-    k, mu, loc = floating("poisson.cdf", k, mu, loc)
     y = fnp.floor(k - loc)
-    return fnp.where(y < 0, 0, gammaincc(fnp.where(y < 0, 0, y) + 1, mu))
+    return probability(lambda z: gammaincc(z + 1, mu), y, 0, np.inf, (0, 1))
 
 
 _LARGE = 50.0  # from here on the asymptotic series is exact to the last bits

@@ -7,11 +7,15 @@ from typing import Any
 import numpy as np
 
 import fnad.numpy as fnp
-from fnad.scipy.operands import floating, log1p_of_square
+from fnad.scipy.operands import log1p_of_square
 from fnad.scipy.special import betaln
 from fnad.scipy.stats import norm
+from fnad.scipy.stats.laws import law
+
+_law = law(lambda df: df > 0)
 
 
+@_law
 def logpdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the density, elementwise.
 
@@ -20,7 +24,6 @@ def logpdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Any:
     >>> logpdf(np.array([0.0]), 1)
     array([-1.14472989])
     """
-    x, df, loc, scale = floating("t.logpdf", x, df, loc, scale)
     z = (x - loc) / scale
     normal = df == np.inf
     n = fnp.where(normal, 1, df)
@@ -29,6 +32,7 @@ def logpdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Any:
     return fnp.where(normal, norm.logpdf(x, loc, scale), value)
 
 
+@_law
 def pdf(x: Any, df: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The density, elementwise."""
     return fnp.exp(logpdf(x, df, loc, scale))

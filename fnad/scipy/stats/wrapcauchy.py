@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 
 import fnad.numpy as fnp
-from fnad.scipy.operands import floating
+from fnad.scipy.stats.laws import law
+
+_law = law(lambda c: (c > 0) & (c < 1))
 
 
+@_law
 def logpdf(x: Any, c: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the density, elementwise.
 
@@ -19,7 +22,6 @@ def logpdf(x: Any, c: Any, loc: Any = 0, scale: Any = 1) -> Any:
     >>> logpdf(np.array([0.0]), 0.5)
     array([-0.73926478])
     """
-    x, c, loc, scale = floating("wrapcauchy.logpdf", x, c, loc, scale)
     z = (x - loc) / scale
     outside = (z < 0) | (z > 2 * math.pi)
     y = fnp.where(outside, 0, z)
@@ -30,6 +32,7 @@ def logpdf(x: Any, c: Any, loc: Any = 0, scale: Any = 1) -> Any:
     return fnp.where(outside, -np.inf, fnp.log(density) - fnp.log(scale))
 
 
+@_law
 def pdf(x: Any, c: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The density, elementwise."""
     return fnp.exp(logpdf(x, c, loc, scale))

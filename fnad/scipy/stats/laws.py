@@ -1,0 +1,65 @@
+"""What all functions of distributions do to their arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
+from typing import Any
+
+import numpy as np
+
+import fnad.numpy as fnp
+from fnad.core.types import is_half
+from fnad.numpy.operands import broadcast_shapes, convert, dtype_of, shape_of
+from fnad.scipy.operands import floating
+
+_FLOAT32 = np.dtype(np.float32)
+_Function = Callable[..., Any]
+
+
+def law(domain: Callable[..., Any] | None = None) -> Callable[[_Function], _Function]:
+    """Give a function of a distribution operands of one floating dtype; 16 bits are rounded once.
+
+    ``domain(*shapes)`` says of which shapes, the parameters but ``loc`` and ``scale``, there is a
+    distribution; scales are positive. Where there is none, the function is one of NaN: it needs to
+    know nothing of domains, but has to give NaN there. To choose among the points, not the values,
+    leaves derivatives in the parameters without a choice.
+    """
+
+    def decorate(function: _Function) -> _Function:
+        name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+        own = signature(function)
+        names = list(own.parameters)
+        shapes = [i for i, n in enumerate(names) if i and n not in ("loc", "scale")]
+        scale = names.index("scale") if "scale" in names else None
+
+        @wraps(function)
+        def promoted(*args: Any, **kwargs: Any) -> Any:
+            try:
+                bound = own.bind(*args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{name}: {error}") from None
+            bound.apply_defaults()
+            xs = floating(name, *bound.args)
+            broadcast_shapes([shape_of(x) for x in xs], name)
+            dtype = dtype_of(xs[0])
+            if is_half(dtype):
+                xs = [convert(x, _FLOAT32) for x in xs]
+            conditions = [] if domain is None else [domain(*[xs[i] for i in shapes])]
+            if scale is not None:
+                conditions.append(xs[scale] > 0)
+            for valid in conditions:
+                if valid is not np.True_:
+                    xs[0] = fnp.where(valid, xs[0], np.nan)
+            value = function(*xs)
+            return convert(value, dtype) if is_half(dtype) else value
+
+        return promoted
+
+    return decorate
+
+
+def counts(n: Any) -> Any:
+    """Where numbers are those of trials: whole ones from 0 on."""
+    return (n >= 0) & (n == fnp.floor(n))
