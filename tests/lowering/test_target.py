@@ -10,6 +10,7 @@ import pytest
 
 import fnad
 import fnad.numpy as fnp
+from fnad import lax
 from fnad.lowering.llvm.target import (
     OPTIMIZED,
     PLAIN,
@@ -96,3 +97,15 @@ def test_code_has_no_instructions_of_sse4a():
     x = np.arange(700, dtype=np.uint8).reshape(100, 7)
     code = fnad.jit(lambda x: fnp.sum(x * x, 1)).lower(x).as_text("asm")
     assert not re.search(r"\b(insertq|extrq)\b", code)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_no_masked_stores_of_what_is_selected_in_place(dtype):
+    def settle(taken, x):
+        return lax.fori_loop(0, 10, lambda i, x: fnp.where(taken, x + 1, x), x)
+
+    x = np.zeros(64, dtype)
+    lowered = fnad.jit(settle).lower(x > 0, x)
+    assert "maskmov" not in lowered.as_text("asm")
+    lanes = lowered.compile()(np.arange(64) % 3 == 0, x)
+    np.testing.assert_array_equal(lanes, np.where(np.arange(64) % 3 == 0, 10, 0))

@@ -126,11 +126,19 @@ class Nest:
 
     def _write(self, s: Store, value: Value, when: Value | None) -> None:
         combine = getattr(self.f.b, _COMBINE[s.combine]) if s.combine is not None else None
+        old = _reads_what_it_writes(s)
         if when is None or when.lanes > 1:
-            store(self.p, s.buffer, s.offset, value, combine, when)
+            store(self.p, s.buffer, s.offset, value, combine, when, old)
             return
         with self.f.when(when), self.p.scope():
-            store(self.p, s.buffer, s.offset, value, combine, None)
+            store(self.p, s.buffer, s.offset, value, combine, None, old)
+
+
+def _reads_what_it_writes(s: Store) -> bool:
+    """Whether the value may be what is there already, as far as its last operation tells."""
+    return any(
+        e.op == "load" and e.attr == s.buffer and e.args[0] is s.offset for e in s.value.args
+    )
 
 
 _COMBINE = {"add": "add", "multiply": "multiply", "min": "minimum", "max": "maximum"}

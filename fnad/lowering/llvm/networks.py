@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fnad.core.types import kind_of
+from fnad.lowering.llvm import host
 from fnad.lowering.llvm.radix import (
     PLACE_BITS,
     UINT32,
@@ -25,7 +26,7 @@ from fnad.lowering.llvm.writer import BOOL, INT64, DType, Function, Module, Valu
 
 # Lanes of the array that are sorted together, and the longest that are sorted so.
 LANES = 16
-LONGEST = 512
+LONGEST = 4096
 
 
 def fits(dtypes: Sequence[DType], num_keys: int, shape: tuple[int, int, int]) -> bool:
@@ -56,6 +57,7 @@ class _Network:
         self.dtypes = list(dtypes)
         self.packed = len(dtypes) > 1
         self.wide = UINT64 if self.packed or dtypes[0].itemsize == 8 else UINT32
+        self.ordered = INT64 if self.wide == UINT64 else self.wide
         self.sources = [f"%source{i}" for i in range(len(dtypes))]
         self.outs = [f"%out{i}" for i in range(len(dtypes))]
         params = [f"ptr noalias {p}" for p in (*self.sources, *self.outs, "%scratch")]
@@ -108,10 +110,16 @@ class _Network:
             if self.packed:
                 key = b.left_shift(key, b.constant(PLACE_BITS, UINT64))
                 key = b.bitwise_or(key, b.bitcast(k.index, UINT64))
-            f.store(key, self._row(k.index))
+            f.store(self._signed(key), self._row(k.index))
         if not watched:
             return None
         return any_lane(f, k.carried[0])
+
+    def _signed(self, key: Value) -> Value:
+        """Keys of 8 bytes as they are compared: processors compare such vectors with signs only."""
+        if self.ordered == self.wide:
+            return key
+        return self.b.bitwise_xor(key, self.b.constant(1 << 63, UINT64))
 
     def _exchange(self) -> None:
         """For p = 1, 2, 4, ...: merge sorted runs of p, by distances k = p, p / 2, ..., 1."""
@@ -135,17 +143,16 @@ class _Network:
         last = b.subtract(self.n, k)
 
         def block(j: Value) -> list[Value]:
-            count = b.minimum(k, b.subtract(last, j))
+            beyond = b.add(j, k)
+            end = b.minimum(beyond, last)
 
-            def step(i: Value) -> list[Value]:
-                low = b.add(i, j)
-                high = b.add(low, k)
-                with f.when(b.less(b.bitwise_xor(low, high), run)):  # of one pair of runs
-                    self._compare(low, high)
-                return [b.add(i, one)]
+            def step(low: Value) -> list[Value]:
+                self._compare(low, b.add(low, k))
+                return [b.add(low, one)]
 
-            f.repeat([zero], lambda i: b.less(i, count), step)
-            return [b.add(j, b.add(k, k))]
+            with f.when(b.less(b.bitwise_xor(j, beyond), run)):  # of one pair of runs
+                f.repeat([j], lambda low: b.less(low, end), step)
+            return [b.add(beyond, k)]
 
         first = b.where(b.equal(k, p), zero, k)
         f.repeat([first], lambda j: b.less(j, last), block)
@@ -153,14 +160,21 @@ class _Network:
     def _compare(self, low: Value, high: Value) -> None:
         f, b = self.f, self.b
         places = self._row(low), self._row(high)
-        x, y = (f.load(place, self.wide, LANES) for place in places)
-        f.store(b.minimum(x, y), places[0])
-        f.store(b.maximum(x, y), places[1])
+        x, y = (f.load(place, self.ordered, LANES) for place in places)
+        if self.wide.itemsize == 4 or host.vector_bits() >= 512:
+            low_key, high_key = b.minimum(x, y), b.maximum(x, y)
+        else:
+            # There is no minimum of 8 bytes, and LLVM stores what is selected by masked stores, on
+            # some processors ten times the price of others.
+            swap = b.where(b.greater(x, y), b.bitwise_xor(x, y), b.constant(0, INT64))
+            low_key, high_key = b.bitwise_xor(x, swap), b.bitwise_xor(y, swap)
+        f.store(low_key, places[0])
+        f.store(high_key, places[1])
 
     def _store(self) -> None:
         f = self.f
         with f.loop(self.n) as k:
-            key = f.load(self._row(k.index), self.wide, LANES)
+            key = self._signed(f.load(self._row(k.index), self.wide, LANES))
             to = self._places(k.index)
             if not self.packed:
                 f.scatter(value_of(f, key, self.dtypes[0]), self.outs[0], to)

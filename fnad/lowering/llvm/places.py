@@ -119,11 +119,13 @@ def store(
     value: Value,
     combine: Callable[[Value, Value], Value] | None,
     where: Value | None,
+    selected: bool,
 ) -> None:
     """Write a value, or all lanes of a vector, at an offset.
 
     ``combine(old, value)`` is written if ``combine`` is given; lanes where ``where`` (a
-    vector) is false are left as they are.
+    vector) is false are left as they are. ``selected`` says that the value may be selected from
+    another one and what is there.
     """
     f, b, vector, dtype = p.f, p.f.b, p.vector, value.dtype
     if vector is None or not p.varies(offset):
@@ -141,7 +143,7 @@ def store(
         start = address(p, buffer, dtype, place)
         if combine is not None:
             value = combine(f.load(start, dtype, vector.lanes, mask), value)
-        f.store(value, start, mask)
+        f.store(value, start, mask, whole=selected)
         return
     if place is not None:
         start = address(p, buffer, dtype, place)

@@ -289,11 +289,18 @@ class Function:
             )
         return self._from_memory(text, dtype, lanes)
 
-    def store(self, value: Value, pointer: str, mask: Value | None = None) -> None:
-        """Store an element or neighbours; with ``mask``, only the lanes where it holds."""
+    def store(
+        self, value: Value, pointer: str, mask: Value | None = None, whole: bool = False
+    ) -> None:
+        """Store an element or neighbours; with ``mask``, only the lanes where it holds.
+
+        If it is to be ``whole``, LLVM does not make a masked store of one of a ``select`` of what
+        was loaded there and something else. With AVX2 a masked store can take ten times as long.
+        """
         ref, align = self._to_memory(value), value.dtype.itemsize
         if mask is None:
-            self.emit(f"store {ref}, ptr {pointer}, align {align}")
+            volatile = "volatile " if whole else ""
+            self.emit(f"store {volatile}{ref}, ptr {pointer}, align {align}")
             return
         signature = "void @{symbol}({kind}, ptr, i32, {mask})"
         symbol = self._masked("store", value.dtype, value.lanes, signature)
