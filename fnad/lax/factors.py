@@ -85,6 +85,9 @@ def lu_pivots_to_permutation(pivots: Any, permutation_size: int) -> Array:
             f" of {permutation_size} rows: pivots are integers, and no more than there are rows"
         )
     rows = np.arange(permutation_size, dtype=np.int32)
+    start = fnp.broadcast_to(rows, (*batch, permutation_size))
+    if not count:
+        return start
 
     def exchange(order: Array, step: tuple[Array, Array]) -> tuple[Array, None]:
         i, pivot = step
@@ -94,7 +97,7 @@ def lu_pivots_to_permutation(pivots: Any, permutation_size: int) -> Array:
         return fnp.where(rows == i, there, fnp.where(rows == pivot, here, order)), None
 
     steps = np.arange(count, dtype=np.int32), fnp.moveaxis(pivots, -1, 0)
-    return scan(exchange, fnp.broadcast_to(rows, (*batch, permutation_size)), steps)[0]
+    return scan(exchange, start, steps)[0]
 
 
 def symmetric_product(

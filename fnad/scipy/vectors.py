@@ -11,8 +11,9 @@ import numpy as np
 import fnad.numpy as fnp
 from fnad.core import tree
 from fnad.core.dtypes import promote
+from fnad.core.tracer import Tracer
 from fnad.core.types import aval_of, kind_of
-from fnad.numpy.operands import promotion_key
+from fnad.numpy.operands import as_operand, promotion_key
 
 Array = Any
 _ARRAY = tree.structure(0)
@@ -25,6 +26,51 @@ def check_args(name: str, args: Any) -> None:
             f"{name}: args must be a tuple of what the function takes besides, got"
             f" {type(args).__name__}; of one argument, it is args=(value,)"
         )
+
+
+def check_function(name: str, what: str, given: Any) -> None:
+    """Refuse what cannot be called."""
+    if not callable(given):
+        raise TypeError(f"{name}: {what} must be a function, got {type(given).__name__}")
+
+
+def pair(name: str, what: str, given: Any) -> tuple[Any, Any]:
+    """Both parts of a pair, or of an array of two numbers; they may be traced."""
+    parts = list(given) if np.iterable(given) else []
+    if len(parts) != 2:
+        raise ValueError(f"{name}: {what} must be a pair, got {given!r}")
+    return parts[0], parts[1]
+
+
+def check_numbers(name: str, **given: Any) -> None:
+    """Refuse settings of a solver that are no real scalars; they may be traced."""
+    for what, value in given.items():
+        try:
+            aval = aval_of(as_operand(value))
+        except TypeError:
+            aval = None
+        if aval is None or aval.shape or kind_of(aval.dtype) not in "biuf":
+            raise TypeError(f"{name}: {what} must be a real number, got {value!r}")
+
+
+def check_positive(name: str, **given: Any) -> None:
+    """`check_numbers`, and refuse those that are known not to be positive."""
+    check_numbers(name, **given)
+    for what, value in given.items():
+        if not isinstance(value, Tracer) and not value > 0:
+            raise ValueError(f"{name}: {what} must be positive, got {value}")
+
+
+def check_tolerances(name: str, **given: Any) -> None:
+    """Refuse tolerances, pytrees of real numbers, that are known to be negative or NaN."""
+    for what, value in given.items():
+        for leaf in tree.leaves(value):
+            if isinstance(leaf, Tracer):
+                continue
+            if not np.issubdtype(np.asarray(leaf).dtype, np.number) or np.iscomplexobj(leaf):
+                raise TypeError(f"{name}: {what} must be real numbers, got {leaf!r}")
+            if not np.all(np.asarray(leaf) >= 0):
+                raise ValueError(f"{name}: {what} must not be negative, got {leaf}")
 
 
 class Vectors:

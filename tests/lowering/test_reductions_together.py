@@ -62,6 +62,15 @@ def test_one_that_needs_another_comes_after_it():
         np.testing.assert_allclose(g, w, 1e-12)
 
 
+def test_one_of_a_single_element_may_need_another():
+    def marked(x):
+        for value in (2.0, 3.0):
+            x = fnp.where(fnp.arange(1) == fnp.argmax(x * x), x, value)
+        return x
+
+    assert fnad.jit(marked)(np.ones(1)) == 1
+
+
 # -- which share a loop -------------------------------------------------------------------------
 
 

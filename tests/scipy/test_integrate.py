@@ -1,10 +1,13 @@
 """`fnad.scipy.integrate` against known solutions, SciPy and JAX; derivatives, failures, batches."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import scipy.integrate
 
 import fnad
+import fnad.numpy as fnp
 from benchmarks.problems.initial_values import END, PROBLEMS
 from benchmarks.suites.ode import reference
 from fnad.scipy.integrate import (
@@ -142,8 +145,11 @@ def test_failures_are_told_and_never_numbers():
     assert np.isnan(y[2])
     assert np.isnan(odeint(lambda y, t: -y, 1.0, np.array([0.0, 1.0]), mxstep=2)[1])
     assert np.all(np.isnan(odeint(lambda y, t: -y, 1.0, np.array([0.0, 2.0, 1.0]))[1:]))
-    mixed = solve_ivp(lambda t, y: -y, (0.0, 1.0), 1.0, t_eval=np.array([0.5, 2.0]))
-    assert int(mixed.status) == -3 and np.all(np.isnan(mixed.y))
+    for dense, times in product((False, True), ([0.5, 2.0], [-1.0, 0.5], [0.5, 0.2], [np.nan])):
+        mixed = solve_ivp(
+            lambda t, y: -y, (0.0, 1.0), 1.0, t_eval=np.array(times), dense_output=dense
+        )
+        assert int(mixed.status) == -3 and np.all(np.isnan(mixed.y))
     for span in ((0.0, np.nan), (np.nan, 1.0)):
         nowhere = solve_ivp(lambda t, y: -y, span, 1.0)
         assert int(nowhere.status) == -3 and not nowhere.success and np.isnan(nowhere.y[-1])
@@ -268,6 +274,26 @@ def test_batches_have_steps_of_their_own(rng):
         (lambda: solve_ivp(lambda t, y: y[0], (0, 1), np.ones(2)), TypeError, "what fun returns"),
         (lambda: solve_ivp(lambda t, y: 1j * y, (0, 1), np.ones(2)), TypeError, "is complex"),
         (lambda: solve_ivp(van_der_pol, (0, 1), np.ones(2), args=1.0), TypeError, r"args=\(value"),
+        (lambda: solve_ivp(van_der_pol, (0, 1j), np.ones(2)), TypeError, "end of t_span .* real"),
+        (
+            lambda: solve_ivp(van_der_pol, (0, 1, 2), np.ones(2)),
+            ValueError,
+            "t_span must be a pair",
+        ),
+        (lambda: solve_ivp(van_der_pol, (0, 1), np.ones(2), max_step=-1.0), ValueError, "max_step"),
+        (
+            lambda: solve_ivp(van_der_pol, (0, 1), np.ones(2), first_step=0),
+            ValueError,
+            "first_step",
+        ),
+        (
+            lambda: solve_ivp(van_der_pol, (0, 1), np.ones(2), rtol=-1.0),
+            ValueError,
+            "rtol must not",
+        ),
+        (lambda: solve_ivp(van_der_pol, (0, 1), np.ones(2), events=abs), TypeError, "no events"),
+        (lambda: odeint(lambda y, t: y, 1.0, np.ones(2), hmax=0.0), ValueError, "hmax"),
+        (lambda: odeint(lambda y, t: y, 1.0, np.ones(2), atol="a"), TypeError, "atol must be real"),
         (lambda: odeint(lambda y, t: y, 1.0, 2.0), ValueError, "must be a vector"),
         (lambda: odeint(lambda y, t: (y, y), 1.0, np.ones(2)), TypeError, "what func returns"),
     ],
@@ -275,6 +301,30 @@ def test_batches_have_steps_of_their_own(rng):
 def test_errors_say_what_was_wrong(call, error, says):
     with pytest.raises(error, match=says):
         call()
+
+
+def test_each_element_has_its_tolerances():
+    def end(y0, **tolerances):
+        return solve_ivp(van_der_pol, (0.0, 3.0), y0, t_eval=np.array([3.0]), **tolerances).y
+
+    y0, each = np.array([2.0, 0.0]), {"rtol": np.array([1e-9, 1e-10]), "atol": [1e-9, 1e-10]}
+    strict = {"rtol": 1e-12, "atol": 1e-12}
+    for f in (end, fnad.jacrev(end)):
+        np.testing.assert_allclose(f(y0, **each), f(y0, **strict), 1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("adjoint", [True, False])
+def test_at_the_beginning_the_slope_is_that_of_the_equation(adjoint):
+    def between(begin, end):
+        return solve_ivp(
+            lambda t, y: 3 * y, (begin, end), 2.0, t_eval=fnp.stack([end]), adjoint=adjoint
+        ).y[0]
+
+    def twice(time):
+        return odeint(lambda y, t: 3 * y, 2.0, fnp.stack([0.0 * time, time]), adjoint=adjoint)[1]
+
+    np.testing.assert_allclose(fnad.grad(between, argnums=(0, 1))(1.0, 1.0), [-6.0, 6.0])
+    np.testing.assert_allclose(fnad.grad(twice)(0.0), 6.0)
 
 
 @pytest.mark.parametrize("count", [1, 2, 6, 7])

@@ -171,6 +171,12 @@ def test_line_search_finds_strong_wolfe_points(first):
         ({"x0": np.ones(2) + 1j}, TypeError, "must be real"),
         ({"x0": []}, ValueError, "has no arrays"),
         ({"fun": lambda x: x}, TypeError, "must return a real floating scalar"),
+        ({"fun": None}, TypeError, "fun must be a function, got NoneType"),
+        ({"bounds": 5}, ValueError, "bounds must be Bounds"),
+        ({"tol": np.ones(2)}, TypeError, "tol must be a real number"),
+        ({"options": "gtol"}, TypeError, "options must be a mapping"),
+        ({"options": {"gtol": None}}, TypeError, "gtol must be a real number"),
+        ({"method": "L-BFGS", "options": {"maxcor": 0}}, ValueError, "maxcor must be an integer"),
     ],
 )
 def test_what_cannot_be_minimised(arguments, error, says):

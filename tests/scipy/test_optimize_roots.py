@@ -130,5 +130,10 @@ def test_derivatives_and_batches_of_scalar_roots():
     np.testing.assert_allclose(single.root, np.sqrt(2), rtol=1e-6)
     with pytest.raises(ValueError, match=r"different signs at 0\.0 and 10\.0"):
         cube_root(-1.0)
+    for bracket in (None, (0, 1, 2), 1.0):
+        with pytest.raises(ValueError, match="bracket must be a pair"):
+            root_scalar(lambda x: x, bracket=bracket)
+    with pytest.raises(TypeError, match="xtol must be a real number"):
+        root_scalar(lambda x: x, bracket=(0.0, 1.0), xtol="small")
     few = root_scalar(lambda x: x**3 - 2, bracket=(0.0, 10.0), maxiter=2)
     assert not few.converged and np.isnan(few.root)

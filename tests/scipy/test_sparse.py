@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import fnad
+import fnad.numpy as fnp
 from fnad.scipy.sparse.linalg import bicgstab, cg, gmres
 from fnad.testing import check_grads
 
@@ -96,7 +98,36 @@ def test_errors_name_the_argument():
         ValueError, match=r"cg: A must be a function, or a matrix of shape \(2, 2\)"
     ):
         cg(np.eye(3), np.ones(2))
-    with pytest.raises(TypeError, match="what gmres: A returns must be of the structure"):
+    with pytest.raises(TypeError, match="gmres: what A returns must be of the structure"):
         gmres(lambda x: x[:1], np.ones(2))
-    with pytest.raises(ValueError, match="restart must be at least 1"):
+    with pytest.raises(ValueError, match="restart must be an integer, at least 1"):
         gmres(np.eye(2), np.ones(2), restart=0)
+    with pytest.raises(TypeError, match="cg: tol must be a real number"):
+        cg(np.eye(2), np.ones(2), tol=None)
+    with pytest.raises(TypeError, match="cg: M must be a function or a matrix, got str"):
+        cg(np.eye(2), np.ones(2), M="ilu")
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("f4", 1e-30), ("f4", 1e30), ("f8", 1e-300)])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_right_hand_sides_whose_squares_leave_the_range(solver, dtype, size):
+    a, b = system(dtype, hermitian=True)
+    b = b * np.dtype(dtype).type(size)
+    x, info = solver(a, b, tol=1e-5)
+    assert info == 0 and np.abs(a @ x - b).max() <= 2e-5 * np.linalg.norm(b / size) * size
+    again, info = solver(a, b, x0=x, atol=1e-4 * float(size))
+    assert info == 0
+    np.testing.assert_array_equal(again, x)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_matrices_of_scipy_sparse(solver):
+    a, b = system(np.float64, hermitian=True)
+    a[np.abs(a) < 4] = 0
+    a += 40 * np.eye(len(a))
+    sparse = scipy.sparse.csr_array(a)
+    x, info = solver(sparse, b, tol=1e-12, M=scipy.sparse.diags_array(1 / np.diag(a)))
+    assert info == 0
+    np.testing.assert_allclose(x, np.linalg.solve(a, b), 1e-9)
+    slope = fnad.grad(lambda b: fnp.sum(solver(sparse, b, tol=1e-12)[0]))(b)
+    np.testing.assert_allclose(slope, np.linalg.solve(a.T, np.ones(len(a))), 1e-9)

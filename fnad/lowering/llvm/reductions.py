@@ -132,8 +132,17 @@ def _share(others: Sequence[Reduction], r: Reduction, numbers: range) -> bool:
 
 
 def in_loops(reductions: Sequence[Reduction]) -> list[list[Reduction]]:
-    """Reductions in their order, those together that have the same axes."""
-    return [list(some) for _, some in itertools.groupby(reductions, lambda r: r.axes)]
+    """Reductions in their order, those together that have the same axes.
+
+    Those without axes are no loops, and one may read another.
+    """
+    together: list[list[Reduction]] = []
+    for reduction in reductions:
+        if reduction.axes and together and together[-1][0].axes == reduction.axes:
+            together[-1].append(reduction)
+        else:
+            together.append([reduction])
+    return together
 
 
 def initials(f: Function, together: Sequence[Reduction], lanes: int = 1) -> list[Value]:

@@ -154,6 +154,12 @@ def _step(f: Field, s: _State, end: Array, control: Control, norm: Norm) -> _Sta
     )
 
 
+def _state_at(s: _State, time: Array) -> Array:
+    """The state where ``time`` is the state's own, with its derivative by that."""
+    slope = fnp.where(fnp.isfinite(s.slope), s.slope, 0)
+    return s.y + (time - s.t).astype(fnp.real(slope).dtype) * slope
+
+
 def _outcome(s: _State) -> Outcome:
     return Outcome(s.status, s.evaluations, s.steps, s.length)
 
@@ -186,7 +192,7 @@ def through_times(
         there = s.t >= time
         s = s._replace(status=fnp.where(~there & (s.status == REACHED), TOO_MANY, s.status))
         inside = on_curve(s.curve, (time - s.last_t) / s.last_length)
-        y = fnp.where(time == s.t, s.y, inside)
+        y = fnp.where(time == s.t, _state_at(s, time), inside)
         return s, fnp.where(s.status == REACHED, y, fnp.nan)
 
     start = _begin(f, times[0], y, length, control, norm)
@@ -252,7 +258,7 @@ def through_steps(
     reached, places = s.status == REACHED, fnp.arange(room + 1)
     behind = (places > s.accepted) | ~reached & (places == room)
     times = fnp.where(behind, end, times)
-    rest = fnp.where(reached, s.y, fnp.nan)
+    rest = fnp.where(reached, _state_at(s, end), fnp.nan)
     states = fnp.where(behind[:, None], rest, states)
     if rows is not None:
         rows = fnp.where(behind[1:, None, None], constant_curve(rest), rows)

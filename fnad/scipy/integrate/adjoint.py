@@ -249,9 +249,14 @@ def _pull_back(
         return whole.ravel((slope, -y_ct, tree.map(fnp.negative, list(param_cts))), "the adjoint")
 
     adjoint = Equation(rhs, (*equation.sizes, n, whole.size - 2 * n))
-    if aval_of(control.atol).shape:
-        others = fnp.full((whole.size - n,), fnp.min(control.atol))
-        control = control._replace(atol=fnp.concatenate([control.atol, others]))
+
+    def of_whole(tolerance: Array) -> Array:
+        if not aval_of(tolerance).shape:
+            return tolerance
+        others = fnp.full((whole.size - n,), fnp.min(tolerance, initial=fnp.inf))
+        return fnp.concatenate([tolerance, others])
+
+    control = control._replace(rtol=of_whole(control.rtol), atol=of_whole(control.atol))
 
     def to_last(carry: Any, at: Any) -> tuple[Any, None]:
         ct, param_cts, length = carry

@@ -13,10 +13,19 @@ from fnad.core.dtypes import promote
 from fnad.core.tree_registry import register_pytree_node_class
 from fnad.core.types import aval_of, kind_of
 from fnad.numpy.operands import as_operand, promotion_key
-from fnad.scipy.integrate.adaptive import Control
+from fnad.scipy.integrate.adaptive import OUT_OF_ORDER, Control
 from fnad.scipy.integrate.adjoint import equation, states_at, trajectory
 from fnad.scipy.integrate.dormand_prince import on_curve
-from fnad.scipy.vectors import Vectors, check_args, with_arrays
+from fnad.scipy.vectors import (
+    Vectors,
+    check_args,
+    check_function,
+    check_numbers,
+    check_positive,
+    check_tolerances,
+    pair,
+    with_arrays,
+)
 from fnad.transforms.jit import jit
 
 Array = Any
@@ -95,12 +104,15 @@ def odeint(
     >>> round(float(fnad.grad(last)(0.5)), 6)
     -0.735759
     """
+    check_function("odeint", "func", func)
     y0, t = with_arrays(y0), with_arrays(t)
     vectors = Vectors(y0, "odeint: y0")
     dtype = _time_dtype(vectors, t)
     times = aval_of(as_operand(t))
     if len(times.shape) != 1 or not times.shape[0]:
         raise ValueError(f"odeint: t must be a vector of at least one time, got {times}")
+    check_positive("odeint", mxstep=mxstep, hmax=hmax)
+    check_tolerances("odeint", rtol=rtol, atol=atol)
     bound = 2**62 if isinstance(mxstep, float) and mxstep == np.inf else mxstep
     control = Control(rtol, atol, bound, hmax)
 
@@ -118,6 +130,14 @@ def odeint(
     return jit(run)(y0, t, args, control)
 
 
+def _tolerance(what: str, given: Any, vectors: Vectors) -> Array:
+    """A scalar, or a vector of a pytree like the state."""
+    leaves = tree.leaves(given)
+    if len(leaves) == 1 and not aval_of(as_operand(leaves[0])).shape:
+        return given
+    return fnp.real(vectors.ravel(given, f"solve_ivp: {what}"))
+
+
 def _typed(control: Control, y: Array, time_dtype: np.dtype[Any]) -> Control:
     """Tolerances in the precision of the state, so that they do not promote it."""
     real = fnp.real(y).dtype
@@ -125,7 +145,7 @@ def _typed(control: Control, y: Array, time_dtype: np.dtype[Any]) -> Control:
         fnp.asarray(control.rtol, real),
         fnp.asarray(control.atol, real),
         fnp.asarray(control.max_steps),
-        fnp.asarray(control.max_length, time_dtype),
+        fnp.maximum(fnp.asarray(control.max_length, time_dtype), 0),
     )
 
 
@@ -235,6 +255,7 @@ def solve_ivp(
     max_step: Any = np.inf,
     first_step: Any = None,
     adjoint: bool = True,
+    events: None = None,
 ) -> OdeResult:
     """Solve ``dy/dt = fun(t, y, *args)`` from one time to another.
 
@@ -259,8 +280,8 @@ def solve_ivp(
     args : tuple of pytrees of arrays
         What else ``fun`` takes.
     rtol, atol : float
-        A step's error is at most ``atol + rtol * abs(y)``, as a root mean square; ``atol`` may be
-        a pytree like ``y0``.
+        A step's error is at most ``atol + rtol * abs(y)``, as a root mean square; each may be a
+        pytree like ``y0``.
     max_steps : int
         A bound of the steps. Without ``t_eval`` and for dense output there is room for as many.
     max_step : float
@@ -271,6 +292,8 @@ def solve_ivp(
         Whether derivatives are found by solving the adjoint equation, in reverse mode only;
         otherwise they are those of the steps that were taken, in both modes, and reverse mode
         keeps all of these.
+    events : None
+        Not taken: a time where something happens is a root of a function of ``sol``.
 
     Returns
     -------
@@ -280,7 +303,8 @@ def solve_ivp(
     Raises
     ------
     ValueError
-        If there is no such method, or ``t_eval`` is no vector.
+        If there is no such method, or ``t_eval`` is no vector, or a step's length or a tolerance
+        makes no sense.
 
     Notes
     -----
@@ -304,18 +328,28 @@ def solve_ivp(
         raise ValueError(
             f"solve_ivp: there is no method {method!r}; 'RK45' is for equations that are not stiff"
         )
+    check_function("solve_ivp", "fun", fun)
     check_args("solve_ivp", args)
-    y0, t_eval, atol = with_arrays(y0), with_arrays(t_eval), with_arrays(atol)
+    if events is not None:
+        raise TypeError(
+            "solve_ivp: there are no events, since shapes do not depend on values; a time where"
+            " something happens is a root, for optimize.root_scalar, of a function of sol(t)"
+        )
+    y0, t_eval = with_arrays(y0), with_arrays(t_eval)
+    rtol, atol = with_arrays(rtol), with_arrays(atol)
     vectors = Vectors(y0, "solve_ivp: y0")
-    begin, end = t_span
+    begin, end = pair("solve_ivp", "t_span", t_span)
+    check_numbers("solve_ivp", **{"the begin of t_span": begin, "the end of t_span": end})
     dtype = _time_dtype(vectors, begin, end, *([] if t_eval is None else [t_eval]))
     if t_eval is not None and len(aval_of(as_operand(t_eval)).shape) != 1:
         raise ValueError(f"solve_ivp: t_eval must be a vector, got {aval_of(as_operand(t_eval))}")
     if max_steps < 1:
         raise ValueError(f"solve_ivp: max_steps must be at least 1, got {max_steps}")
+    check_positive("solve_ivp", max_step=max_step)
+    if first_step is not None:
+        check_positive("solve_ivp", first_step=first_step)
+    check_tolerances("solve_ivp", rtol=rtol, atol=atol)
     control = Control(rtol, atol, max_steps, max_step)
-    tolerances = tree.leaves(atol)
-    atol_is_like_y0 = len(tolerances) != 1 or aval_of(as_operand(tolerances[0])).shape != ()
 
     def run(span: Any, y0: Any, t_eval: Any, args: Any, control: Control, length: Any) -> OdeResult:
         def on_vectors(t: Array, y: Array, args: Any) -> Array:
@@ -323,10 +357,10 @@ def solve_ivp(
 
         y = vectors.ravel(y0, vectors.what)
         ends = fnp.stack([fnp.asarray(x, dtype) for x in span])
-        if atol_is_like_y0:
-            control = control._replace(
-                atol=fnp.real(vectors.ravel(control.atol, "solve_ivp: atol"))
-            )
+        control = control._replace(
+            rtol=_tolerance("rtol", control.rtol, vectors),
+            atol=_tolerance("atol", control.atol, vectors),
+        )
         control = _typed(control, y, dtype)
         field, operands = equation(on_vectors, ends[0], y, args, "the function of solve_ivp")
         sol: Any = None
@@ -340,7 +374,11 @@ def solve_ivp(
                 sol = DenseOutput(times, found.curves, count, outcome.status == 0, vectors)
             if t_eval is not None:
                 times = fnp.asarray(t_eval, dtype)
-                values = sol(times)
+                inside = fnp.concatenate([ends[:1], times, ends[1:]])
+                in_order = fnp.all(fnp.diff(fnp.where(ends[1] < ends[0], -inside, inside)) >= 0)
+                values = tree.map(lambda x: fnp.where(in_order, x, fnp.nan), sol(times))
+                status = fnp.where(in_order, outcome.status, OUT_OF_ORDER)
+                outcome = outcome._replace(status=status)
         else:
             times = fnp.asarray(t_eval, dtype)
             inside = fnp.concatenate([ends[:1], times, ends[1:]])

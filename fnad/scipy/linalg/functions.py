@@ -45,7 +45,7 @@ def expm(
         Whether the matrices are upper triangular, which saves a factorisation.
     max_squarings : int
         Matrices that would have to be squared more often, which are of a norm above about
-        ``4.7 * 2 ** max_squarings``, become NaN.
+        ``4.7 * 2 ** max_squarings``, become NaN, and so do their derivatives. SciPy squares on.
 
     Returns
     -------
@@ -62,13 +62,18 @@ def expm(
     if a.size == 0:
         return a
     degree, bound = _DEGREES[np.finfo(a.dtype).nmant + 1]
-    # By a power of two, which is exact, so that powers do not overflow.
+    # By a power of two, which is exact, so that powers do not overflow. No more than the dtype's
+    # own powers: tiny matrices may stay so.
     norm = _norm(lax.stop_gradient(a))
     magnitude = fnp.frexp(fnp.where(fnp.isfinite(norm), norm, 1))[1]
+    magnitude = fnp.maximum(magnitude, 1 - np.finfo(a.dtype).maxexp)
     powers = _powers(_scaled(a, -magnitude))
     squarings = _squarings([lax.stop_gradient(x) for x in powers], magnitude, degree, bound)
     exponents = [k * (magnitude - squarings) for k in _EXPONENTS]
     p, q = _pade([_scaled(x, exponent) for x, exponent in zip(powers, exponents)], degree)
+    # A product with NaN, so that derivatives are NaN, too.
+    small = (squarings <= max_squarings)[..., None, None]
+    p = p * fnp.where(small, constant_like(p, 1), constant_like(p, np.nan))
     if upper_triangular:
         r = triangular_solve(q, p, left_side=True)
     else:
@@ -82,9 +87,7 @@ def expm(
 
         return lax.cond(fnp.any(more), squared, lambda r: r, r), None
 
-    r = lax.scan(square, r, np.arange(max_squarings, dtype=np.int32))[0]
-    small = (squarings <= max_squarings)[..., None, None]
-    return fnp.where(small, r, constant_like(r, np.nan))
+    return lax.scan(square, r, np.arange(max_squarings, dtype=np.int32))[0]
 
 
 _EXPONENTS = (1, 2, 4, 6)

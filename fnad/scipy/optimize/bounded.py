@@ -52,8 +52,8 @@ def vectors_of(bounds: Any, vectors: Vectors) -> tuple[Array, Array]:
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
         lower, upper = bounds.lb, bounds.ub
     else:
-        pairs = list(bounds)
-        if len(pairs) != vectors.size or any(len(pair) != 2 for pair in pairs):
+        pairs = list(bounds) if np.iterable(bounds) else []
+        if len(pairs) != vectors.size or any(not np.iterable(p) or len(p) != 2 for p in pairs):
             raise ValueError(
                 f"minimize: bounds must be Bounds(lb, ub) or a pair for each of {vectors.size}"
                 f" variables, got {bounds!r}"

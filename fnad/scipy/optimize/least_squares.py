@@ -11,7 +11,7 @@ from fnad.primitives.control_flow import cond, while_loop
 from fnad.primitives.custom.root import custom_root
 from fnad.scipy.linalg import solve_triangular
 from fnad.scipy.optimize.implicit import by_matrix, certain
-from fnad.scipy.vectors import Vectors, check_args, with_arrays
+from fnad.scipy.vectors import Vectors, check_args, check_function, check_numbers, with_arrays
 from fnad.transforms.autodiff import grad as gradient_of
 from fnad.transforms.jacobians import jacfwd, jacrev
 from fnad.transforms.jit import jit
@@ -232,7 +232,9 @@ def least_squares(
     >>> least_squares(decay, np.ones(2), (3 * np.exp(-0.5 * t),)).x.round(6)
     array([3. , 0.5])
     """
+    check_function("least_squares", "fun", fun)
     check_args("least_squares", args)
+    check_numbers("least_squares", ftol=ftol, xtol=xtol, gtol=gtol)
     x0, vectors = vectors_like("least_squares", x0)
     most = 100 * vectors.size if max_nfev is None else max_nfev
 

@@ -15,7 +15,7 @@ from fnad.scipy.optimize.bounded import Bounds, bounded_quasi_newton, vectors_of
 from fnad.scipy.optimize.implicit import by_matrix, certain
 from fnad.scipy.optimize.quasi_newton import Dense, Limited, Memory, Settings, quasi_newton
 from fnad.scipy.sparse.linalg.krylov import Limits, conjugate_gradients
-from fnad.scipy.vectors import Vectors, check_args, with_arrays
+from fnad.scipy.vectors import Vectors, check_args, check_function, check_numbers, with_arrays
 from fnad.transforms.autodiff import grad as gradient_of
 from fnad.transforms.autodiff import value_and_grad
 from fnad.transforms.jit import jit
@@ -112,12 +112,18 @@ def _norm(order: float) -> Callable[[Array], Array]:
 def _settings(
     name: str, size: int, tol: Any, options: Mapping[str, Any] | None
 ) -> tuple[Settings, Memory]:
+    if not isinstance(options, (Mapping, type(None))):
+        raise TypeError(f"minimize: options must be a mapping, got {type(options).__name__}")
     given = dict(options or {})
     unknown = sorted(set(given) - set(_OPTIONS[name]))
     if unknown:
         raise ValueError(
             f"minimize: {name} has no option {unknown[0]!r}; it has {', '.join(_OPTIONS[name])}"
         )
+    check_numbers("minimize", **given, **({} if tol is None else {"tol": tol}))
+    memory = given.get("maxcor", 10)
+    if not isinstance(memory, (int, np.integer)) or memory < 1:
+        raise ValueError(f"minimize: maxcor must be an integer, at least 1, got {memory!r}")
     method = _METHODS[name]
     gtol, ftol = (method.gtol, method.ftol) if tol is None else (tol, tol if method.ftol else 0.0)
     decrease, curvature = given.get("c1", 1e-4), given.get("c2", 0.9)
@@ -135,7 +141,7 @@ def _settings(
         decrease,
         curvature,
     )
-    return settings, Dense() if name == "BFGS" else Limited(given.get("maxcor", 10))
+    return settings, Dense() if name == "BFGS" else Limited(int(memory))
 
 
 def minimize(
@@ -215,6 +221,7 @@ def minimize(
     >>> round(float(fnad.grad(closest)(4.0)), 4)
     0.25
     """
+    check_function("minimize", "fun", fun)
     check_args("minimize", args)
     name = _method(("BFGS" if bounds is None else "L-BFGS-B") if method is None else method)
     if bounds is not None and name != "L-BFGS-B":

@@ -17,7 +17,7 @@ from fnad.scipy.optimize.least_squares import (
     vector_function,
     vectors_like,
 )
-from fnad.scipy.vectors import Vectors, check_args
+from fnad.scipy.vectors import Vectors, check_args, check_function, check_numbers, pair
 from fnad.transforms.jit import jit
 
 Array = Any
@@ -82,7 +82,9 @@ def root(
     >>> root(circle, np.array([1.0, 2.0]), (5.0,)).x.round(6)
     array([3.535534, 3.535534])
     """
+    check_function("root", "fun", fun)
     check_args("root", args)
+    check_numbers("root", tol=tol)
     x0, vectors = vectors_like("root", x0)
     most = 100 * vectors.size if max_nfev is None else max_nfev
 
@@ -188,8 +190,10 @@ def root_scalar(
     >>> round(float(found.root), 9), bool(found.converged)
     (2.0, True)
     """
+    check_function("root_scalar", "f", f)
     check_args("root_scalar", args)
-    low, high = bracket
+    check_numbers("root_scalar", xtol=xtol, rtol=rtol, maxiter=maxiter)
+    low, high = pair("root_scalar", "bracket", bracket)
     vectors = Vectors((low, high), "root_scalar: bracket", promoting=(low,))
     if vectors.dtype.kind == "c" or vectors.size != 2:
         raise TypeError("root_scalar: bracket must be two real scalars")
@@ -216,7 +220,9 @@ def root_scalar(
         root = fnp.where(found, certain(x, found), fnp.nan)
         return ScalarRootResults(root, found, count, count + 2), bracketed
 
-    result, bracketed = jit(run)(fnp.stack([fnp.asarray(v, vectors.dtype) for v in bracket]), args)
+    result, bracketed = jit(run)(
+        fnp.stack([fnp.asarray(v, vectors.dtype) for v in (low, high)]), args
+    )
     if not isinstance(bracketed, Tracer) and not bracketed:
         raise ValueError(
             f"root_scalar: the function does not have different signs at {low} and {high}"

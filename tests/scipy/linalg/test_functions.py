@@ -131,3 +131,20 @@ def test_functions_of_matrices_with_equal_eigenvalues():
     np.testing.assert_allclose(linalg.funm(2 * np.eye(3), fnp.exp), np.exp(2) * np.eye(3))
     value, error = linalg.funm(np.array([[2.0, 1], [0, 2]]), fnp.exp, disp=False)
     assert np.isnan(value).any() and error == np.inf
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("f8", 1e-320), ("f8", 1e-308), ("f4", 1e-44)])
+def test_exponential_of_tiny_matrices(dtype, size):
+    a = (size * np.array([[1.0, 2.0], [3.0, -1.0]])).astype(dtype)
+    ulp = np.finfo(dtype).smallest_subnormal
+    np.testing.assert_allclose(linalg.expm(a), np.eye(2, dtype=dtype) + a, 1e-15, atol=ulp)
+    np.testing.assert_array_equal(linalg.expm_frechet(a, a + 1)[1], np.ones((2, 2)))
+
+
+def test_exponential_that_is_given_up_has_no_derivative():
+    a = 1e9 * np.array([[-1.0, 1.0], [1.0, -1.0]])
+    for x in fnad.jit(linalg.expm_frechet)(a, a):
+        assert np.isnan(x).all()
+    assert np.isnan(fnad.grad(lambda a: fnp.sum(linalg.expm(a)))(a)).all()
+    # Of a norm of 2e9 times a rounding.
+    np.testing.assert_allclose(linalg.expm(a, max_squarings=40), np.full((2, 2), 0.5), 1e-6)

@@ -131,3 +131,8 @@ def test_derivatives_of_positive_definite_equations(make, lower):
 def test_errors(function, message):
     with pytest.raises(ValueError, match=message):
         function()
+
+
+def test_empty_factors_solve_empty_systems():
+    x = linalg.lu_solve(linalg.lu_factor(np.zeros((3, 0, 0))), np.zeros((0, 2)))
+    assert x.shape == (3, 0, 2)

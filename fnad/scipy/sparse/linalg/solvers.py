@@ -6,8 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 import fnad.numpy as fnp
-from fnad.core.types import aval_of, kind_of
+from fnad.core.types import kind_of
 from fnad.primitives.custom.linear_solve import custom_linear_solve
 from fnad.scipy.sparse.linalg.krylov import (
     Limits,
@@ -15,7 +17,7 @@ from fnad.scipy.sparse.linalg.krylov import (
     generalized_minimal_residual,
     stabilized_bi_conjugate_gradients,
 )
-from fnad.scipy.vectors import Vectors, with_arrays
+from fnad.scipy.vectors import Vectors, check_numbers, with_arrays
 from fnad.transforms.autodiff import linear_transpose
 from fnad.transforms.jit import jit
 
@@ -23,18 +25,40 @@ Array = Any
 Map = Callable[[Array], Array]
 
 
-def _on_vectors(given: Any, vectors: Vectors, what: str) -> Map:
+def _dtypes(name: str, what: str, given: Any) -> tuple[np.dtype[Any], ...]:
+    """The dtype of a matrix; none of a function.
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    """
+    if given is None or callable(given):
+        return ()
+    try:
+        return (given.dtype if hasattr(given, "tocoo") else fnp.asarray(given).dtype,)
+    except TypeError as error:
+        raise TypeError(
+            f"{name}: {what} must be a function or a matrix, got {type(given).__name__}"
+        ) from error
+
+
+def _on_vectors(name: str, what: str, given: Any, vectors: Vectors) -> Map:
     """A map of vectors: of a function of pytrees, or of a square matrix."""
     if given is None:
         return lambda x: x
     if callable(given):
-        return lambda x: vectors.ravel(given(vectors.unravel(x)), f"what {what} returns")
-    matrix = fnp.asarray(given)
+        return lambda x: vectors.ravel(given(vectors.unravel(x)), f"{name}: what {what} returns")
+    matrix = given.tocoo() if hasattr(given, "tocoo") else fnp.asarray(given)
     if matrix.shape != (vectors.size, vectors.size):
         raise ValueError(
-            f"{what} must be a function, or a matrix of shape {(vectors.size, vectors.size)} for b"
-            f" with {vectors.size} numbers, got shape {matrix.shape}"
+            f"{name}: {what} must be a function, or a matrix of shape"
+            f" {(vectors.size, vectors.size)} for b with {vectors.size} numbers, got shape"
+            f" {matrix.shape}"
         )
+    if hasattr(given, "tocoo"):
+        rows, columns = np.asarray(matrix.row), np.asarray(matrix.col)
+        return lambda x: fnp.at(fnp.zeros_like(x))[rows].add(matrix.data * x[columns])
     return lambda x: fnp.matmul(matrix, x)
 
 
@@ -50,27 +74,28 @@ def _solve(
     maxiter: Any,
     M: Any,  # noqa: N803 - SciPy's name
 ) -> tuple[Any, Any]:
+    if A is None:
+        raise TypeError(f"{name}: A must be a function or a matrix, got None")
     b, x0 = with_arrays(b), with_arrays(x0)
-    matrix_dtype = () if callable(A) else (fnp.zeros((), aval_of(fnp.asarray(A)).dtype),)
-    vectors = Vectors(b, f"{name}: b", promoting=matrix_dtype)
-    limits = Limits(tol, atol, 10 * vectors.size if maxiter is None else maxiter)
+    dtypes = (*_dtypes(name, "A", A), *_dtypes(name, "M", M))
+    vectors = Vectors(b, f"{name}: b", promoting=[fnp.zeros((), dtype) for dtype in dtypes])
+    maxiter = 10 * vectors.size if maxiter is None else maxiter
+    check_numbers(name, tol=tol, atol=atol, maxiter=maxiter)
+    limits = Limits(tol, atol, maxiter)
 
     def run(b: Any, x0: Any, limits: Limits) -> tuple[Any, Any]:
-        matvec, scaled = (
-            _on_vectors(A, vectors, f"{name}: A"),
-            _on_vectors(M, vectors, f"{name}: M"),
-        )
+        matvec, scaled = (_on_vectors(name, *m, vectors) for m in (("A", A), ("M", M)))
         rhs = vectors.ravel(b, f"{name}: b")
         start = fnp.zeros_like(rhs) if x0 is None else vectors.ravel(x0, f"{name}: x0")
 
         def solve(apply: Map, rhs: Array) -> tuple[Array, Array]:
-            return method(apply, rhs, start, scaled, limits)
+            return _in_range(method, apply, rhs, start, scaled, limits)
 
         def solve_transposed(apply: Map, rhs: Array) -> tuple[Array, Array]:
             def turned(x: Array) -> Array:
                 return x if M is None else linear_transpose(scaled, x)(x)[0]
 
-            x, info = method(apply, rhs, fnp.zeros_like(rhs), turned, limits)
+            x, info = _in_range(method, apply, rhs, fnp.zeros_like(rhs), turned, limits)
             # Nobody sees the info of this one.
             return fnp.where(info == 0, x, fnp.nan), info
 
@@ -81,6 +106,38 @@ def _solve(
         return vectors.unravel(x), info
 
     return jit(run)(b, x0, limits)
+
+
+def _in_range(
+    method: Callable[..., tuple[Array, Array]],
+    apply: Map,
+    rhs: Array,
+    start: Array,
+    scaled: Map,
+    limits: Limits,
+) -> tuple[Array, Array]:
+    """``method`` for a right-hand side whose square neither over- nor underflows.
+
+    It is divided by a power of two, and with it all that goes along.
+    """
+    largest = fnp.max(fnp.abs(rhs), initial=0.0)
+    exponent = fnp.frexp(fnp.where(fnp.isfinite(largest), largest, 1.0))[1]
+    atol = fnp.ldexp(fnp.asarray(limits.atol, largest.dtype), -exponent)
+    x, info = method(
+        apply,
+        _scaled(rhs, -exponent),
+        _scaled(start, -exponent),
+        scaled,
+        limits._replace(atol=atol),
+    )
+    return _scaled(x, exponent), info
+
+
+def _scaled(x: Array, exponent: Array) -> Array:
+    """``x * 2 ** exponent``, by two factors: one may be no number of the dtype."""
+    half = exponent // 2
+    one = fnp.ones((), fnp.real(x).dtype)
+    return x * fnp.ldexp(one, half) * fnp.ldexp(one, exponent - half)
 
 
 def cg(
@@ -98,7 +155,8 @@ def cg(
     Parameters
     ----------
     A : callable or (n, n) array
-        The linear map; a function takes and returns pytrees like ``b``.
+        The linear map; a function takes and returns pytrees like ``b``. A matrix of `scipy.sparse`
+        will do, too.
     b : pytree of arrays
         The right-hand side.
     x0 : pytree like b, optional
@@ -187,7 +245,7 @@ def gmres(
     >>> np.round(x, 9), int(info)
     (array([1., 2.]), 0)
     """
-    if restart < 1:
-        raise ValueError(f"gmres: restart must be at least 1, got {restart}")
+    if not isinstance(restart, (int, np.integer)) or restart < 1:
+        raise ValueError(f"gmres: restart must be an integer, at least 1, got {restart!r}")
     method = partial(generalized_minimal_residual, restart=restart)
     return _solve("gmres", method, False, A, b, x0, tol, atol, maxiter, M)
