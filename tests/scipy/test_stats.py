@@ -1,5 +1,6 @@
 """`fnad.scipy.stats` against SciPy: values in and out of the support, derivatives, transforms."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 import scipy.stats
@@ -91,8 +92,18 @@ def test_dirichlet():
     many = stats.dirichlet.pdf(np.stack([x, x + 1], axis=1), alpha)
     np.testing.assert_allclose(many, [np.exp(expected), 0], rtol=1e-13)
     check_grads(lambda a: stats.dirichlet.logpdf(x, a), (alpha,), order=2)
-    with pytest.raises(ValueError, match=r"dirichlet.*\(3,\).*\(2,\)"):
-        stats.dirichlet.logpdf(x[:2], alpha)
+    np.testing.assert_allclose(stats.dirichlet.logpdf(x[:2], alpha), expected, rtol=1e-13)
+    with pytest.raises(ValueError, match=r"dirichlet.*\(3,\).*\(1,\)"):
+        stats.dirichlet.logpdf(x[:1], alpha)
+    for odd in (0.0, -0.5, NAN):
+        assert np.isnan(stats.dirichlet.logpdf(x, np.array([odd, 2.0, 3.0])))
+    for dtype in (np.float16, ml_dtypes.bfloat16):
+        rounded = np.array([0.1, 0.2, 0.7], dtype)
+        assert rounded.astype(float).sum() != 1
+        got = stats.dirichlet.pdf(rounded, alpha.astype(dtype))
+        want = scipy.stats.dirichlet.pdf([0.1, 0.2, 0.7], alpha)
+        assert got.dtype == dtype
+        np.testing.assert_allclose(float(got), want, rtol=0.02)  # the points are rounded, too
 
 
 def test_multinomial():
@@ -102,6 +113,14 @@ def test_multinomial():
     np.testing.assert_allclose(stats.multinomial.logpmf(x, 6, p), expected, rtol=1e-13)
     np.testing.assert_allclose(stats.multinomial.pmf(x, 6, p), np.exp(expected), rtol=1e-13)
     check_grads(lambda p: stats.multinomial.logpmf(x[0], 6, p), (p,), order=2)
+    edge = np.array([0.0, 0.5, 0.5])
+    got = fnad.grad(lambda p: stats.multinomial.pmf([1, 2, 3], 6, p))(edge)
+    np.testing.assert_allclose(got, [60 / 32, 0, 0], rtol=1e-13)
+    for odd in (-0.1, 1.2, NAN):
+        assert np.isnan(stats.multinomial.logpmf([0, 2, 3], 5, np.array([odd, 0.5, 0.5])))
+    assert np.isnan(stats.multinomial.pmf(x, np.array([-6, 5.5, NAN, -1]), p)).all()
+    with pytest.raises(ValueError, match=r"multinomial.*\(2,\) and \(3,\)"):
+        stats.multinomial.logpmf([1, 2], 3, p)
 
 
 MU_ENTROPY = {

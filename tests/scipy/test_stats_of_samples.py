@@ -1,5 +1,6 @@
 """Normal vectors, estimated densities, ranks and kin: against SciPy, compiled, with derivatives."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 import scipy.stats
@@ -47,6 +48,54 @@ def test_numbers_in_place_of_matrices():
     assert np.isnan(MVN.logpdf(x[0], np.zeros(3), -np.eye(3)))
     with pytest.raises(ValueError, match=r"got shapes \(2,\), \(3,\) and \(3, 3\)"):
         MVN.logpdf(np.ones(2), np.ones(3), np.eye(3))
+    with pytest.raises(ValueError, match=r"got shapes \(2,\), \(3,\) and \(\)"):
+        MVN.logpdf(np.ones(2), np.ones(3), 2.0)
+
+
+X, COV = normal(4, 3), positive_definite(3, 3)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (X[0],),
+        (X, None, COV),
+        (X, normal(3), np.array([1.0, 2.0, 3.0])),
+        (X, np.zeros(3), np.array([1.0, -2.0, 3.0])),
+        (X[0], np.zeros(1), 2.0),
+        (X[0], np.ones(1), np.array([[2.0]])),
+        (X[0], 1.0, np.array([[2.0]])),
+        (1.5, np.zeros(1), np.array([[2.0]])),
+        (X[:0], None, COV),
+        (np.array([[1, 0, 2]]), np.array([0, 1, 0]), np.diag([1, 2, 3])),
+        (np.array([np.nan, 0, np.inf]), None, COV),
+    ],
+)
+def test_means_and_covariances_in_short(arguments):
+    try:
+        expected = scipy.stats.multivariate_normal.logpdf(*arguments)
+    except ValueError:  # not positive definite
+        expected = np.full(4, np.nan)
+    for f in (MVN.logpdf, fnad.jit(MVN.logpdf)):
+        got = f(*arguments)
+        np.testing.assert_allclose(np.squeeze(got), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_sixteen_bits(dtype):
+    x = np.array([1, 2, 2, 4], dtype)
+    with_nan = np.array([1, np.nan, np.nan, 4], dtype)
+    got = MVN.logpdf(x, np.zeros(4, dtype), np.eye(4).astype(dtype))
+    assert got.dtype == dtype
+    np.testing.assert_allclose(float(got), -16.1757541, rtol=4e-3)
+    assert stats.poisson.entropy(x).dtype == stats.sem(x).dtype == dtype
+    assert stats.mode(x).mode.dtype == dtype
+    assert np.isnan(stats.rankdata(with_nan)).all()
+    assert stats.mode(with_nan).count == 2
+    assert tuple(stats.mode(with_nan, nan_policy="omit")) == (1, 1)
+    kde = stats.gaussian_kde(x)
+    expected = scipy.stats.gaussian_kde(x.astype(float)).pdf(1.5)
+    np.testing.assert_allclose(kde.pdf(dtype(1.5)), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("method", ["average", "min", "max", "dense", "ordinal"])
@@ -82,6 +131,7 @@ def test_the_most_frequent():
     nan = np.array([np.nan, np.nan, np.nan, 2, 1, 2])
     assert tuple(stats.mode(nan, nan_policy="omit")) == (2, 2)
     assert stats.mode(nan).count == 3 and np.isnan(stats.mode(nan).mode)
+    assert type(stats.mode(np.array([2.0])).mode) is np.float64
     value, count = stats.mode(np.zeros((0, 2)))
     assert np.isnan(value).all() and not count.any()
 
@@ -91,6 +141,17 @@ def test_errors_of_means():
     for axis, ddof in ((0, 1), (1, 0), (None, 1)):
         expected = scipy.stats.sem(a, axis, ddof)
         np.testing.assert_allclose(stats.sem(a, axis, ddof), expected, rtol=1e-14)
+    few = np.array([[1.0, np.nan, 2.0, 5.0], [2.0, np.nan, np.nan, 3.0]])
+    with np.errstate(all="ignore"):
+        for policy in ("propagate", "omit"):
+            for ddof in (0, 1, 2, 3):
+                for keepdims in (False, True):
+                    options = {"ddof": ddof, "nan_policy": policy, "keepdims": keepdims}
+                    for x in (few, few[0, :1], few[0, 0], np.ones((0, 3))):
+                        expected = scipy.stats.sem(x, **options)
+                        got = stats.sem(x, **options)
+                        np.testing.assert_allclose(got, expected, rtol=1e-14)
+                        assert got.shape == expected.shape
     check_grads(stats.sem, (a,), order=1)
 
 
@@ -140,6 +201,7 @@ def test_samples_of_an_estimated_density():
         (lambda: stats.gaussian_kde([1.0]), "n at least 2"),
         (lambda: stats.gaussian_kde(np.ones((2, 3)), weights=np.ones(2)), r"shape \(3,\)"),
         (lambda: stats.gaussian_kde(normal(3), "best"), "bw_method must be"),
+        (lambda: stats.gaussian_kde(normal(3), np.ones(2)), "bw_method must be"),
         (lambda: stats.gaussian_kde(normal(2, 5)).pdf(np.ones((3, 1))), r"shape \(2, m\)"),
         (lambda: stats.gaussian_kde(normal(2, 5)).integrate_box_1d(0, 1), "not 2 each"),
         (lambda: stats.rankdata([1, 2], "best"), "method must be one of"),

@@ -11,7 +11,8 @@ import numpy as np
 import fnad.numpy as fnp
 from fnad import random
 from fnad.core.tree_registry import register_pytree_node_class
-from fnad.numpy.operands import Array
+from fnad.core.types import is_half
+from fnad.numpy.operands import Array, convert
 from fnad.scipy.linalg import solve_triangular
 from fnad.scipy.operands import floating
 from fnad.scipy.special import logsumexp
@@ -64,6 +65,8 @@ class gaussian_kde:  # noqa: N801
     ) -> None:
         given = [dataset] if weights is None else [dataset, weights]
         samples, *rest = floating("gaussian_kde", *map(fnp.asarray, given))
+        if is_half(samples.dtype):
+            samples, *rest = [convert(x, np.dtype(np.float32)) for x in (samples, *rest)]
         samples = fnp.atleast_2d(samples)
         if samples.ndim > 2 or samples.shape[1] < 2:
             raise ValueError(
@@ -76,18 +79,16 @@ class gaussian_kde:  # noqa: N801
             raise ValueError(f"gaussian_kde: weights must have shape ({n},), got {shares.shape}")
         self.dataset, self.weights = samples, shares / fnp.sum(shares)
         self.neff = 1 / fnp.sum(self.weights**2)
-        factor: Any = bw_method
-        if bw_method is None or bw_method == "scott":
+        factor: Any = bw_method(self) if callable(bw_method) else bw_method
+        if factor is None or (isinstance(factor, str) and factor == "scott"):
             factor = self.neff ** (-1 / (d + 4))
-        elif bw_method == "silverman":
+        elif isinstance(factor, str) and factor == "silverman":
             factor = (self.neff * (d + 2) / 4) ** (-1 / (d + 4))
-        elif isinstance(bw_method, str):
+        elif isinstance(factor, str) or fnp.ndim(factor):
             raise ValueError(
                 "gaussian_kde: bw_method must be 'scott', 'silverman', a number or a callable, got"
                 f" {bw_method!r}"
             )
-        elif callable(bw_method):
-            factor = bw_method(self)
         spread = fnp.atleast_2d(fnp.cov(samples, aweights=self.weights))
         self.covariance = spread * factor**2
         self.inv_cov = fnp.linalg.inv(self.covariance)
@@ -116,7 +117,7 @@ class gaussian_kde:  # noqa: N801
 
     def logpdf(self, x: Any) -> Array:
         """The logarithm of the density at points ``(d, m)``, or ``(m,)`` where d is 1."""
-        points = fnp.atleast_2d(fnp.asarray(x))
+        points = fnp.atleast_2d(fnp.asarray(floating("gaussian_kde.logpdf", x, self.dataset)[0]))
         if points.shape[0] == 1 and points.shape[1] == self.d:
             points = points.T
         if points.ndim != 2 or points.shape[0] != self.d:

@@ -1,4 +1,4 @@
-"""What all functions of distributions do to their arguments."""
+"""What functions of distributions do to their arguments."""
 
 from __future__ import annotations
 
@@ -18,46 +18,63 @@ _FLOAT32 = np.dtype(np.float32)
 _Function = Callable[..., Any]
 
 
-def law(domain: Callable[..., Any] | None = None) -> Callable[[_Function], _Function]:
-    """Give a function of a distribution operands of one floating dtype; 16 bits are rounded once.
+def of_reals(function: _Function) -> _Function:
+    """Give a function of a distribution real operands of one dtype; 16 bits are rounded once."""
+    name = _name_of(function)
+    own = signature(function)
 
-    ``domain(*shapes)`` says of which shapes, the parameters but ``loc`` and ``scale``, there is a
-    distribution; scales are positive. Where there is none, the function is one of NaN: it needs to
-    know nothing of domains, but has to give NaN there. To choose among the points, not the values,
+    @wraps(function)
+    def promoted(*args: Any, **kwargs: Any) -> Any:
+        try:
+            bound = own.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{name}: {error}") from None
+        bound.apply_defaults()
+        xs = floating(name, *bound.args)
+        dtype = dtype_of(xs[0])
+        if not is_half(dtype):
+            return function(*xs)
+        return convert(function(*[convert(x, _FLOAT32) for x in xs]), dtype)
+
+    return promoted
+
+
+def law(domain: Callable[..., Any] | None = None) -> Callable[[_Function], _Function]:
+    """`of_reals` for an elementwise function, which is NaN where there is no distribution.
+
+    ``domain(*shapes)`` says of which shapes, the parameters but ``loc`` and ``scale``, there is
+    one; scales are positive. Where there is none, the function is one of NaN: it needs to know
+    nothing of domains, but has to give NaN there. To choose among the points, not the values,
     leaves derivatives in the parameters without a choice.
     """
 
     def decorate(function: _Function) -> _Function:
-        name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
-        own = signature(function)
-        names = list(own.parameters)
+        name = _name_of(function)
+        names = list(signature(function).parameters)
         shapes = [i for i, n in enumerate(names) if i and n not in ("loc", "scale")]
         scale = names.index("scale") if "scale" in names else None
 
+        @of_reals
         @wraps(function)
-        def promoted(*args: Any, **kwargs: Any) -> Any:
-            try:
-                bound = own.bind(*args, **kwargs)
-            except TypeError as error:
-                raise TypeError(f"{name}: {error}") from None
-            bound.apply_defaults()
-            xs = floating(name, *bound.args)
+        def known(x: Any, *parameters: Any) -> Any:
+            xs = (x, *parameters)
             broadcast_shapes([shape_of(x) for x in xs], name)
-            dtype = dtype_of(xs[0])
-            if is_half(dtype):
-                xs = [convert(x, _FLOAT32) for x in xs]
             conditions = [] if domain is None else [domain(*[xs[i] for i in shapes])]
             if scale is not None:
                 conditions.append(xs[scale] > 0)
             for valid in conditions:
                 if valid is not np.True_:
-                    xs[0] = fnp.where(valid, xs[0], np.nan)
-            value = function(*xs)
-            return convert(value, dtype) if is_half(dtype) else value
+                    x = fnp.where(valid, x, np.nan)
+            return function(x, *parameters)
 
-        return promoted
+        return known
 
     return decorate
+
+
+def _name_of(function: _Function) -> str:
+    """The name of a function of a distribution in messages, that of its module included."""
+    return f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
 
 
 def counts(n: Any) -> Any:

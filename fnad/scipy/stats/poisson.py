@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 import fnad.numpy as fnp
-from fnad.scipy.operands import floating, impossible, polynomial
+from fnad.scipy.operands import impossible, polynomial
 from fnad.scipy.special import gammaincc, gammaln
 from fnad.scipy.special.saddle_points import log_poisson_term
 from fnad.scipy.stats.edges import poisson_kernel, probability
-from fnad.scipy.stats.laws import law
+from fnad.scipy.stats.laws import law, of_reals
 
 _law = law(lambda mu: mu >= 0)
 
@@ -58,6 +58,7 @@ _SERIES = (
 )  # fmt: skip
 
 
+@of_reals
 def entropy(mu: Any, loc: Any = 0) -> Any:
     """The entropy of the distribution, elementwise.
 
@@ -66,7 +67,7 @@ def entropy(mu: Any, loc: Any = 0) -> Any:
     >>> print(f"{entropy(1.0):.6f}")
     1.304842
     """
-    mu, loc = fnp.broadcast_arrays(*floating("poisson.entropy", mu, loc))
+    mu, loc = fnp.broadcast_arrays(mu, loc)
     small = mu < _LARGE
     near = fnp.where(small & (mu > 0), mu, 1)[..., None]
     k = np.arange(_TERMS, dtype=mu.dtype)

@@ -8,6 +8,7 @@ import numpy as np
 
 import fnad.numpy as fnp
 from fnad import lax
+from fnad.core.types import kind_of
 from fnad.numpy.operands import Array, convert, to_inexact
 from fnad.primitives.shape import canonicalize_axis
 
@@ -69,7 +70,7 @@ def rankdata(
         raise ValueError(f"rankdata: method must be one of {_METHODS}, got {method!r}")
     x, place = _last(a, axis)
     ranks = _ranks(x, method) if x.size else fnp.zeros(x.shape)
-    if x.dtype.kind == "f" or nan_policy == "omit":
+    if kind_of(x.dtype) == "f" or nan_policy == "omit":
         unordered = fnp.isnan(x)
         if nan_policy == "propagate":
             unordered = fnp.any(unordered, -1, keepdims=True)
@@ -134,14 +135,14 @@ def mode(
         x = fnp.sort(x, -1)
         places = np.arange(n)
         same = x[..., 1:] == x[..., :-1]
-        if x.dtype.kind == "f":
+        if kind_of(x.dtype) == "f":
             same = same | (fnp.isnan(x[..., 1:]) & fnp.isnan(x[..., :-1]))
         starts = fnp.concatenate([fnp.ones((*x.shape[:-1], 1), bool), ~same], -1)
         length = places + 1 - lax.cummax(fnp.where(starts, places, 0), x.ndim - 1)
-        if nan_policy == "omit" and x.dtype.kind == "f":
+        if nan_policy == "omit" and kind_of(x.dtype) == "f":
             length = fnp.where(fnp.isnan(x), 0, length)
         best = fnp.argmax(length, -1)[..., None]
-        value = fnp.take_along_axis(x, best, -1)[..., 0]
+        value = fnp.squeeze(fnp.take_along_axis(x, best, -1), -1)
         count = fnp.max(length, -1)
     if keepdims and axis is None:
         shape = (1,) * max(fnp.ndim(a), 1)
@@ -159,7 +160,7 @@ def sem(
     *,
     keepdims: bool = False,
 ) -> Array:
-    """The standard error of the mean along an axis.
+    """The standard error of the mean along an axis; NaN where there are less than two numbers.
 
     Parameters
     ----------
@@ -180,9 +181,12 @@ def sem(
     np.float64(0.645497)
     """
     _check_policy("sem", nan_policy)
-    x = to_inexact(fnp.asarray(a))
+    x = fnp.atleast_1d(to_inexact(fnp.asarray(a)))
     if nan_policy == "propagate":
         size = x.size if axis is None else x.shape[axis]
-        return fnp.std(x, axis, ddof=ddof, keepdims=keepdims) / np.sqrt(size).astype(x.dtype)
-    count = fnp.sum(~fnp.isnan(x), axis, keepdims=keepdims)
-    return fnp.nanstd(x, axis, ddof=ddof, keepdims=keepdims) / fnp.sqrt(convert(count, x.dtype))
+        spread = fnp.std(x, axis, ddof=ddof, keepdims=keepdims) / np.sqrt(size).astype(x.dtype)
+        return spread if size > 1 else fnp.full_like(spread, np.nan)
+    known = ~fnp.isnan(x)
+    count = fnp.sum(known, axis, keepdims=keepdims)
+    spread = fnp.std(x, axis, ddof=ddof, keepdims=keepdims, where=known)
+    return fnp.where(count > 1, spread / fnp.sqrt(convert(count, x.dtype)), np.nan)
