@@ -118,7 +118,7 @@ def _emit_lanes(nest: Nest) -> None:
 
     with ExitStack() as stack:
         _enter_loops(stack, nest, outer)
-        along(f, p, nest.ranges[number], (lanes, many), block)
+        along(f, p, nest.ranges[number], (lanes, many), block, repeatable=nest.is_plain())
 
 
 def _lanes(exprs: Sequence[Expr], others: Sequence[DType], extent: int) -> int:

@@ -66,7 +66,8 @@ def emit_lanes(nest: Nest, parts: Range) -> None:
     with nest.loops(outer, number), ExitStack() as stack:
         if start is not None and bounds is not None:
             stack.enter_context(if_inside(nest, start, bounds))
-        along(nest.f, nest.p, nest.ranges[number], shape, block)
+        repeatable = not kernel.sequential and nest.is_plain()
+        along(nest.f, nest.p, nest.ranges[number], shape, block, repeatable=repeatable)
 
 
 def _vectors_of_totals(reductions: Sequence[Reduction], extent: int) -> int:

@@ -54,7 +54,7 @@ class Nest:
     def stores(self) -> None:
         """Compute what a point stores and write it."""
         rows = self._rows()
-        if len(self.kernel.stores) >= _MANY and self._is_plain():
+        if len(self.kernel.stores) >= _MANY and self.is_plain():
             self._store_in_turn(rows)
             return
         for s in self.kernel.stores:  # all of it before any is written
@@ -74,7 +74,7 @@ class Nest:
             rest = rest[count:]
         return rows
 
-    def _is_plain(self) -> bool:
+    def is_plain(self) -> bool:
         """Whether stores have no conditions and go to what the kernel does not read."""
         written = {s.buffer for s in self.kernel.stores}
         return all(s.when is None and s.combine is None for s in self.kernel.stores) and not any(

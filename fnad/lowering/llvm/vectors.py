@@ -88,15 +88,22 @@ class Range:
 
 
 def along(
-    f: Function, p: ExpressionPrinter, where: Range, shape: tuple[int, int], body: Body
+    f: Function,
+    p: ExpressionPrinter,
+    where: Range,
+    shape: tuple[int, int],
+    body: Body,
+    *,
+    repeatable: bool,
 ) -> None:
     """Emit the loops that pass over a range, ``shape`` being (lanes, vectors in a turn).
 
-    Where no whole turn is left, vectors go one by one, and the last one is masked. All elements
-    see the same operations, wherever the range starts.
+    Where no whole turn is left, vectors go one by one, and the last one is masked; or it begins
+    earlier, if elements are ``repeatable``: computed twice, they are written twice as the same. All
+    elements see the same operations, wherever the range starts.
     """
     if where.known is not None:
-        along_known(f, p, where.known, shape, body, [])
+        _along_known_once(f, p, where.known, shape, body, repeatable)
         return
     b, (lanes, count), (start, stop) = f.b, shape, where.values(f)
     if where.multiple % (lanes * count) == 0:
@@ -115,6 +122,26 @@ def along(
         last = b.add(middle, _multiple(f, padded, lanes))
         with _turns(f, p, middle, last, lanes) as turn:
             body(turn.index, 1, _mask(f, turn.index, stop, lanes), [])
+
+
+def _along_known_once(
+    f: Function,
+    p: ExpressionPrinter,
+    bounds: tuple[int, int],
+    shape: tuple[int, int],
+    body: Body,
+    repeatable: bool,
+) -> None:
+    """`along` for known bounds."""
+    (start, stop), lanes = bounds, shape[0]
+    if host.has_masks() or not repeatable or stop - start < lanes:
+        along_known(f, p, bounds, shape, body, [])
+        return
+    whole = start + (stop - start) // lanes * lanes
+    along_known(f, p, (start, whole), shape, body, [])
+    if whole < stop:
+        with p.scope():
+            body(f.b.constant(stop - lanes, INT64), 1, None, [])
 
 
 def along_known(
