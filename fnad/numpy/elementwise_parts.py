@@ -132,6 +132,12 @@ def floor_divide(x: Array, y: Array) -> Array:
     return _floating_floor_divide(x, y)
 
 
+def _zeros_signed(x: Array, negative: Array) -> Array:
+    """``x`` with the derivative 1 everywhere, whose zeros are negative where that is said."""
+    zero = constant_like(x, 0)
+    return select(negative, neg(arithmetic.add(neg(x), zero)), arithmetic.add(x, zero))
+
+
 @_in_float32
 def remainder(x: Array, y: Array) -> Array:
     mod = rem(x, y)
@@ -143,7 +149,7 @@ def remainder(x: Array, y: Array) -> Array:
     if _kind(x) == "i":
         return select(eq(y, zero), zero, repaired)
     exact = bitwise_and(eq(mod, zero), ne(y, zero))
-    return select(exact, copysign(zero, y), repaired)
+    return select(exact, _zeros_signed(mod, lt(y, zero)), repaired)
 
 
 def _static_exponent(y: Array) -> int | None:
@@ -226,7 +232,7 @@ rint = _rounding(rounding.rint)
 def fraction(x: Array, whole: Array) -> Array:
     """``x - whole`` with the sign of ``x``; 0 for infinities."""
     zero = constant_like(x, 0)
-    return copysign(select(isinf(x), zero, sub(x, whole)), x)
+    return _zeros_signed(select(isinf(x), zero, sub(x, whole)), signbit(x))
 
 
 # -- exponentials and angles --------------------------------------------------------------

@@ -45,8 +45,9 @@ def map_coordinates(
     input : array_like
         Of any rank, real or complex.
     coordinates : sequence of array_like
-        One array for each axis, all of one shape: where elements would be, as indices. At NaN,
-        floating results are NaN.
+        One array for each axis, which broadcast: where elements would be, as indices. At NaN,
+        floating results are NaN, and so they are at infinity and from 2**62 on where the array is
+        repeated ("mirror", "reflect" and "wrap"); the others have their limits there.
     order : int
         The degree of the splines, 0 to 5: 0 takes the nearest element, 1 interpolates linearly.
     mode : str
@@ -79,7 +80,7 @@ def map_coordinates(
     array([2.75, 3.5 ])
     """
     x = fnp.asarray(input)
-    if order not in _ORDERS:
+    if not isinstance(order, (int, np.integer)) or order not in _ORDERS:
         raise ValueError(f"map_coordinates: order must be 0 to 5, got {order!r}")
     if mode not in _MODES:
         known = ", ".join(map(repr, _MODES))
@@ -90,6 +91,9 @@ def map_coordinates(
             f"map_coordinates: an array of rank {x.ndim} needs as many coordinates, got"
             f" {len(places)}"
         )
+    if any(kind_of(p.dtype) == "c" for p in places):
+        raise TypeError("map_coordinates: coordinates must be real")
+    places = list(fnp.broadcast_arrays(*places))
     if 0 in x.shape:
         raise ValueError(f"map_coordinates: an array of shape {x.shape} has no elements")
     dtype = x.dtype
@@ -100,7 +104,13 @@ def map_coordinates(
         x = convert(x, np.dtype(np.float64))
     elif is_half(dtype):
         x = convert(x, np.dtype(np.float32))
-    cval = convert(fnp.asarray(cval), x.dtype)
+    cval = fnp.asarray(cval)
+    if cval.ndim or kind_of(cval.dtype) == "c" != kind_of(x.dtype):
+        raise TypeError(
+            f"map_coordinates: cval must be a scalar that goes with an array of {dtype}, got"
+            f" {cval.dtype} of shape {cval.shape}"
+        )
+    cval = convert(cval, x.dtype)
     first = 0
     if order > 1:
         # Splines through what is constant outside need coefficients of their own there.
@@ -109,13 +119,21 @@ def map_coordinates(
             x = _coefficients(x, order, continued, cval, first)
         elif first:
             x = _continued(x, [first] * x.ndim, continued, cval)
-    out = _spline(x, [p + first for p in places], order, continued, cval)
+    places = [_bounded(p + first, n, order, continued) for p, n in zip(places, x.shape)]
+    out = _spline(x, places, order, continued, cval)
     if order == 0 and kind_of(dtype) in "fc":
         # Higher orders get it from their weights.
         nowhere = functools.reduce(fnp.logical_or, map(fnp.isnan, places))
         out = fnp.where(nowhere, x.dtype.type(np.nan), out)
     rounded = kind_of(dtype) in "biu" and order > 0
     return convert(fnp.round(out) if rounded else out, dtype)
+
+
+def _bounded(place: Array, size: int, order: int, mode: str) -> Array:
+    """A place that integers can tell: another one with the same value, or NaN."""
+    if mode in ("constant", "edge"):
+        return fnp.clip(place, -1.0 - order, float(size + order))
+    return fnp.where(fnp.abs(place) < 2.0**62, place, place.dtype.type(np.nan))
 
 
 def _continued(x: Array, widths: Sequence[int], mode: str, cval: Any) -> Array:

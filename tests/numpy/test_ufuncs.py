@@ -150,6 +150,22 @@ def test_floor_divide_hands_on_no_derivative():
         np.testing.assert_array_equal(fnp.floor_divide(x, 0.0), x // np.float64(0))
 
 
+@pytest.mark.parametrize("wrap", [lambda f: f, fnad.jit])
+def test_remainders_and_fractions_have_slopes_where_they_are_zero(wrap):
+    x = np.array([0.0, -0.0, 4.0, -8.0, 1.0, -5.0])
+    for y in (4.0, -4.0):
+        got = wrap(fnp.remainder)(x, y)
+        np.testing.assert_array_equal(got, x % y)
+        np.testing.assert_array_equal(np.signbit(got), np.signbit(x % y))
+        slopes = wrap(fnad.grad(lambda x, y: fnp.sum(x % y), argnums=(0, 1)))(x, y)
+        np.testing.assert_array_equal(slopes[0], np.ones(6))
+        np.testing.assert_array_equal(slopes[1], -np.sum(x // y))
+    got = wrap(lambda x: fnp.modf(x)[0])(x)
+    np.testing.assert_array_equal(np.signbit(got), np.signbit(np.modf(x)[0]))
+    slopes = wrap(fnad.grad(lambda x: fnp.sum(fnp.modf(x)[0])))(x)
+    np.testing.assert_array_equal(slopes, np.ones(6))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_power_of_one_half_is_a_root(dtype):
     x = np.array([-np.inf, -0.0, 0.0, np.inf, -1.0, 4.0], dtype)

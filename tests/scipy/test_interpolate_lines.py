@@ -180,3 +180,18 @@ def test_what_does_not_go_together_is_named():
             make()
     with pytest.raises(TypeError, match="complex128"):
         interpolate.PchipInterpolator(X, Y + 1j)
+
+
+@pytest.mark.parametrize("point", [X[0], X[-1], 2 * X[-1] - X[0]])
+def test_periods_have_slopes_where_they_meet(point):
+    ours, theirs = both("CubicSpline", X, CLOSED, bc_type="periodic")
+    np.testing.assert_allclose(fnad.jacrev(ours)(point), theirs(point, 1), 1e-12)
+    slopes = fnad.jacrev(ours.integrate, 1)(X[1], point)
+    np.testing.assert_allclose(slopes, theirs(point), 1e-12)
+
+
+def test_splines_of_halves():
+    x, y = X.astype(np.float16), Y.astype(np.float16)
+    got = interpolate.CubicSpline(x, y)(x)
+    assert got.dtype == np.float16
+    np.testing.assert_allclose(got, y, atol=0.01)

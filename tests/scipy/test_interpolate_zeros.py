@@ -96,7 +96,7 @@ def test_interp1d_is_scipys(kind):
 
 def test_interp1d_outside():
     f = interpolate.interp1d(X, Y[:, 0])
-    with pytest.raises(ValueError, match="below of the nodes"):
+    with pytest.raises(ValueError, match="below the nodes"):
         f(X[0] - 1)
     assert np.isnan(fnad.jit(f)(X[0] - 1))
     assert interpolate.interp1d(X, Y[:, 0], bounds_error=False, fill_value=7.0)(X[0] - 1) == 7

@@ -120,3 +120,25 @@ def test_bad_arguments_are_refused():
         map_coordinates(x, [[0]], 1)
     with pytest.raises(ValueError, match="has no elements"):
         map_coordinates(x[:0], [[0], [0]], 1)
+
+
+@pytest.mark.parametrize("order", range(6))
+def test_far_away_are_the_limits_or_nothing(order):
+    x = np.arange(1.0, 6.0)
+    far = [np.array([-np.inf, -1e300, 2.0**63, np.inf])]
+    for mode, expected in (("constant", [7, 7, 7, 7]), ("nearest", [1, 1, 5, 5])):
+        got = map_coordinates(x, far, order, mode=mode, cval=7.0)
+        np.testing.assert_allclose(got, expected, rtol=1e-14)
+    for mode in ("mirror", "reflect", "wrap"):
+        assert np.isnan(map_coordinates(x, far, order, mode=mode)).all()
+
+
+def test_what_fits_not_is_refused():
+    x, at = np.ones((2, 3)), [[0.5], [0.5]]
+    for cval in (1j, np.ones(2)):
+        with pytest.raises(TypeError, match="cval must be a scalar that goes with"):
+            map_coordinates(x, at, 1, cval=cval)
+    with pytest.raises(TypeError, match="coordinates must be real"):
+        map_coordinates(x, np.ones((2, 1)) * 1j, 1)
+    with pytest.raises(ValueError, match=r"order must be 0 to 5, got 1\.0"):
+        map_coordinates(x, at, 1.0)

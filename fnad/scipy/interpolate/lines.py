@@ -113,7 +113,7 @@ class interp1d:  # noqa: N801 (SciPy's name)
                     )
             elif below.any() or above.any():
                 raise ValueError(
-                    f"interp1d: points lie {'below' if below.any() else 'above'} of the nodes,"
+                    f"interp1d: points lie {'below' if below.any() else 'above'} the nodes,"
                     f" which go from {self.x[0]} to {self.x[-1]}; pass bounds_error=False"
                 )
         result = self._values(x)

@@ -8,6 +8,7 @@ import numpy as np
 
 import fnad.numpy as fnp
 from fnad.core.tracer import Tracer
+from fnad.core.types import is_half
 from fnad.lax.tridiagonal import tridiagonal_solve
 from fnad.numpy.operands import convert
 from fnad.scipy.interpolate.piecewise import (
@@ -145,10 +146,11 @@ def _end(
 
 
 def _solved(lower: Array, middle: Array, upper: Array, right: Array) -> Array:
-    dtype = right.dtype
-    flat = fnp.reshape(right, (right.shape[0], -1))
+    dtype = np.dtype(np.float32) if is_half(right.dtype) else right.dtype
+    flat = convert(fnp.reshape(right, (right.shape[0], -1)), dtype)
     lower, middle, upper = (convert(v, dtype) for v in (lower, middle, upper))
-    return fnp.reshape(tridiagonal_solve(lower, middle, upper, flat), right.shape)
+    solution = fnp.reshape(tridiagonal_solve(lower, middle, upper, flat), right.shape)
+    return convert(solution, right.dtype)
 
 
 def _periodic_slopes(x: Array, y: Array) -> Array:

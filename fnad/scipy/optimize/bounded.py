@@ -53,7 +53,9 @@ def vectors_of(bounds: Any, vectors: Vectors) -> tuple[Array, Array]:
         lower, upper = bounds.lb, bounds.ub
     else:
         pairs = list(bounds) if np.iterable(bounds) else []
-        if len(pairs) != vectors.size or any(not np.iterable(p) or len(p) != 2 for p in pairs):
+        if len(pairs) != vectors.size or any(
+            not np.iterable(p) or len(list(p)) != 2 for p in pairs
+        ):
             raise ValueError(
                 f"minimize: bounds must be Bounds(lb, ub) or a pair for each of {vectors.size}"
                 f" variables, got {bounds!r}"
