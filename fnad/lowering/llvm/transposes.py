@@ -4,8 +4,9 @@ Before, every lane of a vector was a load of its own::
 
     [i0<64, i1<64]: %1[64*i0 + i1] = %0[i0 + 64*i1]
 
-Now a tile of (lanes, lanes) points is read in vectors along ``i0``, transposed by shuffles of
-vectors (Eklundh, 1972) and left on the stack, from where vectors along ``i1`` are taken.
+Now a square tile of points is read in vectors along ``i0``, transposed by shuffles of vectors
+(Eklundh, 1972) and left on the stack, from where vectors along ``i1`` are taken. The sides of a
+tile are whole cache lines, so that each is read, and written, at once.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ from fnad.lowering.walk import postorder
 # Elements that are further apart along the axis of the stores are worth a tile.
 _FAR = 8
 # Larger tiles need more registers than there are.
-_MOST_LANES = 16
+_LARGEST = 16
+
+_LINE_BYTES = 64
 
 
 def across(kernel: Kernel) -> tuple[int, int] | None:
@@ -54,7 +57,7 @@ def across(kernel: Kernel) -> tuple[int, int] | None:
 
 def tasks_of_tile(kernel: Kernel) -> int:
     """How many tasks a tile takes in: as few elements would be read of each of its vectors."""
-    return _MOST_LANES if across(kernel) == kernel.axes[0] else 1
+    return _LARGEST if across(kernel) == kernel.axes[0] else 1
 
 
 def _read_across(kernel: Kernel, e: Expr) -> tuple[int, int] | None:
@@ -75,29 +78,49 @@ def emit_tiles(nest: Nest, other: tuple[int, int]) -> None:
     """Emit tiles of the innermost axis (columns) and the axis ``other`` (rows)."""
     f, p, kernel = nest.f, nest.p, nest.kernel
     columns = kernel.axes[-1]
-    lanes = min(lanes_for(nest.roots, [], min(other[1], columns[1])), _MOST_LANES)
+    shorter = min(other[1], columns[1])
+    lanes = min(lanes_for(nest.roots, [], shorter), _LARGEST)
     outer = [a for a in kernel.axes if a not in (other, columns)]
     loads = [
         e for e in postorder(s.value for s in kernel.stores) if _read_across(kernel, e) == other
     ]
-    tiles = [f.alloca(memory_type(e.dtype, lanes), lanes) for e in loads]
+    side = lanes
+    while 2 * side <= min(shorter, _LARGEST, _LINE_BYTES // max(e.dtype.itemsize for e in loads)):
+        side *= 2
+    overlapping = nest.is_plain() and columns[1] >= side
+    tiles = [f.alloca(memory_type(e.dtype, side), side) for e in loads]
     with nest.loops(outer, None), ExitStack() as stack:
-        column, width = _tile(stack, nest, Range(0, columns[1]), lanes)
-        row, height = _tile(stack, nest, nest.ranges[other[0]], lanes)
+        row, height = _tile(stack, nest, nest.ranges[other[0]], side)
+        column, width = _tile(stack, nest, Range(0, columns[1]), side)
+        if overlapping:  # the last tile may begin earlier: what it repeats stays the same
+            column = f.b.minimum(column, _number(f, columns[1] - side))
+            width = _number(f, side)
         for e, tile in zip(loads, tiles):
             with p.scope():
                 p.bind_vector(Vector(other[0], row, 0, lanes))
                 place = strided(p, e.args[0], other[0])
                 assert place is not None
-                _fill(nest, e, place, (columns[0], column), (tile, height, width))
-        mask = None if columns[1] % lanes == 0 else mask_of(f, width, lanes)
-        with f.loop(height, as_written=True) as turn, p.scope():
+                _fill(nest, e, place, (columns[0], column), (tile, height, width), side)
+        masked = not overlapping and columns[1] % side != 0
+        with (
+            f.loop(height, as_written=True) as turn,
+            f.loop(side // lanes, as_written=True) as part,
+            p.scope(),
+        ):
+            first = f.b.multiply(part.index, _number(f, lanes))
+            mask = _mask(f, width, first, lanes) if masked else None
             p.bind_axis(other[0], f.b.add(row, turn.index))
-            p.bind_vector(Vector(columns[0], column, 0, lanes, mask))
+            p.bind_vector(Vector(columns[0], f.b.add(column, first), 0, lanes, mask))
+            at = f.b.add(f.b.multiply(turn.index, _number(f, side)), first)
             for e, tile in zip(loads, tiles):
-                line = f.element(tile, e.dtype, f.b.multiply(turn.index, _number(f, lanes)))
-                p.keep(e, f.load(line, e.dtype, lanes))
+                p.keep(e, f.load(f.element(tile, e.dtype, at), e.dtype, lanes))
             nest.stores()
+
+
+def _mask(f: Function, length: Value, first: Value, lanes: int) -> Value:
+    """Which lanes from ``first`` on there are."""
+    left = f.b.maximum(f.b.subtract(length, first), _number(f, 0))
+    return mask_of(f, left, lanes)
 
 
 def _number(f: Function, value: int) -> Value:
@@ -121,6 +144,7 @@ def _fill(
     place: Strided,
     columns: tuple[int, Value],
     tile: tuple[str, Value, Value],
+    side: int,
 ) -> None:
     """Call the function that transposes a tile, from the buffer to the stack."""
     f, p = nest.f, nest.p
@@ -130,7 +154,7 @@ def _fill(
     assert p.vector is not None
     offset = f.b.add(p.value(place.rest), p.vector.base)
     source = f.element(f.element(p.pointers[e.attr], e.dtype, offset), e.dtype, place.constant)
-    symbol = _declared(f.module, e.dtype, p.vector.lanes)
+    symbol = _declared(f.module, e.dtype, p.vector.lanes, side)
     target, height, width = tile
     f.emit(
         f"call void @{symbol}(ptr {source}, i64 {stride}, ptr {target}, {height.typed},"
@@ -145,16 +169,16 @@ def _axis_in(expr: Expr, number: int) -> Expr:
 
 # -- the function that transposes a tile --------------------------------------------------------
 
-_SYMBOL = "fnad.transpose.{}x{}"
+_SYMBOL = "fnad.transpose.{}x{}x{}"
 
 
-def _declared(module: Module, dtype: DType, lanes: int) -> str:
+def _declared(module: Module, dtype: DType, lanes: int, side: int) -> str:
     """Declare ``transpose(source, stride, target, height, width)``; returns its symbol.
 
-    Element (i, j) of the dense target, of ``lanes`` columns, is ``source[i + stride * j]`` for
+    Element (i, j) of the dense target, of ``side`` columns, is ``source[i + stride * j]`` for
     all i < height and j < width; the others are anything.
     """
-    symbol = _SYMBOL.format(suffix(dtype), lanes)
+    symbol = _SYMBOL.format(suffix(dtype), lanes, side)
     module.declare(symbol, f"declare void @{symbol}(ptr, i64, ptr, i64, i64) nounwind")
     return symbol
 
@@ -167,9 +191,9 @@ def _compiled(name: str) -> tuple[CompiledModule, int]:
 
 
 def _text(name: str) -> str:
-    kind, lanes = name.split("x")
-    module, symbol = Module(), _SYMBOL.format(kind, lanes)
-    _define(module, symbol, dtype_of_suffix(kind), int(lanes))
+    kind, lanes, side = name.split("x")
+    module, symbol = Module(), _SYMBOL.format(kind, lanes, side)
+    _define(module, symbol, dtype_of_suffix(kind), int(lanes), int(side))
     return module.text()
 
 
@@ -178,17 +202,22 @@ def address(name: str) -> int:
     return _compiled(name)[1]
 
 
-def _define(module: Module, symbol: str, dtype: DType, lanes: int) -> None:
+def _define(module: Module, symbol: str, dtype: DType, lanes: int, side: int) -> None:
+    """Squares of ``lanes`` by ``lanes`` elements, those beside each other in the source first."""
     parameters = ["ptr %source", "i64 %stride", "ptr noalias %target", "i64 %height", "i64 %width"]
     f = Function(module, symbol, parameters, linkage="")
     b, stride, width = f.b, Value("%stride", INT64), Value("%width", INT64)
-    mask = mask_of(f, Value("%height", INT64), lanes)
-    last = b.subtract(width, _number(f, 1))
-    rows = []
-    for j in range(lanes):
-        offset = b.multiply(b.minimum(_number(f, j), last), stride)
-        rows.append(f.load(f.element("%source", dtype, offset), dtype, lanes, mask))
-    for i, row in enumerate(transposed(f, rows)):
-        f.store(row, f.element("%target", dtype, i * lanes))
+    height, last = Value("%height", INT64), b.subtract(width, _number(f, 1))
+    corners = range(0, side, lanes)
+    masks = [_mask(f, height, _number(f, i), lanes) for i in corners]
+    for j in corners:
+        starts = [b.multiply(b.minimum(_number(f, j + k), last), stride) for k in range(lanes)]
+        for i, mask in zip(corners, masks, strict=True):
+            rows = []
+            for start in starts:
+                place = f.element(f.element("%source", dtype, start), dtype, i)
+                rows.append(f.load(place, dtype, lanes, mask))
+            for k, row in enumerate(transposed(f, rows)):
+                f.store(row, f.element("%target", dtype, (i + k) * side + j))
     f.ret()
     module.add(f)
