@@ -32,7 +32,6 @@ _COMMON = (
 )
 OPTIONS = (
     *_COMMON,
-    "-O1",
     "-w",
     "-ffp-contract=off",
     "-fno-strict-aliasing",
@@ -41,6 +40,9 @@ OPTIONS = (
     "-fno-asynchronous-unwind-tables",
     "-fno-stack-protector",
 )
+# Characters from which a source takes its compiler longer than its run, if it is not optimised.
+# What has dynamic shared memory (products, attention) runs for longer.
+_LONG = 3_000
 RUNTIME_OPTIONS = (*_COMMON, "-O2", "-shared")
 
 # Undefined behaviour that the device answers in its own way: reported with the line.
@@ -151,7 +153,8 @@ def _language(options: tuple[str, ...]) -> Path:
 
 def compile_module(source: str, checks: Sequence[str] = CHECKS, races: bool = False) -> Module:
     """Compile a source with the given checks of ``-fsanitize``, and one for races if asked for."""
-    options: tuple[str, ...] = OPTIONS
+    hurried = len(source) > _LONG and not _DYNAMIC_SHARED.search(source)
+    options: tuple[str, ...] = (*OPTIONS, "-O0" if hurried else "-O1")
     if checks or races:
         sanitizers = [*checks, "thread"] if races else checks
         options += (f"-fsanitize={','.join(sanitizers)}", "-fno-sanitize-recover=all")
