@@ -9,6 +9,7 @@ import fnad
 import fnad.numpy as fnp
 from fnad.scipy import special
 from fnad.testing import check_grads
+from tests.scipy.derivatives import check_compiled_derivatives
 
 RNG = np.random.default_rng(0)
 PLANE = np.concatenate(
@@ -117,7 +118,8 @@ def test_derivatives(name):
 def test_second_derivatives(name):
     z = np.array([0.3 + 0.4j, 1.2 - 1j, -2 + 1.5j, 5 + 2j])
     ours = FUNCTIONS[name][0]
-    check_grads(fnad.jit(lambda z: fnp.real((2 - 1j) * ours(z))), (z,), order=2, rtol=1e-4)
+    f = lambda z: fnp.real((2 - 1j) * ours(z))
+    check_compiled_derivatives(f, (z,), rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["erf", "erfc", "exp1", "expi", "gamma", "digamma", "spence"])
