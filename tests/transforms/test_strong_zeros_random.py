@@ -145,7 +145,7 @@ def _program(rng):
     return loss, rng.uniform(0.1, 1, (COLUMNS, COLUMNS)), mask, x, spoiled
 
 
-def _check(seed, derivatives):
+def _check(seed, derivatives, compiled):
     rng = np.random.default_rng(seed)
     loss, w, mask, x, spoiled = _program(rng)
     v = rng.normal(size=x.shape)
@@ -154,7 +154,7 @@ def _check(seed, derivatives):
         expected = derivative(loss)(w, x, mask, of_valid(v))
         if not all(np.all(np.isfinite(d)) for d in expected):
             continue  # a random program may overflow by itself
-        for transform in (lambda f: f, jit):
+        for transform in (lambda f: f, jit) if derivative in compiled else (lambda f: f,):
             got = transform(derivative(loss))(w, spoiled, mask, v)
             for own, other in zip(got, expected, strict=True):
                 np.testing.assert_allclose(own, of_valid(other), rtol=1e-6, atol=1e-9)
@@ -179,15 +179,18 @@ def _reverse_over_reverse(loss):
 
 @pytest.mark.parametrize("seed", range(25))
 def test_gradients_do_not_see_rows_left_out(seed):
-    _check(seed, [_gradient])
+    _check(seed, [_gradient], [_gradient])
 
 
 @pytest.mark.parametrize("seed", range(100, 110))
 def test_second_derivatives_do_not_see_rows_left_out(seed):
-    _check(seed, [_forward_over_reverse, _reverse_over_reverse])
+    both = [_forward_over_reverse, _reverse_over_reverse]
+    _check(seed, both, both)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(200, 300))
 def test_more_random_programs(seed):
-    _check(seed, [_gradient, _forward_over_reverse, _reverse_over_reverse])
+    """All derivatives evaluated, and one of them, by turns, compiled, which takes the time."""
+    derivatives = [_gradient, _forward_over_reverse, _reverse_over_reverse]
+    _check(seed, derivatives, [derivatives[seed % 3]])
