@@ -180,12 +180,13 @@ def _training(tiny: bool) -> Iterator[tuple[Workload, bool]]:
         ),
         False,
     )
+    image_sizes = cnn.Sizes(8, (4, 8), 16) if tiny else cnn.Sizes()
     for images in (2,) if tiny else (64, 1024):
         yield (
             step(
                 f"CNN step of {images} images",
-                partial(cnn.step, images),
-                partial(cnn.torch_step, images),
+                partial(cnn.step, images, sizes=image_sizes),
+                partial(cnn.torch_step, images, sizes=image_sizes),
             ),
             True,
         )

@@ -1,8 +1,9 @@
-"""A convolutional network on images of 28x28 pixels."""
+"""A convolutional network on small images, of 28x28 pixels if nothing else is said."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,19 @@ _BATCH = 64
 _ROUNDING = "sums of products in another order"
 
 
-def parameters() -> dict[str, dict[str, np.ndarray]]:
+@dataclass(frozen=True)
+class Sizes:
+    """Pixels of an edge, a multiple of 4, channels behind each convolution, hidden units."""
+
+    pixels: int = 28
+    channels: tuple[int, int] = (32, 64)
+    hidden: int = 128
+
+
+_SIZES = Sizes()
+
+
+def parameters(sizes: Sizes = _SIZES) -> dict[str, dict[str, np.ndarray]]:
     """Kernels (height, width, in, out) of the convolutions, (in, out) of the dense layers."""
     rng = np.random.default_rng(1)
 
@@ -26,16 +39,18 @@ def parameters() -> dict[str, dict[str, np.ndarray]]:
             "bias": np.zeros(shape[-1], np.float32),
         }
 
+    first, second = sizes.channels
     return {
-        "conv1": layer(3, 3, 1, 32),
-        "conv2": layer(3, 3, 32, 64),
-        "dense1": layer(7 * 7 * 64, 128),
-        "dense2": layer(128, 10),
+        "conv1": layer(3, 3, 1, first),
+        "conv2": layer(3, 3, first, second),
+        "dense1": layer((sizes.pixels // 4) ** 2 * second, sizes.hidden),
+        "dense2": layer(sizes.hidden, 10),
     }
 
 
-def _images(batch: int = _BATCH) -> np.ndarray:
-    return np.random.default_rng(2).random((batch, 28, 28, 1), np.float32)
+def _images(batch: int = _BATCH, sizes: Sizes = _SIZES) -> np.ndarray:
+    shape = (batch, sizes.pixels, sizes.pixels, 1)
+    return np.random.default_rng(2).random(shape, np.float32)
 
 
 def _labels(batch: int) -> np.ndarray:
@@ -83,48 +98,50 @@ def _forward(v: Vocabulary) -> Program:
     return Program(forward(v), (parameters(), _images()))
 
 
-def step(batch: int, v: Vocabulary) -> Program:
+def step(batch: int, v: Vocabulary, sizes: Sizes = _SIZES) -> Program:
     """A step of Adam."""
     logits = forward(v)
 
     def loss(params: Any, images: Any, labels: Any) -> Any:
         return v.cross_entropy(logits(params, images), labels).mean()
 
-    return adam_step(v, loss, parameters(), _images(batch), _labels(batch))
+    return adam_step(v, loss, parameters(sizes), _images(batch, sizes), _labels(batch))
 
 
-def _module() -> Any:
+def _module(sizes: Sizes = _SIZES) -> Any:
     from torch import nn
 
+    first, second = sizes.channels
+    edge = sizes.pixels // 4
     module = nn.Sequential(
-        nn.Conv2d(1, 32, 3, padding=1),
+        nn.Conv2d(1, first, 3, padding=1),
         nn.ReLU(),
         nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 3, padding=1),
+        nn.Conv2d(first, second, 3, padding=1),
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Flatten(),
-        nn.Linear(7 * 7 * 64, 128),
+        nn.Linear(edge * edge * second, sizes.hidden),
         nn.ReLU(),
-        nn.Linear(128, 10),
+        nn.Linear(sizes.hidden, 10),
     )
-    params = parameters()
+    params = parameters(sizes)
     # PyTorch's images and kernels have their channels first, also when they are flattened.
-    flattened = params["dense1"]["kernel"].reshape(7, 7, 64, 128).transpose(2, 0, 1, 3)
+    flattened = params["dense1"]["kernel"].reshape(edge, edge, second, -1).transpose(2, 0, 1, 3)
     kernels = [
         params["conv1"]["kernel"].transpose(3, 2, 0, 1),
         params["conv2"]["kernel"].transpose(3, 2, 0, 1),
-        flattened.reshape(-1, 128).T,
+        flattened.reshape(-1, sizes.hidden).T,
         params["dense2"]["kernel"].T,
     ]
     biases = [layer["bias"] for layer in params.values()]
     return load(module, [a for pair in zip(kernels, biases) for a in pair])
 
 
-def _torch_images(batch: int = _BATCH) -> Any:
+def _torch_images(batch: int = _BATCH, sizes: Sizes = _SIZES) -> Any:
     import torch
 
-    return torch.as_tensor(np.ascontiguousarray(_images(batch).transpose(0, 3, 1, 2)))
+    return torch.as_tensor(np.ascontiguousarray(_images(batch, sizes).transpose(0, 3, 1, 2)))
 
 
 def _torch_forward(compiler: Callable[..., Any]) -> Program:
@@ -139,15 +156,15 @@ def _torch_forward(compiler: Callable[..., Any]) -> Program:
     return Program(logits, (_torch_images(),))
 
 
-def torch_step(batch: int, compiler: Callable[..., Any]) -> Program:
+def torch_step(batch: int, compiler: Callable[..., Any], sizes: Sizes = _SIZES) -> Program:
     """The same in PyTorch."""
     import torch
 
-    module = _module()
+    module = _module(sizes)
     cross_entropy = torch.nn.functional.cross_entropy
     loss = compiler(lambda x, labels: cross_entropy(module(x), labels))
     labels = torch.as_tensor(_labels(batch)).long()
-    return torch_adam_step(module, loss, _torch_images(batch), labels)
+    return torch_adam_step(module, loss, _torch_images(batch, sizes), labels)
 
 
 WORKLOADS = [
