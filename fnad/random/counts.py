@@ -15,8 +15,7 @@ import numpy as np
 from fnad import lax
 from fnad import numpy as fnp
 from fnad.core.types import aval_of
-from fnad.primitives.shape import int_tuple
-from fnad.random.keys import split, split_in
+from fnad.random.keys import shape_tuple, split, split_in
 from fnad.random.uniform import Shape, bernoulli, floating_dtype, parameters, uniform
 
 # Where these many events, or successes, are expected, rejection takes over from inversion.
@@ -66,7 +65,7 @@ def rademacher(key: Any, shape: Shape = (), dtype: Any = np.int32) -> Any:
         raise TypeError(f"rademacher: the dtype must have negative numbers, got {dtype}")
     # As JAX: where types of 64 bits are in use, the bits of a float64 decide.
     half = np.float64(0.5) if dtype.itemsize == 8 else np.float32(0.5)
-    drawn = bernoulli(key, half, int_tuple(shape))
+    drawn = bernoulli(key, half, shape_tuple("rademacher", shape))
     return lax.select(drawn, dtype.type(1), dtype.type(-1))
 
 

@@ -22,10 +22,9 @@ from fnad.primitives.logic import (
     shift_left,
     shift_right_logical,
 )
-from fnad.primitives.shape import int_tuple
 from fnad.primitives.slicing import index_in_dim
 from fnad.primitives.transcendental import log, log1p
-from fnad.random.keys import bits, split
+from fnad.random.keys import bits, shape_tuple, split
 from fnad.random.uniform import Shape, floating_dtype, uniform
 
 
@@ -52,7 +51,7 @@ def normal(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:
     >>> normal(PRNGKey(0), (2,))
     array([1.6226422, 2.0252647], dtype=float32)
     """
-    dtype = np.dtype(dtype)
+    dtype, shape = np.dtype(dtype), shape_tuple("normal", shape)
     if dtype.kind == "c":
         real = np.dtype(f"f{dtype.itemsize // 2}")
         keys = split(key)
@@ -79,7 +78,8 @@ def exponential(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:
     >>> exponential(PRNGKey(0), (2,))
     array([2.950128 , 3.8434246], dtype=float32)
     """
-    draws = uniform(key, shape, floating_dtype("exponential", dtype))
+    dtype = floating_dtype("exponential", dtype)
+    draws = uniform(key, shape_tuple("exponential", shape), dtype)
     return ar.neg(log1p(ar.neg(draws)))
 
 
@@ -94,7 +94,7 @@ def laplace(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:
     """
     dtype = floating_dtype("laplace", dtype)
     above = dtype.type(-1 + finfo(dtype).epsneg)
-    draws = uniform(key, shape, dtype, above, dtype.type(1))
+    draws = uniform(key, shape_tuple("laplace", shape), dtype, above, dtype.type(1))
     return ar.mul(rounding.sign(draws), log1p(ar.neg(ar.abs(draws))))
 
 
@@ -108,7 +108,7 @@ def logistic(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:
     array([2.896376 , 3.8217716], dtype=float32)
     """
     dtype = floating_dtype("logistic", dtype)
-    draws = uniform(key, shape, dtype, finfo(dtype).tiny, dtype.type(1))
+    draws = uniform(key, shape_tuple("logistic", shape), dtype, finfo(dtype).tiny, dtype.type(1))
     return ar.sub(log(draws), log1p(ar.neg(draws)))
 
 
@@ -132,13 +132,14 @@ def gumbel(key: Any, shape: Shape = (), dtype: Any = np.float32, mode: str | Non
     dtype = floating_dtype("gumbel", dtype)
     if mode not in (None, "low", "high", "highest"):
         raise ValueError(f"gumbel: mode must be 'low', 'high' or 'highest', got {mode!r}")
+    shape = shape_tuple("gumbel", shape)
     if mode == "highest" and dtype == np.float32:
-        return _fine_gumbel(key, int_tuple(shape))
+        return _fine_gumbel(key, shape)
     info = finfo(dtype)
     if mode in (None, "low"):
         draws = uniform(key, shape, dtype, info.tiny, 1.0)
         return ar.neg(log(ar.neg(log(draws))))
-    draws = uniform(key, (2, *int_tuple(shape)), dtype)
+    draws = uniform(key, (2, *shape), dtype)
     coarse, fine = (index_in_dim(draws, i, 0, keepdims=False) for i in range(2))
     fine = ar.add(ar.mul(fine, dtype.type(2.0**-info.nmant)), info.tiny)
     draws = select(ge(coarse, dtype.type(0.5)), coarse, ar.add(coarse, fine))

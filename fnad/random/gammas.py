@@ -20,7 +20,7 @@ from fnad.core.types import aval_of
 from fnad.primitives.custom import custom_jvp
 from fnad.random.counts import rademacher
 from fnad.random.distributions import exponential, normal
-from fnad.random.keys import split, split_in
+from fnad.random.keys import shape_tuple, split, split_in
 from fnad.random.uniform import Shape, floating_dtype, parameters, uniform
 from fnad.transforms.vmap import vmap
 
@@ -82,7 +82,8 @@ def _(primals: Any, tangents: Any) -> tuple[Any, Any]:
     dtype = aval_of(drawn).dtype
     tiny = dtype.type(fnp.finfo(dtype).tiny)
     slope = _log_slope(lax.log(lax.max(drawn, tiny)), primals[1])
-    return drawn, tangents[1] * (drawn * slope)
+    # Numbers that are too small for their dtype stay so, whatever their slope.
+    return drawn, tangents[1] * fnp.where(drawn == 0, 0, drawn * slope)
 
 
 @custom_jvp
@@ -250,7 +251,7 @@ def dirichlet(key: Any, alpha: Any, shape: Shape | None = None, dtype: Any = np.
     own = alpha.shape if hasattr(alpha, "aval") else np.shape(alpha)
     if not own:
         raise ValueError("dirichlet: alpha must have an axis of outcomes, got a scalar")
-    full = None if shape is None else (*np.empty(shape, np.bool_).shape, own[-1])
+    full = None if shape is None else (*shape_tuple("dirichlet", shape), own[-1])
     full, (alpha,) = parameters("dirichlet", full, dtype, alpha)
     logs = loggamma(key, alpha, full, dtype)
     largest = lax.stop_gradient(fnp.max(logs, axis=-1, keepdims=True))

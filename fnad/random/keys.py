@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fnad.core.errors import FnadError
 from fnad.core.types import aval_of
 from fnad.primitives.logic import (
     bitwise_or,
@@ -113,6 +114,22 @@ def _random_words(key: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
     return threefry2x32(k1, k2, high, convert_element_type(position, np.uint32))
 
 
+def shape_tuple(name: str, shape: Any, argument: str = "shape") -> tuple[int, ...]:
+    """The shape of samples as a tuple; errors name the sampler and its argument."""
+    one_traced = hasattr(shape, "aval") and not shape.aval.shape
+    try:
+        sizes = int_tuple((shape,) if one_traced else shape)
+    except FnadError:  # a traced number, of which it says more
+        raise
+    except TypeError:
+        raise TypeError(
+            f"{name}: {argument} must be an integer or a sequence of integers, got {shape!r}"
+        ) from None
+    if any(type(size) is int and size < 0 for size in sizes):
+        raise ValueError(f"{name}: {argument} must not be negative, got {shape!r}")
+    return sizes
+
+
 def split(key: Any, num: int | tuple[int, ...] = 2) -> Any:
     """Make new, independent keys out of one.
 
@@ -133,7 +150,7 @@ def split(key: Any, num: int | tuple[int, ...] = 2) -> Any:
     array([[1797259609, 2579123966],
            [ 928981903, 3453687069]], dtype=uint32)
     """
-    shape = int_tuple(num)
+    shape = shape_tuple("split", num, "num")
     first, second = _random_words(key, shape)
     column = (*shape, 1)
     return concatenate([reshape(first, column), reshape(second, column)], len(shape))
@@ -283,7 +300,7 @@ def bits(key: Any, shape: int | Sequence[int] = (), dtype: Any = np.uint32) -> A
     dtype = np.dtype(dtype)
     if dtype.kind != "u":
         raise TypeError(f"bits: the dtype must be an unsigned integer, got {dtype}")
-    first, second = _random_words(key, int_tuple(shape))
+    first, second = _random_words(key, shape_tuple("bits", shape))
     if dtype.itemsize < 8:
         return convert_element_type(bitwise_xor(first, second), dtype)
     high = shift_left(convert_element_type(first, dtype), dtype.type(_WORD))

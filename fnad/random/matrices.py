@@ -14,8 +14,8 @@ from fnad.primitives.linalg.cholesky import cholesky
 from fnad.primitives.linalg.eigh import eigh
 from fnad.primitives.linalg.qr import qr
 from fnad.primitives.linalg.svd import svd
-from fnad.primitives.shape import int_tuple
 from fnad.random.distributions import normal
+from fnad.random.keys import shape_tuple
 from fnad.random.uniform import Shape, floating_dtype
 
 
@@ -70,9 +70,10 @@ def multivariate_normal(
             f" (..., n, n), got {mean.shape} and {cov.shape}"
         )
     own = (mean.shape[:-1], cov.shape[:-2])
+    given = None if shape is None else shape_tuple("multivariate_normal", shape)
     try:
         batch = common_shape(*own)
-        leading = batch if shape is None else int_tuple(shape)
+        leading = batch if given is None else given
         fits = common_shape(batch, leading) == leading
     except ValueError:
         fits = False
@@ -140,7 +141,7 @@ def orthogonal(
         )
     n = as_int(n)
     m = n if m is None else as_int(m)
-    draws = normal(key, (*int_tuple(shape), max(n, m), min(n, m)), dtype)
+    draws = normal(key, (*shape_tuple("orthogonal", shape), max(n, m), min(n, m)), dtype)
     q, r = qr(draws, full_matrices=False)
     signs = lax.sign(fnp.diagonal(r, 0, -2, -1))
     q = fnp.multiply(q, signs[..., None, :])

@@ -13,9 +13,9 @@ from fnad import lax
 from fnad import numpy as fnp
 from fnad.core.sizes import Size, common_shape
 from fnad.core.types import aval_of, kind_of
-from fnad.primitives.shape import canonicalize_axis, int_tuple
+from fnad.primitives.shape import canonicalize_axis
 from fnad.random.distributions import gumbel
-from fnad.random.keys import bits, split
+from fnad.random.keys import bits, shape_tuple, split
 from fnad.random.uniform import Shape, randint, uniform
 
 # So many elements need 0, 1, 2 and 3 rounds: ``ceil(3 * log(n) / log(2**32 - 1))``, as JAX's.
@@ -112,7 +112,7 @@ def choice(
     >>> choice(PRNGKey(0), 5, (3,), replace=False)
     array([0, 1, 4])
     """
-    shape = int_tuple(shape)
+    shape = shape_tuple("choice", shape)
     aval = aval_of(a)
     count = math.prod(shape)
     axis = canonicalize_axis(axis, aval.ndim) if aval.ndim else 0
@@ -188,7 +188,7 @@ def categorical(
     logits = fnp.asarray(logits)
     axis = canonicalize_axis(axis, logits.ndim)
     batch = (*logits.shape[:axis], *logits.shape[axis + 1 :])
-    shape = batch if shape is None else int_tuple(shape)
+    shape = batch if shape is None else shape_tuple("categorical", shape)
     prefix = shape[: len(shape) - len(batch)]
     if common_shape(shape, batch) != shape:
         raise ValueError(f"categorical: shape {shape} does not end in the batch shape {batch}")

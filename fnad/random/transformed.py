@@ -14,11 +14,10 @@ from ml_dtypes import finfo
 from fnad.primitives import arithmetic as ar
 from fnad.primitives.logic import eq, le, lt, select
 from fnad.primitives.reductions import reduce_sum
-from fnad.primitives.shape import int_tuple
 from fnad.primitives.transcendental import exp, log, log1p, tan
 from fnad.random.counts import rademacher
 from fnad.random.distributions import exponential, normal
-from fnad.random.keys import split_in
+from fnad.random.keys import shape_tuple, split_in
 from fnad.random.uniform import Shape, floating_dtype, parameters, uniform
 
 
@@ -32,7 +31,7 @@ def cauchy(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:
     array([ 6.0274944, 14.837895 ], dtype=float32)
     """
     dtype = floating_dtype("cauchy", dtype)
-    draws = uniform(key, shape, dtype, finfo(dtype).eps, 1.0)
+    draws = uniform(key, shape_tuple("cauchy", shape), dtype, finfo(dtype).eps, 1.0)
     return tan(ar.mul(dtype.type(np.pi), ar.sub(draws, dtype.type(0.5))))
 
 
@@ -150,7 +149,7 @@ def maxwell(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Any:
     array([2.6310966, 0.9910329], dtype=float32)
     """
     dtype = floating_dtype("maxwell", dtype)
-    shape = int_tuple(shape)
+    shape = shape_tuple("maxwell", shape)
     draws = normal(key, (*shape, 3), dtype)
     return ar.sqrt(reduce_sum(ar.mul(draws, draws), (len(shape),)))
 

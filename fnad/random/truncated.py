@@ -12,7 +12,7 @@ from fnad import numpy as fnp
 from fnad.core.sizes import common_shape
 from fnad.core.types import aval_of
 from fnad.primitives.giles import erf_inv_giles
-from fnad.primitives.shape import int_tuple
+from fnad.random.keys import shape_tuple
 from fnad.random.uniform import Shape, floating_dtype, parameter, uniform
 
 # Bounds beyond which the distribution function, of so many bytes, has too few values left: less
@@ -61,7 +61,7 @@ def truncated_normal(
     dtype = floating_dtype("truncated_normal", dtype)
     if shape is None:
         shape = common_shape(aval_of(lower).shape, aval_of(upper).shape)
-    shape = int_tuple(shape)
+    shape = shape_tuple("truncated_normal", shape)
     lower = parameter("truncated_normal", lower, dtype, shape)
     upper = parameter("truncated_normal", upper, dtype, shape)
     tail = dtype.type(_TAILS[dtype.itemsize])

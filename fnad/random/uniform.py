@@ -24,10 +24,9 @@ from fnad.primitives.logic import (
     select,
     shift_right_logical,
 )
-from fnad.primitives.shape import int_tuple
 from fnad.primitives.sizes import size_of
 from fnad.primitives.slicing import index_in_dim
-from fnad.random.keys import bits, split
+from fnad.random.keys import bits, shape_tuple, split
 
 Shape = int | Sequence[int]
 
@@ -81,7 +80,7 @@ def parameters(
             shape = common_shape(*own)
         except ValueError:
             raise ValueError(f"{name}: the parameters' shapes {own} do not broadcast") from None
-    shape = int_tuple(shape)
+    shape = shape_tuple(name, shape)
     return shape, [parameter(name, value, dtype, shape) for value in values]
 
 
@@ -116,7 +115,7 @@ def uniform(
     array([0.947667  , 0.9785799], dtype=float32)
     """
     dtype = floating_dtype("uniform", dtype)
-    shape = int_tuple(shape)
+    shape = shape_tuple("uniform", shape)
     low = parameter("uniform", minval, dtype, shape)
     high = parameter("uniform", maxval, dtype, shape)
     unsigned = np.dtype(f"u{dtype.itemsize}")
@@ -163,7 +162,7 @@ def randint(key: Any, shape: Shape, minval: Any, maxval: Any, dtype: Any = np.in
     dtype = np.dtype(dtype)
     if dtype.kind not in "iu":
         raise TypeError(f"randint: the dtype must be an integer dtype, got {dtype}")
-    shape = int_tuple(shape)
+    shape = shape_tuple("randint", shape)
     wide = dtype
     if dtype.itemsize < 4:
         # Drawn from 32 bits and with the bounds clipped to dtype's, so that none is favoured.
@@ -268,7 +267,7 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Shape | None = None, mode: str = "l
     aval = aval_of(p)
     dtype = np.dtype(np.float32) if aval.weak_type else aval.dtype
     floating_dtype("bernoulli", dtype)
-    shape = aval.shape if shape is None else int_tuple(shape)
+    shape = aval.shape if shape is None else shape_tuple("bernoulli", shape)
     p = parameter("bernoulli", p, dtype, shape)
     if mode == "low":
         return lt(uniform(key, shape, dtype), p)

@@ -348,6 +348,54 @@ def test_keys_and_their_words():
     assert random.key_impl(keys) == "threefry2x32"
 
 
+SHAPED = {
+    "normal": lambda shape: random.normal(KEY, shape),
+    "exponential": lambda shape: random.exponential(KEY, shape),
+    "laplace": lambda shape: random.laplace(KEY, shape),
+    "logistic": lambda shape: random.logistic(KEY, shape),
+    "gumbel": lambda shape: random.gumbel(KEY, shape),
+    "cauchy": lambda shape: random.cauchy(KEY, shape),
+    "maxwell": lambda shape: random.maxwell(KEY, shape),
+    "uniform": lambda shape: random.uniform(KEY, shape),
+    "bits": lambda shape: random.bits(KEY, shape),
+    "randint": lambda shape: random.randint(KEY, shape, 0, 3),
+    "bernoulli": lambda shape: random.bernoulli(KEY, 0.5, shape),
+    "rademacher": lambda shape: random.rademacher(KEY, shape),
+    "truncated_normal": lambda shape: random.truncated_normal(KEY, -1, 1, shape),
+    "gamma": lambda shape: random.gamma(KEY, 2.0, shape),
+    "poisson": lambda shape: random.poisson(KEY, 2.0, shape),
+    "dirichlet": lambda shape: random.dirichlet(KEY, np.ones(2), shape),
+    "multinomial": lambda shape: random.multinomial(KEY, 3, np.ones(1), shape=shape),
+    "ball": lambda shape: random.ball(KEY, 2, 2, shape),
+    "choice": lambda shape: random.choice(KEY, 3, shape),
+    "categorical": lambda shape: random.categorical(KEY, np.ones(2), shape=shape),
+    "multivariate_normal": lambda shape: random.multivariate_normal(
+        KEY, np.zeros(2), np.eye(2), shape
+    ),
+    "orthogonal": lambda shape: random.orthogonal(KEY, 2, shape),
+    "split": lambda shape: random.split(KEY, shape),
+}
+
+
+@pytest.mark.parametrize("name", SHAPED)
+def test_shapes_that_are_none_are_named(name):
+    for shape in (2.5, (2.5,), "a", ((2,),)):
+        with pytest.raises(TypeError, match=f"^{name}: (shape|num) must be an integer"):
+            SHAPED[name](shape)
+    for shape in (-1, (2, -3)):
+        with pytest.raises(ValueError, match=f"^{name}: (shape|num) must not be negative"):
+            SHAPED[name](shape)
+    with pytest.raises(fnad.errors.TracerIntegerConversionError):
+        fnad.jit(SHAPED[name])(3)
+
+
+def test_derivatives_of_numbers_that_underflow_are_zero():
+    for dtype, a in ((np.float32, 1e-30), (np.float64, 1e-300), (np.float64, 0.0)):
+        for run in (lambda f: f, fnad.jit):
+            draw = lambda a, d=dtype: fnad.numpy.sum(random.gamma(KEY, a, (3,), d))
+            assert run(fnad.grad(draw))(dtype(a)) == 0
+
+
 @pytest.mark.parametrize(
     ("call", "error", "sentence"),
     [
