@@ -134,10 +134,17 @@ def polynomial(x: Any, coefficients: Sequence[float]) -> Any:
 
 
 def chebyshev(t: Any, coefficients: Sequence[float]) -> Any:
-    """A sum of Chebyshev polynomials on [-1, 1], the first one halved (Clenshaw 1955)."""
+    """A sum of Chebyshev polynomials on [-1, 1], the first one halved (Clenshaw 1955).
+
+    As no polynomial exceeds 1, the last ones are left out that the dtype does not see.
+    """
+    count = len(coefficients)
+    unseen = float(fnp.finfo(t.dtype).eps) / 32 * max(map(abs, coefficients))
+    while sum(map(abs, coefficients[count - 1 :])) < unseen:
+        count -= 1
     last: Any = 0.0
     value: Any = 0.0
-    for coefficient in coefficients[:0:-1]:
+    for coefficient in coefficients[count - 1 : 0 : -1]:
         value, last = 2 * t * value - last + coefficient, value
     return t * value - last + coefficients[0] / 2
 

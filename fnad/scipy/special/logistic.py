@@ -41,10 +41,12 @@ def logit(x: Any) -> Any:
 
 
 def _logit_value(x: Any) -> Any:
-    # Around 1/2 the quotient is close to 1, and its logarithm inexact.
+    # The logarithm of the quotient r; around 1/2 r is close to 1, and what rounding takes from it
+    # is added: r = 1 + t, and log(1 + t) = log(r) + (t - (r - 1)) / r but for a square.
     middle = fnp.abs(x - 0.5) < 0.2
-    near = fnp.log1p((2 * x - 1) / (1 - fnp.where(middle, x, 0.5)))
-    return fnp.where(middle, near, fnp.log(x) - fnp.log1p(-x))
+    t = fnp.where(middle, 2 * x - 1, x) / (1 - x)
+    r = fnp.where(middle, 1 + t, t)
+    return fnp.log(r) + fnp.where(middle, (t - (r - 1)) / r, 0)
 
 
 _logit = with_partials(lambda x: 1 / (x * (1 - x)))(_logit_value)
