@@ -13,6 +13,7 @@ import fnad.numpy as fnp
 from fnad import random
 from fnad.numpy.indexing import getitem
 from fnad.numpy.operands import Array, convert, to_inexact
+from fnad.primitives.logic import stop_gradient
 from fnad.tree import register_dataclass
 
 # Squares of sines of half an angle below which roots are taken from their series.
@@ -33,6 +34,11 @@ def _real(x: Any, name: str, *last: int) -> Array:
 
 
 def _normalized(q: Array) -> Array:
+    # By a power of two first, which is exact, so that no square over- or underflows.
+    largest = fnp.max(fnp.abs(stop_gradient(q)), -1, keepdims=True, initial=0)
+    exponent = fnp.frexp(fnp.where(fnp.isfinite(largest), largest, 1))[1]
+    exponent = fnp.maximum(exponent, 1 - np.finfo(q.dtype).maxexp)
+    q = q * fnp.ldexp(fnp.ones((), q.dtype), -exponent)
     return q / fnp.sqrt(fnp.sum(q * q, -1, keepdims=True))
 
 
@@ -98,7 +104,10 @@ class Rotation:
 
     @classmethod
     def from_matrix(cls, matrix: Any) -> Rotation:
-        """Rotations by orthogonal matrices ``(..., 3, 3)`` of determinant 1 (Shepperd, 1978)."""
+        """Rotations by orthogonal matrices ``(..., 3, 3)`` of determinant 1 (Shepperd, 1978).
+
+        Of a matrix whose determinant is not positive, it is NaN.
+        """
         m = _real(matrix, "matrix", 3, 3)
         diagonal = [m[..., k, k] for k in range(3)]
         trace = diagonal[0] + diagonal[1] + diagonal[2]
@@ -119,7 +128,8 @@ class Rotation:
         chosen = candidates[3]
         for k in range(3):
             chosen = fnp.where((largest == k)[..., None], candidates[k], chosen)
-        return cls(_normalized(chosen))
+        proper = fnp.sum(fnp.cross(m[..., 0, :], m[..., 1, :]) * m[..., 2, :], -1) > 0
+        return cls(_normalized(fnp.where(proper[..., None], chosen, m.dtype.type(np.nan))))
 
     @classmethod
     def from_rotvec(cls, rotvec: Any, degrees: bool = False) -> Rotation:
@@ -269,6 +279,8 @@ class Rotation:
 
     def __mul__(self, other: Rotation) -> Rotation:
         """The rotation ``other``, followed by this one."""
+        if not isinstance(other, Rotation):
+            return NotImplemented
         p, q = fnp.broadcast_arrays(self.quat, other.quat)
         return Rotation(_normalized(_product(p, q)))
 
@@ -294,6 +306,10 @@ class Rotation:
         weights = np.ones(quat.shape[0]) if weights is None else fnp.asarray(weights)
         if weights.shape != quat.shape[:1]:
             raise ValueError(f"mean: weights must have shape {quat.shape[:1]}, got {weights.shape}")
+        if not quat.shape[0]:
+            raise ValueError("mean: there are no rotations")
+        if isinstance(weights, np.ndarray) and (weights < 0).any():
+            raise ValueError("mean: weights must not be negative")
         weighted = convert(weights, quat.dtype)[:, None] * quat
         return Rotation(fnp.linalg.eigh(weighted.T @ quat)[1][:, -1])
 
@@ -315,6 +331,8 @@ class Rotation:
 
 def _axes(seq: str, lengths: Sequence[int]) -> tuple[list[int], bool]:
     """The axes that letters name, and whether they rotate along."""
+    if not isinstance(seq, str):
+        raise TypeError(f"seq must be a string of axes, got {type(seq).__name__}")
     along = seq.isupper()
     axes = ["xyz".find(letter) for letter in seq.lower()]
     plain = seq in (seq.lower(), seq.upper()) and -1 not in axes

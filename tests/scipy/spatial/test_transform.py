@@ -148,9 +148,30 @@ def test_bad_arguments_are_refused():
         Rotation.from_euler("xy", np.ones(3))
     with pytest.raises(TypeError, match="a single Rotation has no length"):
         len(R[0])
+    with pytest.raises(TypeError, match="seq must be a string of axes, got NoneType"):
+        Rotation.from_euler(None, np.ones(3))
+    with pytest.raises(TypeError, match="unsupported operand"):
+        R * 3
+    with pytest.raises(ValueError, match="weights must not be negative"):
+        R.mean(-np.ones(20))
+    with pytest.raises(ValueError, match="there are no rotations"):
+        R[:0].mean()
     with pytest.raises(ValueError, match="weights must have shape"):
         R.mean(np.ones(3))
     with pytest.raises(ValueError, match="at least 2 elements"):
         Slerp.init(np.ones(1), R[:1])
     with pytest.raises(ValueError, match="times must be strictly ascending"):
         Slerp.init(np.ones(20), R)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("f8", 1e200), ("f8", 1e-200), ("f4", 1e-30)])
+def test_quaternions_of_any_length(dtype, size):
+    quat = (np.array([1.0, -2.0, 2.0, 4.0]) * size).astype(dtype)
+    expected = np.array([0.2, -0.4, 0.4, 0.8])
+    np.testing.assert_allclose(Rotation.from_quat(quat).as_quat(), expected, 1e-6)
+
+
+def test_matrices_that_reflect_are_no_rotations():
+    matrices = np.stack([np.diag([1.0, 1.0, -1.0]), np.eye(3), np.zeros((3, 3))])
+    lost = np.isnan(Rotation.from_matrix(matrices).as_quat())
+    np.testing.assert_array_equal(lost, np.array([[True], [False], [True]]) * np.ones(4, bool))
