@@ -65,7 +65,10 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
         return _vector_norm(a, ord, axes, keepdims)
     if len(axes) == 2:
         return _matrix_norm(a, ord, axes, keepdims)
-    raise ValueError("Improper number of dimensions to norm.")
+    raise ValueError(
+        f"norm: of vectors along one axis, or of matrices along two, got {len(axes)}; flatten more,"
+        " or take vector_norm"
+    )
 
 
 def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Array:
@@ -93,7 +96,10 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Array
     >>> matrix_norm(np.array([[3.0, 0.0], [4.0, 2.0]]), ord=1)
     np.float64(7.0)
     """
-    return norm(x, ord, (-2, -1), keepdims)
+    a = asarray(x)
+    if a.ndim < 2:
+        raise ValueError(f"matrix_norm: needs an array of at least two axes, got shape {a.shape}")
+    return norm(a, ord, (-2, -1), keepdims)
 
 
 def _inexact(x: Any) -> Array:

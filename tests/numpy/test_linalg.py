@@ -131,6 +131,13 @@ def test_solve_names_the_shapes_that_disagree():
         LA.solve(np.eye(3), np.ones(2))
 
 
+def test_norms_need_the_axes_of_a_vector_or_a_matrix():
+    with pytest.raises(ValueError, match=r"norm: of vectors .* got 3; flatten more"):
+        fnp.linalg.norm(np.ones((2, 2, 2)), 2)
+    with pytest.raises(ValueError, match=r"matrix_norm: needs .* got shape \(2,\)"):
+        fnp.linalg.matrix_norm(np.ones(2))
+
+
 def test_cross_takes_vectors_of_length_three_alone():
     x, y = np.arange(12.0).reshape(2, 3, 2), np.ones((3, 2))
     f = lambda x, y: fnp.linalg.cross(x, y, axis=-2)

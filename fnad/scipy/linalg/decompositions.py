@@ -174,6 +174,11 @@ def eigh_tridiagonal(
     first, last = 0, n - 1
     if select == "i" and select_range is not None:
         first, last = map(int, select_range)
+        if not 0 <= first <= last < n:
+            raise ValueError(
+                "eigh_tridiagonal: select_range must be two numbers from 0 to the last eigenvalue's"
+                f" {n - 1}, ascending, got {select_range!r}"
+            )
     elif select != "a":
         raise ValueError(
             "eigh_tridiagonal: select must be 'a', or 'i' with a select_range, since shapes do not"

@@ -15,7 +15,7 @@ from fnad.numpy.solving import as_matrices
 from fnad.primitives.custom import custom_jvp
 from fnad.primitives.linalg.schur import schur
 from fnad.primitives.linalg.triangular import triangular_solve
-from fnad.scipy.linalg.operands import adjoint, as_complex, of_one_dtype
+from fnad.scipy.linalg.operands import adjoint, as_complex, as_int, of_one_dtype
 from fnad.scipy.linalg.solving import solve_sylvester
 from fnad.transforms.autodiff import jvp
 
@@ -59,6 +59,8 @@ def expm(
            [ 0., -1.]])
     """
     a = as_matrices("expm", A, square=True)
+    if as_int("expm", "max_squarings", max_squarings) < 0:
+        raise ValueError(f"expm: max_squarings must not be negative, got {max_squarings}")
     if a.size == 0:
         return a
     degree, bound = _DEGREES[np.finfo(a.dtype).nmant + 1]
@@ -273,7 +275,13 @@ def funm(A: Any, func: Callable[[Array], Array], disp: bool = True) -> Any:  # n
         lost = (_diagonal(t) == own[..., None]) & joined
         return t, -own, fnp.where(lost, constant_like(right, np.nan), right)
 
-    f = _by_columns(t, fnp.asarray(func(_diagonal(t))), system)
+    values = fnp.asarray(func(_diagonal(t)))
+    if values.shape != t.shape[:-1]:
+        raise ValueError(
+            f"funm: func must return numbers for eigenvalues of shape {t.shape[:-1]}, got shape"
+            f" {values.shape}"
+        )
+    f = _by_columns(t, values, system)
     whole = z @ f @ adjoint(z)
     return whole if disp else (whole, _parlett_error(t, f))
 

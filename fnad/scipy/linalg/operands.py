@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,14 @@ def of_one_dtype(name: str, *xs: Any) -> list[Array]:
     arrays = [as_floats(name, fnp.asarray(x)) for x in xs]
     dtype = result_type(*arrays)
     return [convert(x, dtype) for x in arrays]
+
+
+def as_int(name: str, what: str, value: Any) -> int:
+    """An argument that must be an integer."""
+    try:
+        return index(value)
+    except TypeError as error:
+        raise TypeError(f"{name}: {what} must be an integer, got {value!r}") from error
 
 
 def as_complex(name: str, a: Any) -> Array:

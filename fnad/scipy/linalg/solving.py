@@ -179,7 +179,7 @@ def lu_solve(
 
 
 def _transposition(name: str, trans: Any) -> int:
-    if trans not in _TRANSPOSITIONS:
+    if not isinstance(trans, (int, str, np.integer)) or trans not in _TRANSPOSITIONS:
         raise ValueError(f"{name}: trans must be 0, 1 or 2 ('N', 'T' or 'C'), got {trans!r}")
     return _TRANSPOSITIONS[trans]
 

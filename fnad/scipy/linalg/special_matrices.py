@@ -8,6 +8,7 @@ import numpy as np
 
 import fnad.numpy as fnp
 from fnad.numpy.operands import Array, convert
+from fnad.scipy.linalg.operands import as_int
 
 
 def block_diag(*arrs: Any) -> Array:
@@ -220,7 +221,7 @@ def convolution_matrix(a: Any, n: int, mode: str = "full") -> Array:
            [2, 1],
            [0, 2]])
     """
-    a = fnp.asarray(a)
+    a, n = fnp.asarray(a), as_int("convolution_matrix", "n", n)
     if a.ndim == 0 or a.shape[-1] == 0 or n < 1:
         raise ValueError(
             f"convolution_matrix: needs vectors of at least one element and n at least 1, got shape"
@@ -245,7 +246,11 @@ def _constant(name: str, *arguments: Any, **options: Any) -> Array:
     """A matrix of SciPy's, which nothing traced goes into."""
     from scipy import linalg
 
-    return fnp.asarray(getattr(linalg, name)(*arguments, **options))
+    as_int(name, "n", arguments[0])
+    try:
+        return fnp.asarray(getattr(linalg, name)(*arguments, **options))
+    except (ValueError, IndexError) as error:
+        raise ValueError(f"{name}: {error}, got {', '.join(map(repr, arguments))}") from error
 
 
 def hilbert(n: int) -> Array:

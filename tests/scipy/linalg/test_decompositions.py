@@ -208,3 +208,9 @@ def test_exchanges_of_rows_are_real():
 def test_errors(function, message):
     with pytest.raises(ValueError, match=message):
         function()
+
+
+@pytest.mark.parametrize("numbers", [(0, 3), (-1, 1), (2, 1)])
+def test_numbers_of_eigenvalues_that_there_are_not(numbers):
+    with pytest.raises(ValueError, match=r"select_range must be .* 2, ascending"):
+        linalg.eigh_tridiagonal(np.ones(3), np.ones(2), select="i", select_range=numbers)

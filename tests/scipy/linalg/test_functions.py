@@ -148,3 +148,12 @@ def test_exponential_that_is_given_up_has_no_derivative():
     assert np.isnan(fnad.grad(lambda a: fnp.sum(linalg.expm(a)))(a)).all()
     # Of a norm of 2e9 times a rounding.
     np.testing.assert_allclose(linalg.expm(a, max_squarings=40), np.full((2, 2), 0.5), 1e-6)
+
+
+def test_what_is_no_function_of_a_matrix():
+    with pytest.raises(ValueError, match="funm: func must return numbers for eigenvalues"):
+        linalg.funm(np.eye(2), lambda x: x[:1])
+    with pytest.raises(TypeError, match=r"expm: max_squarings must be an integer, got 2\.5"):
+        linalg.expm(np.eye(2), max_squarings=2.5)
+    with pytest.raises(ValueError, match="expm: max_squarings must not be negative"):
+        linalg.expm(np.eye(2), max_squarings=-1)

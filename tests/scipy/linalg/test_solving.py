@@ -125,6 +125,7 @@ def test_derivatives_of_positive_definite_equations(make, lower):
         (lambda: linalg.solve(np.eye(2), np.ones(2), assume_a="odd"), "assume_a must be one of"),
         (lambda: linalg.lu_solve((np.eye(2), np.arange(2)), np.ones(2), 3), "trans must be 0, 1"),
         (lambda: linalg.solve_sylvester(np.eye(2), np.eye(3), np.ones((3, 2))), "as many rows"),
+        (lambda: linalg.solve_triangular(np.eye(2), np.ones(2), [1]), "trans must be 0, 1"),
         (lambda: linalg.cholesky(np.ones((2, 3))), "of one length"),
     ],
 )

@@ -90,3 +90,20 @@ def test_matrices_with_a_name(name, args):
 def test_errors(function, message):
     with pytest.raises(ValueError, match=message):
         function()
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda: linalg.hilbert(2.5), r"hilbert: n must be an integer, got 2\.5"),
+        (
+            lambda: linalg.convolution_matrix([1, 2], 2.5),
+            "convolution_matrix: n must be an integer",
+        ),
+        (lambda: linalg.hadamard(3), "hadamard: .* power of 2"),
+        (lambda: linalg.pascal(3, "full"), "pascal: kind must be .* 'full'"),
+    ],
+)
+def test_errors_name_the_matrix(function, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        function()
