@@ -129,9 +129,15 @@ def check_primitive(
     """
     if not samples:
         raise ValueError(f"check_primitive of {primitive.name!r} needs at least one sample")
-    for sample in samples:
-        for check in checks:
-            _CHECKS[check](primitive, sample)
+    for check in checks:
+        if check in _CHECKS:
+            for sample in samples:
+                _CHECKS[check](primitive, sample)
+        if check in _COMPILED:
+            compiled = [sample for sample in samples if _compiles(primitive, sample)]
+            _check_compiled(
+                primitive, [c for s in compiled for c in _COMPILED[check](primitive, s)]
+            )
 
 
 def _function(primitive: Primitive, sample: Sample) -> Callable[..., Any]:
@@ -228,14 +234,34 @@ def _compiles(primitive: Primitive, sample: Sample) -> bool:
     return sample.compiled and bool({"lower", "lower_as", "parts"} & set(primitive.rules))
 
 
-def _check_jit(primitive: Primitive, sample: Sample) -> None:
-    if not _compiles(primitive, sample):
-        return
-    apply = _function(primitive, sample)
+# A sample, a function of its operands, and these.
+_Case = tuple[Sample, Callable[..., Any], tuple[Any, ...]]
+
+
+def _in_dtypes(primitive: Primitive, sample: Sample) -> Iterator[_Case]:
     for args in _in_each_dtype(sample):
+        yield sample, _function(primitive, sample), args
+
+
+def _in_batches(primitive: Primitive, sample: Sample) -> Iterator[_Case]:
+    if sample.args and "batch" in primitive.rules:
+        stacked = tuple(np.stack(column) for column in zip(*_examples(sample)))
+        yield sample, fnad.vmap(_function(primitive, sample)), stacked
+
+
+def _check_compiled(primitive: Primitive, cases: Sequence[_Case]) -> None:
+    """Compiled code against evaluation: one program of all cases, as compiling takes the time."""
+    together = fnad.jit(lambda operands: [f(*args) for (_, f, _), args in zip(cases, operands)])
+    try:
+        found = together([args for _, _, args in cases])
+    except Exception:  # of whichever case it is
+        for sample, f, args in cases:
+            with _blame(primitive, "lower", args, sample):
+                fnad.jit(f)(*args)
+        raise
+    for (sample, f, args), out in zip(cases, found):
         with _blame(primitive, "lower", args, sample):
-            expected = _results(primitive, apply(*args))
-            compiled = _results(primitive, fnad.jit(apply)(*args))
+            expected, compiled = _results(primitive, f(*args)), _results(primitive, out)
             message = "disagrees with evaluation"
             assert_allclose(compiled, expected, message=message, **_limits(sample, args))
             for got, want in zip(compiled, expected):
@@ -354,12 +380,18 @@ def _check_second(primitive: Primitive, sample: Sample) -> None:
                 raise
 
 
+def _examples(sample: Sample) -> list[list[np.ndarray]]:
+    """The variants of the operands that make a batch."""
+    args = [np.asarray(a) for a in _cast(sample.args, sample.dtypes[-1])]
+    return [[sample.vary(a, k) for a in args] for k in range(_BATCH)]
+
+
 def _check_vmap(primitive: Primitive, sample: Sample) -> None:
     if "batch" not in primitive.rules:
         return
+    examples = _examples(sample)
     args = [np.asarray(a) for a in _cast(sample.args, sample.dtypes[-1])]
     apply = _function(primitive, sample)
-    examples = [[sample.vary(a, k) for a in args] for k in range(_BATCH)]
     with _blame(primitive, "batch", args, sample):
         for axes in _axes_to_try(args):
             batches = tuple(
@@ -379,16 +411,6 @@ def _check_vmap(primitive: Primitive, sample: Sample) -> None:
             message = f"disagrees with a loop for in_axes={axes}"
             got = _results(primitive, mapped(*batches))
             assert_allclose(got, expected, message=message, **_limits(sample, args))
-    if args and _compiles(primitive, sample):
-        stacked = tuple(np.stack(column) for column in zip(*examples))
-        mapped = fnad.vmap(apply)
-        with _blame(primitive, "lower", args, sample):
-            assert_allclose(
-                _results(primitive, fnad.jit(mapped)(*stacked)),
-                _results(primitive, mapped(*stacked)),
-                message="disagrees with evaluation under vmap",
-                **_limits(sample, args),
-            )
 
 
 def _axes_to_try(args: Sequence[np.ndarray]) -> list[tuple[int | None, ...]]:
@@ -406,9 +428,13 @@ def _axes_to_try(args: Sequence[np.ndarray]) -> list[tuple[int | None, ...]]:
 _CHECKS: dict[str, Callable[[Primitive, Sample], None]] = {
     "types": _check_types,
     "reference": _check_reference,
-    "jit": _check_jit,
     "jvp": _check_jvp,
     "transpose": _check_transpose,
     "vmap": _check_vmap,
     "second": _check_second,
+}
+
+_COMPILED: dict[str, Callable[[Primitive, Sample], Iterator[_Case]]] = {
+    "jit": _in_dtypes,
+    "vmap": _in_batches,
 }

@@ -1,6 +1,8 @@
 """Rows for contraction, convolution, windows and random bits."""
 
+import functools
 import itertools
+import math
 
 import numpy as np
 
@@ -69,37 +71,61 @@ def masked_dot(equation, a, b, which, axes, seed=0, taken=True, spoiled=False):
     return masked(dot(equation, a, b), which, axes, seed, taken, spoiled)
 
 
-def naive_convolution(lhs, rhs, params):
-    """Convolution by its definition, one output element after the other, in NCHW and OIHW."""
-    numbers, groups = params["dimension_numbers"], params["feature_group_count"]
-    x = np.transpose(lhs, numbers.lhs_spec).astype(np.result_type(lhs, np.float64))
-    w = np.transpose(rhs, numbers.rhs_spec).astype(np.result_type(rhs, np.float64))
-    low = [lo for lo, _ in params["padding"]]
+@functools.cache
+def _products(lhs_shape, rhs_shape, strides, padding, lhs_d, rhs_d, numbers, groups):
+    """A convolution by its definition: the shape of its result, and which products it sums up.
+
+    Those are three arrays of places in memory, of elements of the result and of both factors.
+    """
+    x = np.arange(math.prod(lhs_shape)).reshape(lhs_shape).transpose(numbers.lhs_spec)
+    w = np.arange(math.prod(rhs_shape)).reshape(rhs_shape).transpose(numbers.rhs_spec)
     spatial = []
-    for i, (lo, hi) in enumerate(params["padding"]):
-        extent = (x.shape[2 + i] - 1) * params["lhs_dilation"][i] + 1 + lo + hi
-        window = (w.shape[2 + i] - 1) * params["rhs_dilation"][i] + 1
-        spatial.append(max((extent - window) // params["window_strides"][i] + 1, 0))
-    out = np.zeros((x.shape[0], w.shape[0], *spatial), x.dtype)
+    for i, (lo, hi) in enumerate(padding):
+        extent = (x.shape[2 + i] - 1) * lhs_d[i] + 1 + lo + hi
+        window = (w.shape[2 + i] - 1) * rhs_d[i] + 1
+        spatial.append(max((extent - window) // strides[i] + 1, 0))
+    canonical = (x.shape[0], w.shape[0], *spatial)
+    shape = tuple(canonical[i] for i in np.argsort(numbers.out_spec))
+    out = np.arange(math.prod(shape)).reshape(shape).transpose(numbers.out_spec)
     per_group = w.shape[0] // groups
+    found = [np.zeros((3, 0), int)]
     for o in range(w.shape[0]):
         features = slice(o // per_group * w.shape[1], (o // per_group + 1) * w.shape[1])
         for at in np.ndindex(*spatial):
             for k in np.ndindex(*w.shape[2:]):
                 inside, source = True, []
                 for i in range(len(spatial)):
-                    position = (
-                        at[i] * params["window_strides"][i]
-                        + k[i] * params["rhs_dilation"][i]
-                        - low[i]
-                    )
-                    step = params["lhs_dilation"][i]
-                    inside &= position % step == 0 and 0 <= position // step < x.shape[2 + i]
-                    source.append(position // step)
+                    position = at[i] * strides[i] + k[i] * rhs_d[i] - padding[i][0]
+                    inside &= position % lhs_d[i] == 0
+                    inside &= 0 <= position // lhs_d[i] < x.shape[2 + i]
+                    source.append(position // lhs_d[i])
                 if inside:
+                    results = out[(slice(None), o, *at)][:, None]
                     taken = x[(slice(None), features, *source)]
-                    out[(slice(None), o, *at)] += taken @ w[(o, slice(None), *k)]
-    return np.transpose(out, np.argsort(numbers.out_spec)).astype(lhs.dtype)
+                    weights = w[(o, slice(None), *k)]
+                    found.append(
+                        np.stack([a.ravel() for a in np.broadcast_arrays(results, taken, weights)])
+                    )
+    return shape, np.concatenate(found, axis=1)
+
+
+def products(lhs_shape, rhs_shape, params):
+    return _products(lhs_shape, rhs_shape, *params.values())
+
+
+def summed(shape, dtype, places, x, x_places, y, y_places):
+    """Products of elements of ``x`` and ``y``, each added to an element of the result."""
+    wide = np.result_type(dtype, np.float64)
+    out = np.zeros(math.prod(shape), wide)
+    x, y = x.astype(wide).ravel(), y.astype(wide).ravel()
+    np.add.at(out, places, x[x_places] * y[y_places])
+    return out.reshape(shape).astype(dtype)
+
+
+def naive_convolution(lhs, rhs, params):
+    """Convolution by its definition."""
+    shape, (out, x, w) = products(lhs.shape, rhs.shape, params)
+    return summed(shape, lhs.dtype, out, lhs, x, rhs, w)
 
 
 def convolution(
@@ -124,16 +150,11 @@ def masked_convolution(lhs, rhs, wrt, which, axes, seed=0, taken=True, spoiled=F
     if wrt == 2:
         return masked(row, which, axes, seed, taken, spoiled)
     own, other = (lhs, rhs)[:: 1 - 2 * wrt]
+    _, (out, *factors) = products(lhs.shape, rhs.shape, row.params)
 
     def reference(x, ct):
-        """Each element of a cotangent is what it would make, times what that is worth."""
-        found = np.empty(own.shape, x.dtype)
-        for i in np.ndindex(own.shape):
-            one = np.zeros(own.shape, np.result_type(x, np.float64))
-            one[i] = 1.0
-            made = naive_convolution(*(one, x)[:: 1 - 2 * wrt], row.params)
-            found[i] = np.sum(made.astype(one.dtype) * ct)
-        return found
+        """Each element of a cotangent is what it makes, times what that is worth."""
+        return summed(own.shape, x.dtype, factors[wrt], x, factors[1 - wrt], ct, out)
 
     ct = np.roll(row.reference(lhs, rhs), 1)
     product = Sample((other, ct), row.params, reference=reference, **SUM)
