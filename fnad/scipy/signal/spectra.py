@@ -41,6 +41,8 @@ def _segments(
         length = 256 if nperseg is None else as_int(nperseg)
         if length < 1:
             raise ValueError(f"{name}: nperseg must be positive, got {nperseg}")
+        if available == 0:
+            raise ValueError(f"{name}: the signal has no samples")
         length = length if available is None else min(length, available)
         values = get_window(window, length)
     else:

@@ -149,6 +149,8 @@ def test_bad_arguments_are_refused():
     x = normal(30)
     with pytest.raises(ValueError, match="noverlap must be less than nperseg = 8, got 8"):
         signal.stft(x, nperseg=8, noverlap=8)
+    with pytest.raises(ValueError, match="the signal has no samples"):
+        signal.welch(x[:0])
     with pytest.raises(ValueError, match="nfft must be at least nperseg = 8, got 4"):
         signal.welch(x, nperseg=8, nfft=4)
     with pytest.raises(ValueError, match="boundary must be None or one of 'even'"):
