@@ -20,7 +20,7 @@ from fnad.core.types import aval_of
 from fnad.primitives.custom import custom_jvp
 from fnad.random.counts import rademacher
 from fnad.random.distributions import exponential, normal
-from fnad.random.keys import shape_tuple, split, split_in
+from fnad.random.keys import count_of, shape_tuple, split, split_in
 from fnad.random.uniform import Shape, floating_dtype, parameters, uniform
 from fnad.transforms.vmap import vmap
 
@@ -366,7 +366,7 @@ def ball(key: Any, d: int, p: float = 2, shape: Shape = (), dtype: Any = np.floa
     if aval_of(p).shape:
         raise ValueError(f"ball: p must be a number, got an array of shape {aval_of(p).shape}")
     first, second = split_in(key, 2)
-    points = generalized_normal(first, p, (*shape, d), dtype)
+    points = generalized_normal(first, p, (*shape, count_of("ball", d, "d")), dtype)
     powers = fnp.sum(lax.pow(lax.abs(points), p), axis=-1)
     total = lax.add(powers, exponential(second, shape, dtype))
     length = lax.pow(total, lax.div(dtype.type(1), p))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.errors import FnadError
+from fnad.core.sizes import as_size
 from fnad.core.types import aval_of
 from fnad.primitives.logic import (
     bitwise_or,
@@ -128,6 +129,19 @@ def shape_tuple(name: str, shape: Any, argument: str = "shape") -> tuple[int, ..
     if any(type(size) is int and size < 0 for size in sizes):
         raise ValueError(f"{name}: {argument} must not be negative, got {shape!r}")
     return sizes
+
+
+def count_of(name: str, value: Any, argument: str) -> Any:
+    """An integer from 0 on; errors name the sampler and its argument."""
+    try:
+        count = as_size(value)
+    except FnadError:
+        raise
+    except TypeError:
+        raise TypeError(f"{name}: {argument} must be an integer, got {value!r}") from None
+    if type(count) is int and count < 0:
+        raise ValueError(f"{name}: {argument} must not be negative, got {count}")
+    return count
 
 
 def split(key: Any, num: int | tuple[int, ...] = 2) -> Any:

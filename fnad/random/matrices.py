@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from operator import index as as_int
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from fnad.primitives.linalg.eigh import eigh
 from fnad.primitives.linalg.qr import qr
 from fnad.primitives.linalg.svd import svd
 from fnad.random.distributions import normal
-from fnad.random.keys import shape_tuple
+from fnad.random.keys import count_of, shape_tuple
 from fnad.random.uniform import Shape, floating_dtype
 
 
@@ -139,8 +138,8 @@ def orthogonal(
         raise TypeError(
             f"orthogonal: the dtype must be float32, float64, complex64 or complex128, got {dtype}"
         )
-    n = as_int(n)
-    m = n if m is None else as_int(m)
+    n = count_of("orthogonal", n, "n")
+    m = n if m is None else count_of("orthogonal", m, "m")
     draws = normal(key, (*shape_tuple("orthogonal", shape), max(n, m), min(n, m)), dtype)
     q, r = qr(draws, full_matrices=False)
     signs = lax.sign(fnp.diagonal(r, 0, -2, -1))

@@ -15,8 +15,8 @@ from fnad.core.sizes import Size, common_shape
 from fnad.core.types import aval_of, kind_of
 from fnad.primitives.shape import canonicalize_axis
 from fnad.random.distributions import gumbel
-from fnad.random.keys import bits, shape_tuple, split
-from fnad.random.uniform import Shape, randint, uniform
+from fnad.random.keys import bits, count_of, shape_tuple, split
+from fnad.random.uniform import Shape, floating_dtype, randint, uniform
 
 # So many elements need 0, 1, 2 and 3 rounds: ``ceil(3 * log(n) / log(2**32 - 1))``, as JAX's.
 _MOST_OF_ROUNDS = 1, 1625, 2642245, 2**32 - 1
@@ -116,7 +116,7 @@ def choice(
     aval = aval_of(a)
     count = math.prod(shape)
     axis = canonicalize_axis(axis, aval.ndim) if aval.ndim else 0
-    size = aval.shape[axis] if aval.ndim else as_int(a)
+    size = aval.shape[axis] if aval.ndim else count_of("choice", a, "a")
     if count and size <= 0:
         raise ValueError("choice: there is nothing to draw from")
     if not replace and count > size:
@@ -186,7 +186,10 @@ def categorical(
     array([1, 1, 1, 1])
     """
     logits = fnp.asarray(logits)
+    floating_dtype("categorical", logits.dtype)
     axis = canonicalize_axis(axis, logits.ndim)
+    if not logits.shape[axis]:
+        raise ValueError("categorical: there is nothing to draw from")
     batch = (*logits.shape[:axis], *logits.shape[axis + 1 :])
     shape = batch if shape is None else shape_tuple("categorical", shape)
     prefix = shape[: len(shape) - len(batch)]

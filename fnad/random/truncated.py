@@ -9,11 +9,9 @@ from ml_dtypes import finfo
 
 from fnad import lax
 from fnad import numpy as fnp
-from fnad.core.sizes import common_shape
 from fnad.core.types import aval_of
 from fnad.primitives.giles import erf_inv_giles
-from fnad.random.keys import shape_tuple
-from fnad.random.uniform import Shape, floating_dtype, parameter, uniform
+from fnad.random.uniform import Shape, floating_dtype, parameters, uniform
 
 # Bounds beyond which the distribution function, of so many bytes, has too few values left: less
 # than a thousand, or some ten for those of 2 bytes.
@@ -59,11 +57,7 @@ def truncated_normal(
     array([20.146606, 20.190788], dtype=float32)
     """
     dtype = floating_dtype("truncated_normal", dtype)
-    if shape is None:
-        shape = common_shape(aval_of(lower).shape, aval_of(upper).shape)
-    shape = shape_tuple("truncated_normal", shape)
-    lower = parameter("truncated_normal", lower, dtype, shape)
-    upper = parameter("truncated_normal", upper, dtype, shape)
+    shape, (lower, upper) = parameters("truncated_normal", shape, dtype, lower, upper)
     tail = dtype.type(_TAILS[dtype.itemsize])
     traced = hasattr(lower, "aval") or hasattr(upper, "aval")
     outside = (lower >= tail) | (upper <= -tail)

@@ -48,9 +48,13 @@ def parameter(name: str, value: Any, dtype: np.dtype[Any], shape: tuple[int, ...
     ------
     ValueError
         If its shape does not broadcast to ``shape``.
+    TypeError
+        If it is complex, and the result is not.
     """
     if not hasattr(value, "aval"):
         value = np.asarray(value)[()]
+    if kind_of(aval_of(value).dtype) == "c" and dtype.kind != "c":
+        raise TypeError(f"{name}: parameters must be real numbers, got {aval_of(value)}")
     value = convert_element_type(value, dtype)
     own = aval_of(value).shape
     if own == ():

@@ -409,6 +409,14 @@ def test_derivatives_of_numbers_that_underflow_are_zero():
         (lambda: random.multinomial(KEY, 3, 1.0), ValueError, "axis of outcomes"),
         (lambda: random.ball(KEY, 2, np.ones(3), (3,)), ValueError, "p must be a number"),
         (lambda: random.beta(KEY, np.ones(2), np.ones(3)), ValueError, "do not broadcast"),
+        (lambda: random.gamma(KEY, 1j), TypeError, "gamma: parameters must be real"),
+        (lambda: random.uniform(KEY, (), float, 0, 1j), TypeError, "uniform: parameters must be"),
+        (lambda: random.truncated_normal(KEY, [0, 1], [1, 2, 3]), ValueError, "do not broadcast"),
+        (lambda: random.categorical(KEY, np.array([1, 2])), TypeError, "categorical: the dtype"),
+        (lambda: random.categorical(KEY, np.ones((2, 0))), ValueError, "nothing to draw from"),
+        (lambda: random.choice(KEY, 2.5), TypeError, "choice: a must be an integer, got 2.5"),
+        (lambda: random.ball(KEY, -2), ValueError, "ball: d must not be negative, got -2"),
+        (lambda: random.orthogonal(KEY, 2, m=1.5), TypeError, "orthogonal: m must be an integer"),
     ],
 )
 def test_errors_say_what_to_do(call, error, sentence):
