@@ -24,7 +24,7 @@ CARDS = ["emulated", pytest.param("real", marks=pytest.mark.gpu)]
 def card_of(kind: str, seed: int = 1) -> Iterator[Any]:
     """A device on which programs run meanwhile.
 
-    All that runs on the emulated one is compiled by NVRTC, too: each source for one architecture,
+    All that runs on the emulated one is compiled to PTX, too: each source for one architecture,
     which its text chooses, as all of them take four times as long, and each has sources enough.
     """
     if kind == "emulated":

@@ -2,7 +2,7 @@
 
 NVRTC comes with the wheel ``nvidia-cuda-nvrtc-cu12``, which the extra ``test`` brings. Sources are
 compiled to machine code, not just to PTX: only so does it show that shared memory or registers are
-exceeded. A quick check of a source without shared memory stops at PTX.
+exceeded, or that a line of assembly is wrong. A quick check stops at PTX.
 """
 
 import ctypes
@@ -69,8 +69,8 @@ def supported(architectures: Iterable[str] = ARCHITECTURES) -> list[str]:
 def check(source: str, architecture: str, optimized: bool = True) -> dict[str, Usage]:
     """Compile a source to machine code; return what its kernels use.
 
-    What is not ``optimized`` takes more registers than on a card, and a sixth of the time; without
-    shared memory it is compiled to PTX only, which takes a third of that, and nothing is returned.
+    What is not ``optimized`` becomes PTX only, of which nothing is returned: that takes a tenth of
+    the time. Too much static shared memory is then for the emulated device to find.
 
     Raises
     ------
@@ -169,12 +169,12 @@ class Nvrtc:
             None,
         )
         try:
-            if optimized or "__shared__" in source:
-                target = [f"--gpu-architecture={architecture}", "--ptxas-options=-v"]
+            if optimized:
+                how = [f"--gpu-architecture={architecture}", "--ptxas-options=-v"]
             else:
-                target = [f"--gpu-architecture={architecture.replace('sm', 'compute')}"]
-            hurry = [] if optimized else self._in_a_hurry
-            options = self._strings([*target, *_OPTIONS, *hurry])
+                how = [f"--gpu-architecture={architecture.replace('sm', 'compute')}"]
+                how += self._in_a_hurry
+            options = self._strings([*how, *_OPTIONS])
             status = self._library.nvrtcCompileProgram(program, len(options), options)
             return status == 0, self._log(program)
         finally:

@@ -53,13 +53,12 @@ def test_a_warning_is_an_error(optimized):
         check('extern "C" __global__ void k(int *x) { *x = 1 / 0; }', "sm_80", optimized)
 
 
-@pytest.mark.parametrize("optimized", [True, False])
-def test_too_much_shared_memory(optimized):
+def test_too_much_shared_memory():
     source = """
     extern "C" __global__ void k(int *x) { __shared__ int y[12289]; y[*x] = 1; *x = y[2]; }
     """
     with pytest.raises(CompileError, match="for sm_80"):
-        check(source, "sm_80", optimized)
+        check(source, "sm_80")
 
 
 def test_spilled_registers_are_counted():
