@@ -63,9 +63,26 @@ def _joined(body: Sequence[Node], longest: int) -> list[Node]:
     nodes: list[Node] = []
     for node in body:
         node = with_bodies(node, partial(_joined, longest=longest))
-        if not (isinstance(node, Kernel) and _may_join(node, longest) and _join(nodes, node)):
-            nodes.append(node)
+        if isinstance(node, Kernel) and _may_join(node, longest):
+            if _join(nodes, node):
+                continue
+            node = _written_out(node)
+        nodes.append(node)
     return nodes
+
+
+def _written_out(kernel: Kernel) -> Kernel:
+    """The elements of rows as stores of their own, as far as vectors across rows suit them.
+
+    Dense rows that are read as they are written are no axis; so these repeat elements, as
+    ``repeat`` does.
+    """
+    axes = kernel.axes
+    if len(axes) < 2 or axes[-2][1] < _MIN_ROWS or not _suits(kernel.stores, axes):
+        return kernel
+    if _fills_much(kernel, axes[-1][1]):
+        return kernel
+    return Kernel(axes[:-1], (), _by_columns(kernel.stores, axes[-1]), origin=kernel.origin)
 
 
 def _may_join(kernel: Kernel, longest: int) -> bool:
@@ -95,23 +112,32 @@ def with_rows(first: Kernel, second: Kernel) -> Kernel | None:
     axes = common_axes((*first.axes, (len(first.axes), length)), second.axes)
     if axes is None or axes[-1][1] != length or axes[-2][1] < _MIN_ROWS:
         return None
-    values = [s.value for s in second.stores]
-    if length * cost_of(values) * max([v.dtype.itemsize for v in values]) > _MAX_COST:
-        return None
     first, second = over_axes(first, axes[:-1]), over_axes(second, axes)
-    if not all(_is_dense(s, axes) for s in second.stores) or not _reads_rows(second.stores, axes):
+    if not _suits(second.stores, axes):
         return None
     if _fills_much(second, length) and not _reads_same_rows(first, second, axes):
         return None
-    last = axis(*axes[-1])
-    parts = [part for s in second.stores for part in (s.offset, s.value)]
-    columns = [rebuild(parts, {last: integer(k)}.get) for k in range(length)]
-    stores = tuple(
+    stores = _by_columns(second.stores, axes[-1])
+    return merge_kernels(first, Kernel(axes[:-1], (), stores, origin=second.origin))
+
+
+def _suits(stores: Sequence[Store], axes: Axes) -> bool:
+    """Whether the elements of rows cost little, and lie so that vectors across rows are quick."""
+    values = [s.value for s in stores]
+    if axes[-1][1] * cost_of(values) * max([v.dtype.itemsize for v in values]) > _MAX_COST:
+        return False
+    return all(_is_dense(s, axes) for s in stores) and _reads_rows(stores, axes)
+
+
+def _by_columns(stores: Sequence[Store], row: tuple[int, int]) -> tuple[Store, ...]:
+    """The elements of a row one by one."""
+    parts = [part for s in stores for part in (s.offset, s.value)]
+    columns = [rebuild(parts, {axis(*row): integer(k)}.get) for k in range(row[1])]
+    return tuple(
         Store(s.buffer, column[2 * i], column[2 * i + 1])
-        for i, s in enumerate(second.stores)
+        for i, s in enumerate(stores)
         for column in columns
     )
-    return merge_kernels(first, Kernel(axes[:-1], (), stores, origin=second.origin))
 
 
 def _reduces_rows(kernel: Kernel, length: int) -> bool:

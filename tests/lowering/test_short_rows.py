@@ -47,6 +47,21 @@ def test_rows_are_one_loop(dtype, length, count):
     np.testing.assert_allclose(got, want, rtol, atol=rtol)
 
 
+@pytest.mark.parametrize("shape", [(16,), (17,), (5, 103), (3, 1000)])
+@pytest.mark.parametrize("times", [2, 3, 4])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "u1"])
+def test_rows_of_repeated_elements(dtype, times, shape):
+    x = (RNG.normal(size=shape) * 9).astype(dtype)
+    weights = np.arange(1, times + 1).astype(dtype)
+    compiled = fnad.jit(lambda x, w: (fnp.repeat(x, times, axis=-1), x[..., None] * w))
+    repeated, outer = compiled(x, weights)
+    np.testing.assert_array_equal(repeated, np.repeat(x, times, axis=-1))
+    np.testing.assert_array_equal(outer, x[..., None] * weights)
+    if dtype in ("f4", "f8") and x.dtype.itemsize * times <= 24:
+        plan = fnad.jit(lambda x: fnp.repeat(x, times, axis=-1)).lower(x).as_text("plan")
+        assert f"i0<{x.size}]" in plan
+
+
 @pytest.mark.parametrize("shape", [(12, 3), (2000,), (3, 2000), (40, 9), (7, 4, 3)])
 def test_other_shapes_stay_apart_and_right(shape):
     x = RNG.normal(size=shape)
