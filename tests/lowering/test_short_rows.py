@@ -7,6 +7,7 @@ import pytest
 
 import fnad
 import fnad.numpy as fnp
+from fnad import lax
 from fnad.lowering.expr import axis, load, make
 from fnad.lowering.llvm import host
 from fnad.lowering.llvm.interleaved import sorted_apart, sorted_together
@@ -60,6 +61,24 @@ def test_rows_of_repeated_elements(dtype, times, shape):
     if dtype in ("f4", "f8") and x.dtype.itemsize * times <= 24:
         plan = fnad.jit(lambda x: fnp.repeat(x, times, axis=-1)).lower(x).as_text("plan")
         assert f"i0<{x.size}]" in plan
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "i8", "f4", "f8"])
+def test_rows_of_indices(dtype):
+    """Indices are computed with few bits, and stored with more."""
+    for shape in [(1, 16, 3), (8, 33, 3), (2, 17, 2), (3, 65, 4)]:
+        places = fnad.jit(lambda shape=shape: lax.broadcasted_iota(np.dtype(dtype), shape, 1))()
+        want = np.broadcast_to(np.arange(shape[1]).astype(dtype)[:, None], shape)
+        np.testing.assert_array_equal(places, want)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, 3])
+@pytest.mark.parametrize("shape", [(8, 2, 33, 3), (3, 33, 1, 3), (33, 3, 3, 2)])
+def test_gradients_of_sorted_rows(shape, axis):
+    x, y = RNG.normal(size=(2, *shape)).astype(np.float32)
+    got = fnad.jit(fnad.grad(lambda x: fnp.sum(fnp.sort(x, axis=axis) * y)))(x)
+    order = np.argsort(x, axis=axis)
+    np.testing.assert_array_equal(np.take_along_axis(got, order, axis), y)
 
 
 @pytest.mark.parametrize("shape", [(12, 3), (2000,), (3, 2000), (40, 9), (7, 4, 3)])

@@ -94,7 +94,7 @@ def _emit_lanes(nest: Nest) -> None:
     """Vectors along the innermost axis, each with totals of its own."""
     f, p, kernel = nest.f, nest.p, nest.kernel
     *outer, (number, extent) = kernel.axes
-    lanes = _lanes(nest.roots, [r.accumulator for r in kernel.reductions], extent)
+    lanes = _lanes(nest.roots, nest.held(), extent)
     many = _TOTALS if kernel.reductions else unrolling(p, nest.roots, [n for n, _ in outer])
 
     def block(base: Value, count: int, mask: Value | None, carried: list[Value]) -> list[Value]:

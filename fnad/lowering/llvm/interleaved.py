@@ -255,7 +255,9 @@ _REGISTER = 16  # bytes
 
 
 def _halves(x: Value) -> int:
-    return max(1, x.lanes * x.dtype.itemsize // _REGISTER)
+    halves = max(1, x.lanes * x.dtype.itemsize // _REGISTER)
+    assert halves <= 2, f"a vector of {halves} registers"
+    return halves
 
 
 def _rotated_apart(f: Function, parts: Sequence[Value]) -> list[Value]:

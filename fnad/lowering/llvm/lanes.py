@@ -44,8 +44,7 @@ def emit_lanes(nest: Nest, parts: Range) -> None:
     """
     kernel = nest.kernel
     *outer, (number, extent) = kernel.axes
-    others = [r.accumulator for r in kernel.reductions]
-    lanes = lanes_for(nest.roots, others, extent)
+    lanes = lanes_for(nest.roots, nest.held(), extent)
     looped = [r for r in kernel.reductions if not is_written_out(r)]
     if looped:
         count = _vectors_of_totals(looped, extent)

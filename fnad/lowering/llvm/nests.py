@@ -14,7 +14,7 @@ from fnad.lowering.llvm.interleaved import row_length, store_row
 from fnad.lowering.llvm.places import store
 from fnad.lowering.llvm.scheduling import few_alive
 from fnad.lowering.llvm.vectors import Range
-from fnad.lowering.llvm.writer import Function, Value
+from fnad.lowering.llvm.writer import DType, Function, Value
 from fnad.lowering.plan import Kernel, Store
 from fnad.lowering.walk import loads
 
@@ -30,6 +30,16 @@ class Nest:
     ) -> None:
         self.f, self.p, self.kernel, self.ranges = f, p, kernel, ranges
         self.roots = kernel_exprs(kernel)
+
+    def held(self) -> list[DType]:
+        """What vectors hold besides the values of expressions: totals, and rows of what is stored.
+
+        Those may be wider than what they are computed from: indices have few bits on their way.
+        """
+        held = [r.accumulator for r in self.kernel.reductions]
+        if len(self.kernel.stores) > 1:
+            held += [s.value.dtype for s in self.kernel.stores]
+        return held
 
     @contextmanager
     def loops(self, axes: Sequence[tuple[int, int]], vector: int | None) -> Iterator[None]:
