@@ -21,6 +21,8 @@ def as_value(value: Any) -> Any:
 
     Arrays on a card stay what they are.
     """
+    if type(value) is np.ndarray:
+        return native(value) if value.shape else native(value)[()]
     if isinstance(value, np.generic) or is_device_array(value):
         return value
     return native(np.asarray(value))[()]
@@ -33,11 +35,23 @@ def evaluate_primitive(
 
     If an operand lies on a card, a program of this one primitive runs there.
     """
-    if any(map(is_device_array, args)):
-        return get_rewrites().evaluate_on_device(primitive, args, params)
-    operands = [native(a) if isinstance(a, np.ndarray) else a for a in args]
     with np.errstate(all="ignore"):
-        out = primitive.rule("evaluate")(*operands, **params)
+        return _evaluate_quietly(primitive, args, params)
+
+
+def _evaluate_quietly(
+    primitive: Primitive, args: Sequence[Any], params: dict[str, Any]
+) -> list[Any]:
+    """Evaluate one primitive where warnings of NumPy are off: to turn them off has its price."""
+    operands = []
+    for arg in args:
+        if isinstance(arg, np.ndarray):
+            operands.append(native(arg))
+        elif is_device_array(arg):
+            return get_rewrites().evaluate_on_device(primitive, args, params)
+        else:
+            operands.append(arg)
+    out = primitive.rule("evaluate")(*operands, **params)
     outs = [as_value(o) for o in out] if primitive.multiple_results else [as_value(out)]
     if lookers:
         look_for_nans(primitive.name, args, outs)
@@ -83,10 +97,11 @@ def eval_jaxpr(jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:
     frees = jaxpr.memo.get("last_uses")
     if frees is None:
         frees = jaxpr.memo["last_uses"] = last_uses(jaxpr)
-    with suspend_tracing():
+    with suspend_tracing(), np.errstate(all="ignore"):
         for eqn, dead in zip(jaxpr.eqns, frees, strict=True):
             try:
-                outs = evaluate_primitive(eqn.primitive, [read(a) for a in eqn.invars], eqn.params)
+                operands = [read(a) for a in eqn.invars]
+                outs = _evaluate_quietly(eqn.primitive, operands, eqn.params)
             except Exception as error:
                 add_source_note(error, eqn.source)
                 raise

@@ -174,6 +174,8 @@ class ShapedArray:
 
 # Which types there are; emptied when they are too many.
 _made: dict[Any, ShapedArray] = {}
+# Those of NumPy's arrays, by shape and dtype, once it was checked that they can be traced.
+_of_arrays: dict[Any, ShapedArray] = {}
 _MOST_MADE = 1 << 16
 _MOST_BYTES = (1 << 63) - 1
 
@@ -262,12 +264,17 @@ def aval_of(value: Any) -> ShapedArray:
     TypeError
         If ``value`` is none of these, or an array whose dtype fnad cannot hold (object, string).
     """
+    kind = type(value)
+    if kind is np.ndarray:  # as good as always
+        known = _of_arrays.get((value.shape, value.dtype))
+        if known is not None:
+            return known
+    scalar = _SCALARS.get(kind)
+    if scalar is not None:
+        return scalar
     aval = getattr(value, "aval", None)
     if type(aval) is ShapedArray:
         return aval
-    scalar = _SCALARS.get(type(value))
-    if scalar is not None:
-        return scalar
     if isinstance(value, (np.ndarray, np.generic)) or is_device_array(value):
         if kind_of(value.dtype) not in SUPPORTED_KINDS or (
             value.dtype.itemsize == 16 and (value.dtype.kind == "f")
@@ -278,7 +285,10 @@ def aval_of(value: Any) -> ShapedArray:
                 " arguments (static_argnums)."
             )
         check_unmasked(value)
-        return ShapedArray(value.shape, _ONE_OF_EQUAL.get(value.dtype.char, value.dtype))
+        aval = ShapedArray(value.shape, _ONE_OF_EQUAL.get(value.dtype.char, value.dtype))
+        if len(_of_arrays) >= _MOST_MADE:
+            _of_arrays.clear()
+        return _of_arrays.setdefault((value.shape, value.dtype), aval)
     if isinstance(value, ShapeDtypeStruct):
         return ShapedArray(value.shape, value.dtype, value.weak_type)
     if is_foreign_array(value):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fnad.core.tracer import Tracer
+from fnad.core.types import aval_of
 from fnad.numpy import elementwise_parts as parts
 from fnad.numpy import number_parts
 from fnad.numpy.operands import (
@@ -52,7 +53,7 @@ class Elementwise:
     plans: dict[Any, tuple[Any, ...]] = field(default_factory=dict)
 
     def __call__(self, *operands: Any) -> Any:
-        key = tuple([x.aval if type(x) is Tracer else type(x) for x in operands])
+        key = tuple([_key(x) for x in operands])
         plan = self.plans.get(key)
         if plan:
             function, *wanted = plan
@@ -62,7 +63,7 @@ class Elementwise:
         xs = [as_operand(x) for x in operands]
         dtypes = resolve_dtypes(self.ufunc, *[promotion_key(x) for x in xs])
         if plan is None:
-            self._learn(key, xs, dtypes)
+            self._learn(key, operands, xs, dtypes)
         xs = [convert(x, dtype) for x, dtype in zip(xs, dtypes)]
         if len(xs) > 1:
             xs = broadcast_operands(xs, self.ufunc.__name__)
@@ -71,16 +72,22 @@ class Elementwise:
     def _function(self, dtypes: tuple[DType, ...]) -> Callable[..., Any]:
         return self.of_bools if self.of_bools and dtypes[0].kind == "b" else self.compute
 
-    def _learn(self, key: tuple[Any, ...], xs: list[Any], dtypes: tuple[DType, ...]) -> None:
+    def _learn(
+        self,
+        key: tuple[Any, ...],
+        operands: tuple[Any, ...],
+        xs: list[Any],
+        dtypes: tuple[DType, ...],
+    ) -> None:
         plan: list[Any] = [self._function(dtypes)]
         simple = len({shape_of(x) for x in xs} - {()}) < 2
-        for x, dtype in zip(xs, dtypes):
+        for operand, x, dtype in zip(operands, xs, dtypes):
             if type(x) in PYTHON_SCALARS:
                 plan.append(dtype)
             else:
                 plan.append(None)
-                as_it_is = not isinstance(x, np.ndarray) and not is_weak(x) and dtype_of(x) == dtype
-                simple = simple and as_it_is
+                as_it_is = x is operand and _says_all(x) and not is_weak(x)
+                simple = simple and as_it_is and dtype_of(x) == dtype
         if len(self.plans) >= _MOST_PLANS:
             self.plans.clear()
         self.plans[key] = tuple(plan) if simple else ()
@@ -93,6 +100,19 @@ class Elementwise:
         dtypes = resolve_dtypes(self.ufunc, *[promotion_key(x) for x in operands])
         xs = [_convert_weak(x, dtype) for x, dtype in zip(operands, dtypes)]
         return self._function(dtypes)(*broadcast_operands(xs, self.ufunc.__name__))
+
+
+def _key(operand: Any) -> Any:
+    """The type of an array or tracer, the class of anything else."""
+    kind = type(operand)
+    if kind is np.ndarray:
+        return aval_of(operand)
+    return operand.aval if kind is Tracer else kind
+
+
+def _says_all(operand: Any) -> bool:
+    """Whether an operand's key tells its shape and dtype."""
+    return type(operand) in (np.ndarray, Tracer) or isinstance(operand, np.generic)
 
 
 @dataclass(frozen=True, slots=True)

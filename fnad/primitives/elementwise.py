@@ -208,23 +208,25 @@ def attach_evaluate(primitive: Primitive, scalar: Callable[..., Any]) -> None:
 
     @primitive.evaluate
     def _(*xs: Any, **params: Any) -> Any:
-        arrays = [np.asarray(x)[()] for x in xs]
-        avals = primitive.out_avals([ShapedArray(x.shape, x.dtype) for x in arrays], params)
+        arrays = [x if type(x) is np.ndarray else np.asarray(x)[()] for x in xs]
+        avals = primitive.out_avals([aval_of(x) for x in arrays], params)
         wide = [x.astype(_FLOAT32) if is_half(x.dtype) else x for x in arrays]
         outs = scalar(NUMPY, *wide, **params)
-        outs = outs if primitive.multiple_results else (outs,)
-        finished = [_finish(out, aval, arrays) for out, aval in zip(outs, avals, strict=True)]
-        return finished if primitive.multiple_results else finished[0]
+        if not primitive.multiple_results:
+            return _finish(outs, avals[0], arrays)
+        return [_finish(out, aval, arrays) for out, aval in zip(outs, avals, strict=True)]
 
 
 def _finish(out: Any, aval: ShapedArray, operands: Sequence[Any]) -> Any:
     out = np.asarray(out)
-    if out.dtype != aval.dtype:
+    if out.dtype is not aval.dtype and out.dtype != aval.dtype:
         out = out.astype(aval.dtype)
     if out.shape != aval.shape:
         return np.broadcast_to(out, aval.shape).copy()
-    # A result never shares memory with an operand, which the user may change in place.
-    return out.copy() if any(out is x for x in operands) else out
+    for x in operands:  # results share no memory with operands: the user may change them in place
+        if out is x:
+            return out.copy()
+    return out
 
 
 def attach_lower(primitive: Primitive, scalar: Callable[..., Any]) -> None:

@@ -32,7 +32,9 @@ def _saturating_convert(x: Any, dtype: np.dtype[Any]) -> Any:
 
 def _same_dtype(function: Callable[..., Any]) -> Callable[..., Any]:
     def method(self: NumpyBuilder, *xs: Any) -> Any:
-        return np.asarray(function(*xs)).astype(xs[0].dtype, copy=False)
+        out = function(*xs)
+        dtype = xs[0].dtype
+        return out if out.dtype is dtype else np.asarray(out).astype(dtype, copy=False)
 
     return method
 
