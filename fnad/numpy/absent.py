@@ -115,6 +115,8 @@ def missing(name: str, names: Any) -> str:
     if name in ABSENT:
         why, instead = ABSENT[name]
         return f"fnad.numpy has no {name}: it {why}. Use {instead}."
-    near = difflib.get_close_matches(name, [n for n in names if n[0] != "_"], 3, 0.75)
+    public = [n for n in names if n[0] != "_"]
+    # Tools ask modules for many a private name, and to compare it with all of these takes long.
+    near = [] if name[0] == "_" else difflib.get_close_matches(name, public, 3, 0.75)
     hint = f". Near names: {', '.join('fnp.' + n for n in near)}" if near else ""
     return f"module 'fnad.numpy' has no attribute {name!r}{hint}"
