@@ -92,7 +92,7 @@ REASONS: dict[str, dict[str, str]] = {
     "dtypes": {
         "those of the programs that it holds": """
             checkpoint cond counted_scan custom_jvp_call custom_lin custom_vjp_call
-            custom_vmap_call jit linear_solve scan while""",
+            custom_vmap_call jit linear_call linear_solve scan while""",
         "all of the primitives that `vmap` makes of it": "all_gather pmax pmin psum",
         "an index: int64": "axis_index",
         "an index: int32": "platform_index",

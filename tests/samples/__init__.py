@@ -47,6 +47,7 @@ SPECIAL_CASES = {
     "custom_vjp_call": "tests/test_transforms.py",
     "custom_lin": "tests/test_transforms.py",
     "custom_vmap_call": "tests/primitives/test_custom_vmap.py",
+    "linear_call": "tests/primitives/test_linear_call.py",
     "linear_solve": "tests/primitives/test_implicit.py",
     "routine": "tests/primitives/test_complex_linalg.py",
     "psum": "tests/test_transforms.py",

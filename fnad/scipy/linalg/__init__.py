@@ -14,7 +14,7 @@ from fnad.scipy.linalg.decompositions import (
     svd,
 )
 from fnad.scipy.linalg.factorisations import hessenberg, lu, qr, qr_multiply
-from fnad.scipy.linalg.functions import expm, expm_frechet, funm, sqrtm
+from fnad.scipy.linalg.functions import expm, expm_frechet
 from fnad.scipy.linalg.solving import (
     cho_factor,
     cho_solve,
@@ -45,6 +45,7 @@ from fnad.scipy.linalg.special_matrices import (
     pascal,
     toeplitz,
 )
+from fnad.scipy.linalg.spectral_functions import funm, sqrtm
 
 __all__ = [
     "block_diag",

@@ -1,9 +1,9 @@
-"""Functions of matrices."""
+"""The exponential of matrices."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,8 @@ import fnad.numpy as fnp
 from fnad import lax
 from fnad.numpy.operands import Array, constant_like, convert
 from fnad.numpy.solving import as_matrices
-from fnad.primitives.custom import custom_jvp
-from fnad.primitives.linalg.schur import schur
 from fnad.primitives.linalg.triangular import triangular_solve
-from fnad.scipy.linalg.operands import adjoint, as_complex, as_int, of_one_dtype
-from fnad.scipy.linalg.solving import solve_sylvester
+from fnad.scipy.linalg.operands import as_int, of_one_dtype
 from fnad.transforms.autodiff import jvp
 
 # By the digits of a dtype: the degree of the Padé approximant, and the size of matrices up to which
@@ -188,152 +185,3 @@ def expm_frechet(
     a, e = fnp.broadcast_arrays(*of_one_dtype("expm_frechet", A, E))
     value, derivative = jvp(expm, (a,), (e,))
     return (value, derivative) if compute_expm else derivative
-
-
-@custom_jvp
-def _root(a: Array) -> Array:
-    t, z = schur(a)
-
-    def system(r: Array, j: Array, before: Array) -> tuple[Array, Array, Array]:
-        return r, fnp.take(_diagonal(r), j, -1), fnp.take(t, j, -1)
-
-    return z @ _by_columns(t, fnp.sqrt(_diagonal(t)), system) @ adjoint(z)
-
-
-@_root.defjvp
-def _(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
-    # R R' + R' R = A'.
-    root = _root(*primals)
-    return root, solve_sylvester(root, root, tangents[0])
-
-
-def sqrtm(A: Any, blocksize: int = 1) -> Array:  # noqa: N803
-    """The principal square roots of matrices, by Schur decompositions.
-
-    Björck and Hammarling (1983), "A Schur method for the square root of a matrix".
-
-    Parameters
-    ----------
-    A : array_like
-        ``(..., n, n)``.
-    blocksize : int
-        For the sake of SciPy's signature.
-
-    Returns
-    -------
-    array
-        Complex, since dtypes do not depend on values: the eigenvalues' real parts are not negative.
-        NaN for singular matrices that have no root. The derivative is that of ``R R = A``, of any
-        order; it is NaN where A is singular.
-
-    Examples
-    --------
-    >>> sqrtm(np.array([[4.0, 0.0], [0.0, -9.0]]))
-    array([[2.+0.j, 0.+0.j],
-           [0.+0.j, 0.+3.j]])
-    """
-    del blocksize
-    return _root(as_complex("sqrtm", A))
-
-
-def funm(A: Any, func: Callable[[Array], Array], disp: bool = True) -> Any:  # noqa: N803
-    """A function of matrices, by their Schur decompositions and Parlett's recurrence.
-
-    It loses digits where eigenvalues are close to each other, and is NaN where they are equal,
-    unless the matrix is normal. It has no derivative, since Schur decompositions have none.
-
-    Parameters
-    ----------
-    A : array_like
-        ``(..., n, n)``.
-    func : callable
-        The function of eigenvalues, an array of complex numbers.
-    disp : bool
-        Whether to return the values alone, else also an estimate of the relative error.
-
-    Returns
-    -------
-    array
-        Complex; without ``disp`` a pair of it and ``(...)`` errors.
-
-    Examples
-    --------
-    >>> funm(np.array([[1.0, 4.0], [0.0, 2.0]]), lambda x: x * x).real.round(12)
-    array([[ 1., 12.],
-           [ 0.,  4.]])
-    """
-    t, z = schur(as_complex("funm", A))
-    joins = fnp.triu(t, 1)
-
-    def system(f: Array, j: Array, before: Array) -> tuple[Array, Array, Array]:
-        column, value = fnp.take(t, j, -1), fnp.take(_diagonal(f), j, -1)
-        inner = fnp.where(before[:, None] & before, f, 0)
-        right = (inner @ column[..., None])[..., 0] - value[..., None] * column
-        # Of equal eigenvalues it would take derivatives of the function, if something joins them.
-        own = fnp.take(_diagonal(t), j, -1)
-        joined = fnp.any((joins != 0) & before, -1) | (column != 0)
-        lost = (_diagonal(t) == own[..., None]) & joined
-        return t, -own, fnp.where(lost, constant_like(right, np.nan), right)
-
-    values = fnp.asarray(func(_diagonal(t)))
-    if values.shape != t.shape[:-1]:
-        raise ValueError(
-            f"funm: func must return numbers for eigenvalues of shape {t.shape[:-1]}, got shape"
-            f" {values.shape}"
-        )
-    f = _by_columns(t, values, system)
-    whole = z @ f @ adjoint(z)
-    return whole if disp else (whole, _parlett_error(t, f))
-
-
-def _parlett_error(t: Array, f: Array) -> Array:
-    """The estimate of Golub and Van Loan, "Matrix Computations", algorithm 9.1.1."""
-    w, n = _diagonal(t), t.shape[-1]
-    distances = fnp.abs(w[..., :, None] - w[..., None, :])
-    least = fnp.min(distances + fnp.where(fnp.eye(n, dtype=bool), np.inf, 0), (-2, -1), initial=1)
-    eps = np.finfo(t.dtype).eps
-    error = fnp.maximum(
-        eps,
-        eps
-        / fnp.maximum(least, np.finfo(t.dtype).tiny)
-        * fnp.linalg.norm(fnp.triu(t, 1), 1, (-2, -1)),
-    )
-    finite = fnp.all(fnp.isfinite(f), (-2, -1))
-    return fnp.where(finite, fnp.minimum(error, 1), np.inf)
-
-
-def _diagonal(a: Array) -> Array:
-    return fnp.diagonal(a, axis1=-2, axis2=-1)
-
-
-def _by_columns(
-    t: Array,
-    diagonal: Array,
-    system: Callable[[Array, Array, Array], tuple[Array, Array, Array]],
-) -> Array:
-    """An upper triangular matrix with this diagonal, its columns found one after the other.
-
-    Of column j, the rows above the diagonal solve ``(U + shift) x = right`` with those rows and
-    columns of an upper triangular U; ``system(found, j, rows < j)`` is U, shift and right. Where
-    that says ``0 x = 0``, x is 0; where it says ``0 x = 1``, it is NaN.
-    """
-    n = t.shape[-1]
-    rows = fnp.arange(n)
-
-    def column(j: Array, found: Array) -> Array:
-        before = fnp.less(rows, j)
-        upper, shift, right = system(found, j, before)
-        upper = fnp.where(before[:, None] & before, upper, 0)
-        shifted = fnp.where(before, _diagonal(upper) + shift[..., None], 1)
-        free = shifted == 0
-        divisors = fnp.where(free, 1, shifted)
-        matrix = fnp.where(fnp.eye(n, dtype=bool), divisors[..., None, :], upper)
-        x = triangular_solve(matrix, fnp.where(before, right, 0), left_side=True)
-        x = fnp.where(free & (x != 0), constant_like(x, np.nan), x)
-        here = before[:, None] & (rows == j)
-        return fnp.where(here, x[..., :, None], found)
-
-    start = fnp.where(fnp.eye(n, dtype=bool), diagonal[..., None, :], 0)
-    if n == 0:
-        return convert(start, t.dtype)
-    return lax.fori_loop(1, n, column, convert(start, t.dtype))

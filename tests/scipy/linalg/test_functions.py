@@ -116,23 +116,6 @@ def test_square_roots_of_singular_matrices():
     assert not np.isfinite(gradient).any()
 
 
-@pytest.mark.parametrize("make", MAKES)
-def test_functions_of_matrices(make):
-    a = make(2, 4, 4)
-    run = lambda a: linalg.funm(a, fnp.exp)
-    expected = np.stack([reference.expm(x) for x in a])
-    agree(run, expected, a, rtol=1e-9, atol=1e-9)
-    value, error = fnad.jit(lambda a: linalg.funm(a, fnp.cos, disp=False))(a)
-    np.testing.assert_allclose(value[0], reference.cosm(a[0]), rtol=1e-9, atol=1e-9)
-    assert error.shape == (2,) and (error < 1e-10).all()
-
-
-def test_functions_of_matrices_with_equal_eigenvalues():
-    np.testing.assert_allclose(linalg.funm(2 * np.eye(3), fnp.exp), np.exp(2) * np.eye(3))
-    value, error = linalg.funm(np.array([[2.0, 1], [0, 2]]), fnp.exp, disp=False)
-    assert np.isnan(value).any() and error == np.inf
-
-
 @pytest.mark.parametrize(("dtype", "size"), [("f8", 1e-320), ("f8", 1e-308), ("f4", 1e-44)])
 def test_exponential_of_tiny_matrices(dtype, size):
     a = (size * np.array([[1.0, 2.0], [3.0, -1.0]])).astype(dtype)
