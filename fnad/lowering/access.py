@@ -27,6 +27,7 @@ from fnad.lowering.plan import (
     Reserve,
     Routine,
     Sort,
+    SortStep,
     While,
 )
 from fnad.lowering.walk import loads
@@ -124,6 +125,7 @@ _OWN: dict[type, Callable[[Any], Access]] = {
     Contraction: _of_contraction,
     Accumulate: lambda node: Access({node.source}, {node.out}),
     Sort: lambda node: Access(set(node.sources), set(node.outs)),
+    SortStep: lambda node: Access(set(node.sources), set(node.outs)),
     Routine: lambda node: Access({*node.sources, *node.outs}, set(node.outs)),
     Attention: lambda node: Access(set(node.sources), set(node.outs)),
     HostCall: lambda node: Access({*node.sources, node.state}, {*node.outs, node.state}),

@@ -22,6 +22,7 @@ from fnad.lowering.plan import (
     Matrix,
     Routine,
     Sort,
+    SortStep,
 )
 from fnad.lowering.walk import postorder, with_args
 
@@ -92,6 +93,7 @@ _RENAMED: Mapping[type, Callable[[Any, Numbers], Any]] = {
     Contraction: _contraction,
     Accumulate: _accumulate,
     Sort: _sort,
+    SortStep: _sort,
     Routine: _sort,
     HostCall: _host_call,
     Copy: _copy,

@@ -190,6 +190,23 @@ class Sort:
 
 
 @dataclass(frozen=True, slots=True)
+class SortStep:
+    """A step of the sort of one lane of ``length`` rows of ``operands`` arrays, by the first one.
+
+    ``runs`` writes the keys, sorted in runs of ``width``; ``merge`` merges runs of ``width``;
+    ``results`` reads the operands and the sorted keys. See `long_sorts`.
+    """
+
+    kind: str
+    sources: tuple[int, ...]
+    outs: tuple[int, ...]
+    operands: int
+    length: int
+    width: int
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Operand:
     """An argument of a `Routine`: where its part of the buffer at ``position`` begins."""
 
@@ -396,6 +413,7 @@ Node = (
     | Contraction
     | Accumulate
     | Sort
+    | SortStep
     | Routine
     | Attention
     | HostCall

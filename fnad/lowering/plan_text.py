@@ -24,6 +24,7 @@ from fnad.lowering.plan import (
     Reserve,
     Routine,
     Sort,
+    SortStep,
     While,
 )
 from fnad.lowering.walk import postorder
@@ -142,6 +143,14 @@ def _print_sort(s: Sort, indent: str, lines: list[str], comment: str) -> None:
     )
 
 
+def _print_sort_step(s: SortStep, indent: str, lines: list[str], comment: str) -> None:
+    width = "" if s.kind == "results" else f" of {s.width}"
+    lines.append(
+        f"{indent}sort {s.kind}{width} ({s.length}):"
+        f" {_numbers(s.outs)} = {_numbers(s.sources)}{comment}"
+    )
+
+
 def _print_routine(r: Routine, indent: str, lines: list[str], comment: str) -> None:
     given = f" from {_numbers(r.sources)}" if r.sources else ""
     lines.append(f"{indent}{r.count} calls of {r.name}: {_numbers(r.outs)}{given}{comment}")
@@ -200,6 +209,7 @@ _PRINTERS: dict[type, Any] = {
     Contraction: _print_contraction,
     Accumulate: _print_accumulate,
     Sort: _print_sort,
+    SortStep: _print_sort_step,
     Routine: _print_routine,
     HostCall: _print_host_call,
     Attention: _print_attention,

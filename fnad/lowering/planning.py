@@ -20,6 +20,7 @@ from fnad.lowering.forwarding import forward_stores
 from fnad.lowering.fusion import fuse
 from fnad.lowering.groups import group
 from fnad.lowering.host_calls import STATE_WORDS
+from fnad.lowering.long_sorts import split_sorts
 from fnad.lowering.panels import packed_before_loops
 from fnad.lowering.plan import ArrayType, Buffer, Interface, Node, Plan
 from fnad.lowering.planner import Planner
@@ -54,6 +55,8 @@ def plan_jaxpr(
         inputs, constants = (*inputs, p.state), (*constants, np.zeros(STATE_WORDS, np.int64))
     body = arrange_products(p.body, p.buffers, p.new_buffer)
     body = split_reductions(body, p.new_buffer, target)
+    if target is CPU:
+        body = split_sorts(body, p.buffers, p.new_buffer)
     given = [inputs[i] for i in donated]
     types = _callers_types(p.buffers, interface, inputs, outputs)  # type: ignore[arg-type]
     body, outputs = update_in_place(

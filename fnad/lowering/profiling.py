@@ -31,6 +31,7 @@ from fnad.lowering.plan import (
     Reserve,
     Routine,
     Sort,
+    SortStep,
     While,
 )
 
@@ -134,6 +135,7 @@ _DESCRIPTIONS: Mapping[type, Callable[[Any, Buffers], str]] = {
     Contraction: _contraction_text,
     Accumulate: lambda n, b: f"running {n.kind} {_shape(n.extents)}",
     Sort: lambda n, b: f"sort of {len(n.sources)} {_shape(n.extents)}",
+    SortStep: lambda n, b: f"sort of {n.operands} {n.length}: {n.kind}",
     HostCall: lambda n, b: "call of Python",
     Routine: lambda n, b: f"{n.count} calls of {n.name}",
     Copy: lambda n, b: f"copy of {n.size}",
@@ -173,6 +175,7 @@ _OPERATIONS: Mapping[type, Callable[[Any], int]] = {
     Contraction: lambda n: 2 * math.prod(n.batch) * n.m * n.n * n.k,
     Accumulate: lambda n: math.prod(n.extents),
     Sort: lambda n: 0,
+    SortStep: lambda n: 0,
     Routine: lambda n: n.count * n.operations,
     Copy: lambda n: 0,
     Group: lambda n: _sum([m.node for m in n.members]),

@@ -23,13 +23,14 @@ from fnad.lowering.plan import (
     Reserve,
     Routine,
     Sort,
+    SortStep,
     While,
 )
 from fnad.lowering.walk import rebuild
 
 # Other buffers that are to be used instead of some, and the offsets of their elements.
 Places = dict[int, tuple[int, Expr]]
-Listed = Sort | Routine | Attention | HostCall
+Listed = Sort | SortStep | Routine | Attention | HostCall
 
 
 def redirectable(node: Node | None, number: int, whole: bool) -> bool:
@@ -39,7 +40,7 @@ def redirectable(node: Node | None, number: int, whole: bool) -> bool:
         outside = number not in own_access(node).touched
         return (whole or outside) and all(redirectable(n, number, whole) for n in inner)
     return isinstance(node, (Kernel, Contraction, Copy)) or (
-        whole and isinstance(node, (Accumulate, Attention, HostCall, Routine, Sort))
+        whole and isinstance(node, (Accumulate, Attention, HostCall, Routine, Sort, SortStep))
     )
 
 
@@ -154,6 +155,7 @@ _MAPPED: Mapping[type, Callable[[Any, Change, Places], Any]] = {
     Copy: _copy,
     Accumulate: _accumulate,
     Sort: _sort,
+    SortStep: _sort,
     Routine: _sort,
     Attention: _sort,
     HostCall: _sort,

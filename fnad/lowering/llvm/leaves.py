@@ -27,6 +27,7 @@ from fnad.lowering.llvm.matrix.contractions import (
 from fnad.lowering.llvm.matrix.schedule import Schedule
 from fnad.lowering.llvm.places import Ahead
 from fnad.lowering.llvm.routines import emit_routine, workspace_bytes
+from fnad.lowering.llvm.sort_steps import emit_step, step_bytes
 from fnad.lowering.llvm.sorting import emit_sort, scratch_bytes
 from fnad.lowering.llvm.target import PLAIN, VECTOR_CODE, Recipe
 from fnad.lowering.llvm.writer import INT64, Function, Value
@@ -39,6 +40,7 @@ from fnad.lowering.plan import (
     Kernel,
     Routine,
     Sort,
+    SortStep,
 )
 
 Buffers = Mapping[int, Buffer]
@@ -159,6 +161,16 @@ def _sort(node: Sort, buffers: Buffers) -> Leaf:
     return Leaf([*node.sources, *node.outs], [], emit, scratch)
 
 
+def _sort_step(node: SortStep, buffers: Buffers) -> Leaf:
+    dtypes = [buffers[n].dtype for n in node.sources]
+
+    def emit(f: Function, p: ExpressionPrinter) -> None:
+        outs, sources = ([p.pointers[n] for n in ns] for ns in (node.outs, node.sources))
+        emit_step(f, node, outs, sources, dtypes, SCRATCH, (BEGIN, END))
+
+    return Leaf([*node.sources, *node.outs], [], emit, step_bytes(node, dtypes))
+
+
 def _routine(node: Routine, buffers: Buffers) -> Leaf:
     numbers = [*node.sources, *node.outs]
 
@@ -201,6 +213,7 @@ _LEAVES: Mapping[type, Callable[[Any, Buffers], Leaf]] = {
     Contraction: _contraction,
     Accumulate: _accumulate,
     Sort: _sort,
+    SortStep: _sort_step,
     Routine: _routine,
     HostCall: _host_call,
     Copy: _copy,

@@ -1,4 +1,6 @@
-"""Stable sorts: by radix (`radix`) of long lanes, by merging of short ones, by `networks` of many.
+"""Stable sorts of lanes: long ones by merging (`sort_steps`) or by `radix`, many by `networks`.
+
+Few short lanes are sorted by insertion and scalar merges.
 
 There is one function per combination of dtypes.
 
@@ -11,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fnad.core.types import is_half, kind_of
-from fnad.lowering.llvm import networks, radix
+from fnad.lowering.llvm import networks, radix, sort_steps
 from fnad.lowering.llvm.writer import (
     BOOL,
     FLOAT32,
@@ -22,6 +24,7 @@ from fnad.lowering.llvm.writer import (
     Value,
     suffix,
 )
+from fnad.lowering.long_sorts import merges_well
 
 # Lanes of so many elements are sorted by radix.
 _LONG = 40
@@ -174,12 +177,17 @@ class _Sort:
 
 def tasks(shape: tuple[int, int, int]) -> int:
     """How many tasks there are: lanes, or blocks of short ones."""
-    outer, n, inner = shape
-    return -(-outer * inner // _block(n))
+    outer, _, inner = shape
+    return -(-outer * inner // _block(shape))
 
 
-def _block(n: int) -> int:
-    return networks.LANES if n <= networks.LONGEST else 1
+def _block(shape: tuple[int, int, int]) -> int:
+    """How many lanes a task sorts: several where they are sorted together.
+
+    Lanes that are far apart, or short, are better sorted together than one by one.
+    """
+    _, n, inner = shape
+    return networks.LANES if n < _LONG or (inner > 1 and n <= networks.LONGEST) else 1
 
 
 def emit_sort(
@@ -202,11 +210,12 @@ def emit_sort(
     begin, end = bounds
     sort_lane = _sort_long if _is_long(n) else _sort_short
     with f.loop(end, start=begin) as task:
-        first = f.b.multiply(task.index, f.b.constant(_block(n), INT64))
-        if networks.fits(dtypes, num_keys, shape):
+        block = _block(shape)
+        first = f.b.multiply(task.index, f.b.constant(block, INT64))
+        if block == networks.LANES and networks.fits(dtypes, num_keys, shape):
             _sort_together(f, outs, sources, dtypes, shape, first, scratch)
         else:
-            last = f.b.add(first, f.b.constant(_block(n), INT64))
+            last = f.b.add(first, f.b.constant(block, INT64))
             last = f.b.minimum(last, f.b.constant(outer * inner, INT64))
             with f.loop(last, start=first) as lane:
                 start = _starts(f, lane.index, n, inner)
@@ -256,6 +265,9 @@ def _sort_long(
     scratch: str,
 ) -> None:
     n, stride = shape
+    if merges_well(dtypes, num_keys, n):
+        sort_steps.emit_lane(f, sources, outs, dtypes, n, stride, scratch)
+        return
     symbol = radix.require_lane(f.module, dtypes, num_keys, n)
     pointers = ", ".join(f"ptr {p}" for p in (*sources, *outs, scratch))
     f.emit(f"call void @{symbol}({pointers}, i64 {n}, i64 {stride})")
@@ -304,7 +316,7 @@ def scratch_bytes(dtypes: Sequence[DType], n: int) -> int:
     """What `emit_sort` needs."""
     together = networks.scratch_bytes(n) if n <= networks.LONGEST else 0
     if _is_long(n):
-        return max(together, radix.scratch_bytes(n))
+        return max(together, radix.scratch_bytes(n), sort_steps.lane_bytes(dtypes, n))
     return together + lanes_bytes(dtypes, n)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from fnad.lowering.access import touched_bytes
 from fnad.lowering.costs import cost, cost_of
-from fnad.lowering.llvm import accumulate, sorting
+from fnad.lowering.llvm import accumulate, sort_steps, sorting
 from fnad.lowering.llvm.kernels import count_tasks
 from fnad.lowering.llvm.matrix.contractions import schedule_of
 from fnad.lowering.llvm.transposes import tasks_of_tile
@@ -26,6 +26,7 @@ from fnad.lowering.plan import (
     Kernel,
     Routine,
     Sort,
+    SortStep,
 )
 
 Buffers = Mapping[int, Buffer]
@@ -116,6 +117,11 @@ def _sort_time(node: Sort, buffers: Buffers) -> float:
     return outer * inner * n * math.log2(n + 1) * _COMPARISON * len(node.sources)
 
 
+def _sort_step_time(node: SortStep, buffers: Buffers) -> float:
+    columns = 2 if node.operands > 1 else 1
+    return node.length * columns * (math.log2(node.width) if node.kind == "runs" else 1)
+
+
 def _routine_time(node: Routine, buffers: Buffers) -> float:
     return node.count * (_CALL + node.operations * _PRODUCT * node.dtype.itemsize)
 
@@ -142,6 +148,7 @@ _TASKS: Mapping[type, Callable[[Any], int]] = {
     Contraction: lambda node: schedule_of(node).tasks,
     Accumulate: accumulate.tasks,
     Sort: lambda node: sorting.tasks(node.extents),
+    SortStep: sort_steps.step_tasks,
     Routine: lambda node: node.count,
     HostCall: lambda node: 1,
     Copy: _copy_tasks,
@@ -152,6 +159,7 @@ _TIMES: Mapping[type, Callable[[Any, Buffers], float]] = {
     Contraction: _contraction_time,
     Accumulate: _accumulate_time,
     Sort: _sort_time,
+    SortStep: _sort_step_time,
     Routine: _routine_time,
     HostCall: lambda node, buffers: _HOST_CALL,
     Copy: _copy_time,
