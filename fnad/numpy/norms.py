@@ -15,10 +15,11 @@ from fnad.numpy import reductions, ufuncs
 from fnad.numpy.complex_numbers import imag, real, squared_magnitude
 from fnad.numpy.creation import asarray
 from fnad.numpy.dtype_info import finfo
-from fnad.numpy.manipulation import moveaxis, reshape
+from fnad.numpy.manipulation import matrix_transpose, moveaxis, reshape
 from fnad.numpy.operands import Array, constant_like, convert, normalize_axes
 from fnad.numpy.reductions import sum as sum_of
 from fnad.numpy.selection import where
+from fnad.numpy.singular_factors import extreme_slope, unitary_factor
 from fnad.numpy.solving import as_matrices, inv
 from fnad.numpy.spectral import svdvals
 from fnad.primitives.custom import custom_jvp
@@ -48,7 +49,9 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
         squares has. In single precision it has the right derivative also where the squares leave
         the range of the dtype, and it is itself 0 or infinite, as NumPy's is; in double precision
         that takes elements below 1e-146 or above 1e154. Norms of singular values have derivatives
-        where those are equal, too.
+        where those are equal, too: ``"nuc"`` of every order where the matrix has full rank, 2 and
+        -2 where the extreme singular value is single (else the first is one of many, and further
+        ones are NaN).
 
     Examples
     --------
@@ -182,12 +185,27 @@ def _matrix_norm(a: Array, ord: Any, axes: Axes, keepdims: bool) -> Array:
 
 def _spectral_norm(a: Array, ord: Any, axes: Axes, keepdims: bool) -> Array:
     kept = tuple(1 if i in axes else n for i, n in enumerate(a.shape))
-    values = svdvals(moveaxis(a, axes, (-2, -1)))
-    if ord == "nuc":
-        out = sum_of(values, -1)
+    matrices = moveaxis(a, axes, (-2, -1))
+    if 0 in matrices.shape[-2:]:
+        values = svdvals(matrices)
+        out = (reductions.min if ord == -2 else _largest)(values, -1)
     else:
-        out = _largest(values, -1) if ord == 2 else reductions.min(values, -1)
+        tall = matrices.shape[-2] >= matrices.shape[-1]
+        out = _norm_of_values(ord, matrices if tall else matrix_transpose(matrices))
     return reshape(out, kept) if keepdims else out
+
+
+@partial(custom_jvp, nondiff_argnums=(0,))
+def _norm_of_values(ord: Any, a: Array) -> Array:
+    s = svdvals(a)
+    return sum_of(s, -1) if ord == "nuc" else s[..., 0 if ord == 2 else -1]
+
+
+@_norm_of_values.defjvp
+def _(ord: Any, primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
+    (a,), (t,) = primals, tangents
+    slope = unitary_factor(a) if ord == "nuc" else extreme_slope(ord == 2, a)
+    return _norm_of_values(ord, a), sum_of(_inner(slope, t), (-2, -1))
 
 
 def _largest(sizes: Array, axis: Any, keepdims: bool = False) -> Array:

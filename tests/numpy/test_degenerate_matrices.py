@@ -7,6 +7,7 @@ import pytest
 import fnad
 import fnad.numpy as fnp
 from fnad.numpy import linalg
+from fnad.scipy.linalg import sqrtm
 from fnad.testing import check_grads
 from tests.samples.values import normal
 
@@ -49,6 +50,50 @@ def test_norms_of_singular_values_that_are_equal(shape):
         np.testing.assert_allclose(got, u @ vt, atol=1e-13)
     got = fnad.grad(lambda a: fnp.sum(linalg.svdvals(a) ** 2))(a)
     np.testing.assert_allclose(got, 2 * a, atol=1e-13)
+
+
+def rectangular(shape, values):
+    left, right = (np.linalg.qr(normal(n, n))[0] for n in shape)
+    return (left[:, : len(values)] * values) @ right[: len(values)]
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (4, 3), (3, 4)])
+@pytest.mark.parametrize("values", [(2, 2, 1), (1, 1, 1), (2, 1 + 1e-12, 1)])
+@pytest.mark.parametrize("wrap", [lambda f: f, fnad.jit], ids=["eager", "jit"])
+def test_all_derivatives_of_nuclear_norms(shape, values, wrap):
+    # Of the trace of the root of A Aᴴ, whose derivatives know no singular values.
+    def trace(a):
+        square = a.T @ a if shape[0] > shape[1] else a @ a.T
+        return fnp.trace(fnp.real(sqrtm(square)))
+
+    a = rectangular(shape, values)
+    norm = lambda a: linalg.norm(a, "nuc")
+    expected = fnad.hessian(trace)(a)
+    for twice in (fnad.hessian, lambda f: fnad.jacrev(fnad.jacrev(f))):
+        np.testing.assert_allclose(wrap(twice(norm))(a), expected, atol=1e-11)
+    b = normal(*shape)
+    along = [lambda s, f=f: f(a + s * b) for f in (norm, trace)]
+    for _ in range(3):
+        along = [lambda s, f=f: fnad.jvp(f, (s,), (1.0,))[1] for f in along]
+    np.testing.assert_allclose(wrap(along[0])(0.0), along[1](0.0), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize(("order", "values"), [(2, (3, 1, 1)), (-2, (2, 2, 1)), (2, (1, 0, 0))])
+@pytest.mark.parametrize("shape", [(3, 3), (4, 3), (3, 4)])
+def test_second_derivatives_of_an_extreme_singular_value(order, values, shape):
+    a = rectangular(shape, values)
+    norm = lambda a: linalg.norm(a, order)
+    check_grads(norm, (a,), order=2)
+    check_grads(lambda x, y: linalg.norm(x + 1j * y, order), (a, 0 * a), order=2)
+    compiled = fnad.jit(fnad.hessian(norm))(a)
+    np.testing.assert_allclose(compiled, fnad.jacrev(fnad.jacrev(norm))(a), atol=1e-12)
+
+
+@pytest.mark.parametrize("values", [(2, 2, 1), (2, 2 - 1e-15, 1)])
+def test_a_repeated_extreme_singular_value_has_no_second_derivative(values):
+    a = rectangular((3, 3), values)
+    assert np.isnan(fnad.hessian(lambda a: linalg.norm(a, 2))(a)).all()
+    assert np.isfinite(fnad.hessian(lambda a: linalg.norm(a, -2))(a)).all()
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (5, 3), (3, 5)])

@@ -9,14 +9,14 @@ import numpy as np
 
 import fnad.numpy as fnp
 from fnad.numpy.operands import Array, convert
+from fnad.numpy.singular_factors import hermitian_part, unitary_factor
 from fnad.numpy.solving import as_matrices
-from fnad.primitives.custom import custom_jvp
 from fnad.primitives.linalg import eigh as eigen
 from fnad.primitives.linalg import schur as triangular
 from fnad.primitives.linalg import svd as singular
 from fnad.primitives.linalg.triangular import triangular_solve
 from fnad.scipy.linalg.operands import adjoint, as_complex, of_one_dtype
-from fnad.scipy.linalg.solving import cholesky, solve_sylvester
+from fnad.scipy.linalg.solving import cholesky
 
 
 def svd(
@@ -192,30 +192,6 @@ def eigh_tridiagonal(
     return w if eigvals_only else (w, v)
 
 
-@custom_jvp
-def _unitary_factor(a: Array) -> Array:
-    u, _, vt = singular.svd(a, full_matrices=False)
-    return u @ vt
-
-
-@_unitary_factor.defjvp
-def _(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
-    # With A = U P: U' = U W + (1 - U Uᴴ) A' P⁻¹, where P W + W P = Uᴴ A' - A'ᴴ U. Unlike those of
-    # singular vectors, it is defined where singular values are equal.
-    (a,), (t,) = primals, tangents
-    u = _unitary_factor(a)
-    inner = adjoint(u) @ t
-    p = _hermitian(adjoint(u) @ a)
-    change = u @ solve_sylvester(p, p, inner - adjoint(inner))
-    if a.shape[-2] > a.shape[-1]:
-        change = change + adjoint(fnp.linalg.solve(p, adjoint(t - u @ inner)))
-    return u, change
-
-
-def _hermitian(a: Array) -> Array:
-    return (a + adjoint(a)) * 0.5
-
-
 def polar(
     a: Any,
     side: str = "right",
@@ -259,10 +235,10 @@ def polar(
         )
     a = as_matrices("polar", a)
     if a.shape[-2] >= a.shape[-1]:
-        u = _unitary_factor(a)
+        u = unitary_factor(a)
     else:
-        u = adjoint(_unitary_factor(adjoint(a)))
-    return u, _hermitian(adjoint(u) @ a if side == "right" else a @ adjoint(u))
+        u = adjoint(unitary_factor(adjoint(a)))
+    return u, hermitian_part(adjoint(u) @ a if side == "right" else a @ adjoint(u))
 
 
 def schur(a: Any, output: str = "real") -> tuple[Array, Array]:
