@@ -207,6 +207,16 @@ class SortStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Mirror:
+    """Write above the diagonals of ``count`` matrices of ``n`` rows what is below them."""
+
+    out: int
+    count: int
+    n: int
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Operand:
     """An argument of a `Routine`: where its part of the buffer at ``position`` begins."""
 
@@ -414,6 +424,7 @@ Node = (
     | Accumulate
     | Sort
     | SortStep
+    | Mirror
     | Routine
     | Attention
     | HostCall

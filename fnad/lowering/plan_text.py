@@ -18,6 +18,7 @@ from fnad.lowering.plan import (
     HostCall,
     Kernel,
     Matrix,
+    Mirror,
     Node,
     Plan,
     Release,
@@ -151,6 +152,10 @@ def _print_sort_step(s: SortStep, indent: str, lines: list[str], comment: str) -
     )
 
 
+def _print_mirror(m: Mirror, indent: str, lines: list[str], comment: str) -> None:
+    lines.append(f"{indent}mirror {m.count} times ({m.n}, {m.n}): %{m.out}{comment}")
+
+
 def _print_routine(r: Routine, indent: str, lines: list[str], comment: str) -> None:
     given = f" from {_numbers(r.sources)}" if r.sources else ""
     lines.append(f"{indent}{r.count} calls of {r.name}: {_numbers(r.outs)}{given}{comment}")
@@ -210,6 +215,7 @@ _PRINTERS: dict[type, Any] = {
     Accumulate: _print_accumulate,
     Sort: _print_sort,
     SortStep: _print_sort_step,
+    Mirror: _print_mirror,
     Routine: _print_routine,
     HostCall: _print_host_call,
     Attention: _print_attention,

@@ -27,6 +27,7 @@ from fnad.lowering.planner import Planner
 from fnad.lowering.products import arrange_products
 from fnad.lowering.short_rows import join_short_rows
 from fnad.lowering.splitting import split_reductions
+from fnad.lowering.symmetric import halve_symmetric
 from fnad.lowering.tapes import with_releases
 from fnad.lowering.target import CPU, Target
 from fnad.lowering.tensors import Tensor
@@ -70,7 +71,7 @@ def plan_jaxpr(
     joined = join_short_rows(body, p.buffers, target.short_rows)
     grouped = group(joined, p.buffers, p.new_buffer, target)
     if target is CPU:
-        grouped = packed_before_loops(grouped, p.new_buffer)
+        grouped = halve_symmetric(packed_before_loops(grouped, p.new_buffer))
     schedule = tuple(with_releases(grouped))
     buffers, arena = place(p.buffers, schedule)
     return Plan(

@@ -25,6 +25,7 @@ from fnad.lowering.llvm.matrix.contractions import (
     schedule_of,
 )
 from fnad.lowering.llvm.matrix.schedule import Schedule
+from fnad.lowering.llvm.mirrors import emit_mirror
 from fnad.lowering.llvm.places import Ahead
 from fnad.lowering.llvm.routines import emit_routine, workspace_bytes
 from fnad.lowering.llvm.sort_steps import emit_step, step_bytes
@@ -38,6 +39,7 @@ from fnad.lowering.plan import (
     Copy,
     HostCall,
     Kernel,
+    Mirror,
     Routine,
     Sort,
     SortStep,
@@ -171,6 +173,13 @@ def _sort_step(node: SortStep, buffers: Buffers) -> Leaf:
     return Leaf([*node.sources, *node.outs], [], emit, step_bytes(node, dtypes))
 
 
+def _mirror(node: Mirror, buffers: Buffers) -> Leaf:
+    def emit(f: Function, p: ExpressionPrinter) -> None:
+        emit_mirror(f, node, p.pointers[node.out], buffers[node.out].dtype, (BEGIN, END))
+
+    return Leaf([node.out], [], emit)
+
+
 def _routine(node: Routine, buffers: Buffers) -> Leaf:
     numbers = [*node.sources, *node.outs]
 
@@ -214,6 +223,7 @@ _LEAVES: Mapping[type, Callable[[Any, Buffers], Leaf]] = {
     Accumulate: _accumulate,
     Sort: _sort,
     SortStep: _sort_step,
+    Mirror: _mirror,
     Routine: _routine,
     HostCall: _host_call,
     Copy: _copy,

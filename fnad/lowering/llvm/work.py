@@ -12,7 +12,7 @@ from typing import Any
 
 from fnad.lowering.access import touched_bytes
 from fnad.lowering.costs import cost, cost_of
-from fnad.lowering.llvm import accumulate, sort_steps, sorting
+from fnad.lowering.llvm import accumulate, mirrors, sort_steps, sorting
 from fnad.lowering.llvm.kernels import count_tasks
 from fnad.lowering.llvm.matrix.contractions import schedule_of
 from fnad.lowering.llvm.transposes import tasks_of_tile
@@ -24,6 +24,7 @@ from fnad.lowering.plan import (
     Group,
     HostCall,
     Kernel,
+    Mirror,
     Routine,
     Sort,
     SortStep,
@@ -122,6 +123,11 @@ def _sort_step_time(node: SortStep, buffers: Buffers) -> float:
     return node.length * columns * (math.log2(node.width) if node.kind == "runs" else 1)
 
 
+def _mirror_time(node: Mirror, buffers: Buffers) -> float:
+    size = node.count * node.n * node.n * buffers[node.out].dtype.itemsize
+    return size * (_FAR_BYTE if size > _FAR else _BYTE)
+
+
 def _routine_time(node: Routine, buffers: Buffers) -> float:
     return node.count * (_CALL + node.operations * _PRODUCT * node.dtype.itemsize)
 
@@ -149,6 +155,7 @@ _TASKS: Mapping[type, Callable[[Any], int]] = {
     Accumulate: accumulate.tasks,
     Sort: lambda node: sorting.tasks(node.extents),
     SortStep: sort_steps.step_tasks,
+    Mirror: mirrors.tasks,
     Routine: lambda node: node.count,
     HostCall: lambda node: 1,
     Copy: _copy_tasks,
@@ -160,6 +167,7 @@ _TIMES: Mapping[type, Callable[[Any, Buffers], float]] = {
     Accumulate: _accumulate_time,
     Sort: _sort_time,
     SortStep: _sort_step_time,
+    Mirror: _mirror_time,
     Routine: _routine_time,
     HostCall: lambda node, buffers: _HOST_CALL,
     Copy: _copy_time,
