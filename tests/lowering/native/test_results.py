@@ -280,6 +280,8 @@ def test_references_of_what_results_share_when_one_fails():
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
+# From NumPy 2.5 on; pytest keeps every one of 100,000 warnings.
+@pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")
 def test_memory_does_not_grow():
     def resident():
         with open("/proc/self/statm") as file:
