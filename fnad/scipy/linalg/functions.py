@@ -27,7 +27,7 @@ def expm(
     A: Any,  # noqa: N803
     *,
     upper_triangular: bool = False,
-    max_squarings: int = 16,
+    max_squarings: int | None = None,
 ) -> Array:
     """The exponentials of matrices, by a Padé approximant of the scaled matrix, squared.
 
@@ -40,9 +40,10 @@ def expm(
         ``(..., n, n)``.
     upper_triangular : bool
         Whether the matrices are upper triangular, which saves a factorisation.
-    max_squarings : int
+    max_squarings : int, optional
         Matrices that would have to be squared more often, which are of a norm above about
-        ``4.7 * 2 ** max_squarings``, become NaN, and so do their derivatives. SciPy squares on.
+        ``4.7 * 2 ** max_squarings``, become NaN, and so do their derivatives. By default they are
+        squared on, as in SciPy; of matrices of large norms, rounding errors are relative to that.
 
     Returns
     -------
@@ -56,7 +57,8 @@ def expm(
            [ 0., -1.]])
     """
     a = as_matrices("expm", A, square=True)
-    if as_int("expm", "max_squarings", max_squarings) < 0:
+    most = _most_squarings(a) if max_squarings is None else max_squarings
+    if as_int("expm", "max_squarings", most) < 0:
         raise ValueError(f"expm: max_squarings must not be negative, got {max_squarings}")
     if a.size == 0:
         return a
@@ -71,22 +73,28 @@ def expm(
     exponents = [k * (magnitude - squarings) for k in _EXPONENTS]
     p, q = _pade([_scaled(x, exponent) for x, exponent in zip(powers, exponents)], degree)
     # A product with NaN, so that derivatives are NaN, too.
-    small = (squarings <= max_squarings)[..., None, None]
+    small = (squarings <= most)[..., None, None]
     p = p * fnp.where(small, constant_like(p, 1), constant_like(p, np.nan))
     if upper_triangular:
         r = triangular_solve(q, p, left_side=True)
     else:
         r = fnp.linalg.solve(q, p)
 
-    def square(r: Array, i: Array) -> tuple[Array, None]:
-        more = i < squarings
+    def unfinished(carry: tuple[Array, Array]) -> Array:
+        return fnp.any(carry[1] < squarings)
 
-        def squared(r: Array) -> Array:
-            return fnp.where(more[..., None, None], r @ r, r)
+    def squared(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        r, i = carry
+        more = (i < squarings)[..., None, None]
+        return fnp.where(more, r @ r, r), i + 1
 
-        return lax.cond(fnp.any(more), squared, lambda r: r, r), None
+    start = (r, np.int32(0))
+    return lax.while_loop(unfinished, squared, start, max_steps=most, levels=2)[0]
 
-    return lax.scan(square, r, np.arange(max_squarings, dtype=np.int32))[0]
+
+def _most_squarings(a: Array) -> int:
+    """For norms up to the largest number, and some more for what rounding errors may take."""
+    return np.finfo(a.dtype).maxexp + 64
 
 
 _EXPONENTS = (1, 2, 4, 6)
