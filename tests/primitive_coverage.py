@@ -66,12 +66,12 @@ REASONS: dict[str, dict[str, str]] = {
     },
     "jvp": {
         "has no operand": "axis_index iota platform_index size",
-        _LOWERING: "fft_pass interleave routine",
+        _LOWERING: "fft_passes interleave routine",
         "the order of its eigenvalues is not determined": "schur",
     },
     "transpose": {
         "has no operand": "axis_index iota platform_index size",
-        _LOWERING: "fft_pass interleave routine",
+        _LOWERING: "fft_passes interleave routine",
         "not linear: its jvp is elements taken from the tangent": "cummax cummin sort",
         "its jvp is the identity": "name",
         "it has no derivative": "schur",
@@ -87,7 +87,7 @@ REASONS: dict[str, dict[str, str]] = {
     },
     "batching": {
         "has no operand": "iota platform_index size",
-        _LOWERING: "fft_pass interleave routine",
+        _LOWERING: "fft_passes interleave routine",
     },
     "dtypes": {
         "those of the programs that it holds": """

@@ -33,7 +33,7 @@ _ANY_SIZE = frozenset([
     "reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or",
     "argmax", "argmin", "cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "dynamic_slice",
     "dynamic_update_slice", "optimization_barrier", "scan", "while", "cond", "sort", "windows",
-    "interleave", "lay_out", "fft_pass", "counted_scan", "platform_index",
+    "interleave", "lay_out", "fft_passes", "counted_scan", "platform_index",
 ])  # fmt: skip
 # Routines that take their sizes when they are called, in 32 bits.
 _LAPACK = (

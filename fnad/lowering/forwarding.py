@@ -26,8 +26,9 @@ from fnad.lowering.fusion import over_axes
 from fnad.lowering.plan import Buffer, Kernel, Node, Store
 from fnad.lowering.walk import rebuild
 
-# Vectors run along so many elements, or several times as many, so that they are full.
-_PIECE = 16
+# Vectors run along so many elements, or several times as many, so that they are full; of many
+# elements, the last vectors may be less full.
+_PIECE, _MANY = 16, 64
 
 # A first cache holds so few lines whose addresses differ by multiples of so many bytes: what is
 # written to more of them at a time is better laid out by a copy, in its own order.
@@ -123,7 +124,7 @@ def _writing_there(
     if {s.buffer for s in writer.stores} != copied.keys() or not writer.axes:
         return None
     split = _split(writer, [digits for _, digits in copied.values()])
-    if split is None or split.axes[-1][1] % _PIECE:
+    if split is None or (split.axes[-1][1] % _PIECE and split.axes[-1][1] < _MANY):
         return None
     stores = []
     for s in split.stores:

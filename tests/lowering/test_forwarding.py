@@ -38,7 +38,8 @@ TRANSFORMS = {
     "rows": (lambda fft, x: fft.fft(x), (40, 256), 0),
     "columns": (lambda fft, x: fft.fft(x, axis=0), (64, 48), 0),
     "two axes": (lambda fft, x: fft.fft2(x), (512, 512), 0),
-    "lines that contend": (lambda fft, x: fft.fft(x), (65536,), 1),
+    "lines that contend": (lambda fft, x: fft.fft(x), (11 * 1024,), 1),
+    "long rows, of vectors and a piece": (lambda fft, x: fft.fft(x), (40, 1000), 0),
     "pieces of vectors": (lambda fft, x: fft.fft(x), (40, 100), 1),
     "inverse": (lambda fft, x: fft.ifft(x), (40, 256), 0),
 }

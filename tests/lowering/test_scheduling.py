@@ -119,6 +119,6 @@ def test_lines_of_the_next_rows_are_fetched_where_they_may_be_far():
         x = np.zeros((rows, 256), np.complex64)
         return fnad.jit(lambda x: lax.fft(x, "FFT", (256,))).lower(x).as_text("llvm")
 
-    # A row is read, and written, by two vectors of complex numbers, a line each, at 16 places.
-    assert text(1000).count("call void @llvm.prefetch") == 2 * 16
+    # A row is read, and written, by vectors of complex numbers, a line each, at 8 places.
+    assert text(1000).count("call void @llvm.prefetch") == 2 * 8
     assert "prefetch" not in text(16)

@@ -217,6 +217,14 @@ def test_what_is_sorted_apart_is_sorted_together(monkeypatch, count, dtype, mask
     np.testing.assert_array_equal(sorted_together(_Shuffles(), columns), parts)
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i2"])
+@pytest.mark.parametrize("count", [9, 10, 13, 15, 20])
+def test_rows_of_more_elements_than_lanes_are_written_by_squares(count, dtype):
+    x = (np.arange(101) % 50).astype(dtype)
+    found = fnad.jit(lambda x: fnp.stack([x * k for k in range(count)], 1))(x)
+    np.testing.assert_array_equal(found, x[:, None] * np.arange(count, dtype=dtype))
+
+
 @pytest.mark.parametrize("length", [5, 8])
 def test_blocks_are_whole_vectors(length):
     x = RNG.normal(size=(20_011, length))

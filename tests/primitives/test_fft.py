@@ -8,7 +8,15 @@ import pytest
 import fnad
 from fnad import lax
 from fnad.primitives.fft.butterflies import dft, root_of_unity, roots_of_unity
-from fnad.primitives.fft.factors import RADICES, factors, fast_length, halves, is_smooth
+from fnad.primitives.fft.factors import (
+    RADICES,
+    even_factors,
+    factors,
+    fast_length,
+    halves,
+    is_smooth,
+    row_factors,
+)
 from tests.samples.values import normal_complex
 
 EPSILON = {"complex64": 2.0**-23, "complex128": 2.0**-52}
@@ -71,14 +79,23 @@ def test_roots_of_unity_are_symmetric():
     assert roots_of_unity(np.arange(5), 4).tolist() == [1, -1j, -1, 1j, 1]
 
 
-def test_factors_are_few_and_even():
+def test_factors_are_small_and_even():
     for n in range(1, 2000):
         if is_smooth(n):
-            assert np.prod(factors(n), dtype=int) == n
+            assert np.prod(factors(n, n), dtype=int) == n
+            assert np.prod(even_factors(n), dtype=int) == n
+            assert np.prod(row_factors(n), dtype=int) in (n, 1)
             assert np.prod(halves(n)) == n
-    assert factors(4096) == (16, 16, 16)
-    assert factors(64) == (8, 8)
-    assert factors(31 * 2) == (31, 2)
+    assert even_factors(4096) == (16, 16, 16)
+    assert factors(64, 64) == (8, 8)
+    assert factors(31 * 2, 31 * 2) == (2, 31)
+    # Both parts of eight numbers that are far apart do not fit a place of the first cache.
+    assert factors(4096, 4096) == (8, 8, 8, 8)
+    assert factors(4096, 4096 * 16) == (4, 4, 4, 4, 4, 4)
+    # Vectors across rows of 8 and along what they leave.
+    assert row_factors(1000) == (8, 5, 5, 5)
+    assert row_factors(32)[0] == 4
+    assert row_factors(16 * 7)[0] == 8
     assert not is_smooth(37) and not is_smooth(2 * 10007)
 
 

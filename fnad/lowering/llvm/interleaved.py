@@ -142,7 +142,7 @@ def row_length(p: ExpressionPrinter, stores: Sequence[Store]) -> int:
     place = strided(p, first.offset, vector.number)
     if place is None or not 2 <= place.stride <= len(stores):
         return 0
-    if place.stride > _MOST and place.stride % vector.lanes:
+    if _MOST < place.stride < vector.lanes and first.value.dtype.itemsize < 4:
         return 0
     for i, s in enumerate(stores[: place.stride]):
         if (s.buffer, s.value.dtype) != (first.buffer, first.value.dtype):
@@ -165,8 +165,8 @@ def store_row(p: ExpressionPrinter, row: Sequence[Store], values: Sequence[Value
     fetch_ahead(p, first.buffer, place, start, (count * lanes, values[0].dtype), 1)
     columns = [f.b.splat(v, lanes) for v in values]
     parts: dict[int, Value] = {}  # by the place of the first element
-    if count % lanes == 0:
-        for k in range(0, count, lanes):
+    if count >= lanes:  # the last square may repeat elements of the one before
+        for k in dict.fromkeys(min(k, count - lanes) for k in range(0, count, lanes)):
             lines = transposed(f, columns[k : k + lanes])
             parts.update((i * count + k, line) for i, line in enumerate(lines))
     else:

@@ -1,8 +1,8 @@
 """Fourier transforms of real and imaginary parts, as passes over contiguous numbers.
 
 Everything works on arrays ``(batch, n, lanes)`` and transforms the axis in the middle, so that
-vectors run along the lanes. A single lane is enough where a first pass of 8 or 16 numbers runs
-along the places that it leaves: there are lanes behind it. What else has only few is made a matrix
+vectors run along the lanes. A single lane is enough where a first pass may run along the places
+that it leaves: there are lanes behind it. What else has only few is made a matrix
 of two factors of n, whose columns are transformed, then its rows (Bailey, 1990: the four-step
 method), between which it is transposed. What does not fit the nearest caches goes through its
 passes block by block. What has a large prime factor is a convolution (Bluestein, 1970). Rotations
@@ -20,8 +20,8 @@ import numpy as np
 from fnad.core.primitive import Parts
 from fnad.core.types import aval_of
 from fnad.primitives.fft.butterflies import roots_of_unity
-from fnad.primitives.fft.factors import factors, fast_length, halves, has_long_rows, is_smooth
-from fnad.primitives.fft.passes import fft_pass_p
+from fnad.primitives.fft.factors import fast_length, halves, is_smooth, row_factors
+from fnad.primitives.fft.passes import fft_passes_p
 from fnad.primitives.laying_out import lay_out_p
 from fnad.primitives.reversal import rev
 from fnad.primitives.shape import broadcast_in_dim, full_like, reshape, transpose
@@ -143,9 +143,7 @@ def dft(parts: Pair) -> Pair:
         return parts
     if not is_smooth(n):
         return _bluestein(parts)
-    if lanes >= _MANY_LANES:
-        return _columns(parts)
-    if lanes == 1 and has_long_rows(n) and n < _LARGE:
+    if lanes >= _MANY_LANES or (lanes == 1 and n < _LARGE and row_factors(n)):
         return _columns(parts)
     rows, columns = halves(n)
     if columns == 1:  # nothing to make a matrix of
@@ -189,22 +187,13 @@ def _columns_by_blocks(parts: Pair) -> Pair:
 
 
 def _columns(parts: Pair) -> Pair:
-    """Stockham's passes, one a factor of n: no element is ever put in order."""
+    """Transforms along axis 1, of lanes beside each other."""
     batch, n, lanes = aval_of(parts[0]).shape
-    dtype = aval_of(parts[0]).dtype
     in_blocks = n >= _LONG and lanes > _BLOCK and lanes % _BLOCK == 0
     if in_blocks and _LARGE <= n * lanes <= _FAR:
         return _reshaped(_swapped(_columns_by_blocks(parts)), batch, n, lanes)
-    left, wide = n, lanes
-    for radix in factors(n):
-        count = left // radix
-        tables = []
-        if count > 1:
-            table = roots_of_unity(np.outer(np.arange(1, radix), np.arange(count)), left)
-            tables = [table.real.astype(dtype), table.imag.astype(dtype)]
-        parts = fft_pass_p.bind(*_reshaped(parts, batch, radix, count, wide), *tables)
-        left, wide = count, wide * radix
-    return _reshaped(parts, batch, n, lanes)
+    re, im = fft_passes_p.bind(*parts)
+    return re, im
 
 
 def _bluestein(parts: Pair) -> Pair:

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import functools
-from math import isqrt
+import math
+from collections.abc import Sequence
 
-_PRIMES = (31, 29, 23, 19, 17)
 # Fewer numbers than these are no vector.
 _LONG = 8
+# What a pass costs an element, relative to a whole transform of 1024 numbers: by the radix,
+# measured with 16 registers for vectors, which hold the numbers of radices up to 5. Behind the last
+# pass nothing is rotated.
+_COSTS = {2: 0.25, 3: 0.20, 4: 0.19, 5: 0.28, 6: 0.27, 7: 0.34, 8: 0.27, 9: 0.38, 10: 0.52}
+_COSTS |= {11: 0.55, 12: 0.45, 13: 0.65, 14: 0.58, 15: 0.62, 16: 0.56}
+_COSTS |= {17: 0.9, 19: 1.0, 23: 1.3, 29: 1.8, 31: 2.0}
+# A first cache holds so few lines whose addresses differ by multiples of so many numbers, and more
+# of them cost so much more.
+_WAYS, _WAY, _CONFLICT = 8, 1024, 1.5
+# A first pass along rows also sorts its results together; behind small odd radices, the vectors of
+# the second pass are short.
+_FIRST_COSTS = {2: 0.60, 4: 0.25, 8: 0.16, 9: 0.81, 10: 0.84, 11: 0.85, 12: 0.65, 13: 0.90}
+_FIRST_COSTS |= {14: 0.78, 15: 0.76, 16: 0.50}
+# As much as a transform costs whose rows are made matrices.
+_DEAR = 1.8
 # The lengths of short transforms that are written out.
-RADICES = (*_PRIMES, *range(16, 1, -1))
+RADICES = tuple(_COSTS)
 
 
 def prime_factors(n: int) -> list[int]:
@@ -31,34 +46,68 @@ def prime_factors(n: int) -> list[int]:
 
 def is_smooth(n: int) -> bool:
     """Whether passes do a transform of length n: it has no large prime factor."""
-    return max(prime_factors(n), default=1) <= RADICES[0]
+    return max(prime_factors(n), default=1) <= max(RADICES)
+
+
+def _cost(radix: int, numbers: int) -> float:
+    """What a pass takes an element of so many complex ones."""
+    apart = numbers // radix
+    lines = 2 * radix * math.gcd(apart, _WAY) // _WAY  # of both parts, in one place of a cache
+    return _COSTS[radix] * (_CONFLICT if lines > _WAYS else 1)
+
+
+def _costs(radices: Sequence[int], numbers: int) -> float:
+    if not radices:
+        return 0
+    *some, last = [_cost(r, numbers) for r in radices]
+    return sum(some) + last / 2
 
 
 @functools.lru_cache(maxsize=1024)
-def factors(n: int) -> tuple[int, ...]:
-    """The radices of the passes of a smooth length: few, and of those the most even.
+def factors(n: int, numbers: int) -> tuple[int, ...]:
+    """The radices of the passes of a smooth length over so many numbers, the largest last.
 
     Examples
     --------
-    >>> factors(16), factors(512), factors(1000)
+    >>> factors(16, 16), factors(1000, 1000), factors(512, 512), factors(512, 512 * 64)
+    ((4, 4), (5, 5, 5, 8), (8, 8, 8), (4, 4, 4, 8))
+    """
+    options = [tuple(sorted((r, *factors(n // r, numbers)))) for r in RADICES if n % r == 0]
+    return min(options, key=lambda option: _costs(option, numbers), default=())
+
+
+@functools.lru_cache(maxsize=1024)
+def even_factors(n: int) -> tuple[int, ...]:
+    """The radices of few passes, the most even of those: for memory that is far away.
+
+    Examples
+    --------
+    >>> even_factors(16), even_factors(512), even_factors(1000)
     ((16,), (8, 8, 8), (10, 10, 10))
     """
-    if n == 1:
-        return ()
-    options = [(r, *factors(n // r)) for r in RADICES if n % r == 0]
-    return min(options, key=lambda option: (len(option), sum(r * r for r in option)))
+    options = [(r, *even_factors(n // r)) for r in reversed(RADICES) if n % r == 0]
+    return min(options, key=lambda option: (len(option), sum(r * r for r in option)), default=())
 
 
-def has_long_rows(n: int) -> bool:
-    """Whether a first pass fills vectors, and its results fill others, across those.
+@functools.lru_cache(maxsize=1024)
+def row_factors(n: int) -> tuple[int, ...]:
+    """The radices of passes over rows of a smooth length; none if a matrix of them is better.
+
+    The first one runs along a row, and its results fill vectors of the others, across those.
 
     Examples
     --------
-    >>> has_long_rows(256), has_long_rows(32), has_long_rows(1000)
-    (True, False, False)
+    >>> row_factors(256), row_factors(1000), row_factors(24), row_factors(625)
+    ((8, 4, 8), (8, 5, 5, 5), (), ())
     """
-    first = factors(n)[0]
-    return first % _LONG == 0 and n // first >= _LONG
+    options = [
+        (first_cost + _costs(rest, n), (first, *rest))
+        for first, first_cost in _FIRST_COSTS.items()
+        if n % first == 0 and n // first >= _LONG
+        for rest in [factors(n // first, n)]
+    ]
+    least, found = min(options, default=(_DEAR, ()))
+    return found if least < _DEAR else ()
 
 
 @functools.lru_cache(maxsize=1024)
@@ -70,9 +119,9 @@ def halves(n: int) -> tuple[int, int]:
     >>> halves(1000), halves(1024), halves(13)
     ((100, 10), (64, 16), (13, 1))
     """
-    pairs = [(n // d, d) for d in range(1, isqrt(n) + 1) if n % d == 0]
+    pairs = [(n // d, d) for d in range(1, math.isqrt(n) + 1) if n % d == 0]
     long = [pair for pair in pairs if pair[1] >= _LONG] or pairs[-1:]
-    return min(long, key=lambda pair: (sum(len(factors(d)) for d in pair), pair[0]))
+    return min(long, key=lambda pair: (sum(len(even_factors(d)) for d in pair), pair[0]))
 
 
 @functools.lru_cache(maxsize=1024)

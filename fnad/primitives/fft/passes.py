@@ -1,4 +1,4 @@
-"""One pass of a fast Fourier transform: short transforms and the rotations behind them."""
+"""Fast Fourier transforms as passes: short transforms and the rotations behind them."""
 
 from __future__ import annotations
 
@@ -6,52 +6,67 @@ from typing import Any
 
 import numpy as np
 
+from fnad.core.ir import Literal
 from fnad.core.primitive import Primitive
 from fnad.core.types import ShapedArray
-from fnad.primitives.fft.butterflies import Pair, dft
+from fnad.primitives.fft.butterflies import Pair, dft, roots_of_unity
+from fnad.primitives.fft.factors import even_factors, factors, row_factors
 
-fft_pass_p = Primitive(
-    "fft_pass",
-    "Real and imaginary parts of transforms of length r along axis 1 of numbers (b, r, m, lanes),"
-    " as (b, m, r, lanes): a pass of Stockham's autosort method. Where m > 1, element (p, k) is"
-    " multiplied by row k - 1 of tables of cosines and sines, both (r - 1, m). It arises where"
-    " transforms are lowered, behind all differentiation and batching, so it has no such rules.",
+fft_passes_p = Primitive(
+    "fft_passes",
+    "Real and imaginary parts of transforms along axis 1 of numbers (b, n, lanes), where n has no"
+    " large prime factor: passes of Stockham's autosort method, one a factor of n, so that no"
+    " element is ever put in order. It arises where transforms are lowered, behind all"
+    " differentiation and batching, so it has no such rules.",
     multiple_results=True,
 )
 
 
-@fft_pass_p.type_rule
-def _(re, im, *tables):
-    batch, radix, count, lanes = re.shape
-    table = ShapedArray((radix - 1, count), re.dtype)
-    if re != im or {t.strong() for t in tables} - {table} or len(tables) not in (0, 2):
-        raise TypeError(f"fft_pass: {re}, {im} do not go with tables {tables}")
+@fft_passes_p.type_rule
+def _(re, im):
+    if re != im or len(re.shape) != 3:
+        raise TypeError(f"fft_passes: {re}, {im} are no parts of numbers (b, n, lanes)")
     if re.dtype not in (np.float32, np.float64):
-        raise TypeError(f"fft_pass takes float32 or float64, got {re.dtype}")
-    return [ShapedArray((batch, count, radix, lanes), re.dtype)] * 2
+        raise TypeError(f"fft_passes takes float32 or float64, got {re.dtype}")
+    return [re.strong(), im.strong()]
 
 
-def _rotated(columns: list[Pair], cosines: Any, sines: Any) -> list[Pair]:
-    """The columns but for the first multiplied by ``cosines + i * sines``."""
-    turned = [
-        (re * c - im * s, re * s + im * c)
-        for (re, im), c, s in zip(columns[1:], cosines, sines, strict=True)
-    ]
-    return [columns[0], *turned]
+@fft_passes_p.evaluate
+def _(re, im):
+    out = np.fft.fft(re + 1j * im, axis=1)
+    return [np.ascontiguousarray(part, re.dtype) for part in (out.real, out.imag)]
 
 
-@fft_pass_p.evaluate
-def _(re, im, *tables):
-    columns = dft(list(zip(np.moveaxis(re, 1, 0), np.moveaxis(im, 1, 0))))
-    if tables:
-        columns = _rotated(columns, *[t[:, :, None] for t in tables])
-    return [np.stack(parts, 2) for parts in zip(*columns, strict=True)]
+@fft_passes_p.lower
+def _(p, re, im):
+    batch, n, lanes = re.shape
+    parts, left, wide = (re, im), n, lanes
+    for radix in _radices(p.platform, n, lanes):
+        count = left // radix
+        re, im = (p.ready(p.reshape(x, (batch, radix, count, wide))) for x in parts)
+        parts = _pass(p, re, im)
+        left, wide = count, wide * radix
+    return [p.reshape(x, (batch, n, lanes)) for x in parts]
 
 
-@fft_pass_p.lower
-def _(p, re, im, *tables):
+def _radices(platform: str, n: int, lanes: Any) -> tuple[int, ...]:
+    if platform != "cpu":
+        return even_factors(n)
+    if type(lanes) is not int:  # it is known when the function is called
+        return factors(n, n)
+    return (row_factors(n) if lanes == 1 else ()) or factors(n, n * lanes)
+
+
+def _pass(p: Any, re: Any, im: Any) -> Any:
+    """Transforms of length r along axis 1 of (b, r, m, lanes), rotated, as (b, m, r, lanes).
+
+    Element (k, place) is multiplied by ``exp(-2 pi i k place / (r m))``.
+    """
     batch, radix, count, lanes = re.shape
-    re, im = p.ready(re), p.ready(im)
+    tables = []
+    if count > 1:
+        table = roots_of_unity(np.outer(np.arange(1, radix), np.arange(count)), radix * count)
+        tables = [_constant(p, part.astype(re.dtype)) for part in (table.real, table.imag)]
 
     def elements(index):
         b, place, lane = index
@@ -68,6 +83,19 @@ def _(p, re, im, *tables):
     # Threads of a card write lines together only if those are columns: rows are transposed behind.
     outs = p.compute_together((batch, radix, count), dtypes, 1, lambda index: elements((*index, 0)))
     return [p.materialize(_transposed(p, out)) for out in outs]
+
+
+def _constant(p: Any, array: np.ndarray) -> Any:
+    return p.literal(Literal(array, ShapedArray(array.shape, array.dtype)))
+
+
+def _rotated(columns: list[Pair], cosines: Any, sines: Any) -> list[Pair]:
+    """The columns but for the first multiplied by ``cosines + i * sines``."""
+    turned = [
+        (re * c - im * s, re * s + im * c)
+        for (re, im), c, s in zip(columns[1:], cosines, sines, strict=True)
+    ]
+    return [columns[0], *turned]
 
 
 def _transposed(p: Any, x: Any) -> Any:
