@@ -13,6 +13,9 @@ Examples
 array([0., 0.])
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from fnad import (
     ad_checkpoint,
     config,
@@ -33,6 +36,7 @@ from fnad import (
 )
 from fnad.core.checks import debug_nans, disable_jit
 from fnad.core.ir import ClosedJaxpr, Jaxpr
+from fnad.core.names import missing_name
 from fnad.core.scopes import named_call, named_scope
 from fnad.core.types import ShapeDtypeStruct, float0
 from fnad.diagnosis import doctor
@@ -114,3 +118,27 @@ __all__ = [
     "random",
     "tree",
 ]
+
+# Imported when they are asked for: few programs need them.
+_LATER = ("data", "testing", "train")
+
+# Where those who know JAX find what it has under these names.
+_ONE_MACHINE = "programs run on one machine, on the CPU or the card that their arrays are on"
+_ELSEWHERE = {
+    **{f"tree_{name}": f"it is fnad.tree.{name}" for name in tree.__all__},
+    "tree_util": "it is fnad.tree, whose functions have no tree_: fnad.tree.map",
+    "Array": "arrays are numpy.ndarray",
+    "clear_caches": "compiled functions have a method clear_cache",
+    "enable_x64": "dtypes are NumPy's, doubles included",
+    "experimental": "docs/jax_coverage.md says what there is of JAX",
+    "pmap": "programs run on one machine; fnad.vmap maps over an axis",
+    **dict.fromkeys(("devices", "device_count", "local_device_count", "sharding"), _ONE_MACHINE),
+    **dict.fromkeys(("dtypes", "typing"), "arrays, dtypes and their types are NumPy's"),
+}
+
+if not TYPE_CHECKING:  # a checker would take it for a promise that every name is there
+
+    def __getattr__(name: str) -> Any:
+        if name in _LATER:
+            return importlib.import_module(f"fnad.{name}")
+        raise missing_name(__name__, name, _ELSEWHERE)

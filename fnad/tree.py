@@ -11,6 +11,9 @@ Examples
 {'b': [4.0, None], 'w': 2.0}
 """
 
+from typing import TYPE_CHECKING, NoReturn
+
+from fnad.core.names import missing_name
 from fnad.core.tree import (
     PyTreeDef,
     all,
@@ -70,3 +73,8 @@ __all__ = [
     "register_static",
     "register_dataclass",
 ]
+
+if not TYPE_CHECKING:  # a checker would take it for a promise that every name is there
+
+    def __getattr__(name: str) -> NoReturn:
+        raise missing_name(__name__, name, {f"tree_{n}": f"it is fnad.tree.{n}" for n in __all__})

@@ -14,7 +14,7 @@ from fnad.lowering.planner import Planner
 from fnad.primitives.numpy_builder import NUMPY
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "docs/new_primitive.md"]
+PAGES = ["README.md", "docs/new_primitive.md", "docs/dynamic_sizes.md"]
 
 
 def blocks(page: str, language: str) -> list[str]:

@@ -1,5 +1,7 @@
 """Bad input: the exact class of the error, and the sentence that helps."""
 
+import subprocess
+import sys
 from functools import partial
 
 import numpy as np
@@ -64,6 +66,16 @@ class TestGrad:
             TypeError, "argnums=2 asks for positional argument 2", "2 positional arguments"
         ):
             fnad.grad(lambda x, y: x, argnums=2)(1.0, 2.0)
+
+    @pytest.mark.parametrize("transform", [fnad.grad, fnad.jacfwd, fnad.jacrev])
+    def test_argnums_of_another_type(self, transform):
+        with raises(TypeError, "of <lambda>: argnums must be an integer or a sequence", "got 'x'"):
+            transform(lambda x: x, argnums="x")(1.0)
+
+    def test_argnums_of_numpy(self):
+        gradients = fnad.grad(lambda x, y: x * y, [0, np.int64(1)])(3.0, 2.0)
+        assert gradients == (2.0, 3.0)
+        assert fnad.grad(lambda x, y: x * y, np.int64(1))(3.0, 2.0) == 3.0
 
     def test_has_aux_without_pair(self):
         with raises(TypeError, "must return a pair (out, aux) because has_aux=True"):
@@ -246,6 +258,29 @@ class TestTracing:
         with raises(TypeError, "cannot be changed in place", "fnp.at(x)[index].set(value)"):
             fnad.jit(f)(X)
 
+    @pytest.mark.parametrize("name", ["sort", "fill", "partition", "put", "resize"])
+    def test_methods_that_work_in_place(self, name):
+        with raises(TypeError, f"x.{name}(...) changes x in place", "write x = fnp."):
+            fnad.jit(lambda x: getattr(x, name)(0))(X)
+
+    def test_traced_sizes(self):
+        functions = (fnp.zeros, lambda n: fnp.full(n, 2.0), lambda n: fnp.broadcast_to(1.0, n))
+        for function in (*functions, lambda n: fnp.tile(X, n), lambda n: fnp.reshape(X, n)):
+            with raises(errors.TracerIntegerConversionError, "a shape", "static_argnums"):
+                fnad.jit(function)(3)
+
+    def test_lines_within_numpy_are_not_the_users(self):
+        with raises(errors.TracerArrayConversionError, f"at: {__file__}:", this_line(+1)):
+            fnad.jit(lambda x: np.sum([x, x]))(1.0)
+        with raises(errors.TracerArrayConversionError, f"at: {__file__}:", this_line(+1)):
+            fnad.jit(lambda x: np.testing.assert_allclose(x, x))(1.0)
+
+    def test_ufuncs_of_scipy(self):
+        from scipy import special
+
+        with raises(TypeError, "scipy.special.gammaln cannot", "fnad.scipy.special.gammaln(...)"):
+            fnad.jit(lambda x: special.gammaln(x))(X)
+
     def test_hash_of_tracer(self):
         with raises(TypeError, "cannot be hashed", "static argument"):
             fnad.jit(lambda x: {x: 1}[x])(1.0)
@@ -276,6 +311,38 @@ class TestTracing:
             f(1.0)
 
 
+class TestNames:
+    """What users of JAX and Optax look for, and where it is."""
+
+    @pytest.mark.parametrize(
+        ("module", "name", "where"),
+        [
+            (fnad, "tree_map", "it is fnad.tree.map"),
+            (fnad, "tree_util", "fnad.tree"),
+            (fnad, "Array", "numpy.ndarray"),
+            (fnad, "pmap", "fnad.vmap"),
+            (fnad.tree, "tree_leaves", "it is fnad.tree.leaves"),
+            (fnad.optim, "softmax_cross_entropy", "fnad.nn.softmax_cross_entropy"),
+        ],
+    )
+    def test_elsewhere(self, module, name, where):
+        with raises(AttributeError, f"module '{module.__name__}' has no attribute '{name}': "):
+            getattr(module, name)
+        with raises(AttributeError, where):
+            getattr(module, name)
+
+    def test_nowhere(self):
+        name = "nowhere"
+        for module in (fnad, fnad.tree, fnad.optim):
+            with pytest.raises(AttributeError) as failure:
+                getattr(module, name)
+            assert str(failure.value) == f"module '{module.__name__}' has no attribute {name!r}"
+
+    def test_modules_are_there_without_an_import(self):
+        code = "import fnad; print(fnad.testing.check_grads, fnad.train, fnad.data)"
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
 class TestJit:
     def test_unhashable_static_argument(self):
         f = fnad.jit(lambda x, options: x, static_argnums=1)
@@ -285,6 +352,21 @@ class TestJit:
     def test_static_argnums_out_of_range(self):
         with pytest.raises((ValueError, TypeError), match="static_argnums"):
             fnad.jit(lambda x: x, static_argnums=3)(1.0)
+
+    def test_static_arguments_of_another_type(self):
+        with raises(TypeError, "jit of <lambda>: static_argnums must be an integer", "got 'x'"):
+            fnad.jit(lambda x: x, static_argnums="x")
+        with raises(TypeError, "jit of <lambda>: static_argnames must be a string", "got 0"):
+            fnad.jit(lambda x: x, static_argnames=0)
+
+    def test_integers_beyond_64_bits(self):
+        f = fnad.jit(lambda x: x)
+        for value in (2**80, 1, 2, 3, -(2**63) - 1):  # in the second call on, by machine code
+            if abs(value) < 4:
+                assert f(value) == value
+                continue
+            with raises(OverflowError, str(value), "does not fit into an int64", "np.uint64"):
+                f(value)
 
     def test_string_argument(self):
         with raises(TypeError, "'mean' of type str is not an array"):

@@ -9,6 +9,8 @@ import threading
 from types import CodeType, FrameType
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+# Python code of these calls fnad back with the arrays of users, and is not theirs either.
+_LIBRARIES = ("numpy", "scipy")
 
 
 class _Scope(threading.local):
@@ -75,8 +77,10 @@ def _lines(code: CodeType) -> list[int | None]:
 
 @functools.cache
 def is_internal(file: str) -> bool:
-    """Whether a file belongs to fnad or to the interpreter rather than to the user."""
-    return file.startswith((_PACKAGE, "<frozen")) or file.endswith(
+    """Whether a file belongs to fnad, its libraries or the interpreter rather than to the user."""
+    loaded = [sys.modules[name] for name in _LIBRARIES if name in sys.modules]
+    libraries = [os.path.dirname(library.__file__ or "") + os.sep for library in loaded]
+    return file.startswith((_PACKAGE, *libraries, "<frozen")) or file.endswith(
         ("functools.py", "contextlib.py")
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import importlib
 import inspect
 from typing import Any
 
@@ -75,6 +76,9 @@ def _call_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...], options: dict[str, Any
     namespace = _namespace()
     function = OPERATIONS.get(name) or getattr(namespace, name, None)
     if function is None:
+        special = importlib.import_module("fnad.scipy.special")
+        if hasattr(special, name) and not hasattr(np, name):
+            raise _refuse(f"scipy.special.{name}", f"fnad.scipy.special.{name}(...)")
         raise _unknown(f"np.{name}", name)
     if dtype is not None:
         inputs = tuple(namespace.astype(x, dtype) for x in inputs)

@@ -12,8 +12,10 @@ from fnad.numpy import (
     complex_numbers,
     contraction,
     creation,
+    grids,
     indexing,
     manipulation,
+    ordering,
     reductions,
     selection,
     sized,
@@ -151,10 +153,16 @@ def _searchsorted(self: Tracer, v: Any, side: str = "left") -> Any:
     return sorting.searchsorted(self, v, side)
 
 
-def _sort(self: Tracer, *args: Any, **options: Any) -> Any:
-    raise TypeError(
-        "x.sort() sorts in place, and traced arrays cannot be changed: write x = fnp.sort(x)"
-    )
+def _in_place(name: str, instead: str) -> Callable[..., Any]:
+    """The method of a name that changes arrays, which traced ones refuse."""
+
+    def method(self: Tracer, *args: Any, **options: Any) -> Any:
+        raise TypeError(
+            f"x.{name}(...) changes x in place, and traced arrays cannot be changed: write"
+            f" x = {instead}"
+        )
+
+    return method
 
 
 _METHODS: dict[str, Callable[..., Any]] = {
@@ -162,7 +170,9 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "any": reductions.any,
     "argmax": reductions.argmax,
     "argmin": reductions.argmin,
+    "argpartition": ordering.argpartition,
     "argsort": sorting.argsort,
+    "choose": grids.choose,
     "clip": selection.clip,
     "conj": complex_numbers.conj,
     "conjugate": complex_numbers.conjugate,
@@ -187,6 +197,15 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "take": indexing.take,
     "trace": indexing.trace,
     "var": statistics.var,
+}
+
+# What changes an array in NumPy, and what to write instead.
+_IN_PLACE = {
+    "fill": "fnp.full_like(x, value)",
+    "partition": "fnp.partition(x, kth)",
+    "put": "fnp.put(x, indices, values, inplace=False)",
+    "resize": "fnp.resize(x, shape)",
+    "sort": "fnp.sort(x)",
 }
 
 _PROPERTIES: dict[str, Callable[[Any], Any]] = {
@@ -226,8 +245,11 @@ def array_methods() -> dict[str, Any]:
         "transpose": _transpose,
         "flatten": _flatten,
         "searchsorted": _searchsorted,
-        "sort": _sort,
+        # Traced arrays do not change: they need no copies.
+        "__copy__": lambda self: self,
+        "__deepcopy__": lambda self, memo: self,
     }
+    methods |= {name: _in_place(name, instead) for name, instead in _IN_PLACE.items()}
     methods |= {name: _as_method(f) for name, f in _METHODS.items()}
     # The examples in the docstrings are those of the functions.
     methods |= {n: property(f, doc=f"See `{f.__name__}`.") for n, f in _PROPERTIES.items()}

@@ -5,6 +5,10 @@
 kept throughout.
 """
 
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from fnad import nn as _nn
 from fnad.optim.base import (
     EmptyState,
     GradientTransformation,
@@ -92,3 +96,11 @@ __all__ = [
     "ScaleByRStdDevState",
     "ScaleByRssState",
 ]
+
+if not TYPE_CHECKING:  # a checker would take it for a promise that every name is there
+
+    def __getattr__(name: str) -> NoReturn:
+        there = name in _nn.__all__
+        place = f": Optax's losses are in fnad.nn, fnad.nn.{name}" if there else ""
+        text = f"module 'fnad.optim' has no attribute {name!r}{place}"
+        raise AttributeError(text, name=name, obj=sys.modules[__name__])

@@ -89,10 +89,11 @@ def chain(*transforms: GradientTransformation) -> GradientTransformation:
         return tuple([t.init(params) for t in transforms])
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, tuple[Any, ...]]:
-        if len(state) != len(transforms):
+        if not isinstance(state, tuple) or len(state) != len(transforms):
+            what = f"has {len(state)} entries" if isinstance(state, tuple) else f"is {state!r}"
             raise ValueError(
                 f"this chain has {len(transforms)} transformations, but the state given to update"
-                f" has {len(state)} entries; make it with init of the same chain"
+                f" {what}; make it with init of the same chain"
             )
         states = []
         for transform, s in zip(transforms, state):

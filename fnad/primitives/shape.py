@@ -29,9 +29,7 @@ def int_tuple(values: int | Sequence[int]) -> tuple[int, ...]:
     """Normalise one integer or a sequence of them to a tuple of Python ints."""
     if type(values) is tuple and _INT.issuperset(map(type, values)):
         return values
-    if isinstance(values, (int, float, np.generic)) or (
-        isinstance(values, np.ndarray) and values.ndim == 0
-    ):
+    if isinstance(values, (int, float)) or getattr(values, "ndim", None) == 0:  # traced ones, too
         return (as_size(values),)
     return tuple(map(as_size, values))
 

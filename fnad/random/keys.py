@@ -91,7 +91,13 @@ def _check_generator(name: str, impl: str | None) -> None:
 
 
 def _words(key: Any) -> tuple[Any, Any]:
-    aval = aval_of(key)
+    try:
+        aval = aval_of(key)
+    except TypeError:
+        raise TypeError(
+            f"a random key is an array of type u32[2], got {key!r} of type {type(key).__name__}."
+            " Make one with fnad.random.key(seed)."
+        ) from None
     if aval.shape != (2,) or aval.dtype != np.uint32:
         hint = (
             " Several keys are used with vmap, or one at a time."
@@ -117,9 +123,8 @@ def _random_words(key: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
 
 def shape_tuple(name: str, shape: Any, argument: str = "shape") -> tuple[int, ...]:
     """The shape of samples as a tuple; errors name the sampler and its argument."""
-    one_traced = hasattr(shape, "aval") and not shape.aval.shape
     try:
-        sizes = int_tuple((shape,) if one_traced else shape)
+        sizes = int_tuple(shape)
     except FnadError:  # a traced number, of which it says more
         raise
     except TypeError:

@@ -23,9 +23,10 @@ from fnad.core.tree_registry import Partial
 from fnad.core.types import ShapedArray, aval_of, float0, is_differentiable, kind_of
 from fnad.primitives.shape import full
 from fnad.primitives.subprograms import trace_function
+from fnad.transforms.argument_positions import as_positions, is_single, pick_positions
 from fnad.transforms.dce import dce_jaxpr
 from fnad.transforms.forward import jvp_jaxpr
-from fnad.transforms.gradient_conditions import check_inputs, check_output, pick_positions
+from fnad.transforms.gradient_conditions import check_inputs, check_output
 from fnad.transforms.partial_eval import linearize_jaxpr
 from fnad.transforms.transpose import transpose_jaxpr
 
@@ -385,12 +386,11 @@ def value_and_grad(
     (np.float64(5.0), array([2., 4.]))
     """
     name = function_name(fun)
-    single = isinstance(argnums, int)
-    positions: tuple[int, ...] = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    single, positions = is_single(argnums), as_positions(f"grad of {name}", argnums)
 
     @wraps(fun)
     def value_and_grad_fun(*args: Any, **kwargs: Any) -> Any:
-        picked = pick_positions(name, positions, len(args))
+        picked = pick_positions(f"grad of {name}", positions, len(args))
         differentiated = tuple(args[i] for i in picked)
         check_inputs(name, picked, differentiated, holomorphic, allow_int)
 

@@ -13,6 +13,7 @@ from fnad.core.tree_registry import Partial
 from fnad.core.types import aval_of, is_differentiable
 from fnad.primitives.custom import custom_vjp
 from fnad.primitives.subprograms import merge, split, trace_function
+from fnad.transforms.argument_positions import as_positions, is_single, pick_positions
 from fnad.transforms.autodiff import vjp
 from fnad.transforms.jit import jit
 
@@ -161,17 +162,12 @@ def fwd_and_bwd(
     >>> backward(residuals, 1.0)
     (np.float64(3.0), np.float64(0.0))
     """
-    single = isinstance(argnums, int)
-    positions = [argnums] if isinstance(argnums, int) else list(argnums)
+    what = f"fwd_and_bwd of {function_name(fun)}"
+    single, positions = is_single(argnums), as_positions(what, argnums)
 
     @wraps(fun)
     def forward(*args: Any, **kwargs: Any) -> Any:
-        for i in positions:
-            if not -len(args) <= i < len(args):
-                raise TypeError(
-                    f"fwd_and_bwd of {function_name(fun)}: argnums={i} asks for positional argument"
-                    f" {i}, but the function was called with {len(args)} positional arguments"
-                )
+        pick_positions(what, positions, len(args))
 
         def of_picked(*picked: Any) -> Any:
             every = list(args)

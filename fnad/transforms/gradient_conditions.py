@@ -9,18 +9,6 @@ from fnad.core import tree
 from fnad.core.types import ShapedArray, aval_of, kind_of
 
 
-def pick_positions(name: str, argnums: tuple[int, ...], num_args: int) -> list[int]:
-    """The differentiated arguments, counted from the first."""
-    for i in argnums:
-        if not -num_args <= i < num_args:
-            raise TypeError(
-                f"grad of {name}: argnums={i} asks for positional argument {i}, but the function"
-                f" was called with {num_args} positional arguments (keyword arguments cannot be"
-                " differentiated)"
-            )
-    return [i % num_args for i in argnums]
-
-
 def check_inputs(
     name: str, positions: list[int], args: Sequence[Any], holomorphic: bool, allow_int: bool
 ) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from fnad.core import tree
+from fnad.core.flat_function import function_name
 from fnad.core.types import ShapedArray, aval_of, float0, is_differentiable, kind_of
 from fnad.primitives.logic import convert_element_type, eq
 from fnad.primitives.shape import broadcasted_iota, full, reshape
 from fnad.primitives.slicing import slice_in_dim
+from fnad.transforms.argument_positions import as_positions, is_single, pick_positions
 from fnad.transforms.autodiff import linearize, vjp
 from fnad.transforms.vmap import vmap
 
@@ -60,7 +62,7 @@ def jacfwd(
 
     @wraps(fun)
     def jacobian(*args: Any, **kwargs: Any) -> Any:
-        partial, picked = _partial(fun, argnums, args, kwargs)
+        partial, picked = _partial("jacfwd", fun, argnums, args, kwargs)
         _check_differentiable("jacfwd", "arguments", picked, "c" if holomorphic else "f")
         out, push, *aux = linearize(partial, picked, has_aux=has_aux)
         if holomorphic:
@@ -107,7 +109,7 @@ def jacrev(
 
     @wraps(fun)
     def jacobian(*args: Any, **kwargs: Any) -> Any:
-        partial, picked = _partial(fun, argnums, args, kwargs)
+        partial, picked = _partial("jacrev", fun, argnums, args, kwargs)
         if holomorphic or not allow_int:
             _check_differentiable("jacrev", "arguments", picked, "c" if holomorphic else "fc")
         out, pull, *aux = vjp(partial, picked, has_aux=has_aux)
@@ -153,17 +155,16 @@ def hessian(
 
 
 def _partial(
-    fun: Callable[..., Any], argnums: int | Sequence[int], args: Sequence[Any], kwargs: Any
+    what: str,
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int],
+    args: Sequence[Any],
+    kwargs: Any,
 ) -> tuple[Callable[..., Any], Any]:
     """The function of the differentiated arguments alone, and these arguments."""
-    single = isinstance(argnums, int)
-    positions = [argnums] if isinstance(argnums, int) else list(argnums)
-    for i in positions:
-        if not -len(args) <= i < len(args):
-            raise TypeError(
-                f"argnums={i} asks for positional argument {i}, but the function was called with"
-                f" {len(args)} positional arguments"
-            )
+    what = f"{what} of {function_name(fun)}"
+    single = is_single(argnums)
+    positions = pick_positions(what, as_positions(what, argnums), len(args))
     picked = args[positions[0]] if single else tuple(args[i] for i in positions)
 
     @wraps(fun)

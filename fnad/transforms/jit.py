@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial, update_wrapper
@@ -37,6 +37,7 @@ from fnad.lowering.native.calls import NativeCallable
 from fnad.lowering.native.signatures import Signature, Static, Unsupported
 from fnad.primitives.calls import jit_p
 from fnad.transforms import recompiles
+from fnad.transforms.argument_positions import as_positions
 from fnad.transforms.layouts import Layouts, bases, can_have_order, with_layouts
 from fnad.transforms.memory import out_of_memory
 from fnad.transforms.placement import put_arrays
@@ -396,10 +397,20 @@ def _is_power_of_two(number: int) -> bool:
     return number & (number - 1) == 0
 
 
-def _tuple(value: Any, kind: type) -> tuple[Any, ...]:
-    if value is None:
-        return ()
-    return (value,) if isinstance(value, kind) else tuple(value)
+def _named(
+    fun: Callable[..., Any], what: str, argnums: Any, argnames: Any
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """The arguments that ``what_argnums`` and ``what_argnames`` name."""
+    where = f"jit of {function_name(fun)}"
+    names = (argnames,) if isinstance(argnames, str) else argnames
+    texts = isinstance(names, Iterable) and all(isinstance(name, str) for name in names)
+    if not (names is None or texts):
+        raise TypeError(
+            f"{where}: {what}_argnames must be a string or a sequence of strings, the names of"
+            f" arguments, got {argnames!r}"
+        )
+    numbers = () if argnums is None else as_positions(where, argnums, f"{what}_argnums")
+    return numbers, tuple(names or ())
 
 
 def jit(
@@ -491,8 +502,8 @@ def jit(
         raise ValueError(f"jit has the backends 'cpu' and 'cuda', got backend={backend!r}")
     if not callable(fun):
         raise TypeError(f"jit takes a function, got {fun!r} of type {type(fun).__name__}")
-    static = _tuple(static_argnums, int), _tuple(static_argnames, str)
-    donated = _tuple(donate_argnums, int), _tuple(donate_argnames, str)
+    static = _named(fun, "static", static_argnums, static_argnames)
+    donated = _named(fun, "donate", donate_argnums, donate_argnames)
     splitter = Splitter(fun, *static, *donated, backend)
     function = JitFunction(fun, splitter)
     if dynamic is None:

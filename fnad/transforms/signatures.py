@@ -200,6 +200,11 @@ def _type_key(leaf: Any) -> Any:
     """Equal for leaves of one type; cheap for arrays, of which a call may have many."""
     if type(leaf) is np.ndarray and (leaf.dtype.char in _HELD or leaf.dtype is BFLOAT16):
         return leaf.shape, leaf.dtype
+    if type(leaf) is int and not -(2**63) <= leaf < 2**63:
+        raise OverflowError(
+            f"the argument {leaf} of a compiled function does not fit into an int64: pass"
+            " np.uint64(...) or a float"
+        )
     aval = aval_of(leaf)
     return aval if aval.weak_type else (aval.shape, aval.dtype)
 

@@ -17,6 +17,7 @@ from fnad.primitives.indexing import gather
 from fnad.primitives.logic import convert_element_type, eq
 from fnad.primitives.shape import broadcast_in_dim, broadcasted_iota, full, reshape
 from fnad.primitives.slicing import concatenate, slice_in_dim
+from fnad.transforms.argument_positions import as_positions, pick_positions
 from fnad.transforms.autodiff import grad, jvp, linearize, vjp
 from fnad.transforms.coloring import Colors, color_columns, color_symmetric, num_colors
 from fnad.transforms.jit import jit
@@ -180,15 +181,7 @@ class SparseDerivative:
     # -- how it is made ---------------------------------------------------------------------
 
     def _positions(self, num_args: int) -> list[int]:
-        given = self._argnums
-        positions = [given] if isinstance(given, int) else list(given)
-        for i in positions:
-            if not -num_args <= i < num_args:
-                raise TypeError(
-                    f"{self._what}: argnums={i} asks for positional argument {i}, but the function"
-                    f" was called with {num_args} positional arguments"
-                )
-        return [i % num_args for i in positions]
+        return pick_positions(self._what, as_positions(self._what, self._argnums), num_args)
 
     def _of_picked(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Any, Any]:
         """The function of the tuple of differentiated arguments alone, and these."""
@@ -389,6 +382,6 @@ def hessian_sparse(
            [0., 2., 6., 4.],
            [0., 0., 4., 0.]])
     """
-    positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    positions = as_positions("hessian_sparse", argnums)
     gradient = grad(fun, positions, has_aux)
     return SparseDerivative(gradient, "hessian_sparse", sparsity, positions, has_aux, "symmetric")

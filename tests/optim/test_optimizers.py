@@ -198,3 +198,5 @@ def test_weight_decay_needs_params():
 def test_state_of_another_chain():
     with pytest.raises(ValueError, match="this chain has 2 transformations"):
         optim.sgd(0.1).update(np.ones(1), (), None)
+    with pytest.raises(ValueError, match=r"given to update is None; make it with init"):
+        optim.sgd(0.1).update(np.ones(1), None)

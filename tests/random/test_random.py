@@ -208,6 +208,7 @@ def test_categorical_without_replacement():
     [
         (lambda: random.uniform(random.split(KEY, 3)), TypeError, "vmap"),
         (lambda: random.uniform(0), TypeError, "Make one with fnad.random.key"),
+        (lambda: random.normal((3,)), TypeError, r"got \(3,\) of type tuple. Make one"),
         (lambda: random.PRNGKey(1.5), TypeError, "must be an integer scalar"),
         (
             lambda: random.uniform(KEY, (2,), np.int32),
