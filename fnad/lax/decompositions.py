@@ -36,7 +36,8 @@ def eig(
     """Eigenvalues and eigenvectors of general square matrices.
 
     The derivatives are those for distinct eigenvalues (Boeddeker et al. 2017, arXiv:1701.00392);
-    where two are equal, those of eigenvectors are not finite. The eigenvalues of a defective
+    where two are equal, those of eigenvectors and second ones of eigenvalues are not finite (see
+    ``fnad.scipy.linalg.funm``). The eigenvalues of a defective
     matrix, of fewer than n eigenvectors, have none: where the eigenvectors found depend on each
     other to rounding, the derivatives are NaN; where rounding has set them apart, they are large.
 
@@ -89,8 +90,9 @@ def eigh(
 ) -> tuple[Array, Array]:
     """Eigenvectors and eigenvalues of symmetric and Hermitian matrices.
 
-    The derivative of eigenvectors is that for distinct eigenvalues; where two are equal, it is
-    not finite.
+    The derivative of eigenvectors is that for distinct eigenvalues; where two are equal, it and the
+    second one of eigenvalues are NaN or infinite. What is made of all eigenvalues by one function
+    has its derivatives there by ``fnad.scipy.linalg.funm(x, f, hermitian=True)``.
 
     Parameters
     ----------
@@ -135,7 +137,9 @@ def svd(
     """The singular value decomposition, ``x = u diag(s) vt`` (vt is Vᴴ of complex numbers).
 
     Differentiable where singular values are distinct (and none is zero, for m != n), unless
-    ``full_matrices`` completes u or vt, which ``x`` does not determine.
+    ``full_matrices`` completes u or vt, which ``x`` does not determine. Where two are equal, the
+    derivatives of u and vt and the second one of s are NaN or infinite: the nuclear norm,
+    ``fnad.scipy.linalg.polar`` and ``funm`` have theirs there.
 
     Parameters
     ----------

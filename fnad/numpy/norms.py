@@ -111,8 +111,15 @@ def _inexact(x: Any) -> Array:
 
 
 def _root_of_squares(a: Array, axes: Axes, keepdims: bool) -> Array:
+    if _is_of_nothing(a, axes):
+        return sum_of(ufuncs.absolute(a), axes, None, None, keepdims)
     function = _root if a.dtype in _DOUBLE or current_trace() is None else _smooth_root
     return function(a, axes, keepdims)
+
+
+def _is_of_nothing(a: Array, axes: Axes) -> bool:
+    """Whether norms are zeros that depend on nothing: a root of zero would have no derivative."""
+    return math.prod(a.shape[i] for i in axes) == 0
 
 
 def _root(a: Array, axes: Axes, keepdims: bool) -> Array:
@@ -159,7 +166,7 @@ def _vector_norm(a: Array, ord: Any, axes: Axes, keepdims: bool) -> Array:
         return reductions.min(size, axes, None, keepdims)
     if ord == 0:
         return sum_of(convert(ufuncs.not_equal(a, 0), size.dtype), axes, None, None, keepdims)
-    if ord == 1:
+    if ord == 1 or (ord > 0 and _is_of_nothing(a, axes)):
         return sum_of(size, axes, None, None, keepdims)
     total = sum_of(ufuncs.power(size, float(ord)), axes, None, None, keepdims)
     return ufuncs.power(total, 1.0 / ord)
@@ -211,8 +218,8 @@ def _(ord: Any, primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Ar
 def _largest(sizes: Array, axis: Any, keepdims: bool = False) -> Array:
     """The largest of numbers that are not negative; 0 of none, as in NumPy."""
     axes = normalize_axes(axis, sizes.ndim)
-    empty = math.prod(sizes.shape[i] for i in axes) == 0
-    return reductions.max(sizes, axes, None, keepdims, initial=0 if empty else None)
+    initial = 0 if _is_of_nothing(sizes, axes) else None
+    return reductions.max(sizes, axes, None, keepdims, initial=initial)
 
 
 def cond(x: Any, p: Any = None) -> Array:

@@ -73,8 +73,15 @@ def eigh(a: Any, UPLO: str | None = None, symmetrize_input: bool = True) -> Eigh
     -------
     EighResult
         A named tuple of eigenvalues ``(..., n)``, ascending, and eigenvectors as columns
-        ``(..., n, n)``. The derivative of eigenvectors is not finite where eigenvalues are equal;
-        of the eigenvalues, sums of functions of all (traces) have the right gradient even there.
+        ``(..., n, n)``.
+
+    Notes
+    -----
+    Where eigenvalues are equal, no derivative of the eigenvectors is finite, nor second ones of
+    eigenvalues: they are NaN or infinite. The first derivative of eigenvalues is that of one choice
+    of eigenvectors; sums of functions of all eigenvalues have the right gradient. All derivatives
+    of such sums, and of ``V diag(f(w)) Vᴴ``, are right where they are written with
+    ``fnad.scipy.linalg.funm(a, f, hermitian=True)``, which knows f.
 
     Examples
     --------
@@ -103,8 +110,13 @@ def eig(a: Any) -> EigResult:
     EigResult
         A named tuple of eigenvalues ``(..., n)``, in no particular order, and eigenvectors as
         columns ``(..., n, n)``, of length 1, their largest component real and positive. Both are
-        always complex, since dtypes do not depend on values. Their derivatives are those for
-        distinct eigenvalues: a defective matrix, of fewer than n eigenvectors, has none.
+        always complex, since dtypes do not depend on values.
+
+    Notes
+    -----
+    Derivatives are those for distinct eigenvalues. Where two are equal, those of eigenvectors and
+    second ones of eigenvalues are NaN or infinite; ``fnad.scipy.linalg.funm`` has derivatives of
+    ``V diag(f(w)) V⁻¹`` and its trace. A defective matrix, of fewer than n eigenvectors, has none.
 
     Examples
     --------
@@ -118,6 +130,9 @@ def eig(a: Any) -> EigResult:
 def eigvals(a: Any) -> Array:
     """Eigenvalues of general square matrices ``(..., n, n)``, always complex; see `eig`.
 
+    Second derivatives are NaN where eigenvalues are equal: for those of ``sum(f(eigvals(a)))``
+    write ``trace(fnad.scipy.linalg.funm(a, f))``.
+
     Examples
     --------
     >>> eigvals(np.array([[2.0, 1.0], [0.0, 3.0]]))
@@ -129,6 +144,9 @@ def eigvals(a: Any) -> Array:
 
 def eigvalsh(a: Any, UPLO: str | None = "L", *, symmetrize_input: bool = True) -> Array:  # noqa: N803
     """Eigenvalues of symmetric matrices ``(..., n, n)``, ascending; see `eigh`.
+
+    Second derivatives are NaN where eigenvalues are equal: for those of ``sum(f(eigvalsh(a)))``
+    write ``trace(fnad.scipy.linalg.funm(a, f, hermitian=True))``.
 
     Examples
     --------
@@ -190,9 +208,15 @@ def svd(
     Returns
     -------
     SVDResult, or S without ``compute_uv``
-        A named tuple; S is ``(..., min(m, n))``, descending. The derivatives of U and Vh are not
-        finite where singular values are equal; of S, sums of functions of all have the right
-        gradient even there.
+        A named tuple; S is ``(..., min(m, n))``, descending.
+
+    Notes
+    -----
+    Where singular values are equal, no derivatives of U and Vh are finite, nor second ones of S:
+    they are NaN or infinite. Sums of functions of all of S have the right gradient. All derivatives
+    are right of ``norm(a, "nuc")`` for their sum, ``fnad.scipy.linalg.polar(a)[0]`` for ``U Vh``,
+    `pinv`, and ``fnad.scipy.linalg.funm(aᴴ a, f, hermitian=True)``, whose trace is the sum of
+    ``f(S**2)``.
 
     Examples
     --------
@@ -221,6 +245,8 @@ def _svd_of_hermitian(a: Array) -> tuple[Array, Array, Array]:
 
 def svdvals(x: Any, /) -> Array:
     """Singular values of matrices ``(..., m, n)``, descending.
+
+    Second derivatives are NaN where two are equal; see `svd`.
 
     Examples
     --------

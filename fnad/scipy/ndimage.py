@@ -163,6 +163,7 @@ def _spline(x: Array, places: Sequence[Array], order: int, mode: str, cval: Arra
     """Sums of coefficients, ``order + 1`` an axis, multiplied by the splines at a place."""
     axes = []
     for place, size in zip(places, x.shape):
+        place = _folded(place, size, mode) if order == 0 else place
         # Half of the knots lie on either side; of an even degree, they lie between elements.
         knot = fnp.floor(place + 0.5 if order % 2 == 0 else place)
         u = place - knot + (0.5 if order % 2 == 0 else 0.0)
@@ -179,6 +180,19 @@ def _spline(x: Array, places: Sequence[Array], order: int, mode: str, cval: Arra
             value = value if weight is None else value * weight
         total = value if total is None else total + value
     return total
+
+
+def _folded(place: Array, size: int, mode: str) -> Array:
+    """A place moved into a mirrored array before it is rounded, as SciPy does: ties differ."""
+    if mode == "reflect":
+        period = max(2 * (size - 1), 1)
+        within = place % period
+        inside = fnp.where(place < 0, within <= size - 1, within < size)
+        return fnp.where(inside, within, period - within)
+    if mode == "symmetric":
+        within = place % (2 * size)
+        return fnp.where(within < size, within, 2 * size - 1 - within)
+    return place
 
 
 def _index(index: Array, size: int, mode: str) -> tuple[Array, Array | None]:

@@ -154,6 +154,11 @@ def test_norms_of_nothing_are_those_of_numpy(shape):
             (linalg.norm(x, order, -1), np.linalg.norm(x, order, -1)),
         ):
             np.testing.assert_array_equal(got, want)
+    for order in (None, 0, 1, 2, 3, 0.5, np.inf):
+        slope = fnad.jvp(lambda x, o=order: linalg.norm(x, o, -1), (x,), (x,))[1]
+        assert not slope.any() or shape[-1], order
+        slope = fnad.grad(lambda x, o=order: fnp.sum(linalg.norm(x, o, -1)))
+        assert fnad.jit(slope)(x).shape == shape
     for order in ("fro", "nuc", 1, 2, np.inf):
         want = np.linalg.norm(x, order, (-2, -1))
         for wrap in (lambda f: f, fnad.jit):

@@ -345,6 +345,20 @@ def test_sums_over_samples_are_scipys(count, axis, rng):
         np.testing.assert_allclose(got, expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("x", [[0, 1, 1, 2, 3], [0, 0, 1, 2], [0, 1, 2, 2], [1, 1, 1, 1]])
+def test_simpson_where_coordinates_coincide(x):
+    x = np.array(x, float)
+    y = np.cos(x) + np.arange(len(x))
+    expected = scipy.integrate.simpson(y, x=x)
+    for run in (simpson, fnad.jit(simpson)):
+        np.testing.assert_allclose(run(y, x), expected, atol=1e-14)
+    slopes = fnad.jit(fnad.grad(simpson))(y, x)
+    np.testing.assert_allclose(slopes @ y, expected, atol=1e-14)
+    # Next to that it grows without bounds, but for a last interval of an even number of samples.
+    finite = x[-1] == x[-2] != x[-3]
+    assert np.isfinite(fnad.jit(fnad.grad(simpson, 1))(y, x)).all() == finite
+
+
 def test_sums_over_samples_differentiate_and_keep_dtypes(rng):
     y = rng.normal(size=(2, 6))
     check_grads(lambda y: (simpson(y), cumulative_trapezoid(y)), (y,), order=1)

@@ -5,7 +5,8 @@ import pytest
 import scipy.interpolate
 
 import fnad
-from fnad.scipy.interpolate import RegularGridInterpolator
+import fnad.numpy as fnp
+from fnad.scipy.interpolate import BSpline, PPoly, RegularGridInterpolator
 from fnad.testing import check_grads
 from tests.samples.values import normal, normal_complex, uniform
 
@@ -98,3 +99,17 @@ def test_bad_arguments_are_refused():
         RegularGridInterpolator(GRID, VALUES, fill_value=1j)
     with pytest.raises(ValueError, match="have 3 coordinates, but the grid"):
         RegularGridInterpolator(GRID, VALUES)(np.zeros((4, 3)))
+
+
+def test_what_is_not_extrapolated_has_no_derivatives():
+    nodes = np.array([0.0, 1, 2, 4])
+    for spline in (
+        PPoly(np.array([[1.0, 2, 3], [0, 1, 3]]), nodes, extrapolate=False),
+        PPoly(np.ones((1, 3)), nodes, extrapolate=False),
+        BSpline(np.arange(8.0), np.ones(4), 3, extrapolate=False),
+    ):
+        for derivative in (fnad.grad, fnad.jacfwd):
+            slope = fnad.jit(derivative(lambda x, s=spline: s(x)))
+            assert np.isnan(slope(9.0)) and np.isnan(slope(-1.0)) and np.isfinite(slope(3.5))
+        chosen = lambda x, s=spline: fnp.where(x < 4, s(x), 0)
+        assert fnad.grad(chosen)(9.0) == 0

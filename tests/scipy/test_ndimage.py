@@ -142,3 +142,13 @@ def test_what_fits_not_is_refused():
         map_coordinates(x, np.ones((2, 1)) * 1j, 1)
     with pytest.raises(ValueError, match=r"order must be 0 to 5, got 1\.0"):
         map_coordinates(x, at, 1.0)
+
+
+@pytest.mark.parametrize("mode", ["mirror", "reflect", "grid-mirror", "nearest"])
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_between_two_elements_the_same_is_nearest_as_in_scipy(mode, size):
+    x, places = np.arange(1.0, size + 1), np.arange(-31, 41) * 0.5
+    expected = scipy.ndimage.map_coordinates(x, [places], order=0, mode=mode)
+    nearest = lambda x, places: map_coordinates(x, [places], 0, mode)
+    for run in (nearest, fnad.jit(nearest)):
+        np.testing.assert_array_equal(run(x, places), expected)

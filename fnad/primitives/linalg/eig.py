@@ -224,7 +224,8 @@ def eig(x: Any, *, compute_right_eigenvectors: bool = True) -> tuple[Any, ...]:
     """Eigenvalues and eigenvectors of general square matrices.
 
     The derivatives are those for distinct eigenvalues (Boeddeker et al. 2017, arXiv:1701.00392);
-    where two are equal, those of eigenvectors are not finite. The eigenvalues of a defective
+    where two are equal, those of eigenvectors and second ones of eigenvalues are not finite (see
+    ``fnad.scipy.linalg.funm``). The eigenvalues of a defective
     matrix, of fewer than n eigenvectors, have none: where the eigenvectors found depend on each
     other to rounding, the derivatives are NaN; where rounding has set them apart, they are large.
 

@@ -151,8 +151,9 @@ def _(a):
 def eigh(x: Any, *, symmetrize_input: bool = True) -> tuple[Any, Any]:
     """Eigenvectors and eigenvalues of symmetric and Hermitian matrices.
 
-    The derivative of eigenvectors is that for distinct eigenvalues; where two are equal, it is
-    not finite.
+    The derivative of eigenvectors is that for distinct eigenvalues; where two are equal, it and the
+    second one of eigenvalues are NaN or infinite. What is made of all eigenvalues by one function
+    has its derivatives there by ``fnad.scipy.linalg.funm(x, f, hermitian=True)``.
 
     Parameters
     ----------

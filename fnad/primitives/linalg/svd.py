@@ -225,7 +225,9 @@ def svd(x: Any, *, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     """The singular value decomposition, ``x = u diag(s) vt`` (vt is Vᴴ of complex numbers).
 
     Differentiable where singular values are distinct (and none is zero, for m != n), unless
-    ``full_matrices`` completes u or vt, which ``x`` does not determine.
+    ``full_matrices`` completes u or vt, which ``x`` does not determine. Where two are equal, the
+    derivatives of u and vt and the second one of s are NaN or infinite: the nuclear norm,
+    ``fnad.scipy.linalg.polar`` and ``funm`` have theirs there.
 
     Parameters
     ----------

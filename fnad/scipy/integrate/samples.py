@@ -77,7 +77,7 @@ def simpson(y: Any, x: Any = None, *, dx: Any = 1.0, axis: int = -1) -> Array:
     With an even number of samples the last interval is integrated by the parabola through the last
     three of them (K. V. Cartwright, Simpson's rule cumulative integration with MS Excel and
     irregularly-spaced data, J. Math. Sci. Math. Educ. 12, 2017), as in SciPy; two are joined by a
-    line.
+    line. Where coordinates coincide, weights that would be infinite are 0, as in SciPy.
 
     Parameters
     ----------
@@ -107,14 +107,24 @@ def simpson(y: Any, x: Any = None, *, dx: Any = 1.0, axis: int = -1) -> Array:
     low = values[..., 0 : 2 * pairs : 2]
     middle, high = values[..., 1 : 2 * pairs : 2], values[..., 2 : 2 * pairs + 1 : 2]
     both = left + right
-    parabolas = low * (2 - right / left) + high * (2 - left / right)
-    total = fnp.sum(both / 6.0 * (parabolas + middle * both * both / (left * right)), -1)
+    parabolas = low * (2 - _quotient(right, left)) + high * (2 - _quotient(left, right))
+    parabolas = parabolas + middle * _quotient(both * both, left * right)
+    total = fnp.sum(both / 6.0 * parabolas, -1)
     if count % 2 == 0:
         before, last = steps[..., -2], steps[..., -1]
         both = before + last
         total = total + (
-            values[..., -1] * (2 * last**2 + 3 * before * last) / (6 * both)
-            + values[..., -2] * (last**2 + 3 * before * last) / (6 * before)
-            - values[..., -3] * last**3 / (6 * before * both)
+            values[..., -1] * _quotient(2 * last**2 + 3 * before * last, 6 * both)
+            + values[..., -2] * _quotient(last**2 + 3 * before * last, 6 * before)
+            - values[..., -3] * _quotient(last**3, 6 * before * both)
         )
     return total
+
+
+def _quotient(x: Array, y: Array) -> Array:
+    """``x / y``, and 0 where coordinates coincide and y is 0: no parabola is meant there.
+
+    Next to that it grows without bounds: a root has neither a finite derivative there.
+    """
+    apart = y != 0
+    return fnp.where(apart, x / fnp.where(apart, y, 1), fnp.sqrt(fnp.where(apart, 0, y)))

@@ -13,7 +13,7 @@ from fnad.core.tree_registry import register_pytree_node
 from fnad.core.types import kind_of
 from fnad.numpy.operands import convert, normalize_axes, resolve_dtypes, to_inexact
 from fnad.scipy.interpolate.de_boor import basis, derived, integrated, piece_of, values
-from fnad.scipy.interpolate.piecewise import Extrapolate, extrapolation
+from fnad.scipy.interpolate.piecewise import Extrapolate, extrapolation, undefined_where
 
 Array = Any
 
@@ -158,10 +158,8 @@ class BSpline:
             raise ValueError(f"BSpline: the order of a derivative must not be negative, got {nu}")
         x = to_inexact(fnp.asarray(x))
         extrapolate = extrapolation("BSpline", extrapolate, self.extrapolate)
-        x, undefined = _placed(self.t, self.k, x, extrapolate)
-        result = values(self.t, self.c, self.k, x, index(nu))
-        undefined = fnp.reshape(undefined, (*x.shape, *[1] * (self.c.ndim - 1)))
-        result = fnp.where(undefined, np.nan, result)
+        place, undefined = _placed(self.t, self.k, x, extrapolate)
+        result = undefined_where(undefined, x, values(self.t, self.c, self.k, place, index(nu)))
         if not self.axis:
             return result
         last = x.ndim + self.axis

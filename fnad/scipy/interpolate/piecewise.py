@@ -341,4 +341,10 @@ def _values(c: Array, ends: Array, x: Array, extrapolate: Extrapolate) -> Array:
     for row in range(1, c.shape[0]):
         value = value * distance + getitem(c[row], piece)
     undefined = fnp.isnan(x) if extrapolate else fnp.isnan(x) | outside
-    return fnp.where(fnp.reshape(undefined, (*undefined.shape, *more)), np.nan, value)
+    return undefined_where(undefined, x, value)
+
+
+def undefined_where(nowhere: Array, x: Array, value: Array) -> Array:
+    """NaN at some points x, where derivatives are NaN, too: those of a constant would be 0."""
+    factor = fnp.where(nowhere, x * np.nan, 1)
+    return value * fnp.reshape(factor, (*x.shape, *[1] * (value.ndim - x.ndim)))

@@ -43,6 +43,8 @@ def svd(
     Returns
     -------
     (U, s, Vh), or s without ``compute_uv``
+        Where singular values are equal, derivatives of U and Vh and second ones of s are NaN or
+        infinite: see `polar` and `funm`.
 
     Examples
     --------
@@ -87,6 +89,8 @@ def eigh(
     -------
     (w, v), or w with ``eigvals_only``
         Ascending; v as columns, with ``vᴴ b v = 1`` for types 1 and 2 and ``vᴴ b⁻¹ v = 1`` for 3.
+        Where eigenvalues are equal, derivatives of v and second ones of w are NaN or infinite: see
+        `funm`.
 
     Examples
     --------
