@@ -24,7 +24,7 @@ from fnad.lowering.long_sorts import split_sorts
 from fnad.lowering.panels import packed_before_loops
 from fnad.lowering.plan import ArrayType, Buffer, Interface, Node, Plan
 from fnad.lowering.planner import Planner
-from fnad.lowering.products import arrange_products
+from fnad.lowering.products import arrange_products, rows_as_sums
 from fnad.lowering.short_rows import join_short_rows
 from fnad.lowering.splitting import split_reductions
 from fnad.lowering.symmetric import halve_symmetric
@@ -55,9 +55,9 @@ def plan_jaxpr(
     if p.state is not None:
         inputs, constants = (*inputs, p.state), (*constants, np.zeros(STATE_WORDS, np.int64))
     body = arrange_products(p.body, p.buffers, p.new_buffer)
-    body = split_reductions(body, p.new_buffer, target)
     if target is CPU:
-        body = split_sorts(body, p.buffers, p.new_buffer)
+        body = split_sorts(rows_as_sums(body), p.buffers, p.new_buffer)
+    body = split_reductions(body, p.new_buffer, target)
     given = [inputs[i] for i in donated]
     types = _callers_types(p.buffers, interface, inputs, outputs)  # type: ignore[arg-type]
     body, outputs = update_in_place(

@@ -32,6 +32,8 @@ _LONG_SUM = 2048
 _SMALL_RESULT = 1 << 16
 _MAX_BLOCKS = 64
 _MIN_TERMS = 128
+# Rows times matrices of at least so many elements are sums of rows.
+_SUMMED = 1 << 12
 # Loops of at least so many turns pay for a transpose before them.
 _MANY_TURNS = 4
 
@@ -185,6 +187,38 @@ def _copied(c: Contraction, place: Matrix) -> Kernel:
     value = load(c.right.buffer, c.right.offset + i * row + j * column, c.dtype)
     store = Store(place.buffer, i * c.n + j, value)
     return remade(Kernel(((0, c.k), (1, c.n)), (), (store,), origin=c.origin))
+
+
+# -- rows times matrices -----------------------------------------------------------------------
+
+
+def rows_as_sums(body: Sequence[Node]) -> list[Node]:
+    """A schedule whose products of a row and a matrix that lies in rows are sums of these rows."""
+    result: list[Node] = []
+    for node in body:
+        if isinstance(node, Contraction):
+            result.append(_sum_of_rows(node) or node)
+        else:
+            result.append(with_bodies(node, rows_as_sums))
+    return result
+
+
+def _sum_of_rows(c: Contraction) -> Kernel | None:
+    if c.n == 1 and c.left.strides[-2] == 1:
+        c = _transposed(c)
+    floating = c.dtype.kind == "f" and c.dtype.itemsize >= 4 and c.operands is None
+    if c.batch or c.accumulate or not floating or c.m > 1 or c.right.strides[-1] != 1:
+        return None
+    if c.k * c.n < _SUMMED:
+        return None
+    j, step = axis(0, c.n), axis(1, c.k)
+    x = load(c.left.buffer, c.left.offset + step * c.left.strides[-1], c.dtype)
+    y = load(c.right.buffer, c.right.offset + step * c.right.strides[-2] + j, c.dtype)
+    store = Store(
+        c.out.buffer, c.out.offset + j * c.out.strides[-1], make("reduced", (), c.dtype, 0)
+    )
+    reduction = Reduction("add", ((1, c.k),), x * y, c.dtype, c.dtype)
+    return remade(Kernel(((0, c.n),), (reduction,), (store,), origin=c.origin))
 
 
 # -- long sums in blocks -----------------------------------------------------------------------

@@ -25,6 +25,9 @@ _MIN_BYTES = 1 << 18
 # Terms of a block, so that what the blocks gave is little beside what they read.
 _MIN_TERMS = 16
 _MIN_CONTIGUOUS_TERMS = 4096
+# Rows of at least two pages, of what the nearest caches do not hold.
+_LONG_ROW = 1 << 13
+_FAR_BYTES = 1 << 22
 # Fewer points than this form no group of rows anyway.
 _FEW_POINTS = 8
 
@@ -83,7 +86,10 @@ def _split(kernel: Kernel, new_buffer: NewBuffer, target: Target) -> list[Node]:
         replace(kernel, reductions=()),
         lambda exprs: rebuild(exprs, lambda e: totals[e.attr] if e.op == "reduced" else None),
     )
-    return [remade(first_step), remade(replace(named, reductions=tuple(final)))]
+    last = remade(replace(named, reductions=tuple(final)))
+    if target.reduction_rows and _is_far(last, max(r.dtype.itemsize for r in final)):
+        return [remade(first_step), *_split(last, new_buffer, target)]
+    return [remade(first_step), last]
 
 
 def _tail(r: Reduction, start: int, rest: int, final: list[Reduction]) -> Expr:
@@ -133,7 +139,9 @@ def _blocks(kernel: Kernel, target: Target) -> tuple[int, int] | None:
     else:
         return None
     limit = min(target.reduction_blocks, extents[0] // max(least, 2))
-    if kernel.parallel_inner:
+    if target.reduction_rows and _is_far(kernel, width):
+        limit = max(limit, extents[0] // target.reduction_rows)
+    elif kernel.parallel_inner:
         limit = min(limit, -(-target.reduction_threads // max(points, 1)))
     if limit < 2:
         return None
@@ -142,6 +150,14 @@ def _blocks(kernel: Kernel, target: Target) -> tuple[int, int] | None:
         return extents[0] // length, length
     blocks = _divisor(extents[0], limit)
     return blocks, extents[0] // blocks
+
+
+def _is_far(kernel: Kernel, width: int) -> bool:
+    """Whether long rows that are in no cache are combined."""
+    points = math.prod(extent for _, extent in kernel.axes)
+    terms = math.prod(extent for _, extent in kernel.reductions[0].axes)
+    long = kernel.parallel_inner and points * width >= _LONG_ROW
+    return long and len(kernel.reductions[0].axes) == 1 and points * terms * width >= _FAR_BYTES
 
 
 def _divisor(extent: int, limit: int) -> int:

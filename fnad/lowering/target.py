@@ -34,6 +34,8 @@ class Target:
         So many points of columns, those of all blocks together, keep all threads busy.
     reduction_points : int
         So many reductions of contiguous memory keep all threads busy without being split.
+    reduction_rows : int
+        So many long rows are added up at a time, if they are in no cache; 0 if it does not matter.
     reduction_terms : int
         Terms of a block where there are rows enough for a group, which a split one would not join.
     reduction_unit : int
@@ -52,6 +54,7 @@ class Target:
     reduction_blocks: int = 64
     reduction_threads: int = 1 << 62
     reduction_points: int = 32
+    reduction_rows: int = 0
     reduction_terms: int = 4096
     reduction_unit: int = 1
     cheap_branches: bool = True
@@ -59,5 +62,6 @@ class Target:
     whole: Callable[[Equation], bool] = composed
 
 
-# What fits the first cache gains nothing from being worked through in blocks.
-CPU = Target(platform="cpu", group_bytes=1 << 14, short_rows=4)
+# What fits the first cache gains nothing from being worked through in blocks. Of more rows than
+# these at once, in as many pages, what comes next is not fetched ahead.
+CPU = Target(platform="cpu", group_bytes=1 << 14, reduction_rows=8, short_rows=4)

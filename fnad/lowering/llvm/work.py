@@ -109,8 +109,10 @@ _HOST_CALL = 5_000.0
 
 
 def _contraction_time(node: Contraction, buffers: Buffers) -> float:
-    products = math.prod(node.batch) * node.m * node.n * node.k
-    return products * _PRODUCT * node.dtype.itemsize / 4
+    m, n, k, size = node.m, node.n, node.k, node.dtype.itemsize
+    # Products of few rows take as long as it takes to read the matrix.
+    one = max(m * n * k * _PRODUCT * size / 4, (m * k + k * n) * size * _BYTE)
+    return math.prod(node.batch) * one
 
 
 def _sort_time(node: Sort, buffers: Buffers) -> float:

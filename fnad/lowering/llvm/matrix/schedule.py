@@ -260,6 +260,8 @@ _FEW_TERMS = 8
 # A product is cut into so many tasks, if each then has as many multiplications (10 us).
 _TASKS = 8
 _TASK_PRODUCTS = 10**6
+# Reading a number takes as long as so many multiplications.
+_PRODUCTS_READ = 8
 # Where each task packs for itself there are fewer, but one more for so many multiplications.
 _PACKED_PRODUCTS = 2**31
 
@@ -353,7 +355,8 @@ def _task_sizes(
     """
     down, across = -(-p.m // most[0]), -(-p.n // most[1])
     each = math.prod(p.batch)
-    wanted = min(tasks, each * p.m * p.n * p.k // _TASK_PRODUCTS)
+    products = max(p.m * p.n * p.k, (p.m + p.n) * p.k * _PRODUCTS_READ)
+    wanted = min(tasks, each * products // _TASK_PRODUCTS)
     while each * down * across < wanted:
         if (stripes or p.n // across > p.m // down) and p.n // (across + 1) >= 4 * shape.columns:
             across += 1
