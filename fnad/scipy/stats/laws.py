@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from inspect import signature
+from inspect import Parameter, signature
 from typing import Any
 
 import numpy as np
@@ -22,15 +22,23 @@ def of_reals(function: _Function) -> _Function:
     """Give a function of a distribution real operands of one dtype; 16 bits are rounded once."""
     name = _name_of(function)
     own = signature(function)
+    defaults = tuple(p.default for p in own.parameters.values())
+    required = defaults.count(Parameter.empty)
 
-    @wraps(function)
-    def promoted(*args: Any, **kwargs: Any) -> Any:
+    def operands(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        # Most calls name nothing; to bind costs more than such a function takes of 10 numbers.
+        if not kwargs and required <= len(args) <= len(defaults):
+            return args + defaults[len(args) :]
         try:
             bound = own.bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"{name}: {error}") from None
         bound.apply_defaults()
-        xs = floating(name, *bound.args)
+        return bound.args
+
+    @wraps(function)
+    def promoted(*args: Any, **kwargs: Any) -> Any:
+        xs = floating(name, *operands(args, kwargs))
         dtype = dtype_of(xs[0])
         if not is_half(dtype):
             return function(*xs)
