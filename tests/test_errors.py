@@ -311,6 +311,12 @@ class TestTracing:
             f(1.0)
 
 
+class TestCheckpoint:
+    def test_policy_is_no_function(self):
+        with raises(TypeError, "checkpoint of sin: policy must be a function", "got 'dots'"):
+            fnad.checkpoint(fnp.sin, policy="dots")
+
+
 class TestNames:
     """What users of JAX and Optax look for, and where it is."""
 

@@ -5,6 +5,7 @@ Pure Python on shapes, except that index arrays and traced integers are carried 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -158,14 +159,14 @@ def _placed(
 
 
 def as_items(index: Any) -> list[Any]:
-    """The entries of an index, lists among them as arrays."""
+    """The entries of an index, lists and other sequences among them as arrays."""
     return [
-        _as_array(item) if isinstance(item, (list, tuple)) else item
+        _as_array(item) if isinstance(item, (list, tuple, range)) else item
         for item in (index if isinstance(index, tuple) else (index,))
     ]
 
 
-def _as_array(item: list[Any] | tuple[Any, ...]) -> np.ndarray:
+def _as_array(item: Sequence[Any]) -> np.ndarray:
     if contains_tracer(item):
         raise TypeError("an index list holds traced integers: join them with fnp.stack")
     return np.asarray(item, None if len(item) else np.int64)

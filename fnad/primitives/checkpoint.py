@@ -332,6 +332,11 @@ def checkpoint(
         return lambda f: checkpoint(
             f, prevent_cse=prevent_cse, policy=policy, static_argnums=static_argnums
         )
+    if not (policy is None or callable(policy)):
+        raise TypeError(
+            f"checkpoint of {function_name(fun)}: policy must be a function, one of those of"
+            f" fnad.checkpoint_policies, got {policy!r}"
+        )
     function = fun
     static = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
 

@@ -117,7 +117,7 @@ class DynamicFunction:
         update_wrapper(self, fun)
         self._fun, self._splitter, self._static = fun, splitter, static
         self.__name__ = function_name(fun)
-        specs = (specs,) if isinstance(specs, str) else tuple(specs)
+        specs = tuple(specs) if isinstance(specs, (list, tuple)) else (specs,)
         self._specs = [None if s is None else parse_axes(s) for s in specs]
         self._families: dict[Any, _Family] = {}
         self._lock = threading.RLock()

@@ -28,6 +28,8 @@ def parse_axes(spec: str) -> Axes:
     >>> [axis and text(axis) for axis in axes], more
     (['n', '2*n + 1', None], True)
     """
+    if not isinstance(spec, str):
+        raise _not_axes(spec)
     tokens = spec.replace(",", " ").split()
     more = bool(tokens) and tokens[-1] == "..."
     scope = Scope(dict.fromkeys(_names_in(spec), 1009))
@@ -71,7 +73,7 @@ _OPERATIONS: Mapping[type, Callable[[Any, Any], Any]] = {
 }
 
 
-def _not_axes(spec: str) -> ValueError:
+def _not_axes(spec: Any) -> ValueError:
     return ValueError(
         f"jit: dynamic={spec!r} does not name axes: write one entry for each axis, separated by"
         " blanks: a name (n), an expression without blanks (2*n+1), or _ for an axis of fixed size;"

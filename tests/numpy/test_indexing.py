@@ -23,6 +23,7 @@ ADVANCED = [
     np.s_[A > 50], np.s_[0, A[0] % 2 == 0], np.s_[..., A[0, 0, 0] > 2], np.s_[np.int64(1), 0:1],
     np.s_[:, np.array([], int)], np.s_[None, I1 % 2, :, None, 1], np.s_[np.array(1)],
     np.s_[I1 % 2, :, :, :], np.s_[I1 % 2, ..., I1, :, I1], np.s_[I1 % 2, I1, ..., I1, I1],
+    np.s_[range(2)], np.s_[1, range(0), 0],
 ]  # fmt: skip
 
 

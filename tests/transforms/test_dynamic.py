@@ -476,6 +476,9 @@ def test_pytrees_and_further_axes():
 def test_wrong_axes():
     with pytest.raises(ValueError, match="does not name axes"):
         fnad.jit(lambda x: x, dynamic="n +")
+    for wrong in (3, ("n", 3)):
+        with pytest.raises(ValueError, match="dynamic=3 does not name axes"):
+            fnad.jit(lambda x: x, dynamic=wrong)
     with pytest.raises(ValueError, match="dynamic names 1 axes"):
         fnad.jit(lambda x: x, dynamic="n")(np.ones((2, 2)))
     with pytest.raises(ValueError, match="donate"):
