@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,9 @@ from fnad.primitives.reversal import rev
 from fnad.primitives.shape import canonicalize_axis
 
 Pair = tuple[Any, Any]
+
+# Of more runs, an axis is gathered.
+_MANY_RUNS = 8
 
 
 def _pairs(values: Any, ndim: int) -> list[Pair]:
@@ -179,9 +182,36 @@ def _by_index(index_of: Callable[[np.ndarray, int], np.ndarray]) -> Callable[...
 
     def extend(x: Array, axis: int, before: int, after: int, **options: Any) -> Array:
         length = x.shape[axis]
-        return take(x, index_of(np.arange(-before, length + after), length), axis)
+        return _taken(x, index_of(np.arange(-before, length + after), length), axis)
 
     return extend
+
+
+def _taken(x: Array, index: np.ndarray, axis: int) -> Array:
+    """Elements of an axis at places that are few runs up, down or of one place: as slices."""
+    runs = list(_runs(index))
+    if len(runs) > _MANY_RUNS:
+        return take(x, index, axis)
+    parts = []
+    for first, step, count in runs:
+        low = builtins.min(first, first + step * (count - 1))
+        high = builtins.max(first, first + step * (count - 1))
+        part = slicing.slice_in_dim(x, low, high + 1, axis=axis)
+        if step == 0:
+            part = broadcast_to(part, (*x.shape[:axis], count, *x.shape[axis + 1 :]))
+        parts.append(rev(part, (axis,)) if step < 0 else part)
+    return concatenate(parts, axis) if len(parts) > 1 else parts[0]
+
+
+def _runs(index: np.ndarray) -> Iterator[tuple[int, int, int]]:
+    """The first place, the step and the length of runs with steps of 1, -1 or 0."""
+    steps, start = np.diff(index), 0
+    while start < len(index):
+        step = int(steps[start]) if start < len(steps) and abs(steps[start]) <= 1 else 1
+        others = np.flatnonzero(steps[start:] != step)
+        count = int(others[0]) + 1 if len(others) else len(index) - start
+        yield int(index[start]), step, count
+        start += count
 
 
 def _by_reflection(overlap: int) -> Callable[..., Array]:
@@ -196,7 +226,7 @@ def _by_reflection(overlap: int) -> Callable[..., Array]:
         folded = position % period
         inside = folded < length
         index = np.where(inside, folded, period - folded - 1 + overlap)
-        out = take(x, index, axis)
+        out = _taken(x, index, axis)
         if not odd:
             return out
         # Every full period adds twice the rise from edge to edge.
