@@ -28,8 +28,12 @@ _HALF = 16  # bytes within which processors shuffle at no cost
 
 def block_size(dtypes: Sequence[DType]) -> int:
     """How many elements `sort_block` sorts: runs are multiples of it."""
-    lanes = host.lanes_of(dtypes[0])
-    return max(8, lanes) * lanes
+    return _block_rows(dtypes) * host.lanes_of(dtypes[0])
+
+
+def _block_rows(dtypes: Sequence[DType]) -> int:
+    # What takes two registers each would not fit into them.
+    return max(8 // len(dtypes), host.lanes_of(dtypes[0]))
 
 
 def step_size(dtypes: Sequence[DType]) -> int:
@@ -149,7 +153,7 @@ def exchanges(n: int) -> Iterator[tuple[int, int]]:
 def sort_block(f: Function, pointers: Sequence[str], dtypes: Sequence[DType], start: Value) -> None:
     """Sort the `block_size` elements from ``start`` on."""
     lanes = host.lanes_of(dtypes[0])
-    count = max(8, lanes)
+    count = _block_rows(dtypes)
     rows = [_load(f, pointers, dtypes, _plus(f, start, i * lanes)) for i in range(count)]
     for i, j in exchanges(count):
         _exchange(f, rows, i, j)
