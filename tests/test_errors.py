@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -249,6 +250,14 @@ class TestTracing:
         fnad.grad(lambda x: leaked.append(x) or x)(1.0)
         with raises(errors.UnexpectedTracerError, "grad of <lambda>"):
             fnad.jit(lambda x: x + leaked[0])(1.0)
+
+    def test_tracer_in_another_thread(self):
+        def f(x):
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(fnp.sin, x).result()
+
+        with raises(errors.UnexpectedTracerError, "another thread than that in which jit of f"):
+            fnad.jit(f)(1.0)
 
     def test_assignment_into_tracer(self):
         def f(x):

@@ -337,7 +337,13 @@ def apply_jaxpr(jaxpr: Jaxpr, args: Sequence[Any]) -> list[Any]:
 
 
 def raise_leaked(tracer: Tracer) -> NoReturn:
-    """Raise the error for a tracer that outlived its trace."""
+    """Raise the error for a tracer that outlived its trace, or came to another thread."""
+    if tracer.recorder.alive:
+        raise UnexpectedTracerError(
+            f"a traced array ({tracer.aval}) is used in another thread than that in which"
+            f" {tracer.recorder.kind} is being traced. It was made at {tracer.source}. Start"
+            " threads outside of transformed functions, and call these in them."
+        )
     raise UnexpectedTracerError(
         f"a traced array ({tracer.aval}) is used after the tracing of {tracer.recorder.kind} has"
         f" ended. It was made at {tracer.source}. A transformed function must hand out"
