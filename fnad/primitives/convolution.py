@@ -14,6 +14,7 @@ from fnad.primitives.batch_axes import BatchPlace, join_axis, joined, split, spl
 from fnad.primitives.complex_parts import product_of_parts
 from fnad.primitives.contraction import dot_general
 from fnad.primitives.conv_dependencies import conv_pattern
+from fnad.primitives.conv_patches import patches, positions_last, window_axes
 from fnad.primitives.depthwise import depthwise, depthwise_wrt_filters, is_depthwise
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.reductions import reduce_sum
@@ -24,13 +25,9 @@ from fnad.primitives.shape import (
     moveaxis,
     transpose,
 )
-from fnad.primitives.slicing import pad
 from fnad.primitives.strong_zeros import StrongZeros
 from fnad.primitives.taylor import bilinear
-from fnad.primitives.windows import dilated, resolve_padding, window_count, windows
-
-# Up to so many features of a window are too short a run for vectors.
-_FEW_FEATURES = 4
+from fnad.primitives.windows import dilated, resolve_padding, window_count
 
 
 class ConvDimensionNumbers(NamedTuple):
@@ -208,19 +205,21 @@ def _transpose_rhs(ct: Any, lhs: Any, shapes: Any, params: dict[str, Any]) -> An
     counts = _sizes(aval_of(lhs).shape, shapes[1], params).out
     if is_depthwise(aval_of(lhs).shape, shapes[1], counts, params):
         return depthwise_wrt_filters(ct, lhs, shapes[1], counts, params)
-    patches = _patches(lhs, shapes[1], params)
+    # Each example has filters of its own, which are summed up.
+    apart = positions_last(aval_of(lhs).shape, shapes[1], params, times=4)
+    read = patches(lhs, shapes[1], params, apart)
     num = len(rhs_spec) - 2
     ct = transpose(ct, (out_spec[0], *out_spec[2:], out_spec[1]))
     if grouped:
         ct = split_axis(ct, num + 1, groups)
-    if _positions_last(shapes[1], params):
+    if apart:
         positions = tuple(range(1, num + 1))
         after = tuple(i + num + 1 for i in positions)
-        each = dot_general(patches, ct, ((after, positions), ((0,), (0,))))
+        each = dot_general(read, ct, ((after, positions), ((0,), (0,))))
         return moveaxis(reduce_sum(each, (0,)), -1, rhs_spec[0])
     summed = tuple(range(grouped, grouped + num + 1))
     batch = ((0,), (0,)) if grouped else ((), ())
-    out = moveaxis(dot_general(patches, ct, ((summed, summed), batch)), -1, rhs_spec[0] + grouped)
+    out = moveaxis(dot_general(read, ct, ((summed, summed), batch)), -1, rhs_spec[0] + grouped)
     return join_axis(out, rhs_spec[0]) if grouped else out
 
 
@@ -259,12 +258,13 @@ def _as_matrix_product(lhs: Any, rhs: Any, **params: Any) -> Any:
     """Convolution as one large matrix product a group: (batch, positions) x (window) x (out)."""
     _, rhs_spec, out_spec = params["dimension_numbers"]
     groups, grouped = params["feature_group_count"], params["feature_group_count"] > 1
-    patches = _patches(lhs, aval_of(rhs).shape, params)
+    apart = positions_last(aval_of(lhs).shape, aval_of(rhs).shape, params)
+    read = patches(lhs, aval_of(rhs).shape, params, apart)
     num = len(rhs_spec) - 2
-    window = _window_axes(rhs_spec)
-    if _positions_last(aval_of(rhs).shape, params):
+    window = window_axes(rhs_spec)
+    if apart:
         # A product for each example: the filters are the same for all.
-        examples = aval_of(patches).shape[0]
+        examples = aval_of(read).shape[0]
         shape = (examples, *aval_of(rhs).shape)
         rhs = broadcast_in_dim(rhs, shape, tuple(range(1, num + 3)))
         contract = tuple(range(1, num + 2)), tuple(i + 1 for i in window)
@@ -275,56 +275,13 @@ def _as_matrix_product(lhs: Any, rhs: Any, **params: Any) -> Any:
         first = grouped + num + 1
         contract = tuple(range(first, first + num + 1)), tuple(i + grouped for i in window)
         batch = ((0,), (0,)) if grouped else ((), ())
-    out = dot_general(patches, rhs, (contract, batch))  # (group,) batch, positions, feature
+    out = dot_general(read, rhs, (contract, batch))  # (group,) batch, positions, feature
     if grouped:
         out = join_axis(out, num + 1)
     order = [0] * (num + 2)
     for axis, source in zip(out_spec, (0, num + 1, *range(1, num + 1))):
         order[axis] = source
     return transpose(out, order)
-
-
-def _positions_last(rhs_shape: Sequence[int], params: dict[str, Any]) -> bool:
-    """Whether patches have the positions innermost: where windows hold only few features.
-
-    Then the elements of a window are far too short a run for vectors, those of neighbouring
-    windows are not.
-    """
-    _, rhs_spec, _ = params["dimension_numbers"]
-    return params["feature_group_count"] == 1 and rhs_shape[rhs_spec[1]] <= _FEW_FEATURES
-
-
-def _window_axes(rhs_spec: Sequence[int]) -> tuple[int, ...]:
-    """The axes of the filters that are summed over, in the order that they have in memory."""
-    return tuple(sorted(rhs_spec[1:]))
-
-
-def _patches(lhs: Any, rhs_shape: Sequence[int], params: dict[str, Any]) -> Any:
-    """What each window of lhs sees, of shape ((group,) batch, positions, axes of the window).
-
-    The axes of the window (features and spatial) stand in the order of the filters' memory;
-    before the positions, if `_positions_last`. The forward product and the gradient of the
-    filters read the same patches.
-    """
-    lhs_spec, rhs_spec, _ = params["dimension_numbers"]
-    groups, num = params["feature_group_count"], len(rhs_spec) - 2
-    config = [(0, 0, 0)] * (num + 2)
-    for axis, (low, high), gap in zip(lhs_spec[2:], params["padding"], params["lhs_dilation"]):
-        config[axis] = (low, high, gap - 1)
-    lhs = pad(lhs, np.zeros((), aval_of(lhs).dtype)[()], config)
-    grouped = groups > 1
-    if grouped:
-        lhs = split_axis(lhs, lhs_spec[1], groups)
-    lhs = transpose(lhs, (*range(grouped), *(i + grouped for i in lhs_spec)))
-    window = _spatial(rhs_shape, rhs_spec)
-    views = windows(lhs, window, params["window_strides"], params["rhs_dilation"])
-    # views: (group,) batch, feature, positions, window
-    place = {axis: grouped + (1 if i == 0 else 1 + num + i) for i, axis in enumerate(rhs_spec[1:])}
-    positions = range(grouped + 2, grouped + 2 + num)
-    inside = tuple(place[i] for i in _window_axes(rhs_spec))
-    if _positions_last(rhs_shape, params):
-        return transpose(views, (0, *inside, *positions))
-    return transpose(views, (*range(grouped + 1), *positions, *inside))
 
 
 conv_general_dilated_p.lower_as(_as_products)
