@@ -193,3 +193,42 @@ def test_numbers_that_are_hard(name, args):
 def test_what_cannot_be_had_is_nan():
     assert np.isnan(COMPILED["hyp1f1"](57.77, -116.19, -59.16))
     assert np.isnan(COMPILED["hyp2f1"](-6.254, -6.421, -40.23, 0.9934))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        # Polynomials above a parameter below the line that is an integer, too.
+        (-6.0, -6.0, 20.86),
+        (-2.0, -15.0, 33.2),
+        (-4.0, -6.0, 24.5),
+        (-4.0, -6.0, -24.5),
+        (-1.5, -2.0, -6.0, -0.85),
+        (2.5, -1.0, -4.0, -3.5),
+        (1.5, -4.0, -6.0, -22.3),
+        (-5.0, 1.1, -5.0, -11.8),
+        (0.2, 0.0, -4.0, -1.5),
+        (2.5, -3.0, -4.0, 0.5),
+        # Where it oscillates.
+        (-12.1, -1.0, 0.36, -7.5),
+        (14.4, -2.0, -1.5, 0.88),
+        # One of the series that are tried takes too many terms.
+        (14.25, 2.0, 2.0, -90.0),
+        (-3.0, -14.4, -1.1, -97.9),
+    ],
+)
+def test_sums_that_end(arguments):
+    # Of the arguments as they are, term by term.
+    *above, below, x = map(mpmath.mpf, arguments)
+    expected, term = mpmath.mpf(0), mpmath.mpf(1)
+    with mpmath.workdps(50):
+        if arguments == (14.25, 2.0, 2.0, -90.0):
+            expected = (1 - x) ** -above[0]
+        else:
+            for k in range(20):
+                expected += term
+                term *= mpmath.fprod(a + k for a in above) * x / (k + 1)
+                term = term / (below + k) if term else term
+    function = special.hyp1f1 if len(arguments) == 3 else special.hyp2f1
+    for run in (function, fnad.jit(function)):
+        np.testing.assert_allclose(run(*arguments), float(expected), rtol=1e-12)

@@ -132,7 +132,8 @@ def _hyp1f1_regular(a: Any, b: Any, x: Any) -> Any:
     start = stop_gradient(0.5 * fnp.maximum(fnp.abs(b), 0.1) / at_least_1(p))
     wave = _first_wave(p, b)
     start = fnp.where(wave < z, BEFORE_A_WAVE * wave, start)
-    direct = direct | (z <= start)
+    # A sum that ends before b does is no solution that steps follow; from 0 on, nothing cancels.
+    direct = direct | (z <= start) | ends(b)
     start = fnp.where(asymptotic, 0, fnp.where(direct, z, start))
     taken_off = fnp.where(turned & direct, fnp.minimum(size, _LARGEST_EXPONENT), 0)
     value, moment, sizes = summed(
@@ -167,7 +168,8 @@ def _hyp1f1_regular(a: Any, b: Any, x: Any) -> Any:
     value = fnp.where(reached, value, far)
     value = value * fnp.exp(fnp.where(turned, taken_off - size, 0))
     value = fnp.where(asymptotic, _hyp1f1_asymptotic(p, b, z, turned, asymptotic), value)
-    return value + no_slope(a, beyond & (z > 0)) + no_slope(b, beyond & (z > 0))
+    cut = (beyond | ends(b)) & (z > 0)
+    return value + no_slope(a, cut) + no_slope(b, cut)
 
 
 def _hyp1f1_asymptotic(a: Any, b: Any, x: Any, scaled: Any, where: Any) -> Any:
@@ -201,7 +203,8 @@ def _hyp2f1_value(a: Any, b: Any, c: Any, x: Any) -> Any:
     nan = fnp.isnan(a + b + c + x) | ((x > 1) & ~polynomial) | (fnp.abs(x) == math.inf)
     known = ~(infinite | at_one | nan)
     gauss = _hyp2f1_at_one(a, b, c, at_one & ~infinite & ~nan)
-    beyond = known & (x >= 1)
+    # Transformed from below 0, a sum that ends before c does is another one.
+    beyond = known & ((x >= 1) | (ends(c) & (x < 0)))
     outer = cond(
         fnp.any(beyond), _hyp2f1_polynomial, lambda *xs: fnp.zeros_like(x), a, b, c, x, beyond
     )
@@ -232,8 +235,10 @@ def _hyp2f1_value(a: Any, b: Any, c: Any, x: Any) -> Any:
             found.append(Form(above, c, z, factor, valid, last))
         return found
 
-    # Next to 1, or its image, sums that end may be small against what rounding leaves of others.
-    ending = ~ends(c) & (ends(c - a) | ends(c - b) | polynomial) & ((x < -9) | (x > 0.9))
+    # Next to 1, or its image, sums that end may be small against what rounding leaves of others;
+    # polynomials are where steps follow another solution, too.
+    edge = (x < -9) | (x > 0.9)
+    ending = ~ends(c) & (polynomial | (ends(c - a) | ends(c - b)) & edge)
     form = _gauss(a, b, c, x)
     oscillates = form.z > _first_gauss_wave(form.p, form.q, c)
     value = below_0(lambda c: _hyp2f1_regular(a, b, c, x), c, lower, forms, ending, oscillates)
@@ -242,7 +247,7 @@ def _hyp2f1_value(a: Any, b: Any, c: Any, x: Any) -> Any:
 
 
 def _hyp2f1_polynomial(a: Any, b: Any, c: Any, x: Any, where: Any) -> Any:
-    """A polynomial from 1 on, by recursion in its degree (DLMF 15.5.11).
+    """A polynomial outside of [0, 1), by recursion in its degree (DLMF 15.5.11).
 
     There, outside of what zeros of orthogonal polynomials are in, it is the solution that grows
     most, while the power series cancels. NaN where a running bound of the roundings is too large.

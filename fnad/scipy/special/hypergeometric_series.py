@@ -205,7 +205,7 @@ def below_0(
         least = fnp.where(low, lost / fnp.abs(value), _MOST_CANCELLED)
         for form in forms(low | more):
             found, cancelled = _series(form)
-            better = form.valid & ~(cancelled >= least)
+            better = form.valid & ~(fnp.isnan(cancelled) | (cancelled >= least))
             value, least = fnp.where(better, found, value), fnp.where(better, cancelled, least)
         return fnp.where(low & ~(least <= MOST_GROWN), math.nan, value)
 
