@@ -295,6 +295,13 @@ class Sequential:
     layers: tuple[Layer, ...]
 
     def __init__(self, *layers: Layer) -> None:
+        for i, layer in enumerate(layers):
+            if not (hasattr(layer, "init") and hasattr(layer, "apply")):
+                raise TypeError(
+                    f"Sequential: entry {i} is no layer, with methods init and apply, but"
+                    f" {layer!r}. Give layers one by one, Sequential(a, b), and wrap functions:"
+                    " Activation(f)."
+                )
         object.__setattr__(self, "layers", layers)
 
     @property
@@ -321,10 +328,10 @@ class Sequential:
         deterministic : bool
             Whether stochastic layers shall not draw.
         """
-        if len(params) != len(self.layers):
-            raise ValueError(
-                f"Sequential has {len(self.layers)} layers, but params has {len(params)} entries"
-            )
+        if not isinstance(params, (list, tuple)) or len(params) != len(self.layers):
+            sequence = isinstance(params, (list, tuple))
+            what = f"has {len(params)} entries" if sequence else f"is a {type(params).__name__}"
+            raise ValueError(f"Sequential has {len(self.layers)} layers, but params {what}")
         for i, (layer, layer_params) in enumerate(zip(self.layers, params)):
             if getattr(layer, "stochastic", False):
                 layer_key = None if key is None else random.fold_in(key, i)

@@ -84,6 +84,12 @@ def chain(*transforms: GradientTransformation) -> GradientTransformation:
     >>> updates
     array([-0.5 , -0.25])
     """
+    for i, transform in enumerate(transforms):
+        if not (hasattr(transform, "init") and hasattr(transform, "update")):
+            raise TypeError(
+                f"chain: entry {i} is no transformation, with functions init and update, but"
+                f" {transform!r}. Give transformations one by one: chain(a, b)."
+            )
 
     def init(params: Any) -> tuple[Any, ...]:
         return tuple([t.init(params) for t in transforms])

@@ -189,6 +189,14 @@ def test_sequential():
         model.apply(params, x)
     with pytest.raises(ValueError, match="Sequential has 5 layers, but params has 4 entries"):
         model.apply(params[:4], x)
+    with pytest.raises(ValueError, match="Sequential has 5 layers, but params is a NoneType"):
+        model.apply(None, x)
+
+
+@pytest.mark.parametrize("entry", [nn.relu, [nn.Dense(3, 4)], None])
+def test_entries_that_are_no_layers(entry):
+    with pytest.raises(TypeError, match=r"Sequential: entry 1 is no layer.*Activation"):
+        nn.Sequential(nn.Dense(3, 3), entry)
 
 
 def test_each_dropout_has_its_own_key():

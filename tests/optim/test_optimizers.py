@@ -200,3 +200,9 @@ def test_state_of_another_chain():
         optim.sgd(0.1).update(np.ones(1), (), None)
     with pytest.raises(ValueError, match=r"given to update is None; make it with init"):
         optim.sgd(0.1).update(np.ones(1), None)
+
+
+@pytest.mark.parametrize("entry", [[optim.sgd(0.1)], None, 0.1])
+def test_entries_of_a_chain_that_are_no_transformations(entry):
+    with pytest.raises(TypeError, match=r"chain: entry 1 is no transformation.*one by one"):
+        optim.chain(optim.clip(1.0), entry)
