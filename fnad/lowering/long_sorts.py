@@ -20,13 +20,23 @@ import numpy as np
 from fnad.lowering.access import with_bodies
 from fnad.lowering.plan import Buffer, Node, Sort, SortStep
 
-# Elements of a run, which threads sort in their own caches.
-RUN = 1 << 14
+# Elements of a run, which threads sort in their own caches; of shorter lanes, more runs.
+_RUN = 1 << 14
+_SHORT_RUN = 1 << 12
+_SHORT = 1 << 16
+
+# Longer lanes are sorted by the digits of keys that have few.
+_MANY_ROWS = 1 << 15
 
 # The columns are so much longer than the lane, for whatever whole registers read and write.
 _BEHIND = 512
 
 NewBuffer = Callable[[Sequence[int], np.dtype[Any]], int]
+
+
+def run_length(length: int) -> int:
+    """How many rows of a lane are sorted as one run, and merged or written as one task."""
+    return _SHORT_RUN if length < _SHORT else _RUN
 
 
 def columns_of(key: np.dtype[Any], alone: bool) -> tuple[np.dtype[Any], ...]:
@@ -43,7 +53,7 @@ def columns_of(key: np.dtype[Any], alone: bool) -> tuple[np.dtype[Any], ...]:
 
 def merges_well(dtypes: Sequence[np.dtype[Any]], num_keys: int, length: int) -> bool:
     """Whether rows have one key, and one that is not soon sorted by its digits."""
-    return num_keys == 1 and (dtypes[0].itemsize >= 4 or length < 2 * RUN)
+    return num_keys == 1 and (dtypes[0].itemsize >= 4 or length < _MANY_ROWS)
 
 
 def split_sorts(
@@ -62,7 +72,8 @@ def split_sorts(
 def _split(node: Sort, buffers: Sequence[Buffer], new_buffer: NewBuffer) -> list[Node]:
     outer, length, inner = node.extents
     dtypes = [buffers[n].dtype for n in node.sources]
-    if outer * inner != 1 or not 2 * RUN <= length < 1 << 32:
+    width = run_length(length)
+    if outer * inner != 1 or not 2 * width <= length < 1 << 32:
         return [node]
     if not merges_well(dtypes, node.num_keys, length):
         return [node]
@@ -75,11 +86,10 @@ def _split(node: Sort, buffers: Sequence[Buffer], new_buffer: NewBuffer) -> list
         return SortStep(kind, sources, outs, len(dtypes), length, width, node.origin)
 
     current, other = columns(), columns()
-    steps: list[Node] = [step("runs", node.sources[:1], current, RUN)]
-    width = RUN
+    steps: list[Node] = [step("runs", node.sources[:1], current, width)]
     while width < length:
         steps.append(step("merge", current, other, width))
         current, other = other, current
         width *= 2
-    steps.append(step("results", (*node.sources, *current), node.outs, RUN))
+    steps.append(step("results", (*node.sources, *current), node.outs, width))
     return steps

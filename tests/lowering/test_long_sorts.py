@@ -16,16 +16,18 @@ def plan_of(function, *args):
 
 
 def test_steps():
-    assert plan_of(lax.sort, np.zeros(2**15 + 1)) == [
-        "sort runs of 16384 (32769): %2 = %0",
-        "sort merge of 16384 (32769): %3 = %2",
-        "sort merge of 32768 (32769): %2 = %3",
-        "sort results (32769): %1 = %0, %2",
+    assert plan_of(lax.sort, np.zeros(2**16 + 1)) == [
+        "sort runs of 16384 (65537): %2 = %0",
+        "sort merge of 16384 (65537): %3 = %2",
+        "sort merge of 32768 (65537): %2 = %3",
+        "sort merge of 65536 (65537): %3 = %2",
+        "sort results (65537): %1 = %0, %3",
     ]
+    assert plan_of(lax.sort, np.zeros(2**13 + 1))[0] == "sort runs of 4096 (8193): %2 = %0"
 
 
 def test_what_is_left_whole():
-    small, two, digits = np.zeros(2**15 - 1), np.zeros((2, 2**16)), np.zeros(2**16, np.int8)
+    small, two, digits = np.zeros(2**13 - 1), np.zeros((2, 2**16)), np.zeros(2**16, np.int8)
     for x in (small, two, digits):
         assert len(plan_of(lax.sort, x)) == 1
     assert len(plan_of(lambda a: lax.sort((a, a), num_keys=2), np.zeros(2**16))) == 1
@@ -48,7 +50,7 @@ def test_threads_do_not_change_a_bit():
 
 @pytest.mark.parametrize("bits", [128, 256, 512])
 @pytest.mark.parametrize("dtype", ["i4", "f8", "f2"])
-@pytest.mark.parametrize("n", [40, 1000, 40_000])
+@pytest.mark.parametrize("n", [40, 1000, 10_000, 70_000])
 def test_vectors_of_any_width(monkeypatch, bits, dtype, n):
     monkeypatch.setattr(host, "vector_bits", lambda: bits)
     monkeypatch.setattr(fnad.config, "cache_dir", None)

@@ -12,7 +12,7 @@ from fnad.lowering.llvm.merge_sort import (
 )
 from fnad.lowering.llvm.merges import block_size, step_size
 from fnad.lowering.llvm.writer import INT64, DType, Function, Value
-from fnad.lowering.long_sorts import RUN, columns_of
+from fnad.lowering.long_sorts import columns_of, run_length
 from fnad.lowering.plan import SortStep
 
 
@@ -64,15 +64,15 @@ def emit_lane(
 
 
 def step_tasks(node: SortStep) -> int:
-    """How many parts of `RUN` rows there are."""
-    return -(-node.length // RUN)
+    """How many parts of a run's length there are."""
+    return -(-node.length // run_length(node.length))
 
 
 def step_bytes(node: SortStep, dtypes: Sequence[DType]) -> int:
     """The scratch memory that `emit_step` needs, given the dtypes of the node's sources."""
     if node.kind != "runs":
         return 0
-    return sum(_column_bytes(columns_of(dtypes[0], node.operands == 1), RUN))
+    return sum(_column_bytes(columns_of(dtypes[0], node.operands == 1), run_length(node.length)))
 
 
 def emit_step(
@@ -86,10 +86,10 @@ def emit_step(
 ) -> None:
     """Run some tasks of a step of a sort; ``dtypes`` are those of the sources."""
     begin, end = bounds
-    b = f.b
+    b, size = f.b, run_length(node.length)
     with f.loop(end, start=begin) as task:
-        first = b.multiply(task.index, b.constant(RUN, INT64))
-        last = b.add(first, b.constant(RUN, INT64))
+        first = b.multiply(task.index, b.constant(size, INT64))
+        last = b.add(first, b.constant(size, INT64))
         stop = b.minimum(last, b.constant(node.length, INT64))
         one = b.constant(1, INT64)
         numbers: tuple[Value, ...]
@@ -97,7 +97,7 @@ def emit_step(
             columns = columns_of(dtypes[0], node.operands == 1)
             part = require_run(f.module, dtypes[0], node.operands == 1)
             runs = [f.element(p, t, first) for p, t in zip(outs, columns, strict=True)]
-            given = listed(sources[0], *runs, *_regions(f, scratch, _column_bytes(columns, RUN)))
+            given = listed(sources[0], *runs, *_regions(f, scratch, _column_bytes(columns, size)))
             numbers = first, b.subtract(stop, first), one
         elif node.kind == "merge":
             part, given = require_merge_part(f.module, dtypes), listed(*sources, *outs)
