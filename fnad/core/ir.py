@@ -162,14 +162,13 @@ def memoize(transform: Callable[..., T]) -> Callable[..., T]:
     @wraps(transform)
     def cached(jaxpr: Jaxpr, *args: Any) -> T:
         key = (transform, args)
-        try:
+        if key in jaxpr.memo:
             found = jaxpr.memo[key]
-        except KeyError:
-            with forks_deferred(), collection_paused():
-                result = transform(jaxpr, *args)
-            jaxpr.memo[key] = _recall(result, jaxpr)
-            return result
-        return found.result(jaxpr) if type(found) is _Recall else found
+            return found.result(jaxpr) if type(found) is _Recall else found
+        with forks_deferred(), collection_paused():
+            result = transform(jaxpr, *args)
+        jaxpr.memo[key] = _recall(result, jaxpr)
+        return result
 
     return cached
 

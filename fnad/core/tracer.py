@@ -314,7 +314,8 @@ def _evaluate(primitive: Primitive, args: Sequence[Any], params: dict[str, Any])
     # The type rule checks operands in the user's terms before NumPy sees them.
     primitive.out_avals([aval_of(a) for a in args], params)
     outs = evaluate_primitive(primitive, args, params)
-    return outs if primitive.multiple_results else outs[0]
+    # Programs may hand on what they were given, which the user may change in place.
+    return own_results(outs, args) if primitive.multiple_results else outs[0]
 
 
 install_evaluation(_evaluate)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fnad
-from fnad import errors
+from fnad import errors, lax
 
 X = np.array([1.0, 2.0, 3.0])
 
@@ -76,6 +76,24 @@ def test_results_share_no_memory_with_arguments():
         for result in results:
             assert result.flags.writeable
             assert not np.shares_memory(result, X)
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        lambda x: lax.cond(True, lambda y: (y, y), lambda y: (y + 1, y), x),
+        lambda x: lax.switch(0, [lambda y: (y, y[:2]), lambda y: (y + 1, y[:2])], x),
+        lambda x: lax.while_loop(lambda c: c[0].sum() < 0, lambda c: c, (x, x)),
+        lambda x: lax.fori_loop(0, 0, lambda i, c: c, (x, x)),
+        lambda x: lax.scan(lambda c, _: (c, c), x, None, length=2),
+    ],
+    ids=["cond", "switch", "while_loop", "fori_loop", "scan"],
+)
+def test_results_of_loops_and_branches_without_jit_share_no_memory(loop):
+    results = loop(X)
+    for i, result in enumerate(results):
+        for other in (X, *results[:i]):
+            assert not np.shares_memory(result, other)
 
 
 def test_gradients_share_no_memory_with_each_other():

@@ -82,3 +82,20 @@ def test_special_matrices():
     assert np.isnan(fnad.grad(lambda a: fnp.linalg.eig(a)[1].real[0, 1])(np.eye(2))).any()
     with pytest.raises(ValueError, match="eig: the last two axes must be of one length"):
         fnp.linalg.eig(np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "c16"])
+@pytest.mark.parametrize("wrap", [lambda f: f, fnad.jit], ids=["eager", "jit"])
+def test_what_is_not_finite_stays_in_its_matrix(wrap, dtype):
+    # LAPACK 3.12's geev writes outside of its memory where a matrix has a NaN.
+    a = np.random.default_rng(0).normal(size=(3, 2, 5, 5)).astype(dtype)
+    a[1, 0, 2, 3], a[2, 1, 0, 0] = np.nan, np.inf
+    values, vectors = wrap(fnp.linalg.eig)(a)
+    alone = wrap(fnp.linalg.eigvals)(a)
+    lost = [[False, False], [True, False], [False, True]]
+    for each in (np.isnan(values), np.isnan(alone)):
+        np.testing.assert_array_equal(each, np.broadcast_to(np.array(lost)[..., None], (3, 2, 5)))
+    np.testing.assert_array_equal(np.isnan(vectors).all((-2, -1)), lost)
+    kept = a[0].astype("c16")
+    tolerance = 100 * np.finfo(dtype).eps
+    np.testing.assert_allclose(kept @ vectors[0], vectors[0] * values[0][:, None], atol=tolerance)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,16 @@ from fnad.primitives.linalg.routines import (
     nan_where_it_failed,
     routine_p,
 )
-from fnad.primitives.logic import convert_element_type, eq, gt, lt, select
-from fnad.primitives.reductions import argmax, reduce_min, reduce_sum
+from fnad.primitives.logic import (
+    bitwise_and,
+    convert_element_type,
+    eq,
+    gt,
+    is_finite,
+    lt,
+    select,
+)
+from fnad.primitives.reductions import argmax, reduce_and, reduce_min, reduce_sum
 from fnad.primitives.shape import (
     broadcast_in_dim,
     broadcasted_iota,
@@ -70,6 +79,10 @@ def _(a, *, vectors):
     return [values, ShapedArray(a.shape, whole)] if vectors else [values]
 
 
+# LAPACK 3.12 writes outside of its memory if a matrix has a NaN: geev goes on though gebal, which
+# refuses it, has not said which rows there are to work on. It never sees one, therefore.
+
+
 @eig_p.evaluate
 def _(a, *, vectors):
     from scipy.linalg import lapack
@@ -80,6 +93,9 @@ def _(a, *, vectors):
     geev = getattr(lapack, routine("geev", a.dtype))
 
     def decompose(matrix: np.ndarray) -> list[Any]:
+        if not np.isfinite(matrix).all():
+            nans = nan_like(matrix.astype(whole))
+            return [nans[0], nans][: 1 + vectors]
         *w, _, v, info = geev(matrix, compute_vl=0, compute_vr=int(vectors))
         if is_complex(a):
             out = [w[0], v]
@@ -180,10 +196,23 @@ def _(a, *, vectors):
     if is_empty(*shape):
         values, columns = full((*batch, n), 0, part), full(shape, 0, part)
         return [Parts(values, values), Parts(columns, columns)][: 1 + vectors]
+    a, finite = _finite(a)
     of = _of_complex if isinstance(a, Parts) else _of_real
     values, columns, info = of(a, tuple(batch), n, part, vectors)
+    info = select(finite, info, full_like(info, 1))
     made = [values, columns] if vectors else [values]
     return [Parts(nan_where_it_failed(x.re, info), nan_where_it_failed(x.im, info)) for x in made]
+
+
+def _finite(a: Any) -> tuple[Any, Any]:
+    """Matrices with zeros in place of those that hold a NaN or an infinity, and which are kept."""
+    parts = [a.re, a.im] if isinstance(a, Parts) else [a]
+    shape = aval_of(parts[0]).shape
+    batch = tuple(range(len(shape) - 2))
+    finite = reduce(bitwise_and, [reduce_and(is_finite(x), (-2, -1)) for x in parts])
+    whole = broadcast_in_dim(finite, shape, batch)
+    kept = [select(whole, x, full_like(x, 0)) for x in parts]
+    return Parts(*kept) if isinstance(a, Parts) else kept[0], finite
 
 
 def _of_complex(a: Parts, batch: Any, n: int, part: Any, vectors: bool) -> tuple[Any, Any, Any]:
