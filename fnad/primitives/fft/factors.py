@@ -70,7 +70,7 @@ def factors(n: int, numbers: int) -> tuple[int, ...]:
     Examples
     --------
     >>> factors(16, 16), factors(1000, 1000), factors(512, 512), factors(512, 512 * 64)
-    ((4, 4), (5, 5, 5, 8), (8, 8, 8), (4, 4, 4, 8))
+    ((16,), (5, 5, 5, 8), (8, 8, 8), (4, 4, 4, 8))
     """
     options = [tuple(sorted((r, *factors(n // r, numbers)))) for r in RADICES if n % r == 0]
     return min(options, key=lambda option: _costs(option, numbers), default=())
@@ -98,7 +98,7 @@ def row_factors(n: int) -> tuple[int, ...]:
     Examples
     --------
     >>> row_factors(256), row_factors(1000), row_factors(24), row_factors(625)
-    ((8, 4, 8), (8, 5, 5, 5), (), ())
+    ((8, 4, 8), (8, 5, 5, 5), (2, 12), ())
     """
     options = [
         (first_cost + _costs(rest, n), (first, *rest))
