@@ -4,20 +4,26 @@ Functions of `fnad.numpy` and the primitives put together: they trace, different
 compile. Operands promote as in NumPy; integers become float64.
 """
 
-from fnad.scipy import (
-    cluster,
-    fft,
-    integrate,
-    interpolate,
-    linalg,
-    ndimage,
-    optimize,
-    signal,
-    sparse,
-    spatial,
-    special,
-    stats,
-)
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from fnad.core.names import missing_name
+
+if TYPE_CHECKING:
+    from fnad.scipy import (
+        cluster,
+        fft,
+        integrate,
+        interpolate,
+        linalg,
+        ndimage,
+        optimize,
+        signal,
+        sparse,
+        spatial,
+        special,
+        stats,
+    )
 
 __all__ = [
     "cluster",
@@ -33,3 +39,13 @@ __all__ = [
     "special",
     "stats",
 ]
+
+if not TYPE_CHECKING:  # imported when they are asked for: few programs need all of them
+
+    def __getattr__(name: str) -> Any:
+        if name in __all__:
+            return importlib.import_module(f"{__name__}.{name}")
+        raise missing_name(__name__, name, {})
+
+    def __dir__() -> list[str]:
+        return sorted([*globals(), *__all__])
