@@ -361,7 +361,7 @@ def test_all_tiles_of_many_rows_are_one_function(rows):
 
 
 def test_functions_have_names_that_say_what_they_are():
-    text = library.text_of("fnad.matrix.f32.tile.4")
+    text = library.source_of("fnad.matrix.f32.tile.4")[0]
     assert "define void @fnad.matrix.f32.tile.4(" in text
     with pytest.raises(InternalError, match="no function"):
-        library.text_of("fnad.matrix.tile")
+        library.source_of("fnad.matrix.tile")

@@ -9,7 +9,7 @@ from scipy.linalg import blas, lapack
 
 import fnad
 import fnad.numpy as fnp
-from fnad.lowering.llvm import small_lapack
+from fnad.lowering.llvm.own_functions import address_of
 
 DTYPES = ["f4", "f8"]
 SHAPES = [(1, 1), (2, 2), (3, 3), (4, 4), (7, 7), (16, 16), (5, 3), (3, 5), (1, 6), (6, 1)]
@@ -25,7 +25,7 @@ def call(name, *arguments):
         for x in arguments
     ]
     function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * len(memory))
-    function(small_lapack.address(name))(*[x.ctypes.data for x in memory])
+    function(address_of(f"fnad.small.{name}"))(*[x.ctypes.data for x in memory])
 
 
 def letter(dtype):

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from fnad import config
 from fnad.core.forks import forks_deferred
 from fnad.lowering.llvm.matrix.contractions import runtime_of
-from fnad.lowering.llvm.symbols import address_of
+from fnad.lowering.llvm.symbols import prepare
 from fnad.lowering.llvm.target import MachineCode, Recipe, object_file
 from fnad.lowering.plan import Contraction, Node
 
@@ -37,7 +37,7 @@ class Compilation:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(config.num_threads, "fnad-compiler")
         self._object_files: list[Callable[[], bytes]] = []
-        self._symbols: dict[str, Callable[[], int]] = {}
+        self._symbols: dict[str, Callable[[], None]] = {}
         self._declared: dict[str, None] = {}
         self._defined: set[str] = set()
         self._forks = forks_deferred()
@@ -65,7 +65,7 @@ class Compilation:
 
     def _prepare(self, symbol: str) -> None:
         if symbol not in self._symbols:
-            self._symbols[symbol] = self._begin(address_of, symbol)
+            self._symbols[symbol] = self._begin(prepare, symbol)
 
     def add(self, text: str, recipe: Recipe) -> None:
         """Begin to compile a part.

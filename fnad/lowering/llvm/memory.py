@@ -89,7 +89,7 @@ done:
 def _compiled() -> CompiledModule:
     from fnad.lowering.llvm import target  # its symbols come from here, too
 
-    return target.CompiledModule(target.known_code("fnad.tape", lambda: _IR, target.VECTOR_CODE))
+    return target.CompiledModule(target.known_code("fnad.tape", lambda: (_IR, target.VECTOR_CODE)))
 
 
 def address(name: str) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fnad.core.errors import InternalError
+from fnad.lowering.llvm.target import VECTOR_CODE, Recipe
 from fnad.lowering.llvm.writer import (
     BOOL,
     FLOAT64,
@@ -80,8 +81,8 @@ def _any_lane(f: Function, condition: Value) -> Value:
     return f.value(f"icmp ne i{lanes} {word}, 0", BOOL)
 
 
-def text_of(symbol: str) -> str:
-    """A module with the function of that name; `symbols` loads it."""
+def source_of(symbol: str) -> tuple[str, Recipe]:
+    """A module with the function of that name; `own_functions` loads it."""
     match = _SYMBOL.fullmatch(symbol)
     if match is None or match[1] not in LONG_FORMULAS:
         raise InternalError(f"the mathematical runtime has no function {symbol}")
@@ -91,4 +92,4 @@ def text_of(symbol: str) -> str:
     f = Function(module, symbol, [x.typed], kind, "nounwind memory(none)", linkage="")
     f.ret(LONG_FORMULAS[match[1]](Number(f.b, x)).value)
     module.add(f)
-    return module.text()
+    return module.text(), VECTOR_CODE

@@ -7,7 +7,6 @@ algorithms 3.1.1, 3.1.2 and 3.4.1), and as exact as the library's.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import numpy as np
 
 from fnad.lowering.llvm.matrix.integers import Int, advance, choose, integer
 from fnad.lowering.llvm.matrix.variants import Variant
-from fnad.lowering.llvm.target import VECTOR_CODE, CompiledModule, known_code
+from fnad.lowering.llvm.target import VECTOR_CODE, Recipe
 from fnad.lowering.llvm.writer import BOOL, FLOAT32, FLOAT64, INT64, DType, Function, Module, Value
 from fnad.lowering.plan import Routine
 
@@ -45,27 +44,16 @@ def is_small(node: Routine) -> bool:
     return kind not in _ONE or node.arguments[_ONE[kind]] == 1
 
 
-@functools.cache
-def address(name: str) -> int:
-    """The address of ``fnad.small.<name>``, which is compiled once per process."""
-    symbol = f"fnad.small.{name}"
-    compiled = CompiledModule(known_code(symbol, lambda: text_of(name), VECTOR_CODE))
-    _KEPT.append(compiled)
-    return compiled.address(symbol)
-
-
-_KEPT: list[CompiledModule] = []
-
-
-def text_of(name: str) -> str:
-    """The function ``fnad.small.<name>`` as LLVM IR."""
+def source_of(symbol: str) -> tuple[str, Recipe]:
+    """A module with the function of that name, ``fnad.small.<name>``; `own_functions` loads it."""
+    name = symbol.rpartition(".")[2]
     module, (parameters, _, write) = Module(), _FUNCTIONS[name[1:]]
     places = [f"ptr %{parameter}" for parameter in parameters.split()]
-    f = Function(module, f"fnad.small.{name}", places, linkage="")
+    f = Function(module, symbol, places, linkage="")
     write(f, _DTYPES[name[0]])
     f.ret()
     module.add(f)
-    return module.text()
+    return module.text(), VECTOR_CODE
 
 
 def _sizes(f: Function, *names: str) -> list[Int]:

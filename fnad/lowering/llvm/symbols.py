@@ -6,15 +6,12 @@ that machine code from the disk cache can be loaded without the program that it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType
 
 from fnad.lowering.llvm.libraries import c_function, lapack_function
 from fnad.lowering.llvm.once import once
 from fnad.lowering.native.capi import numpy_function, python_function
-
-if TYPE_CHECKING:
-    from fnad.lowering.llvm.target import CompiledModule
 
 
 @once
@@ -29,39 +26,36 @@ def address_of(symbol: str) -> int:
     for prefix, find in _RUNTIME.items():
         if symbol.startswith(prefix):
             return find(symbol.removeprefix(prefix))
-    return c_function(symbol)
+    own = _own_functions()
+    return own.address_of(symbol) if symbol.startswith(own.PREFIXES) else c_function(symbol)
+
+
+def addresses_of(symbols: Iterable[str]) -> dict[str, int]:
+    """The addresses of several functions; those that are not loaded yet are loaded together."""
+    names = tuple(symbols)
+    _own_functions().load(names)
+    return {name: address_of(name) for name in names}
+
+
+def prepare(symbol: str) -> None:
+    """Compile what a later `address_of` would have to compile."""
+    own = _own_functions()
+    if symbol.startswith(own.PREFIXES):
+        own.prepare([symbol])
+    else:
+        address_of(symbol)
+
+
+def _own_functions() -> ModuleType:
+    from fnad.lowering.llvm import own_functions  # they are compiled, and that needs this module
+
+    return own_functions
 
 
 def _runtime(symbol: str) -> int:
-    from fnad.lowering.llvm import threads  # it is compiled itself, and that needs this module
+    from fnad.lowering.llvm import threads  # likewise
 
     return threads.runtime().address(symbol)
-
-
-def _matrix(name: str) -> int:
-    from fnad.lowering.llvm.matrix import library  # likewise
-
-    return library.address(name)
-
-
-def _maths(name: str) -> int:
-    from fnad.lowering.llvm import target  # likewise
-
-    symbol = f"fnad.maths.{name}"
-    code = target.known_code(symbol, lambda: _maths_text(symbol), target.VECTOR_CODE)
-    module = target.CompiledModule(code)
-    _KEPT.append(module)
-    return module.address(symbol)
-
-
-def _maths_text(symbol: str) -> str:
-    # The formulas take longer to import than the function to load.
-    from fnad.lowering.llvm import out_of_line
-
-    return out_of_line.text_of(symbol)
-
-
-_KEPT: list[CompiledModule] = []
 
 
 def _pool(function: str) -> int:
@@ -70,35 +64,19 @@ def _pool(function: str) -> int:
     return get_pool().address_of(function)
 
 
-def _transpose(name: str) -> int:
-    from fnad.lowering.llvm import transposes  # likewise
-
-    return transposes.address(name)
-
-
-def _small(name: str) -> int:
-    from fnad.lowering.llvm import small_lapack  # likewise
-
-    return small_lapack.address(name)
-
-
 def _tape(name: str) -> int:
     from fnad.lowering.llvm import memory  # likewise
 
     return memory.address(name)
 
 
-# What fnad's own symbols begin with, and who knows them by the rest of the name.
+# What symbols of the runtime begin with, and who knows them by the rest of the name.
 _RUNTIME: Mapping[str, Callable[[str], int]] = {
     "fnad.parallel": lambda _: _runtime("fnad.parallel"),
     "fnad.run": lambda _: _runtime("fnad.run"),
-    "fnad.matrix.": _matrix,
-    "fnad.maths.": _maths,
-    "fnad.transpose.": _transpose,
     "fnad.tape.": _tape,
     "fnad.pool.": _pool,
     "fnad.numpy.": numpy_function,
     "fnad.lapack.": lapack_function,
-    "fnad.small.": _small,
     "Py": lambda name: python_function("Py" + name),
 }

@@ -22,7 +22,7 @@ from fnad.core.errors import InternalError
 from fnad.core.fingerprint import source_fingerprint
 from fnad.core.forks import forks_deferred
 from fnad.lowering.llvm import cache
-from fnad.lowering.llvm.symbols import address_of
+from fnad.lowering.llvm.symbols import address_of, addresses_of
 
 # Of `MachineCode.to_bytes`; another one has another name.
 _FORMAT = b"object files, 1"
@@ -107,16 +107,16 @@ def machine_code(text: str, recipe: Recipe = OPTIMIZED) -> MachineCode:
     return made
 
 
-def known_code(key: str, text: Callable[[], str], recipe: Recipe) -> MachineCode:
-    """The machine code of what fnad itself always prints as ``text()`` for ``key``.
+def known_code(key: str, source: Callable[[], tuple[str, Recipe]]) -> MachineCode:
+    """The machine code of what fnad itself always prints for ``key``: the text of ``source()``.
 
-    The text is only made if the code has not been kept.
+    It is only made if the code has not been kept.
     """
     name = cache.digest(b"known", key.encode(), source_fingerprint(), host())
     kept = cache.load(name)
     if kept is not None:
         return MachineCode.from_bytes(kept)
-    made = machine_code(text(), recipe)
+    made = machine_code(*source())
     cache.store(name, made.to_bytes())
     return made
 
@@ -140,8 +140,8 @@ class CompiledModule:
     """
 
     def __init__(self, code: MachineCode) -> None:
-        for symbol in code.symbols:
-            llvm.add_symbol(symbol, address_of(symbol))
+        for symbol, address in addresses_of(code.symbols).items():
+            llvm.add_symbol(symbol, address)
         with forks_deferred(), _lock:
             context = llvm.create_context()
             module = llvm.parse_assembly("", context)  # an engine needs one

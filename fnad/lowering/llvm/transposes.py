@@ -16,10 +16,9 @@ from contextlib import ExitStack
 
 from fnad.lowering.expr import Expr, affine_parts, axis
 from fnad.lowering.llvm.nests import Nest
-from fnad.lowering.llvm.once import once
 from fnad.lowering.llvm.places import Strided, Vector, strided
 from fnad.lowering.llvm.squares import transposed
-from fnad.lowering.llvm.target import VECTOR_CODE, CompiledModule, known_code
+from fnad.lowering.llvm.target import VECTOR_CODE, Recipe
 from fnad.lowering.llvm.vectors import Range, lanes_for, mask_of
 from fnad.lowering.llvm.writer import (
     INT64,
@@ -183,23 +182,12 @@ def _declared(module: Module, dtype: DType, lanes: int, side: int) -> str:
     return symbol
 
 
-@once
-def _compiled(name: str) -> tuple[CompiledModule, int]:
-    symbol = _SYMBOL.format(*name.split("x"))
-    compiled = CompiledModule(known_code(symbol, lambda: _text(name), VECTOR_CODE))
-    return compiled, compiled.address(symbol)
-
-
-def _text(name: str) -> str:
-    kind, lanes, side = name.split("x")
-    module, symbol = Module(), _SYMBOL.format(kind, lanes, side)
+def source_of(symbol: str) -> tuple[str, Recipe]:
+    """A module with the function of that name; `own_functions` loads it."""
+    kind, lanes, side = symbol.rpartition(".")[2].split("x")
+    module = Module()
     _define(module, symbol, dtype_of_suffix(kind), int(lanes), int(side))
-    return module.text()
-
-
-def address(name: str) -> int:
-    """The address of ``fnad.transpose.<name>``, which is compiled once per process."""
-    return _compiled(name)[1]
+    return module.text(), VECTOR_CODE
 
 
 def _define(module: Module, symbol: str, dtype: DType, lanes: int, side: int) -> None:

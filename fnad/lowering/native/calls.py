@@ -127,7 +127,7 @@ def _source() -> str:
 @once
 def _dispatch() -> int:
     """The vectorcall of instances, compiled when it is first needed."""
-    module = CompiledModule(known_code("fnad.calls", _source, VECTOR_CODE))
+    module = CompiledModule(known_code("fnad.calls", lambda: (_source(), VECTOR_CODE)))
     objects = [np.ndarray, float, int, True, False, None, tuple, get_pool().handler]
     objects += [sys.intern("__call__"), active_traces, bound_names]
     words = ctypes.c_int64 * (len(objects) + 1)

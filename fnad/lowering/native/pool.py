@@ -57,7 +57,7 @@ class Pool:
     """
 
     def __init__(self) -> None:
-        self._module = CompiledModule(known_code("fnad.pool", _source, VECTOR_CODE))
+        self._module = CompiledModule(known_code("fnad.pool", lambda: (_source(), VECTOR_CODE)))
         functions = {n: self.address_of(n) for n in ("malloc", "calloc", "realloc")}
         self._handler = _Handler(name=b"fnad", version=1, free=self.address_of("free"), **functions)
         self.handler = capi.new_capsule(ctypes.addressof(self._handler), _CAPSULE_NAME)

@@ -1,4 +1,4 @@
-"""The compiled functions of each variant, each made on first use and kept for the process."""
+"""The functions of each variant, by their names."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ from fnad.lowering.llvm.matrix.packing import Packing
 from fnad.lowering.llvm.matrix.tiles import PARAMETERS as TILE
 from fnad.lowering.llvm.matrix.tiles import Tile
 from fnad.lowering.llvm.matrix.variants import TileShape, Variant, tile_shape
-from fnad.lowering.llvm.target import PLAIN, VECTOR_CODE, CompiledModule, known_code
+from fnad.lowering.llvm.target import PLAIN, VECTOR_CODE, Recipe
 from fnad.lowering.llvm.writer import Module, dtype_of_suffix
 
 _SYMBOL = re.compile(r"fnad\.matrix\.(\w+)\.(\w+)(?:\.(.*))?")
-_KEPT: list[CompiledModule] = []
 
 
 @functools.cache
@@ -30,16 +29,6 @@ def shape_of(variant: Variant) -> TileShape:
     """The tile of this machine."""
     many = host.vector_bits() == 512 or platform.machine().lower() in ("aarch64", "arm64")
     return tile_shape(variant.compute, host.vector_bits() // 8, 32 if many else 16)
-
-
-@functools.cache
-def address(name: str) -> int:
-    """The address of ``fnad.matrix.<name>``, which is compiled if it is not yet."""
-    symbol = f"fnad.matrix.{name}"
-    recipe = PLAIN if _parsed(symbol)[1] == "products" else VECTOR_CODE
-    compiled = CompiledModule(known_code(symbol, lambda: text_of(symbol), recipe))
-    _KEPT.append(compiled)
-    return compiled.address(symbol)
 
 
 _PARAMETERS = {
@@ -66,8 +55,8 @@ def _parsed(symbol: str) -> tuple[str, str, str]:
     return dtype, function, detail
 
 
-def text_of(symbol: str) -> str:
-    """The function ``fnad.matrix.<dtype>.<function>`` as LLVM IR."""
+def source_of(symbol: str) -> tuple[str, Recipe]:
+    """The function ``fnad.matrix.<dtype>.<function>`` as LLVM IR; `own_functions` loads it."""
     dtype, function, detail = _parsed(symbol)
     variant, module = Variant(dtype_of_suffix(dtype)), Module()
     shape = shape_of(variant)
@@ -86,4 +75,4 @@ def text_of(symbol: str) -> str:
         emit_lines(module, symbol, variant)
     else:
         Driver(module, variant, shape).emit(symbol)
-    return module.text()
+    return module.text(), PLAIN if function == "products" else VECTOR_CODE
