@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,11 +18,10 @@ from fnad.core.fingerprint import fingerprint, source_fingerprint
 from fnad.core.ir import Jaxpr
 from fnad.lowering.host_calls import HostCalls
 from fnad.lowering.llvm import cache
-from fnad.lowering.llvm.compilation import Compilation
-from fnad.lowering.llvm.emitter import emit_plan
 from fnad.lowering.llvm.target import MachineCode, host
-from fnad.lowering.native.routine import runs_long
-from fnad.lowering.plan import ArrayType, Plan
+
+if TYPE_CHECKING:
+    from fnad.lowering.plan import ArrayType
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,32 +90,6 @@ class Binary:
             head["is_long"],
             head["tapes"],
         )
-
-
-def binary_of(plan: Plan, stamped: bool = False) -> Binary:
-    """Compile a plan; if ``stamped``, it tells the times of its nodes (see `Executable`)."""
-    with Compilation() as compilation:
-        return finish_binary(plan, compilation, stamped)
-
-
-def finish_binary(plan: Plan, compilation: Compilation, stamped: bool = False) -> Binary:
-    """Compile a plan for which ``compilation`` may have prepared something."""
-    emitted = emit_plan(plan, compilation.add, stamped)
-    constants = (*plan.constants, emitted.table)
-    arguments, results = plan.types()
-    places = {number: i for i, number in enumerate(plan.inputs)}
-    return Binary(
-        compilation.code(),
-        (*arguments, *((c.shape, c.dtype) for c in constants)),
-        results,
-        tuple([places.get(number, -1) for number in plan.outputs]),
-        constants,
-        emitted.shared_size,
-        emitted.thread_size,
-        runs_long(plan),
-        sum(b.role == "tape" for b in plan.buffers),
-        HostCalls(plan.functions) if plan.functions else None,
-    )
 
 
 # -- on disk ------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from fnad.core.polynomials import evaluate
 from fnad.core.sizes import polynomial
 from fnad.lowering.dynamic_planner import DynamicPlan
 from fnad.lowering.executable import _data, _prepare, no_memory_for_tapes
-from fnad.lowering.llvm.dynamic import ENTRY
+from fnad.lowering.llvm.interface import ENTRY
 from fnad.lowering.llvm.matrix.schedule import Product, schedule
 from fnad.lowering.llvm.routines import workspace_bytes
 from fnad.lowering.llvm.sorting import lanes_bytes

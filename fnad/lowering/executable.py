@@ -23,8 +23,7 @@ from fnad.core import tree
 from fnad.core.errors import InternalError, OutOfMemoryError
 from fnad.core.types import ShapedArray
 from fnad.lowering.binary import Binary
-from fnad.lowering.llvm.emitter import ENTRY
-from fnad.lowering.llvm.memory import MISSING_OFFSET
+from fnad.lowering.llvm.interface import ENTRY, MISSING_OFFSET
 from fnad.lowering.llvm.target import CompiledModule
 from fnad.lowering.native.calls import NativeCallable
 from fnad.lowering.native.routine import Routine

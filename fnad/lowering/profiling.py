@@ -11,10 +11,10 @@ import numpy as np
 
 from fnad.core.types import short_dtype
 from fnad.lowering.access import access, touched_bytes
-from fnad.lowering.binary import binary_of
 from fnad.lowering.costs import operations_of
 from fnad.lowering.executable import Executable
 from fnad.lowering.llvm.memory import row_bytes
+from fnad.lowering.pipeline import binary_of
 from fnad.lowering.plan import (
     Accumulate,
     Branch,

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial, update_wrapper
 from types import MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from fnad.core import tree
@@ -25,14 +25,7 @@ from fnad.core.garbage import collection_paused
 from fnad.core.ir import Jaxpr
 from fnad.core.tracer import Tracer, current_trace, trace_to_jaxpr
 from fnad.core.types import is_device_array
-from fnad.lowering import (
-    Executable,
-    NodeTime,
-    compile_for_device,
-    compile_jaxpr,
-    lowered_text,
-    profile_jaxpr,
-)
+from fnad.lowering import compile_for_device, compile_jaxpr, lowered_text, profile_jaxpr
 from fnad.lowering.native.calls import NativeCallable
 from fnad.lowering.native.signatures import Signature, Static, Unsupported
 from fnad.primitives.calls import jit_p
@@ -42,6 +35,9 @@ from fnad.transforms.layouts import Layouts, bases, can_have_order, with_layouts
 from fnad.transforms.memory import out_of_memory
 from fnad.transforms.placement import put_arrays
 from fnad.transforms.signatures import Form, Splitter
+
+if TYPE_CHECKING:
+    from fnad.lowering.profiling import NodeTime
 
 # Programs that are kept of one function; the one that was used longest ago goes first.
 MAX_PROGRAMS = 512
@@ -108,9 +104,9 @@ class _Program:
         self, args: tuple[Any, ...], kwargs: dict[str, Any], layouts: Layouts, strict: bool
     ) -> Signature | None:
         """For calls like one with these arguments (static ones marked), if it can be native."""
-        executable = self.executable(layouts)
-        if not isinstance(executable, Executable):
+        if self.backend != "cpu":
             return None
+        executable = compile_jaxpr(self.for_layouts(layouts), self.donated)
         avals = self.form.avals
         others = can_have_order(avals, self.form.donated) if strict else ()
         try:

@@ -10,9 +10,10 @@ import fnad
 import fnad.numpy as fnp
 from fnad import lax
 from fnad.extend import elementwise
-from fnad.lowering import binary, compile_jaxpr, lower_jaxpr
-from fnad.lowering.binary import Binary, binary_of, kept_name
+from fnad.lowering import binary, compile_jaxpr, lower_jaxpr, pipeline
+from fnad.lowering.binary import Binary, kept_name
 from fnad.lowering.executable import Executable
+from fnad.lowering.pipeline import binary_of
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_constants_of_rules_are_kept(folder):
 def test_a_program_is_planned_once_and_then_found(dtype, folder, monkeypatch):
     x = X.astype(dtype)
     want = compile_jaxpr(jaxpr_of(softmax, x))([x])
-    monkeypatch.setattr(binary, "emit_plan", None)  # nothing is printed any more
+    monkeypatch.setattr(pipeline, "emit_plan", None)  # nothing is printed any more
     for got, expected in zip(compile_jaxpr(jaxpr_of(softmax, x))([x]), want, strict=True):
         assert same(got, expected)
 

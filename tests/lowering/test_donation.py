@@ -7,7 +7,7 @@ import pytest
 
 import fnad
 import fnad.numpy as fnp
-from fnad.lowering.native.calls import get_pool
+from fnad.lowering.native.pool import get_pool
 from fnad.testing import assert_allclose
 
 

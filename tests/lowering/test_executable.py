@@ -8,11 +8,11 @@ import pytest
 import fnad
 from fnad.core.errors import InternalError
 from fnad.core.source import SourceLine
-from fnad.lowering.binary import binary_of
 from fnad.lowering.executable import Executable
 from fnad.lowering.expr import B, axis, load
 from fnad.lowering.llvm.emitter import emit_plan
 from fnad.lowering.llvm.target import assembly
+from fnad.lowering.pipeline import binary_of
 from fnad.lowering.plan import Buffer, Kernel, Origin, Plan, Store
 
 F64 = np.dtype("f8")

@@ -8,8 +8,8 @@ import pytest
 
 import fnad
 import fnad.numpy as fnp
-from fnad import lax, lowering
-from fnad.lowering import fusion, groups, lines, panels, products, splitting
+from fnad import lax
+from fnad.lowering import fusion, groups, lines, panels, pipeline, products, splitting
 from fnad.lowering.plan import Contraction, For, Group, Kernel
 from fnad.lowering.target import CPU
 from tests.lowering.test_plan import PROGRAMS, check, flattened, kinds
@@ -24,7 +24,7 @@ IMAGES, FILTERS = RNG.standard_normal((8, 6, 6, 2)), RNG.standard_normal((3, 3, 
 def group_all(monkeypatch):
     """Group nodes however few bytes they share."""
     target = replace(CPU, group_bytes=0)
-    monkeypatch.setattr(lowering, "_planned", partial(lowering._planned, target=target))
+    monkeypatch.setattr(pipeline, "_planned", partial(pipeline._planned, target=target))
 
 
 @pytest.fixture

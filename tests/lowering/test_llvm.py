@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from fnad.core.errors import InternalError
-from fnad.lowering.binary import binary_of
 from fnad.lowering.executable import Executable
 from fnad.lowering.expr import B, axis, counter, integer, load, make
+from fnad.lowering.pipeline import binary_of
 from fnad.lowering.plan import (
     Accumulate,
     Branch,

@@ -11,13 +11,13 @@ import pytest
 import fnad
 from fnad.core.errors import InternalError
 from fnad.lowering import lower_jaxpr
-from fnad.lowering.binary import binary_of
 from fnad.lowering.executable import Executable
 from fnad.lowering.llvm import split as splitting
 from fnad.lowering.llvm.compilation import Compilation
 from fnad.lowering.llvm.emitter import emit_plan
 from fnad.lowering.llvm.once import once
 from fnad.lowering.llvm.target import PLAIN
+from fnad.lowering.pipeline import binary_of
 
 
 def model(x, w):

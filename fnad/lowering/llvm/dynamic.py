@@ -26,6 +26,7 @@ from fnad.lowering.dynamic_rows import has_rows, row_groups, row_work
 from fnad.lowering.expr import Expr
 from fnad.lowering.llvm.dynamic_kernels import emit_kernel, has_vectors_of_rows
 from fnad.lowering.llvm.dynamic_lanes import emit_accumulate, emit_sort
+from fnad.lowering.llvm.interface import ENTRY
 from fnad.lowering.llvm.loops import CONTROL, emit_turn
 from fnad.lowering.llvm.matrix.driver import FIELDS
 from fnad.lowering.llvm.matrix.library import declaration
@@ -50,7 +51,6 @@ from fnad.lowering.plan import (
 )
 from fnad.lowering.walk import postorder
 
-ENTRY = "fnad.entry"
 # For each product, sort and call of LAPACK.
 WORDS: dict[type, int] = {Contraction: 5, Sort: 1, Routine: 3}
 # Work, in additions, of a few rows that kernels do one after the other, of what a thread takes on

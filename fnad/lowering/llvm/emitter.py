@@ -26,16 +26,15 @@ from fnad.lowering.llvm.functions import (
     Callee,
     Functions,
 )
+from fnad.lowering.llvm.interface import ENTRY, MISSING_OFFSET
 from fnad.lowering.llvm.leaves import Leaf
 from fnad.lowering.llvm.loops import CONTROL
-from fnad.lowering.llvm.memory import MISSING_OFFSET, emit_memory
+from fnad.lowering.llvm.memory import emit_memory
 from fnad.lowering.llvm.small_loops import SmallLoop
 from fnad.lowering.llvm.split import Splitter
 from fnad.lowering.llvm.target import OPTIMIZED, PACKED_CODE, Recipe
 from fnad.lowering.llvm.writer import INT64, Function, Module, Value
 from fnad.lowering.plan import Branch, For, Node, Plan, Release, Reserve, While
-
-ENTRY = "fnad.entry"
 
 # The arena begins with the number of threads that it has scratch memory for.
 _HEADER = 64

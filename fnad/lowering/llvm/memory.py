@@ -17,9 +17,6 @@ from fnad.lowering.plan import Buffer, Release, Reserve
 if TYPE_CHECKING:
     from fnad.lowering.llvm.target import CompiledModule
 
-# Where in the arena a program says how many bytes it could not get.
-MISSING_OFFSET = 8
-
 _MOST_BYTES = 1 << 62
 _ALIGNMENT = 64
 

@@ -19,9 +19,7 @@ from fnad.core.axes import bound_names
 from fnad.core.forks import forks_deferred
 from fnad.core.tracer import active_traces
 from fnad.lowering.llvm.once import once
-from fnad.lowering.llvm.target import VECTOR_CODE, CompiledModule, known_code
 from fnad.lowering.native import capi
-from fnad.lowering.native.pool import get_pool
 from fnad.lowering.native.signatures import Signature
 
 CAPACITY = 8
@@ -127,6 +125,9 @@ def _source() -> str:
 @once
 def _dispatch() -> int:
     """The vectorcall of instances, compiled when it is first needed."""
+    from fnad.lowering.llvm.target import VECTOR_CODE, CompiledModule, known_code  # and so LLVM
+    from fnad.lowering.native.pool import get_pool
+
     module = CompiledModule(known_code("fnad.calls", lambda: (_source(), VECTOR_CODE)))
     objects = [np.ndarray, float, int, True, False, None, tuple, get_pool().handler]
     objects += [sys.intern("__call__"), active_traces, bound_names]

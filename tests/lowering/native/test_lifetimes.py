@@ -119,7 +119,7 @@ def test_errors_of_constructors_pass_and_leak_nothing():
     register_pytree_node(Picky, lambda p: ((p.x,), None), unflatten)
     f = fnad.jit(lambda p: [p.x + 1, p, p.x * 2])
     x = np.ones(200_000)
-    native_free = calls.get_pool()
+    native_free = get_pool()
     out = [f(Picky(x)) for _ in range(3)]
     assert len(out) == 3
     fail.append(1)
@@ -261,4 +261,4 @@ def test_the_general_path_serves_where_nothing_is_native(monkeypatch):
 
 def test_results_name_the_pool():
     out = native(fnad.jit(lambda x: x + 1), np.ones(3))
-    assert pointer_at(id(out) + 88) == id(calls.get_pool().handler)
+    assert pointer_at(id(out) + 88) == id(get_pool().handler)
