@@ -11,6 +11,7 @@ import numpy as np
 from fnad import numpy as fnp
 from fnad.core.types import is_half
 from fnad.numpy.operands import Array, convert, to_inexact
+from fnad.numpy.ranges import positions
 
 __all__ = ["ResizeMethod", "resize", "scale_and_translate"]
 
@@ -229,8 +230,8 @@ def _axis(image: Array, axis: int) -> int:
 
 
 def _nearest(image: Array, axis: int, size: int) -> Array:
-    middles = (np.arange(size) + 0.5) * (image.shape[axis] / max(size, 1))
-    return fnp.take(image, np.floor(middles).astype(np.int32), axis=axis)
+    middles = (positions(0, size) + 0.5) * (image.shape[axis] / max(size, 1))
+    return fnp.take(image, (middles // 1).astype(np.int32), axis=axis)
 
 
 def _resampled(
@@ -263,9 +264,9 @@ def _weights(
     double precision: places in wide images take the better part of single precision's digits.
     """
     step = 1.0 / fnp.asarray(scale, np.float64)
-    places = (np.arange(new) + 0.5 - fnp.asarray(translation, np.float64)) * step - 0.5
+    places = (positions(0, new) + 0.5 - fnp.asarray(translation, np.float64)) * step - 0.5
     width = fnp.maximum(step, 1.0) if antialias else 1.0
-    weights = kernel(abs(places - np.arange(old)[:, None]) / width)
+    weights = kernel(abs(places - positions(0, old)[:, None]) / width)
     total = weights.sum(0)
     heard = abs(total) > _LEAST_SUM
     within = (places >= -0.5) & (places <= old - 0.5)

@@ -234,6 +234,8 @@ class Workspace:
 class Routine:
     """Call a function of LAPACK or BLAS once for each of ``count`` matrices.
 
+    A name with a dot is one of `own_functions`, ``fourier.fft.float32`` for example.
+
     Every buffer holds ``count`` parts of equal size, one a call. ``sources`` are read; ``outs``
     are read and written, for LAPACK replaces matrices by their factors. An argument is a letter,
     an integer, a real number of ``dtype``, or memory: an `Operand` of ``sources + outs``, or a

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from operator import index as as_int
 from typing import Any
 
 import numpy as np
 
+from fnad.core.sizes import Size, as_size
 from fnad.core.types import kind_of
 from fnad.numpy.creation import asarray
 from fnad.numpy.devices import placed
 from fnad.numpy.manipulation import roll
 from fnad.numpy.operands import Array, convert, python_scalar
 from fnad.numpy.ranges import arange
-from fnad.primitives.complex_numbers import complex_dtype, conj
+from fnad.primitives.complex_numbers import complex_dtype, conj, real_dtype
 from fnad.primitives.fft.transform import fft_p
 from fnad.primitives.shape import canonicalize_axis
 from fnad.primitives.slicing import pad, slice_in_dim
@@ -69,7 +69,7 @@ def _transform(
     where = [canonicalize_axis(axis, x.ndim) for axis in axes]
     sizes = []
     for place, (axis, n) in enumerate(zip(where, lengths, strict=True)):
-        found = x.shape[axis] if n is None else as_int(n)
+        found = x.shape[axis] if n is None else as_size(n)
         halved = kind == "IRFFT" and place == len(where) - 1
         if halved and n is None:
             found = 2 * (found - 1)
@@ -89,6 +89,8 @@ def _scaled(x: Array, norm: str, count: int, inverse: bool) -> Array:
     if norm == "backward":
         return x
     power = (0.5 if norm == "ortho" else 1.0) * (1 if inverse else -1)
+    if type(count) is Size:
+        return x * convert(asarray(count, dtype=np.float64) ** power, real_dtype(x.dtype))
     return x * python_scalar(float(count) ** power, x.dtype)
 
 
@@ -397,7 +399,7 @@ def rfftfreq(n: int, d: Any = 1.0, *, dtype: Any = None, device: Any = None) -> 
 
 
 def _positive(name: str, n: int) -> int:
-    n = as_int(n)
+    n = as_size(n)
     if n < 1:
         raise ValueError(f"fft.{name}: n must be a positive integer, got {n}")
     return n

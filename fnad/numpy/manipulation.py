@@ -232,8 +232,9 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Array
         sections = operator.index(indices_or_sections)
         if sections <= 0:
             raise ValueError(f"array_split: needs at least one section, got {sections}")
-        size, extra = divmod(length, sections)
-        ends = list(accumulate([0] + extra * [size + 1] + (sections - extra) * [size]))
+        # The first sections are longer by one where there is a remainder.
+        counts = ((length + sections - 1 - i) // sections for i in range(sections))
+        ends = list(accumulate(counts, initial=0))
     else:
         ends = [0, *map(as_size, indices_or_sections), length]
     return [slicing.slice_in_dim(x, lo, hi, 1, axis) for lo, hi in pairwise(ends)]

@@ -17,7 +17,7 @@ from fnad.numpy.manipulation import broadcast_to
 from fnad.numpy.mapping import apply_along_axis
 from fnad.numpy.operands import Array, contains_tracer, convert
 from fnad.numpy.quantiles import median
-from fnad.numpy.ranges import linspace
+from fnad.numpy.ranges import linspace, positions
 from fnad.numpy.reductions import max, min
 from fnad.numpy.selection import round
 from fnad.numpy.statistics import mean
@@ -177,18 +177,28 @@ def _pad_by_function(
     return x
 
 
+def _edge(x: Array, axis: int, before: int, after: int, **options: Any) -> Array:
+    def edge(width: int, end: int) -> Array:
+        one = slicing.slice_in_dim(x, end, end + 1, axis=axis)
+        return broadcast_to(one, (*x.shape[:axis], width, *x.shape[axis + 1 :]))
+
+    return concatenate([edge(before, 0), x, edge(after, x.shape[axis] - 1)], axis)
+
+
 def _by_index(index_of: Callable[[np.ndarray, int], np.ndarray]) -> Callable[..., Array]:
     """An extension by elements of the array: where each place finds its own."""
 
     def extend(x: Array, axis: int, before: int, after: int, **options: Any) -> Array:
         length = x.shape[axis]
-        return _taken(x, index_of(np.arange(-before, length + after), length), axis)
+        return _taken(x, index_of(positions(-before, length + after), length), axis)
 
     return extend
 
 
-def _taken(x: Array, index: np.ndarray, axis: int) -> Array:
+def _taken(x: Array, index: Array, axis: int) -> Array:
     """Elements of an axis at places that are few runs up, down or of one place: as slices."""
+    if isinstance(index, Tracer):  # of a size
+        return take(x, index, axis)
     runs = list(_runs(index))
     if len(runs) > _MANY_RUNS:
         return take(x, index, axis)
@@ -220,23 +230,20 @@ def _by_reflection(overlap: int) -> Callable[..., Array]:
     def extend(x: Array, axis: int, before: int, after: int, *, odd: bool, **options: Any) -> Array:
         length = x.shape[axis]
         period = 2 * (length - overlap)
-        position = np.arange(-before, length + after)
         if length == 1:  # as NumPy, which keeps the edge
-            return take(x, np.zeros_like(position), axis)
+            return take(x, np.zeros(before + 1 + after, np.int64), axis)
+        position = positions(-before, length + after)
         folded = position % period
-        inside = folded < length
-        index = np.where(inside, folded, period - folded - 1 + overlap)
-        out = _taken(x, index, axis)
+        inside, most = folded < length, period - 1 + overlap
+        out = _taken(x, (most - abs(most - 2 * folded)) // 2, axis)
         if not odd:
             return out
         # Every full period adds twice the rise from edge to edge.
         shape = tuple(-1 if i == axis else 1 for i in range(x.ndim))
         rises = (2 * (position // period)).reshape(shape).astype(x.dtype)
-        first, last = take(x, np.array([0]), axis), take(x, np.array([length - 1]), axis)
+        first, last = (slicing.slice_in_dim(x, i, i + 1, axis=axis) for i in (0, length - 1))
         turned = ufuncs.subtract(ufuncs.multiply(last, x.dtype.type(2)), out)
-        out = ufuncs.parts.select(
-            np.broadcast_to(inside.reshape(shape), out.shape).copy(), out, turned
-        )
+        out = ufuncs.parts.select(broadcast_to(inside.reshape(shape), out.shape), out, turned)
         return ufuncs.add(out, ufuncs.multiply(rises, ufuncs.subtract(last, first)))
 
     return extend
@@ -278,7 +285,7 @@ def _by_statistic(statistic: Callable[..., Array]) -> Callable[..., Array]:
 
 
 _EXTENSIONS: dict[Any, Callable[..., Array]] = {
-    "edge": _by_index(lambda position, length: np.clip(position, 0, length - 1)),
+    "edge": _edge,
     "linear_ramp": _ramp,
     "maximum": _by_statistic(max),
     "mean": _by_statistic(mean),

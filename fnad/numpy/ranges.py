@@ -61,6 +61,12 @@ def _known(value: Any) -> Any:
     return value.__index__() if isinstance(value, Tracer) and value.dtype.kind in "iu" else value
 
 
+def positions(start: int, stop: int) -> Array:
+    """Integers from ``start`` to ``stop``: known whatever is traced, unless one is a size."""
+    sized = type(start) is Size or type(stop) is Size
+    return arange(start, stop) if sized else np.arange(start, stop)
+
+
 def linspace(
     start: Any,
     stop: Any,

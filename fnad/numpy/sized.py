@@ -7,12 +7,12 @@ known, so that they can be traced: what is too much is cut off, what lacks is fi
 from __future__ import annotations
 
 import math
-import operator
 from typing import Any
 
 import numpy as np
 
 from fnad.core.errors import ConcretizationTypeError
+from fnad.core.sizes import as_size
 from fnad.core.source import user_line
 from fnad.core.tracer import Tracer
 from fnad.numpy import ufuncs
@@ -48,7 +48,7 @@ def known_for(name: str, *xs: Array) -> list[Any]:
 
 def length_of(name: str, size: Any) -> int:
     """``size`` as a number that fits an axis."""
-    length = operator.index(size)
+    length = as_size(size)
     if length < 0:
         raise ValueError(f"{name}: size must not be negative, got {length}")
     return length
@@ -63,7 +63,7 @@ def first_true(mask: Array, size: int, beyond: int | None = None) -> Array:
     filler = count if beyond is None else beyond
     # The k-th true element is written to place k; the others are written out of bounds.
     places = ufuncs.subtract(cumsum(convert(mask, _INT64)), 1)
-    places = ufuncs.parts.select(mask, places, np.int64(size))
+    places = ufuncs.parts.select(mask, places, convert(as_operand(size), _INT64))
     out = lax.full((size,), filler, _INT64)
     return at(out)[places].set(lax.iota(_INT64, count), mode="drop") if count and size else out
 

@@ -1,11 +1,14 @@
-"""Functions of the C library, and of the LAPACK and BLAS that come with SciPy."""
+"""Functions of the C library, of the LAPACK and BLAS that come with SciPy, of NumPy's pocketfft."""
 
 from __future__ import annotations
 
 import ctypes
 import ctypes.util
 import functools
+import importlib
 from typing import Any
+
+import numpy as np
 
 from fnad.core.errors import InternalError
 
@@ -40,6 +43,27 @@ def lapack_function(name: str) -> int:
             )
             return int(get(capsule, name_of(capsule)))
     raise InternalError(f"SciPy's LAPACK and BLAS have no function {name}")
+
+
+# Where a ufunc has its loops and what is passed to them (``ufuncobject.h``): behind the head of an
+# object, four integers.
+_UFUNC_LOOPS = object.__basicsize__ + 16
+_UFUNC_DATA = _UFUNC_LOOPS + ctypes.sizeof(ctypes.c_void_p)
+
+
+@functools.cache
+def pocketfft_function(name: str) -> int:
+    """The address of a loop of one of the ufuncs behind `numpy.fft`, ``fft.float32`` for example.
+
+    ``fft.float32.data`` is what a loop of complex numbers takes last: the way that it goes.
+    """
+    ufunc, dtype, *data = name.split(".")
+    function = getattr(importlib.import_module("numpy.fft._pocketfft_umath"), ufunc)
+    table = ctypes.c_void_p.from_address(id(function) + (_UFUNC_DATA if data else _UFUNC_LOOPS))
+    loops = (ctypes.c_void_p * function.ntypes).from_address(table.value or 0)
+    # The factor, behind the numbers, has the dtype of their parts.
+    reals = [types.partition("->")[0][-1] for types in function.types]
+    return loops[reals.index(np.dtype(dtype).char)] or 0
 
 
 @functools.cache

@@ -21,6 +21,7 @@ _PRINTERS = {
     "fnad.maths.": "fnad.lowering.llvm.out_of_line",
     "fnad.transpose.": "fnad.lowering.llvm.transposes",
     "fnad.small.": "fnad.lowering.llvm.small_lapack",
+    "fnad.fourier.": "fnad.lowering.llvm.fourier",
 }
 PREFIXES = tuple(_PRINTERS)
 

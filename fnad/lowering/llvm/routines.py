@@ -1,4 +1,4 @@
-"""Calls of LAPACK and BLAS: `plan.Routine`.
+"""Calls of LAPACK and BLAS, and of functions in their conventions: `plan.Routine`.
 
 Fortran takes every argument by reference: what is no memory yet gets a place on the stack. The
 tasks of a routine are its calls. Each works on matrices of its own, so results do not depend on
@@ -36,7 +36,8 @@ def emit_routine(
 
     ``parts`` are the pointer, dtype and number of elements for each call of the node's buffers.
     """
-    symbol = f"fnad.{'small' if is_small(node) else 'lapack'}.{node.name}"
+    library = "" if "." in node.name else "small." if is_small(node) else "lapack."
+    symbol = f"fnad.{library}{node.name}"
     types = ", ".join("ptr" for _ in node.arguments)
     f.module.declare(symbol, f"declare void @{symbol}({types})")
     places: list[str | int] = []  # a pointer, or the number of a part

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 
-from fnad.lowering.llvm.libraries import c_function, lapack_function
+from fnad.lowering.llvm.libraries import c_function, lapack_function, pocketfft_function
 from fnad.lowering.llvm.once import once
 from fnad.lowering.native.capi import numpy_function, python_function
 
@@ -78,5 +78,6 @@ _RUNTIME: Mapping[str, Callable[[str], int]] = {
     "fnad.pool.": _pool,
     "fnad.numpy.": numpy_function,
     "fnad.lapack.": lapack_function,
+    "fnad.pocketfft.": pocketfft_function,
     "Py": lambda name: python_function("Py" + name),
 }

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from fnad.core.primitive import Primitive, remember
-from fnad.core.sizes import Size, SizeError
+from fnad.core.sizes import Size
 from fnad.core.types import ShapedArray, aval_of
 from fnad.primitives.complex_numbers import complex as complex_of
 from fnad.primitives.complex_numbers import complex_dtype, imag, real, real_dtype
 from fnad.primitives.dependencies import mixed
 from fnad.primitives.fft.decomposition import complex_to_complex, complex_to_real, real_to_complex
-from fnad.primitives.shape import broadcast_in_dim, int_tuple
+from fnad.primitives.fft.library import transform
+from fnad.primitives.logic import select
+from fnad.primitives.shape import broadcasted_iota, full_like, int_tuple
 from fnad.primitives.slicing import pad
 from fnad.primitives.strong_zeros import StrongZeros, settled, summed_lanes
 
@@ -108,10 +110,9 @@ def _(ct, x, *, fft_type, fft_lengths, axes):
         return [real(fft_p.bind(whole, fft_type="FFT", fft_lengths=fft_lengths, axes=axes))]
     # Its inverse reads each number for itself and for its conjugate, but for those without one.
     out = fft_p.bind(ct, fft_type="RFFT", fft_lengths=fft_lengths, axes=axes)
-    counts = np.full(n // 2 + 1, 2.0)
-    counts[[0] if n % 2 else [0, -1]] = 1.0
-    weights = (counts / math.prod(fft_lengths)).astype(aval.dtype)
-    weights = broadcast_in_dim(weights, aval_of(out).shape, (axis,))
+    k = broadcasted_iota(np.int64, aval_of(out).shape, axis)
+    one = full_like(k, 1, aval.dtype)
+    weights = select((k == 0) | (2 * k == n), one, 2 * one) / math.prod(fft_lengths)
     return [complex_of(real(out) * weights, -imag(out) * weights)]
 
 
@@ -131,18 +132,25 @@ def _(args, batched, axis, *, axes, **params):
 
 @fft_p.parts
 def _(x, *, fft_type, fft_lengths, axes):
-    for n in fft_lengths:
-        if type(n) is Size:
-            raise SizeError(
-                f"fft: a compiled transform is of a length that is known when it is compiled, but"
-                f" this one is {n}: make it one of fixed length (fft(x, 64) pads or cuts x), or"
-                " leave this axis static"
-            )
+    if not any(type(n) is Size for n in fft_lengths):
+        return _of_fixed_lengths(x, fft_type, axes, fft_lengths)
+    # Only the last axis is of real numbers.
+    kinds = [{"RFFT": "FFT", "IRFFT": "IFFT"}.get(fft_type, fft_type)] * len(axes)
+    kinds[-1] = fft_type
+    order = range(len(axes)) if fft_type == "IRFFT" else reversed(range(len(axes)))
+    for i in order:
+        kind, axis, n = kinds[i], axes[i], fft_lengths[i]
+        known = type(n) is not Size
+        x = _of_fixed_lengths(x, kind, (axis,), (n,)) if known else transform(x, kind, axis, n)
+    return x
+
+
+def _of_fixed_lengths(x: Any, fft_type: str, axes: Sequence[int], lengths: Sequence[int]) -> Any:
     if fft_type == "RFFT":
-        return real_to_complex(x, axes, fft_lengths)
+        return real_to_complex(x, axes, lengths)
     if fft_type == "IRFFT":
-        return complex_to_real(x, axes, fft_lengths)
-    return complex_to_complex(x, axes, fft_lengths, inverse=fft_type == "IFFT")
+        return complex_to_real(x, axes, lengths)
+    return complex_to_complex(x, axes, lengths, inverse=fft_type == "IFFT")
 
 
 def fft(x: Any, fft_type: FftType | str, fft_lengths: Sequence[int]) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 
 import fnad.numpy as fnp
 from fnad.numpy.operands import Array, convert
+from fnad.numpy.ranges import positions
 from fnad.scipy.linalg.operands import as_int
 
 
@@ -40,7 +41,7 @@ def block_diag(*arrs: Any) -> Array:
     return fnp.concatenate(rows)
 
 
-def _along(x: Array, index: np.ndarray[Any, Any]) -> Array:
+def _along(x: Array, index: Array) -> Array:
     """``x[..., index]`` for a matrix of indices."""
     return fnp.take(x, index, -1)
 
@@ -71,7 +72,7 @@ def toeplitz(c: Any, r: Any = None) -> Array:
     r = fnp.conjugate(c) if r is None else fnp.atleast_1d(fnp.asarray(r))
     m, n = c.shape[-1], r.shape[-1]
     values = _joined(c[..., ::-1], r[..., 1:])
-    return _along(values, m - 1 - np.arange(m)[:, None] + np.arange(n))
+    return _along(values, m - 1 - positions(0, m)[:, None] + positions(0, n))
 
 
 def hankel(c: Any, r: Any = None) -> Array:
@@ -94,7 +95,7 @@ def hankel(c: Any, r: Any = None) -> Array:
     r = fnp.zeros_like(c) if r is None else fnp.atleast_1d(fnp.asarray(r))
     m, n = c.shape[-1], r.shape[-1]
     values = _joined(c, r[..., 1:])
-    return _along(values, np.arange(m)[:, None] + np.arange(n))
+    return _along(values, positions(0, m)[:, None] + positions(0, n))
 
 
 def _joined(first: Array, second: Array) -> Array:
@@ -116,7 +117,7 @@ def circulant(c: Any) -> Array:
     """
     c = fnp.atleast_1d(fnp.asarray(c))
     n = c.shape[-1]
-    return _along(c, (np.arange(n)[:, None] - np.arange(n)) % max(n, 1))
+    return _along(c, (positions(0, n)[:, None] - positions(0, n)) % max(n, 1))
 
 
 def leslie(f: Any, s: Any) -> Array:
