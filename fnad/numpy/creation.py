@@ -13,15 +13,7 @@ from fnad.core.tracer import Tracer
 from fnad.core.types import is_device_array
 from fnad.numpy import ufuncs
 from fnad.numpy.devices import CARD, CPU, placed
-from fnad.numpy.operands import (
-    Array,
-    as_operand,
-    convert,
-    dtype_of,
-    expand,
-    shape_of,
-    strong,
-)
+from fnad.numpy.operands import Array, as_operand, convert, dtype_of, expand, own, shape_of, strong
 from fnad.primitives import shape as lax
 from fnad.primitives import slicing
 
@@ -144,7 +136,7 @@ def full(shape: Shape, fill_value: Any, dtype: Any = None, *, device: Any = None
     shape = _shape(shape)
     if shape_of(value) == ():
         return placed(lax.full(shape, value, value.dtype), device)
-    return placed(expand(value, shape), device)
+    return placed(own(expand(value, shape), value), device)
 
 
 def zeros(shape: Shape, dtype: Any = float, *, device: Any = None) -> Array:
@@ -339,7 +331,7 @@ def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False) -> tuple[Arra
         shape = [1] * len(xs)
         shape[axis] = x.shape[0]
         target = shape if sparse else lengths
-        outs.append(lax.broadcast_in_dim(x, tuple(target), (axis,)))
+        outs.append(own(lax.broadcast_in_dim(x, tuple(target), (axis,)), x))
     return tuple(outs)
 
 

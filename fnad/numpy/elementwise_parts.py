@@ -19,6 +19,7 @@ from fnad.numpy.operands import (
     constant_like,
     convert,
     dtype_of,
+    own,
     shape_of,
 )
 from fnad.primitives import arithmetic, logic, rounding, transcendental
@@ -53,7 +54,7 @@ def _kind(x: Array) -> str:
 
 
 def identity(x: Array) -> Array:
-    return x
+    return own(x, x)
 
 
 def _in_float32(function: Callable[..., Array]) -> Callable[..., Array]:
@@ -82,7 +83,7 @@ def minimum(x: Array, y: Array) -> Array:
 
 
 def absolute(x: Array) -> Array:
-    return x if _kind(x) in "bu" else arithmetic.abs(x)
+    return own(x, x) if _kind(x) in "bu" else arithmetic.abs(x)
 
 
 def square(x: Array) -> Array:
@@ -220,7 +221,7 @@ def copysign(x: Array, y: Array) -> Array:
 
 
 def _rounding(primitive: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda x: primitive(x) if _kind(x) in "fc" else x
+    return lambda x: primitive(x) if _kind(x) in "fc" else own(x, x)
 
 
 floor = _rounding(rounding.floor)
@@ -306,7 +307,7 @@ def compare_signs(name: str, x: Array, y: Array) -> Array:
 
 
 def _truth(x: Array) -> Array:
-    return x if _kind(x) == "b" else ne(x, constant_like(x, 0))
+    return own(x, x) if _kind(x) == "b" else ne(x, constant_like(x, 0))
 
 
 def logical_and(x: Array, y: Array) -> Array:

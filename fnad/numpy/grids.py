@@ -15,12 +15,7 @@ from fnad.numpy import ufuncs
 from fnad.numpy.creation import asarray, indices
 from fnad.numpy.indexing import bounded, diag
 from fnad.numpy.manipulation import broadcast_arrays, ravel, reshape
-from fnad.numpy.operands import (
-    Array,
-    convert,
-    refuse_out,
-    shape_of,
-)
+from fnad.numpy.operands import Array, convert, own, refuse_out, shape_of
 from fnad.numpy.sized import flatnonzero, nonzero
 from fnad.primitives.shape import int_tuple
 
@@ -241,7 +236,7 @@ def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Array
     out = options[-1]
     for i in range(len(options) - 2, -1, -1):
         out = ufuncs.parts.select(ufuncs.equal(index, i), options[i], out)
-    return out
+    return own(out, *options)
 
 
 def mask_indices(

@@ -15,13 +15,7 @@ from fnad.numpy.elementwise_parts import select
 from fnad.numpy.index_parser import IndexPlan, parse_index, static_key
 from fnad.numpy.manipulation import ravel, reshape
 from fnad.numpy.masks import is_masked, without_scalars
-from fnad.numpy.operands import (
-    Array,
-    as_operand,
-    convert,
-    expand,
-    refuse_out,
-)
+from fnad.numpy.operands import Array, as_operand, convert, expand, own, refuse_out
 from fnad.primitives import shape as lax
 from fnad.primitives import slicing
 from fnad.primitives.indexing import (
@@ -208,9 +202,8 @@ def take(
         index = bounded(index, x.shape[axis], mode)
     how = mode_named(None if mode in ("raise", "wrap") else mode, "clip")
     full = (slice(None),) * axis + (index,)
-    return read(
-        x, parse_index(full, x.shape, check_arrays=mode in (None, "raise")), how, fill_value
-    )
+    plan = parse_index(full, x.shape, check_arrays=mode in (None, "raise"))
+    return own(read(x, plan, how, fill_value), x)
 
 
 def take_along_axis(

@@ -14,6 +14,7 @@ from fnad.numpy.operands import (
     Array,
     as_operand,
     convert,
+    own,
     refuse_out,
     shape_of,
     strong,
@@ -58,7 +59,7 @@ def concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> Array:
                 "concatenate: all axes except the one joined must agree, got shapes"
                 f" {', '.join(str(y.shape) for y in xs)} for axis {axis}"
             )
-    return slicing.concatenate(xs, axis)
+    return own(slicing.concatenate(xs, axis), *xs)
 
 
 concat = concatenate
@@ -81,7 +82,7 @@ def stack(arrays: Any, axis: int = 0, out: None = None, dtype: Any = None) -> Ar
             f"all input arrays must have the same shape, got {', '.join(map(str, shapes))}"
         )
     axis = lax.canonicalize_axis(axis, len(shape_of(xs[0])) + 1)
-    return slicing.concatenate([lax.expand_dims(x, (axis,)) for x in xs], axis)
+    return own(slicing.concatenate([lax.expand_dims(x, (axis,)) for x in xs], axis), *xs)
 
 
 def vstack(tup: Any, dtype: Any = None) -> Array:

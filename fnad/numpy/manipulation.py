@@ -22,6 +22,7 @@ from fnad.numpy.operands import (
     distinct_axes,
     expand,
     normalize_axes,
+    own,
     shape_of,
 )
 from fnad.primitives import shape as lax
@@ -488,4 +489,4 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Array:
             slicing.slice_in_dim(x, 0, cut, 1, ax),
         ]
         x = slicing.concatenate(pieces, ax) if cut else x
-    return x
+    return own(x, a)

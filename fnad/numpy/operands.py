@@ -183,6 +183,20 @@ def constant_like(x: Array, value: Any) -> Any:
     return python_scalar(value, dtype_of(x))
 
 
+def own(result: Array, *sources: Any) -> Array:
+    """The result, copied if it is an array that has memory of a source.
+
+    The caller may write into what a function returns, unless NumPy's function returns a view, too.
+    What is traced nobody can change.
+    """
+    if type(result) is np.ndarray:
+        arrays = [s for s in sources if isinstance(s, np.ndarray)]
+        return result.copy() if any(np.may_share_memory(result, s) for s in arrays) else result
+    if is_device_array(result) and any(result is s for s in sources):
+        return result.copy()
+    return result
+
+
 def expand(x: Array, shape: tuple[int, ...]) -> Array:
     """Broadcast an operand to ``shape`` by NumPy's rules."""
     own = shape_of(x)

@@ -9,7 +9,7 @@ import numpy as np
 from fnad.numpy.creation import asarray
 from fnad.numpy.joining import concatenate
 from fnad.numpy.manipulation import moveaxis, reshape
-from fnad.numpy.operands import Array, broadcast_shapes, expand
+from fnad.numpy.operands import Array, broadcast_shapes, expand, own
 from fnad.numpy.sorting import argsort, sort
 from fnad.primitives.shape import broadcasted_iota, canonicalize_axis
 from fnad.primitives.sorting import sort_p
@@ -113,5 +113,5 @@ def _measure(arrays: Any) -> tuple[int, list[int]]:
 def _joined(arrays: Any, depth: int, rank: int) -> Array:
     if depth == 0:
         x = asarray(arrays)
-        return reshape(x, (1,) * (rank - x.ndim) + x.shape)
+        return own(reshape(x, (1,) * (rank - x.ndim) + x.shape), x)
     return concatenate([_joined(a, depth - 1, rank) for a in arrays], -depth)

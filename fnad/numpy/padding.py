@@ -15,7 +15,7 @@ from fnad.numpy.indexing import take
 from fnad.numpy.joining import concatenate
 from fnad.numpy.manipulation import broadcast_to
 from fnad.numpy.mapping import apply_along_axis
-from fnad.numpy.operands import Array, contains_tracer, convert
+from fnad.numpy.operands import Array, contains_tracer, convert, own
 from fnad.numpy.quantiles import median
 from fnad.numpy.ranges import linspace, positions
 from fnad.numpy.reductions import max, min
@@ -98,9 +98,9 @@ def pad(
         reflect_type=reflect_type,
     )
     if mode == "constant":
-        return _pad_constant(x, widths, constant_values)
+        return own(_pad_constant(x, widths, constant_values), array)
     if mode == "empty":
-        return _pad_constant(x, widths, 0)
+        return own(_pad_constant(x, widths, 0), array)
     if callable(mode):
         return _pad_by_function(x, widths, mode, kwargs)
     if reflect_type not in ("even", "odd"):
@@ -121,7 +121,7 @@ def pad(
                     f"can't extend empty axis {axis} using modes other than 'constant' or 'empty'"
                 )
             x = _EXTENSIONS[mode](x, axis, before, after, **options)
-    return x
+    return own(x, array)
 
 
 # The arguments that are about some modes only, as they are where they are not given.

@@ -21,6 +21,7 @@ from fnad.numpy.operands import (
     convert,
     expand,
     normalize_axes,
+    own,
     refuse_out,
     shape_of,
 )
@@ -38,6 +39,11 @@ def keep_axes(out: Array, shape: tuple[int, ...], axes: tuple[int, ...], keepdim
         # Of no axes, an array of rank 0 is its own reduction; the result is a NumPy scalar.
         return out[()] if isinstance(out, np.ndarray) else out
     return reshape(out, tuple(1 if i in axes else n for i, n in enumerate(shape)))
+
+
+def _reduced(reduce: Callable[..., Array], x: Array, axes: tuple[int, ...]) -> Array:
+    out = reduce(x, axes)
+    return out if axes else own(out, x)
 
 
 def _masked(x: Array, where: Any, neutral: Any) -> Array:
@@ -76,7 +82,7 @@ def _accumulate(
         result = sum_dtype(x.dtype) if dtype is None else canonical_dtype(dtype)
         x = _masked(convert(x, computing_dtype(result)), where, neutral)
         axes = normalize_axes(axis, x.ndim)
-        out = keep_axes(reduce(x, axes), x.shape, axes, keepdims)
+        out = keep_axes(_reduced(reduce, x, axes), x.shape, axes, keepdims)
         out = convert(out, result)
         return out if initial is None else combine(out, _initial(name, initial, result))
 
@@ -176,7 +182,7 @@ def _extremum(
                 )
             kept = tuple(n for i, n in enumerate(x.shape) if i not in axes)
             return keep_axes(expand(start, kept), x.shape, axes, keepdims)
-        out = keep_axes(reduce(x, axes), x.shape, axes, keepdims)
+        out = keep_axes(_reduced(reduce, x, axes), x.shape, axes, keepdims)
         return out if start is None else combine(out, start)
 
     return reduction
@@ -252,7 +258,7 @@ def _logical(a: Any, axis: Axis, keepdims: bool, where: Any, reduce: Any, neutra
     x = asarray(a)
     x = _masked(x if x.dtype.kind == "b" else ufuncs.not_equal(x, x.dtype.type(0)), where, neutral)
     axes = normalize_axes(axis, x.ndim)
-    return keep_axes(reduce(x, axes), x.shape, axes, keepdims)
+    return keep_axes(_reduced(reduce, x, axes), x.shape, axes, keepdims)
 
 
 def any(

@@ -23,6 +23,7 @@ from fnad.numpy.operands import (
     broadcast_operands,
     convert,
     dtype_of,
+    own,
     refuse_out,
     shape_of,
     strong,
@@ -115,7 +116,7 @@ def clip(
         out = ufuncs.maximum(out, low)
     if high is not None:
         out = ufuncs.minimum(out, high)
-    return out
+    return own(out, a)
 
 
 def _within_range(bound: Any, x: Array, side: int) -> Any:
@@ -177,7 +178,7 @@ def round(a: Any, decimals: int = 0, out: None = None) -> Array:
         if x.dtype.kind == "b":
             return convert(x, np.dtype(np.float16))
         if decimals >= 0:
-            return x
+            return own(x, a)
         scale = convert(10**-decimals, x.dtype)
         return convert(ufuncs.multiply(ufuncs.rint(ufuncs.true_divide(x, scale)), scale), x.dtype)
     if decimals == 0:
@@ -217,7 +218,7 @@ def nan_to_num(
         parts = [nan_to_num(part, copy, nan, posinf, neginf) for part in (real(a), imag(a))]
         return make_complex(*parts)
     if kind_of(a.dtype) != "f":
-        return a
+        return own(a, x) if copy else a
     info = finfo(a.dtype)
     high = info.max if posinf is None else posinf
     low = info.min if neginf is None else neginf
