@@ -19,6 +19,7 @@ their signatures. ``get_rewrites`` serves primitives that hold programs, such as
 
 from fnad.core.ir import ClosedJaxpr, Equation, Jaxpr, Literal, Var, check_jaxpr
 from fnad.core.primitive import Linear, Parts, Primitive, Zero, instantiate
+from fnad.core.remade import picklable
 from fnad.core.rewrites import BatchAxis, get_rewrites
 from fnad.core.types import ShapedArray, aval_of, is_differentiable
 from fnad.primitives.elementwise import elementwise
@@ -35,6 +36,7 @@ __all__ = [
     "instantiate",
     "BatchAxis",
     "get_rewrites",
+    "picklable",
     "Jaxpr",
     "ClosedJaxpr",
     "Equation",

@@ -156,6 +156,17 @@ class Primitive:
     def __repr__(self) -> str:
         return f"Primitive({self.name})"
 
+    def __deepcopy__(self, memo: Any) -> Primitive:
+        """Primitives are known by what they are, not by what they look like."""
+        return self
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            f"a program cannot be pickled: it holds primitives ({self.name!r}), whose rules are"
+            " functions. Pickle the arguments and import the function, which is traced where it is"
+            " called."
+        )
+
     # -- attaching rules ------------------------------------------------------------------
 
     def _attach(self, kind: str, rule: Rule, leading: int = 0) -> Rule:

@@ -14,6 +14,7 @@ import numpy as np
 
 import fnad.numpy as fnp
 from fnad import random
+from fnad.extend import picklable
 
 
 class Initializer(Protocol):
@@ -48,6 +49,7 @@ def ones(key: Any, shape: Sequence[int], dtype: Any = np.float32) -> Any:
     return fnp.ones(tuple(shape), dtype)
 
 
+@picklable
 def constant(value: Any, dtype: Any = np.float32) -> Initializer:
     """Everywhere ``value``.
 
@@ -63,6 +65,7 @@ def constant(value: Any, dtype: Any = np.float32) -> Initializer:
     return init
 
 
+@picklable
 def uniform(scale: float = 1e-2, dtype: Any = np.float32) -> Initializer:
     """Uniform in ``[0, scale)``.
 
@@ -78,6 +81,7 @@ def uniform(scale: float = 1e-2, dtype: Any = np.float32) -> Initializer:
     return init
 
 
+@picklable
 def normal(stddev: float = 1e-2, dtype: Any = np.float32) -> Initializer:
     """Normal with mean 0.
 
@@ -93,6 +97,7 @@ def normal(stddev: float = 1e-2, dtype: Any = np.float32) -> Initializer:
     return init
 
 
+@picklable
 def truncated_normal(
     stddev: float = 1e-2, dtype: Any = np.float32, lower: float = -2.0, upper: float = 2.0
 ) -> Initializer:
@@ -111,6 +116,7 @@ def truncated_normal(
     return init
 
 
+@picklable
 def variance_scaling(
     scale: float,
     mode: Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"],
@@ -274,6 +280,7 @@ def he_normal(
     return variance_scaling(2.0, "fan_in", "truncated_normal", in_axis, out_axis, batch_axis, dtype)
 
 
+@picklable
 def orthogonal(scale: float = 1.0, column_axis: int = -1, dtype: Any = np.float32) -> Initializer:
     """Saxe et al. (2014): a random matrix with orthonormal rows or columns, times ``scale``.
 
@@ -301,6 +308,7 @@ def orthogonal(scale: float = 1.0, column_axis: int = -1, dtype: Any = np.float3
     return init
 
 
+@picklable
 def delta_orthogonal(
     scale: float = 1.0, column_axis: int = -1, dtype: Any = np.float32
 ) -> Initializer:

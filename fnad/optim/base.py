@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import fnad.numpy as fnp
 from fnad import tree
+from fnad.extend import picklable
 
 
 class GradientTransformation(NamedTuple):
@@ -39,6 +40,7 @@ class MaskedState(NamedTuple):
     inner_state: Any
 
 
+@picklable
 def stateless(
     f: Callable[[Any, Any], Any],
 ) -> GradientTransformation:
@@ -58,6 +60,7 @@ def stateless(
     return GradientTransformation(lambda params: EmptyState(), update)
 
 
+@picklable
 def identity() -> GradientTransformation:
     """The rule that changes nothing.
 
@@ -71,6 +74,7 @@ def identity() -> GradientTransformation:
     return stateless(lambda updates, params: updates)
 
 
+@picklable
 def chain(*transforms: GradientTransformation) -> GradientTransformation:
     """Apply rules one after the other; the state is the tuple of their states.
 
@@ -110,6 +114,7 @@ def chain(*transforms: GradientTransformation) -> GradientTransformation:
     return GradientTransformation(init, update)
 
 
+@picklable
 def masked(inner: GradientTransformation, mask: Any) -> GradientTransformation:
     """Apply a rule only to some leaves; the others pass unchanged.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import fnad.numpy as fnp
 from fnad import tree
+from fnad.extend import picklable
 from fnad.optim.base import GradientTransformation, stateless
 
 
@@ -21,6 +22,7 @@ def global_norm(updates: Any) -> Any:
     return fnp.sqrt(sum([fnp.sum(u * u) for u in tree.leaves(updates)]))
 
 
+@picklable
 def clip(max_delta: float) -> GradientTransformation:
     """Clip each element to ``[-max_delta, max_delta]``.
 
@@ -36,6 +38,7 @@ def clip(max_delta: float) -> GradientTransformation:
     )
 
 
+@picklable
 def clip_by_global_norm(max_norm: float) -> GradientTransformation:
     """Scale the updates down so that their `global_norm` is at most ``max_norm``.
 

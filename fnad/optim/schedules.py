@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import fnad.numpy as fnp
+from fnad.extend import picklable
 
 Schedule = Callable[[Any], Any]
 
 
+@picklable
 def constant_schedule(value: float) -> Schedule:
     """Always ``value``.
 
@@ -22,6 +24,7 @@ def constant_schedule(value: float) -> Schedule:
     return lambda count: value
 
 
+@picklable
 def polynomial_schedule(
     init_value: float,
     end_value: float,
@@ -70,6 +73,7 @@ def linear_schedule(
     return polynomial_schedule(init_value, end_value, 1, transition_steps, transition_begin)
 
 
+@picklable
 def exponential_decay(
     init_value: float,
     transition_steps: int,
@@ -120,6 +124,7 @@ def exponential_decay(
     return schedule
 
 
+@picklable
 def cosine_decay_schedule(
     init_value: float, decay_steps: int, alpha: float = 0.0, exponent: float = 1.0
 ) -> Schedule:
@@ -178,6 +183,7 @@ def warmup_cosine_decay_schedule(
     )
 
 
+@picklable
 def piecewise_constant_schedule(
     init_value: float, boundaries_and_scales: Mapping[int, float] | None = None
 ) -> Schedule:
@@ -200,6 +206,7 @@ def piecewise_constant_schedule(
     return schedule
 
 
+@picklable
 def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> Schedule:
     """One schedule after the other, each counting from its own begin.
 

@@ -8,6 +8,7 @@ import numpy as np
 
 import fnad.numpy as fnp
 from fnad import tree
+from fnad.extend import picklable
 from fnad.optim.base import (
     EmptyState,
     GradientTransformation,
@@ -57,6 +58,7 @@ class ScaleByRssState(NamedTuple):
     sum_of_squares: Any
 
 
+@picklable
 def scale(step_size: float) -> GradientTransformation:
     """Multiply by a constant.
 
@@ -69,6 +71,7 @@ def scale(step_size: float) -> GradientTransformation:
     return stateless(lambda updates, params: tree.map(lambda u: step_size * u, updates))
 
 
+@picklable
 def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
     """Multiply by ``step_size_fn(number of past steps)``.
 
@@ -92,6 +95,7 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
     return GradientTransformation(init, update)
 
 
+@picklable
 def scale_by_learning_rate(
     learning_rate: float | Schedule, *, flip_sign: bool = True
 ) -> GradientTransformation:
@@ -110,6 +114,7 @@ def scale_by_learning_rate(
     return scale(sign * learning_rate)
 
 
+@picklable
 def trace(decay: float, nesterov: bool = False) -> GradientTransformation:
     """Momentum: ``trace = update + decay * trace``.
 
@@ -140,6 +145,7 @@ def trace(decay: float, nesterov: bool = False) -> GradientTransformation:
     return GradientTransformation(init, update)
 
 
+@picklable
 def scale_by_adam(
     b1: float = 0.9,
     b2: float = 0.999,
@@ -191,6 +197,7 @@ def scale_by_adam(
     return GradientTransformation(init, update)
 
 
+@picklable
 def scale_by_rms(
     decay: float = 0.9, eps: float = 1e-8, initial_scale: float = 0.0, eps_in_sqrt: bool = True
 ) -> GradientTransformation:
@@ -226,6 +233,7 @@ def scale_by_rms(
     return GradientTransformation(init, update)
 
 
+@picklable
 def scale_by_stddev(
     decay: float = 0.9, eps: float = 1e-8, initial_scale: float = 0.0, eps_in_sqrt: bool = True
 ) -> GradientTransformation:
@@ -253,6 +261,7 @@ def scale_by_stddev(
     return GradientTransformation(init, update)
 
 
+@picklable
 def scale_by_rss(
     initial_accumulator_value: float = 0.1, eps: float = 1e-7
 ) -> GradientTransformation:
@@ -283,6 +292,7 @@ def scale_by_rss(
     return GradientTransformation(init, update)
 
 
+@picklable
 def add_decayed_weights(weight_decay: float = 0.0, mask: Any = None) -> GradientTransformation:
     """Add ``weight_decay * params``.
 

@@ -132,6 +132,9 @@ class Compiled(NativeCallable):
         self._calls = 0
         program.executable(layouts)  # compiled now
 
+    def __reduce__(self) -> Any:
+        raise _not_portable(self._jitted)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         form = self._program.form
         splitter = self._jitted._splitter
@@ -173,6 +176,14 @@ class Compiled(NativeCallable):
         return profile_jaxpr(jaxpr, program.inputs(leaves, layouts), repeats, program.donated)
 
 
+def _not_portable(jitted: JitFunction) -> TypeError:
+    return TypeError(
+        f"what is compiled of {jitted.__name__} cannot be pickled or copied: it is machine code of"
+        " this process. Call the function of jit where the results are wanted; another process"
+        " finds what was compiled in the cache on disk."
+    )
+
+
 class Lowered:
     """A function traced for one signature, to be looked at or compiled."""
 
@@ -180,6 +191,9 @@ class Lowered:
         self._jitted = jitted
         self._program = program
         self._layouts = layouts
+
+    def __reduce__(self) -> Any:
+        raise _not_portable(self._jitted)
 
     def as_text(self, stage: str | None = None) -> str:
         """The program at a stage: ``jaxpr``, ``simplified``, ``plan``, ``llvm`` or ``asm``.
