@@ -267,6 +267,7 @@ def histogramdd(
         columns = [ravel(asarray(c)) for c in sample]
     else:
         points = asarray(sample)
+        points = points[:, None] if points.ndim == 1 else points
         if points.ndim != 2:
             raise ValueError(f"histogramdd: points of shape (n, d), got {points.shape}")
         columns = [

@@ -212,6 +212,8 @@ def poly(seq_of_zeros: Any) -> Array:
             f"poly: takes zeros along one axis, or a square matrix, got shape {zeros.shape}"
         )
     dtype = zeros.dtype
+    if zeros.size == 0:
+        return dtype.type(1)
     out = full((1,), 1, dtype)
     for i in range(zeros.size):
         product = ufuncs.multiply(out, zeros[i])

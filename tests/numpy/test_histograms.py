@@ -149,10 +149,11 @@ def test_histograms_of_points():
             assert_all_same(fnp.histogram2d(x, y, **options, **more), expected)
             compiled = fnad.jit(lambda x, y: fnp.histogram2d(x, y, **options, **more))  # noqa: B023
             assert_all_same(compiled(x, y), expected)
-    expected, edges = np.histogramdd(F[:3].T, (2, 3, 4))
-    actual, actual_edges = fnp.histogramdd(F[:3].T, (2, 3, 4))
-    assert_same(actual, expected)
-    assert_all_same(actual_edges, edges)
+    for points, bins in [(F[:3].T, (2, 3, 4)), (F[0], 3)]:
+        expected, edges = np.histogramdd(points, bins)
+        actual, actual_edges = fnp.histogramdd(points, bins)
+        assert_same(actual, expected)
+        assert_all_same(actual_edges, edges)
 
 
 def test_what_cannot_be_binned():

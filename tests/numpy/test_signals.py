@@ -79,7 +79,7 @@ def test_options_of_polynomials():
         fnp.polyint(X, 3, [1.0, 2.0])
     with pytest.raises(ValueError, match="must not be negative"):
         fnp.polyder(X, -1)
-    close(fnp.poly(X[:0]), np.ones(1))
+    assert fnp.poly(X[:0]) == np.poly(X[:0]) == 1 and fnp.poly(X[:0]).shape == ()
     with pytest.raises(ValueError, match="or a square matrix"):
         fnp.poly(np.ones((2, 3)))
     with pytest.raises(fnad.errors.ConcretizationTypeError):
