@@ -86,7 +86,7 @@ def ravel(a: Any, order: str = "C") -> Array:
     return reshape(a, (-1,) if math.prod(shape_of(asarray(a))) else (0,), order)
 
 
-def transpose(a: Any, axes: Sequence[int] | None = None) -> Array:
+def transpose(a: Any, axes: int | Sequence[int] | None = None) -> Array:
     """Permute axes; reverse them by default.
 
     Examples
@@ -95,7 +95,7 @@ def transpose(a: Any, axes: Sequence[int] | None = None) -> Array:
     (3, 2)
     """
     x = asarray(a)
-    order = range(x.ndim)[::-1] if axes is None else normalize_axes(tuple(axes), x.ndim)
+    order = range(x.ndim)[::-1] if axes is None else normalize_axes(axes, x.ndim)
     if len(order) != x.ndim:
         raise ValueError(f"axes {tuple(order)} don't match an array of shape {x.shape}")
     return lax.transpose(x, tuple(order))

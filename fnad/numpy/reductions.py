@@ -169,7 +169,7 @@ def _extremum(
         reduce = _reducer(name)
         x = asarray(a)
         start = None if initial is None else _initial(name, initial, x.dtype)
-        if where is not None:
+        if where is not None and where is not True:
             if start is None:
                 raise ValueError(f"{name}: pass initial= together with where=")
             x = _masked(x, where, worst(x.dtype))

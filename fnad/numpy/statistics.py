@@ -201,7 +201,7 @@ def _observations(name: str, m: Any, rowvar: bool, dtype: np.dtype[Any]) -> Arra
         raise ValueError(f"{name}: variables and observations are two axes, got shape {x.shape}")
     if x.ndim < 2:
         return reshape(x, (1, x.size))
-    return x if rowvar or x.shape[0] == 1 else transpose(x, (1, 0))
+    return x if rowvar else transpose(x, (1, 0))
 
 
 def _weights(name: str, weights: Any, count: int, dtype: np.dtype[Any]) -> Array:

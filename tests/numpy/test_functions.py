@@ -250,3 +250,9 @@ def test_reductions_of_numbers_are_scalars_of_numpy(name):
     for x in (np.float32(2), np.array(2.0), np.array(True)):
         assert_same(getattr(fnp, name)(x), getattr(np, name)(x))
         assert type(getattr(fnp, name)(x)) is type(getattr(np, name)(x))
+
+
+def test_arguments_that_change_nothing():
+    x = np.array([[1.0, -2.0]])
+    np.testing.assert_array_equal(fnp.max(x, axis=1, where=True), np.max(x, axis=1, where=True))
+    np.testing.assert_array_equal(fnp.transpose(x[0], 0), np.transpose(x[0], 0))

@@ -92,3 +92,8 @@ def test_a_mean_that_is_known(name):
         assert_same(fnad.jit(spread, static_argnames="axis")(F, center), expected)
     other = np.full((3, 1), 2.0)
     assert_same(getattr(fnp, name)(F, 1, mean=other), getattr(np, name)(F, 1, mean=other))
+
+
+def test_one_observation_of_many_variables():
+    # NumPy before 2.2 took it for one variable.
+    assert_same(fnp.cov(F[:1], rowvar=False, bias=True), np.zeros((F.shape[1], F.shape[1])))
