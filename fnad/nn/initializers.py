@@ -15,6 +15,7 @@ import numpy as np
 import fnad.numpy as fnp
 from fnad import random
 from fnad.extend import picklable
+from fnad.nn.arguments import check_number
 
 
 class Initializer(Protocol):
@@ -74,6 +75,7 @@ def uniform(scale: float = 1e-2, dtype: Any = np.float32) -> Initializer:
     >>> uniform(1.0)(random.key(0), (2,))
     array([0.947667 , 0.9785799], dtype=float32)
     """
+    check_number("uniform", "scale", scale)
 
     def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
         return random.uniform(key, tuple(shape), dtype) * _scalar(scale, dtype)
@@ -90,6 +92,7 @@ def normal(stddev: float = 1e-2, dtype: Any = np.float32) -> Initializer:
     >>> normal(1.0)(random.key(0), (2,))
     array([1.6226422, 2.0252647], dtype=float32)
     """
+    check_number("normal", "stddev", stddev)
 
     def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
         return random.normal(key, tuple(shape), dtype) * _scalar(stddev, dtype)
@@ -108,6 +111,7 @@ def truncated_normal(
     >>> truncated_normal(1.0)(random.key(0), (2,))
     array([1.455959 , 1.7147484], dtype=float32)
     """
+    check_number("truncated_normal", "stddev", stddev)
 
     def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
         draw = random.truncated_normal(key, lower, upper, tuple(shape), dtype)
@@ -151,6 +155,7 @@ def variance_scaling(
     >>> init(random.key(0), (1, 2))
     array([[1.6226422, 2.0252647]], dtype=float32)
     """
+    check_number("variance_scaling", "scale", scale)
     if mode not in ("fan_in", "fan_out", "fan_avg", "fan_geo_avg"):
         raise ValueError(
             f"variance_scaling: mode must be fan_in, fan_out, fan_avg or fan_geo_avg, got {mode!r}"

@@ -15,6 +15,7 @@ import numpy as np
 import fnad.numpy as fnp
 from fnad import lax, random
 from fnad.nn import initializers
+from fnad.nn.arguments import check_function, check_number, check_params, check_size
 from fnad.nn.functions import standardize
 from fnad.nn.initializers import Initializer
 
@@ -75,6 +76,12 @@ class Dense:
     kernel_init: Initializer = default_kernel_init
     bias_init: Initializer = initializers.zeros
 
+    def __post_init__(self) -> None:
+        check_size("Dense", "in_features", self.in_features)
+        check_size("Dense", "out_features", self.out_features)
+        check_function("Dense", "kernel_init", self.kernel_init)
+        check_function("Dense", "bias_init", self.bias_init)
+
     def init(self, key: Any) -> dict[str, Any]:
         """Draw ``{"kernel", "bias"}``."""
         kernel_key, bias_key = random.split(key)
@@ -88,6 +95,7 @@ class Dense:
         """Map ``(..., in_features)`` to ``(..., out_features)``."""
         x = fnp.asarray(x)
         check_features(self, x, self.in_features)
+        check_params(self, params, "kernel", *(["bias"] if self.use_bias else []))
         y = fnp.matmul(x, params["kernel"])
         return y + params["bias"] if self.use_bias else y
 
@@ -121,6 +129,11 @@ class Embedding:
     dtype: Any = np.float32
     embedding_init: Initializer = default_embedding_init
 
+    def __post_init__(self) -> None:
+        check_size("Embedding", "num_embeddings", self.num_embeddings)
+        check_size("Embedding", "features", self.features)
+        check_function("Embedding", "embedding_init", self.embedding_init)
+
     def init(self, key: Any) -> dict[str, Any]:
         """Draw ``{"embedding"}``."""
         shape = (self.num_embeddings, self.features)
@@ -128,6 +141,7 @@ class Embedding:
 
     def apply(self, params: dict[str, Any], x: Any) -> Any:
         """Map integers ``(...)`` to vectors ``(..., features)``."""
+        check_params(self, params, "embedding")
         return fnp.take(params["embedding"], x, axis=0)
 
 
@@ -161,6 +175,10 @@ class LayerNorm:
     use_scale: bool = True
     use_bias: bool = True
     dtype: Any = np.float32
+
+    def __post_init__(self) -> None:
+        check_size("LayerNorm", "features", self.features)
+        check_number("LayerNorm", "epsilon", self.epsilon)
 
     def init(self, key: Any) -> dict[str, Any]:
         """Ones and zeros; ``key`` is not used."""
@@ -205,6 +223,7 @@ class Dropout:
     stochastic: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        check_number("Dropout", "rate", self.rate)
         if not 0 <= self.rate <= 1:
             raise ValueError(f"Dropout: rate must be between 0 and 1, got {self.rate}")
 
@@ -261,6 +280,9 @@ class Activation:
     """
 
     function: Callable[[Any], Any]
+
+    def __post_init__(self) -> None:
+        check_function("Activation", "function", self.function)
 
     def init(self, key: Any) -> None:
         """No parameters."""

@@ -11,6 +11,7 @@ import numpy as np
 import fnad.numpy as fnp
 from fnad import lax, random
 from fnad.nn import initializers
+from fnad.nn.arguments import check_function, check_params, check_size
 from fnad.nn.initializers import Initializer
 from fnad.nn.layers import check_features, default_kernel_init
 
@@ -21,6 +22,9 @@ def _per_axis(what: str, value: int | Sequence[int], rank: int) -> tuple[int, ..
     values = (value,) * rank if isinstance(value, int) else tuple(value)
     if len(values) != rank:
         raise ValueError(f"{what} must be an int or have {rank} entries, got {value!r}")
+    layer, _, name = what.partition(": ")
+    for each in values:
+        check_size(layer, name, each, 1)
     return values
 
 
@@ -85,6 +89,13 @@ class Conv:
                 "Conv: kernel_size needs one entry per axis of space, for example"
                 f" ({self.kernel_size}, {self.kernel_size}) for images, got {self.kernel_size}"
             )
+        for name in ("in_features", "out_features"):
+            check_size("Conv", name, getattr(self, name))
+        check_size("Conv", "feature_group_count", self.feature_group_count, 1)
+        for size in self.kernel_size:
+            check_size("Conv", "kernel_size", size, 1)
+        check_function("Conv", "kernel_init", self.kernel_init)
+        check_function("Conv", "bias_init", self.bias_init)
         rank = len(self.kernel_size)
         object.__setattr__(self, "kernel_size", tuple(self.kernel_size))
         for name in ("strides", "kernel_dilation"):
@@ -111,6 +122,7 @@ class Conv:
     def apply(self, params: dict[str, Any], x: Any) -> Any:
         """Map ``(batch, *space, in_features)`` to ``(batch, *space, out_features)``."""
         rank = len(self.kernel_size)
+        check_params(self, params, "kernel", *(["bias"] if self.use_bias else []))
         x, kernel = fnp.asarray(x), params["kernel"]
         _check_rank(self, x, rank)
         check_features(self, x, self.in_features)
@@ -153,6 +165,8 @@ class _Pool:
                 f" ({self.window}, {self.window}) for images, got {self.window}"
             )
         object.__setattr__(self, "window", tuple(self.window))
+        for size in self.window:
+            check_size(name, "window", size, 1)
         strides = self.window if self.strides is None else self.strides
         strides = _per_axis(f"{name}: strides", strides, len(self.window))
         object.__setattr__(self, "strides", strides)

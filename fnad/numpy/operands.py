@@ -141,10 +141,16 @@ def _resolve_with_bfloat16(ufunc: np.ufunc, keys: tuple[Any, ...]) -> tuple[DTyp
 def python_scalar(value: Any, dtype: DType) -> np.generic:
     """A Python scalar in a dtype; as in NumPy, an int that does not fit is an OverflowError."""
     # What every floating dtype holds needs no guard against NumPy's warnings.
-    if type(value) is not complex and (value == 0 or 1e-4 < abs(value) < 1e4):
-        return dtype.type(value)
-    with np.errstate(all="ignore"):
-        return dtype.type(value)
+    try:
+        if type(value) is not complex and (value == 0 or 1e-4 < abs(value) < 1e4):
+            return dtype.type(value)
+        with np.errstate(all="ignore"):
+            return dtype.type(value)
+    except OverflowError:
+        raise OverflowError(
+            f"Python integer {value} out of bounds for {dtype}, the dtype of the array that it goes"
+            " with: make it a float, or convert the array to a wider dtype"
+        ) from None
 
 
 def convert(x: Array, dtype: DType) -> Array:

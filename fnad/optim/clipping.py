@@ -7,6 +7,7 @@ from typing import Any
 import fnad.numpy as fnp
 from fnad import tree
 from fnad.extend import picklable
+from fnad.optim.arguments import check_number
 from fnad.optim.base import GradientTransformation, stateless
 
 
@@ -33,6 +34,7 @@ def clip(max_delta: float) -> GradientTransformation:
     >>> rule.update(np.array([-3.0, 0.5]), rule.init(None))[0]
     array([-1. ,  0.5])
     """
+    check_number("clip", "max_delta", max_delta, 0)
     return stateless(
         lambda updates, params: tree.map(lambda u: fnp.clip(u, -max_delta, max_delta), updates)
     )
@@ -49,6 +51,7 @@ def clip_by_global_norm(max_norm: float) -> GradientTransformation:
     >>> rule.update(np.array([3.0, 4.0]), rule.init(None))[0]
     array([0.6, 0.8])
     """
+    check_number("clip_by_global_norm", "max_norm", max_norm, 0)
 
     def f(updates: Any, params: Any) -> Any:
         factor = max_norm / fnp.maximum(global_norm(updates), max_norm)

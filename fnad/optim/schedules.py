@@ -8,6 +8,7 @@ from typing import Any
 
 import fnad.numpy as fnp
 from fnad.extend import picklable
+from fnad.optim.arguments import check_number
 
 Schedule = Callable[[Any], Any]
 
@@ -21,6 +22,7 @@ def constant_schedule(value: float) -> Schedule:
     >>> constant_schedule(0.1)(1000)
     0.1
     """
+    check_number("constant_schedule", "value", value)
     return lambda count: value
 
 
@@ -45,6 +47,8 @@ def polynomial_schedule(
     >>> [float(schedule(i)) for i in (0, 2, 4, 9)]
     [1.0, 0.25, 0.0, 0.0]
     """
+    for name, value in (("init_value", init_value), ("end_value", end_value), ("power", power)):
+        check_number("polynomial_schedule", name, value)
     _check_positive("polynomial_schedule", "transition_steps", transition_steps)
     if transition_begin < 0:
         raise ValueError(
@@ -109,6 +113,8 @@ def exponential_decay(
     [1.0, 0.5, 0.25]
     """
     _check_positive("exponential_decay", "transition_steps", transition_steps)
+    check_number("exponential_decay", "init_value", init_value)
+    check_number("exponential_decay", "decay_rate", decay_rate, 0)
     if decay_rate == 0:
         raise ValueError("exponential_decay: decay_rate must not be 0")
     bound = fnp.maximum if decay_rate < 1 else fnp.minimum
@@ -136,6 +142,8 @@ def cosine_decay_schedule(
     >>> [round(float(schedule(i)), 3) for i in (0, 5, 10, 20)]
     [1.0, 0.5, 0.0, 0.0]
     """
+    for name, value in (("init_value", init_value), ("alpha", alpha), ("exponent", exponent)):
+        check_number("cosine_decay_schedule", name, value)
     _check_positive("cosine_decay_schedule", "decay_steps", decay_steps)
 
     def schedule(count: Any) -> Any:
@@ -195,6 +203,9 @@ def piecewise_constant_schedule(
     >>> [float(schedule(i)) for i in (0, 9, 10, 20)]
     [1.0, 1.0, 0.5, 0.05]
     """
+    for boundary, scale in (boundaries_and_scales or {}).items():
+        check_number("piecewise_constant_schedule", "a boundary", boundary)
+        check_number("piecewise_constant_schedule", f"the scale at {boundary}", scale)
     steps = sorted((boundaries_and_scales or {}).items())
 
     def schedule(count: Any) -> Any:
@@ -222,6 +233,12 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> 
     >>> [float(schedule(i)) for i in (0, 10, 12, 14)]
     [1.0, 1.0, 0.5, 0.0]
     """
+    for i, each in enumerate(schedules):
+        if not callable(each):
+            raise TypeError(
+                f"join_schedules: entry {i} is no schedule, a function of the number of steps, but"
+                f" {each!r}; constant_schedule({each!r}) is one"
+            )
     if len(boundaries) != len(schedules) - 1:
         raise ValueError(
             f"join_schedules: {len(schedules)} schedules have {len(schedules) - 1} boundaries,"
@@ -238,5 +255,6 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> 
 
 
 def _check_positive(schedule: str, name: str, value: int) -> None:
+    check_number(schedule, name, value)
     if value <= 0:
         raise ValueError(f"{schedule}: {name} must be positive, got {value}")

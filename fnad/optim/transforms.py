@@ -9,6 +9,7 @@ import numpy as np
 import fnad.numpy as fnp
 from fnad import tree
 from fnad.extend import picklable
+from fnad.optim.arguments import check_number
 from fnad.optim.base import (
     EmptyState,
     GradientTransformation,
@@ -68,6 +69,7 @@ def scale(step_size: float) -> GradientTransformation:
     >>> rule.update(np.array([1.0, -2.0]), rule.init(np.zeros(2)))[0]
     array([-0.5,  1. ])
     """
+    check_number("scale", "step_size", step_size)
     return stateless(lambda updates, params: tree.map(lambda u: step_size * u, updates))
 
 
@@ -107,6 +109,9 @@ def scale_by_learning_rate(
     >>> rule.update(np.array([1.0, -2.0]), rule.init(np.zeros(2)))[0]
     array([-0.5,  1. ])
     """
+    if not callable(learning_rate):
+        hint = "; to climb, minimise the negative" if flip_sign else ""
+        check_number("scale_by_learning_rate", "learning_rate", learning_rate, 0, hint=hint)
     sign = -1 if flip_sign else 1
     if callable(learning_rate):
         schedule = learning_rate
@@ -133,6 +138,7 @@ def trace(decay: float, nesterov: bool = False) -> GradientTransformation:
     >>> updates
     array([2.71])
     """
+    check_number("trace", "decay (momentum)", decay, -1, 1)
 
     def init(params: Any) -> TraceState:
         return TraceState(tree.map(fnp.zeros_like, params))
@@ -171,6 +177,10 @@ def scale_by_adam(
     >>> rule.update(np.array([1.0, -2.0]), rule.init(np.zeros(2)))[0].round(6)
     array([ 1., -1.])
     """
+    for name, value in (("b1", b1), ("b2", b2)):
+        check_number("scale_by_adam", name, value, 0, below=1)
+    for name, value in (("eps", eps), ("eps_root", eps_root)):
+        check_number("scale_by_adam", name, value, 0)
 
     def init(params: Any) -> ScaleByAdamState:
         zeros = tree.map(fnp.zeros_like, params)
@@ -219,6 +229,9 @@ def scale_by_rms(
     >>> rule.update(np.array([1.0, -2.0]), rule.init(np.zeros(2)))[0].round(6)
     array([ 3.162278, -3.162278])
     """
+    check_number("scale_by_rms", "decay", decay, 0, below=1)
+    check_number("scale_by_rms", "eps", eps, 0)
+    check_number("scale_by_rms", "initial_scale", initial_scale, 0)
 
     def init(params: Any) -> ScaleByRmsState:
         return ScaleByRmsState(tree.map(lambda p: fnp.full_like(p, initial_scale), params))
@@ -245,6 +258,9 @@ def scale_by_stddev(
     >>> rule.update(np.array([1.0, -2.0]), rule.init(np.zeros(2)))[0].round(6)
     array([ 3.333333, -3.333333])
     """
+    check_number("scale_by_stddev", "decay", decay, 0, below=1)
+    check_number("scale_by_stddev", "eps", eps, 0)
+    check_number("scale_by_stddev", "initial_scale", initial_scale, 0)
 
     def init(params: Any) -> ScaleByRStdDevState:
         nu = tree.map(lambda p: fnp.full_like(p, initial_scale), params)
@@ -273,6 +289,8 @@ def scale_by_rss(
     >>> rule.update(np.array([1.0, -2.0]), rule.init(np.zeros(2)))[0].round(6)
     array([ 1., -1.])
     """
+    check_number("scale_by_rss", "initial_accumulator_value", initial_accumulator_value, 0)
+    check_number("scale_by_rss", "eps", eps, 0)
 
     def init(params: Any) -> ScaleByRssState:
         start = tree.map(lambda p: fnp.full_like(p, initial_accumulator_value), params)
@@ -309,6 +327,7 @@ def add_decayed_weights(weight_decay: float = 0.0, mask: Any = None) -> Gradient
     >>> rule.update(np.zeros(2), rule.init(params), params)[0]
     array([1., 2.])
     """
+    check_number("add_decayed_weights", "weight_decay", weight_decay)
 
     def update(updates: Any, state: EmptyState, params: Any = None) -> tuple[Any, EmptyState]:
         require_params(params, "add_decayed_weights")

@@ -55,6 +55,12 @@ def test_types():
             make([1, 300], dtype="u1")
 
 
+@pytest.mark.parametrize("transform", [fnad.vmap, fnad.jit, lambda f: f])
+def test_integers_of_more_bits_than_there_are(transform):
+    with pytest.raises(OverflowError, match=f"{2**70} out of bounds for int64, the dtype of the"):
+        transform(lambda x: fnp.add(x, 2**70))(np.arange(3))
+
+
 AXES = {
     "argmax": lambda x: fnp.argmax(x, (0, 1)),
     "nanargmin": lambda x: fnp.nanargmin(x, (-1,)),
