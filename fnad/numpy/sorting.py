@@ -135,6 +135,10 @@ def searchsorted(
         x = take(x, asarray(sorter), 0, mode="clip")
     dtype = result_type(x, values)
     x, values = convert(x, dtype), convert(values, dtype)
+    known = all(isinstance(each, (np.ndarray, np.generic)) for each in (x, values))
+    if known and dtype.kind in "biuf":
+        # What follows would be dozens of calls of NumPy.
+        return np.searchsorted(x, values, side)
     count = x.shape[0]
     if type(count) is Size:
         return _found_in_a_loop(x, values, side)
