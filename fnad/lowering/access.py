@@ -14,6 +14,7 @@ from fnad.lowering.kernels import store_parts
 from fnad.lowering.plan import (
     Accumulate,
     Attention,
+    BlockStep,
     Branch,
     Buffer,
     Contraction,
@@ -128,6 +129,7 @@ _OWN: dict[type, Callable[[Any], Access]] = {
     Sort: lambda node: Access(set(node.sources), set(node.outs)),
     SortStep: lambda node: Access(set(node.sources), set(node.outs)),
     Mirror: lambda node: Access({node.out}, {node.out}),
+    BlockStep: lambda node: Access(node.buffers, set(node.outs)),
     Routine: lambda node: Access({*node.sources, *node.outs}, set(node.outs)),
     Attention: lambda node: Access(set(node.sources), set(node.outs)),
     HostCall: lambda node: Access({*node.sources, node.state}, {*node.outs, node.state}),

@@ -104,6 +104,10 @@ class _Planner(Planner):
             if live and costs_more(t.at(generic_index(t.shape)), CHEAP_FAR):
                 self.materialize(t)
 
+    def in_blocks(self, shape: Sequence[int], dtype: Any) -> bool:
+        """How blocks divide a matrix is known only where its sizes are."""
+        return False
+
     def _repeated(self, t: Tensor, expansion: Expansion) -> list[Tensor]:
         times: dict[Tensor, int] = {}
         for (q, _), n in expansion.reads().items():

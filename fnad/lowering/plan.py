@@ -253,6 +253,51 @@ class Routine:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """An argument of a `BlockStep`: a buffer from element ``offset`` on.
+
+    For each further task it begins ``step`` elements behind.
+    """
+
+    buffer: int
+    offset: int
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """An argument of a `BlockStep`: how much of ``total`` a task does.
+
+    That is ``each``, but for the last task.
+    """
+
+    total: int
+    each: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlockStep:
+    """A step of a factorisation in blocks: ``count`` tasks of a function of our own.
+
+    ``name`` is that of the function, ``operations`` those of one task; ``outs`` are read and
+    written. See `factorizations`.
+    """
+
+    name: str
+    arguments: tuple[int | Part | Share, ...]
+    outs: tuple[int, ...]
+    count: int
+    dtype: np.dtype[Any]
+    operations: int
+    origin: Origin | None = None
+
+    @property
+    def buffers(self) -> set[int]:
+        """What it reads and writes."""
+        return {x.buffer for x in self.arguments if isinstance(x, Part)}
+
+
+@dataclass(frozen=True, slots=True)
 class Heads:
     """The sizes of an attention (`fnad.primitives.attention`), whose queries are (batch, queries,
     heads, features), keys and values (batch, keys, key_heads, features).
@@ -428,6 +473,7 @@ Node = (
     | SortStep
     | Mirror
     | Routine
+    | BlockStep
     | Attention
     | HostCall
     | Copy

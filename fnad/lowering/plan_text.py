@@ -10,6 +10,7 @@ from fnad.lowering.interned import leaf_text
 from fnad.lowering.plan import (
     Accumulate,
     Attention,
+    BlockStep,
     Branch,
     Contraction,
     Copy,
@@ -161,6 +162,12 @@ def _print_routine(r: Routine, indent: str, lines: list[str], comment: str) -> N
     lines.append(f"{indent}{r.count} calls of {r.name}: {_numbers(r.outs)}{given}{comment}")
 
 
+def _print_block_step(s: BlockStep, indent: str, lines: list[str], comment: str) -> None:
+    given = tuple(sorted(s.buffers - set(s.outs)))
+    source = f" from {_numbers(given)}" if given else ""
+    lines.append(f"{indent}{s.count} tasks of {s.name}: {_numbers(s.outs)}{source}{comment}")
+
+
 def _print_host_call(c: HostCall, indent: str, lines: list[str], comment: str) -> None:
     given = f" from {_numbers(c.sources)}" if c.sources else ""
     lines.append(
@@ -217,6 +224,7 @@ _PRINTERS: dict[type, Any] = {
     SortStep: _print_sort_step,
     Mirror: _print_mirror,
     Routine: _print_routine,
+    BlockStep: _print_block_step,
     HostCall: _print_host_call,
     Attention: _print_attention,
     Copy: _print_copy,

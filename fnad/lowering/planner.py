@@ -29,6 +29,7 @@ from fnad.lowering.costs import (
     operations,
 )
 from fnad.lowering.expr import B, Expr, Reduce, integer, reduce
+from fnad.lowering.factorizations import in_blocks
 from fnad.lowering.host_calls import HostFunction
 from fnad.lowering.kernels import build_kernel
 from fnad.lowering.plan import (
@@ -328,6 +329,10 @@ class Planner:
         arguments, and all but the last two axes of ``writes[0]`` are those of the stack.
         """
         nodes.call(self, name, arguments, reads, writes, operations)
+
+    def in_blocks(self, shape: Sequence[int], dtype: Any) -> bool:
+        """Whether matrices of a shape have the factorisation ``lu``, of what lies in rows."""
+        return self.platform == "cpu" and in_blocks(np.dtype(dtype), shape)
 
     def host_call(self, function: Callable[..., Any], operands: Sequence[Tensor]) -> list[Tensor]:
         """Call a Python function of arrays, which returns a list of the equation's results."""

@@ -16,6 +16,7 @@ from fnad.lowering.buffers import place
 from fnad.lowering.carries import settle_carries
 from fnad.lowering.donation import update_in_place
 from fnad.lowering.expr import integer
+from fnad.lowering.factorizations import split_factorizations
 from fnad.lowering.forwarding import forward_stores
 from fnad.lowering.fusion import fuse
 from fnad.lowering.groups import group
@@ -71,6 +72,7 @@ def plan_jaxpr(
     joined = join_short_rows(body, p.buffers, target.short_rows)
     grouped = group(joined, p.buffers, p.new_buffer, target)
     if target is CPU:
+        grouped = split_factorizations(grouped, p.new_buffer)
         grouped = halve_symmetric(packed_before_loops(grouped, p.new_buffer))
     schedule = tuple(with_releases(grouped))
     buffers, arena = place(p.buffers, schedule)

@@ -17,6 +17,7 @@ from fnad.lowering.llvm.memory import row_bytes
 from fnad.lowering.pipeline import binary_of
 from fnad.lowering.plan import (
     Accumulate,
+    BlockStep,
     Branch,
     Buffer,
     Contraction,
@@ -139,6 +140,7 @@ _DESCRIPTIONS: Mapping[type, Callable[[Any, Buffers], str]] = {
     SortStep: lambda n, b: f"sort of {n.operands} {n.length}: {n.kind}",
     Mirror: lambda n, b: f"mirror {n.count} of {n.n}x{n.n}",
     HostCall: lambda n, b: "call of Python",
+    BlockStep: lambda n, b: f"{n.count} tasks of {n.name}",
     Routine: lambda n, b: f"{n.count} calls of {n.name}",
     Copy: lambda n, b: f"copy of {n.size}",
     Group: lambda n, b: (
@@ -179,6 +181,7 @@ _OPERATIONS: Mapping[type, Callable[[Any], int]] = {
     Sort: lambda n: 0,
     SortStep: lambda n: 0,
     Mirror: lambda n: 0,
+    BlockStep: lambda n: n.count * n.operations,
     Routine: lambda n: n.count * n.operations,
     Copy: lambda n: 0,
     Group: lambda n: _sum([m.node for m in n.members]),

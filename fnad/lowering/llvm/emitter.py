@@ -191,9 +191,14 @@ class _Emitter:
         """Append a call to the table."""
         if node.origin:
             self.entry.comment(callee.name, node.origin)
-        context = [table.word(table.FUNCTION, self.functions.number(callee))]
+        context = [table.word(table.FUNCTION, self.functions.number(callee.name))]
         context += [self._word(n) for n in callee.buffers]
         context += [table.word(table.TURN, self.turns[t]) for t in callee.turns]
+        for x in callee.words:
+            if isinstance(x, str):
+                context.append(table.word(table.FUNCTION, self.functions.number(x)))
+            else:
+                context.append(table.word(table.NUMBER, x))
         if callee.scratch:
             context.append(table.word(table.ARENA, self.scratch_offset))
         chunk = callee.chunk if callee.chunk < callee.tasks else 0

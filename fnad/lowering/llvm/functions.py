@@ -16,6 +16,7 @@ from fnad.lowering.canonical import canonical
 from fnad.lowering.llvm import work
 from fnad.lowering.llvm.expressions import ExpressionPrinter
 from fnad.lowering.llvm.leaves import BEGIN, END, SCRATCH, Leaf, leaf, member
+from fnad.lowering.llvm.runtime_calls import runtime_call
 from fnad.lowering.llvm.target import PLAIN, VECTOR_CODE, Recipe
 from fnad.lowering.llvm.writer import INT64, Function, Module, Value
 from fnad.lowering.plan import Buffer, Group
@@ -38,6 +39,7 @@ _CACHE_LINE = 64
 class Callee:
     """A function, and what it is to be called with: buffers, turns of loops, bytes of scratch.
 
+    ``words`` are numbers, or symbols whose addresses are meant, behind the turns.
     ``chunk`` is how many of its ``tasks`` a thread takes at a time.
     """
 
@@ -47,6 +49,7 @@ class Callee:
     scratch: int
     tasks: int = 1
     chunk: int = 1
+    words: tuple[int | str, ...] = ()
 
     def arguments(self, pointers: Iterable[str], turns: Iterable[Value], scratch: str) -> list[str]:
         """Its arguments but for the range of tasks."""
@@ -96,6 +99,10 @@ class Functions:
         """The function of a leaf or a group, inside loops whose counters are ``turns``."""
         if isinstance(node, Group):
             return self._divided(node, self._group(node, turns))
+        if (call := runtime_call(self.module, node)) is not None:
+            self.scratch = max(self.scratch, _padded(call.scratch))
+            callee = Callee(call.symbol, call.buffers, (), call.scratch, words=call.words)
+            return self._divided(node, callee)
         return self._shared(node, leaf(node, self.buffers), turns, ("leaf",))
 
     def _shared(self, node: Any, leaf: Leaf, turns: Iterable[int], form: Any) -> Callee:
@@ -232,22 +239,23 @@ class Functions:
 
     # -- the table --------------------------------------------------------------------------
 
-    def number(self, callee: Callee) -> int:
-        """The number of a function in the table `FUNCTIONS`."""
-        return self._numbers.setdefault(callee.name, len(self._numbers))
+    def number(self, name: str) -> int:
+        """The number of a function, or of another symbol, in the table `FUNCTIONS`."""
+        return self._numbers.setdefault(name, len(self._numbers))
 
     def caller(self, callee: Callee) -> int:
         """The number of the function that calls ``callee``, and its like, for some tasks.
 
-        Its context is an array of eight-byte words: the function to call, pointers, turns, and
-        where the scratch memories of the threads begin; the word before says how far they are
-        apart.
+        Its context is an array of eight-byte words: the function to call, pointers, turns and other
+        words, and where the scratch memories of the threads begin; the word before says how far
+        they are apart.
         """
         scratch = ".scratch" if callee.scratch else ""
-        name = f"fnad.call.{len(callee.buffers)}.{len(callee.turns)}{scratch}"
+        count = len(callee.turns) + len(callee.words)
+        name = f"fnad.call.{len(callee.buffers)}.{count}{scratch}"
         if name not in self._numbers:
             self._define_caller(name, callee)
-        return self._numbers.setdefault(name, len(self._numbers))
+        return self.number(name)
 
     def _define_caller(self, name: str, like: Callee) -> None:
         params = ["ptr %context", BEGIN.typed, END.typed, "i64 %slot"]
@@ -261,7 +269,7 @@ class Functions:
 
         function = word("ptr")
         pointers = [word("ptr") for _ in like.buffers]
-        turns = [Value(word("i64"), INT64) for _ in like.turns]
+        turns = [Value(word("i64"), INT64) for _ in (*like.turns, *like.words)]
         scratch = ""
         if like.scratch:
             first = word("ptr")

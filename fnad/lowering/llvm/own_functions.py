@@ -22,6 +22,7 @@ _PRINTERS = {
     "fnad.transpose.": "fnad.lowering.llvm.transposes",
     "fnad.small.": "fnad.lowering.llvm.small_lapack",
     "fnad.fourier.": "fnad.lowering.llvm.fourier",
+    "fnad.block.": "fnad.lowering.llvm.block_lapack",
 }
 PREFIXES = tuple(_PRINTERS)
 

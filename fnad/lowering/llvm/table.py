@@ -7,10 +7,10 @@ lie at the words ``from`` to ``to`` of the table, in order.
 A table is an array of int64. Its first word is the number of words of the longest context. Then
 come records: their length, which of ``functions`` to call, how many tasks there are, how many a
 thread takes at a time (0: no threads), and the context, word by word. A function is called as
-``function(context, begin, end, slot)``, see `threads`. A word says in its two lowest bits what the
-word of the context is, and above them, where: at this offset of the arena (`ARENA`), what this word
-of the table of arrays holds (`DATA`), the turn of this loop (`TURN`), one of ``functions``
-(`FUNCTION`).
+``function(context, begin, end, slot)``, see `threads`. A word says in its three lowest bits what
+the word of the context is, and above them, where: at this offset of the arena (`ARENA`), what this
+word of the table of arrays holds (`DATA`), the turn of this loop (`TURN`), one of ``functions``
+(`FUNCTION`); or that it is this number (`NUMBER`).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ import numpy as np
 RUN = "fnad.run"
 DECLARATION = f"declare void @{RUN}(ptr, i64, i64, ptr, ptr, ptr, ptr) nounwind"
 
-ARENA, DATA, TURN, FUNCTION = range(4)
+ARENA, DATA, TURN, FUNCTION, NUMBER = range(5)
 
 
 def word(kind: int, place: int) -> int:
     """A word of a context, encoded."""
-    return place << 2 | kind
+    return place << 3 | kind
 
 
 class Table:
@@ -81,18 +81,21 @@ word:
   %i = phi i64 [ 0, %record ], [ %i1, %word ]
   %p = getelementptr inbounds i64, ptr %r4, i64 %i
   %word.coded = load i64, ptr %p
-  %kind = and i64 %word.coded, 3
-  %where = ashr i64 %word.coded, 2
+  %kind = and i64 %word.coded, 7
+  %where = ashr i64 %word.coded, 3
   %in.arena = icmp eq i64 %kind, 0
   %is.turn = icmp eq i64 %kind, 2
   %is.function = icmp eq i64 %kind, 3
+  %is.number = icmp eq i64 %kind, 4
+  %is.itself = or i1 %in.arena, %is.number
   %other = select i1 %is.function, ptr %functions, ptr %data
   %base = select i1 %is.turn, ptr %turns, ptr %other
-  %entry.index = select i1 %in.arena, i64 0, i64 %where
+  %entry.index = select i1 %is.itself, i64 0, i64 %where
   %q = getelementptr inbounds i64, ptr %base, i64 %entry.index
   %loaded = load i64, ptr %q
   %address = add i64 %start, %where
-  %value = select i1 %in.arena, i64 %address, i64 %loaded
+  %itself = select i1 %in.arena, i64 %address, i64 %where
+  %value = select i1 %is.itself, i64 %itself, i64 %loaded
   %target = getelementptr inbounds i64, ptr %context, i64 %i
   store i64 %value, ptr %target
   %i1 = add i64 %i, 1

@@ -18,6 +18,7 @@ from fnad.lowering.llvm.matrix.contractions import schedule_of
 from fnad.lowering.llvm.transposes import tasks_of_tile
 from fnad.lowering.plan import (
     Accumulate,
+    BlockStep,
     Buffer,
     Contraction,
     Copy,
@@ -130,7 +131,7 @@ def _mirror_time(node: Mirror, buffers: Buffers) -> float:
     return size * (_FAR_BYTE if size > _FAR else _BYTE)
 
 
-def _routine_time(node: Routine, buffers: Buffers) -> float:
+def _routine_time(node: Routine | BlockStep, buffers: Buffers) -> float:
     return node.count * (_CALL + node.operations * _PRODUCT * node.dtype.itemsize)
 
 
@@ -159,6 +160,7 @@ _TASKS: Mapping[type, Callable[[Any], int]] = {
     SortStep: sort_steps.step_tasks,
     Mirror: mirrors.tasks,
     Routine: lambda node: node.count,
+    BlockStep: lambda node: node.count,
     HostCall: lambda node: 1,
     Copy: _copy_tasks,
     Group: lambda node: node.extent,
@@ -171,6 +173,7 @@ _TIMES: Mapping[type, Callable[[Any, Buffers], float]] = {
     SortStep: _sort_step_time,
     Mirror: _mirror_time,
     Routine: _routine_time,
+    BlockStep: _routine_time,
     HostCall: lambda node, buffers: _HOST_CALL,
     Copy: _copy_time,
     Group: _group_time,

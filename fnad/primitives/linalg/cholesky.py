@@ -96,7 +96,7 @@ def _(p, a):
     if is_empty(*a.shape):
         return zeros(p, a.shape, a.dtype)
     n = a.shape[-1]
-    factor, info = p.copied(a), p.stored(a.shape[:-2], np.int32)
+    factor, info = p.copied(a), p.copied(zeros(p, a.shape[:-2], np.int32))
     name = routine("potrf", a.dtype)
     p.call(name, ("U", n, factor, n, info), (), (factor, info), n**3 // 3)
     b, checked = p.b, nan_where_failed(p, factor, info)

@@ -146,17 +146,21 @@ def _(p, a):
     if is_empty(*a.shape):
         rows = p.compute((*batch, m), _INT32, lambda index: b.convert(index[-1], _INT32))
         return [zeros(p, a.shape, a.dtype), zeros(p, (*batch, k), _INT32), rows]
-    factors = p.copied(swapped(p, a))
-    pivots, info = p.stored((*batch, k), _INT32), p.stored(batch, _INT32)
-    arguments = (m, n, factors, m, pivots, info)
-    p.call(routine("getrf", a.dtype), arguments, (), (factors, pivots, info), m * n * k)
+    pivots, in_rows = p.stored((*batch, k), _INT32), p.in_blocks(a.shape, a.dtype)
+    factors = p.copied(a if in_rows else swapped(p, a))
+    if in_rows:
+        p.call(routine("lu", a.dtype), (m, n), (), (factors, pivots), m * n * k)
+    else:
+        info = p.stored(batch, _INT32)
+        arguments = (m, n, factors, m, pivots, info)
+        p.call(routine("getrf", a.dtype), arguments, (), (factors, pivots, info), m * n * k)
     # The exchanges of rows, done to the rows' numbers: exact in double precision.
     column = (*batch, m, 1)
     rows = p.copied(p.compute(column, np.float64, lambda i: b.convert(i[-2], np.float64)))
     p.call("dlaswp", (1, rows, m, 1, k, pivots, 1), (pivots,), (rows,), k)
     one, order = b.constant(1, _INT32), p.reshape(rows, (*batch, m))
     return [
-        swapped(p, factors),
+        factors if in_rows else swapped(p, factors),
         p.compute(pivots.shape, _INT32, lambda index: b.subtract(pivots.at(index), one)),
         p.compute((*batch, m), _INT32, lambda index: b.convert(order.at(index), _INT32)),
     ]

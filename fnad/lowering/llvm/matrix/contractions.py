@@ -11,7 +11,7 @@ from fnad.lowering.llvm.matrix.integers import Int, advance, integer
 from fnad.lowering.llvm.matrix.library import declaration, shape_of
 from fnad.lowering.llvm.matrix.schedule import Product, Schedule, schedule
 from fnad.lowering.llvm.writer import INT64, Function, Module, Value
-from fnad.lowering.plan import Contraction
+from fnad.lowering.plan import Contraction, Matrix
 
 
 def schedule_of(node: Contraction, divided: bool = True) -> Schedule:
@@ -43,7 +43,29 @@ def runtime_of(node: Contraction) -> list[str]:
     s = schedule_of(node)
     if s.direct:
         return [s.symbol(f"tile.{height}") for _, _, height in s.tile_rows()]
-    return [f"{s.variant.prefix}.products", *filter(None, s.functions())]
+    return [
+        *(f"{s.variant.prefix}.{x}" for x in ("products", "placed")),
+        *filter(None, s.functions()),
+    ]
+
+
+def placed_call(
+    module: Module, node: Contraction
+) -> tuple[str, list[Matrix], tuple[int | str, ...], int] | None:
+    """The call of a runtime function that is a whole node, or None.
+
+    Its symbol, the matrices whose buffers it is given, words, and bytes of scratch memory.
+    """
+    s = schedule_of(node)
+    matrices = [node.left, node.right, node.out]
+    if s.direct or any(m.offset.op != "constant" for m in matrices):
+        return None
+    if s.swapped:
+        matrices[:2] = reversed(matrices[:2])
+    symbol = f"{s.variant.prefix}.placed"
+    module.declare(symbol, declaration(symbol))
+    record = _record(module, s, None).removeprefix("@")
+    return symbol, matrices, (record, *(int(m.offset.attr) for m in matrices)), s.scratch_bytes
 
 
 def emit_contraction(

@@ -32,6 +32,10 @@ BATCH_FIELDS = ("extent", "a", "b", "out")
 POINTERS = ("ptr %record", "ptr %a", "ptr %b", "ptr %out")
 BLOCK_PARAMETERS = (*POINTERS, "i64 %above", "i64 %rows", "i64 %columns", "ptr %scratch")
 RANGE_PARAMETERS = (*POINTERS, "i64 %begin", "i64 %end", "ptr %scratch")
+PLACED_PARAMETERS = (
+    "ptr %a", "ptr %b", "ptr %out", "i64 %record", "i64 %a.at", "i64 %b.at", "i64 %out.at",
+    "ptr %scratch", "i64 %begin", "i64 %end",
+)  # fmt: skip
 
 
 def function_slots(shape: TileShape) -> list[str]:
@@ -342,3 +346,18 @@ def _call(f: Function, function: str, *arguments: Int | Value | str) -> None:
         )
     callee = function if function.startswith("%") else f"@{function}"
     f.emit(f"call void {callee}({', '.join(texts)})")
+
+
+def emit_placed(module: Module, name: str, variant: Variant) -> None:
+    """Define ``name``, which computes a range of tasks for matrices in the midst of arrays."""
+    f = Function(module, name, PLACED_PARAMETERS, linkage="")
+    pointers = [
+        advance(f, f"%{x}", variant.element, *parameters(f, f"{x}.at")) for x in ("a", "b", "out")
+    ]
+    given = ", ".join(f"ptr {x}" for x in (f.raw("inttoptr i64 %record to ptr"), *pointers))
+    symbol = f"{variant.prefix}.products"
+    kinds = ", ".join(parameter.split()[0] for parameter in RANGE_PARAMETERS)
+    module.declare(symbol, f"declare void @{symbol}({kinds}) nounwind")
+    f.emit(f"call void @{symbol}({given}, i64 %begin, i64 %end, ptr %scratch)")
+    f.ret()
+    module.add(f)

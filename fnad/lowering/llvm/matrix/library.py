@@ -11,8 +11,9 @@ from fnad.lowering.llvm import host
 from fnad.lowering.llvm.matrix.dots import LINES_PARAMETERS as LINES
 from fnad.lowering.llvm.matrix.dots import PARAMETERS as DOTS
 from fnad.lowering.llvm.matrix.dots import emit_dots, emit_lines
+from fnad.lowering.llvm.matrix.driver import PLACED_PARAMETERS as PLACED
 from fnad.lowering.llvm.matrix.driver import RANGE_PARAMETERS as RANGE
-from fnad.lowering.llvm.matrix.driver import Driver
+from fnad.lowering.llvm.matrix.driver import Driver, emit_placed
 from fnad.lowering.llvm.matrix.packing import PARAMETERS as PACK
 from fnad.lowering.llvm.matrix.packing import Packing
 from fnad.lowering.llvm.matrix.tiles import PARAMETERS as TILE
@@ -38,6 +39,7 @@ _PARAMETERS = {
     "dots": DOTS,
     "lines": LINES,
     "products": RANGE,
+    "placed": PLACED,
 }
 
 
@@ -73,6 +75,8 @@ def source_of(symbol: str) -> tuple[str, Recipe]:
         emit_dots(module, symbol, variant, (int(rows), int(columns)), shape.lanes)
     elif function == "lines":
         emit_lines(module, symbol, variant)
+    elif function == "placed":
+        emit_placed(module, symbol, variant)
     else:
         Driver(module, variant, shape).emit(symbol)
-    return module.text(), PLAIN if function == "products" else VECTOR_CODE
+    return module.text(), PLAIN if function in ("products", "placed") else VECTOR_CODE
