@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,8 @@ import numpy as np
 import fnad.numpy as fnp
 from fnad.primitives.control_flow import fori_loop
 from fnad.scipy.operands import special_function, with_partials
+from fnad.scipy.special.edge_powers import beta_kernel
+from fnad.scipy.special.gamma_functions import betaln
 from fnad.scipy.special.saddle_points import powers_over_beta
 
 _MOST_TERMS = 20000
@@ -26,7 +30,7 @@ def betainc(a: Any, b: Any, x: Any) -> Any:
     >>> betainc(np.array([1.0, 50.0]), np.array([2.0, 50.0]), np.array([0.5, 0.5])).round(12)
     array([0.75, 0.5 ])
     """
-    return _betainc(a, b, x)
+    return betainc_of_quotient(a, b, x, x.dtype.type(1))
 
 
 @special_function
@@ -38,19 +42,7 @@ def betaincc(a: Any, b: Any, x: Any) -> Any:
     >>> betaincc(1.0, np.array([2.0, 500.0]), 0.5)
     array([2.50000000e-001, 3.05493636e-151])
     """
-    return _betaincc(a, b, x)
-
-
-@special_function
-def log_betainc(a: Any, b: Any, x: Any) -> Any:
-    """The logarithm of `betainc`, elementwise, also where that underflows."""
-    return _log_betainc(a, b, x)
-
-
-@special_function
-def log_betaincc(a: Any, b: Any, x: Any) -> Any:
-    """The logarithm of `betaincc`, elementwise, also where that underflows."""
-    return _log_betaincc(a, b, x)
+    return betaincc_of_quotient(a, b, x, x.dtype.type(1))
 
 
 def _powers_over_beta(a: Any, b: Any, x: Any) -> Any:
@@ -97,32 +89,74 @@ def _tail(a: Any, b: Any, x: Any, upper: bool, log: bool = False) -> Any:
     return fnp.where(known, value, np.nan)
 
 
-def _density(a: Any, b: Any, x: Any) -> Any:
-    inside = (x > 0) & (x < 1) & (a > 0) & (b > 0)
-    p, q, y = fnp.where(inside, a, 1), fnp.where(inside, b, 1), fnp.where(inside, x, 0.5)
-    shape, other = fnp.where(x == 0, a, b), fnp.where(x == 0, b, a)
-    at_end = fnp.where(shape == 1, other, fnp.where(shape < 1, x.dtype.type(np.inf), 0))
-    return fnp.where(inside, _powers_over_beta(p, q, y) / y / (1 - y), at_end)
+def _at(formula: Callable[..., Any], edge_powers: Callable[..., Any]) -> Callable[..., Any]:
+    """A power of ``z = x / scale`` and one of ``1 - z`` over ``beta(a, b)`` and the scale.
+
+    ``formula(a, b, z)`` has it without the scale, for z in (0, 1); ``edge_powers(a, b)`` are the
+    powers.
+    """
+
+    def power(a: Any, b: Any, x: Any, scale: Any) -> Any:
+        z = x / scale
+        inside = (z > 0) & (z < 1) & (a > 0) & (b > 0)
+        edge = ((z == 0) | (z == 1)) & (a > 0) & (b > 0)
+        p, q, y = fnp.where(inside, a, 1), fnp.where(inside, b, 1), fnp.where(inside, z, 0.5)
+        value = formula(p, q, y) / scale
+        first, second, log_norm = [
+            fnp.where(edge, v, 0) for v in (*edge_powers(a, b), betaln(a, b))
+        ]
+        y, unit = fnp.where(edge, x, 0), fnp.where(edge, scale, 1)
+        at_edge = beta_kernel(1)(first, second, y, unit, log_norm)
+        return fnp.where(inside, value, fnp.where(edge, at_edge, 0))
+
+    return power
 
 
-_betainc = with_partials(None, None, _density)(lambda a, b, x: _tail(a, b, x, upper=False))
-_betaincc = with_partials(None, None, lambda a, b, x: -_density(a, b, x))(
-    lambda a, b, x: _tail(a, b, x, upper=True)
+# The slope of `betainc` of a quotient in its first part, and, but for the sign, in the scale.
+_density = _at(
+    lambda a, b, z: _powers_over_beta(a, b, z) / z / (1 - z), lambda a, b: (a - 1, b - 1)
+)
+_scale_slope = _at(lambda a, b, z: _powers_over_beta(a, b, z) / (1 - z), lambda a, b: (a, b - 1))
+
+
+def _value(a: Any, b: Any, x: Any, scale: Any, **kind: bool) -> Any:
+    return _tail(a, b, x / scale, **kind)
+
+
+betainc_of_quotient = with_partials(None, None, _density, lambda *xs: -_scale_slope(*xs))(
+    partial(_value, upper=False)
+)
+betaincc_of_quotient = with_partials(None, None, lambda *xs: -_density(*xs), _scale_slope)(
+    partial(_value, upper=True)
 )
 
 
-def _log_slope(a: Any, b: Any, x: Any, log_part: Any) -> Any:
-    """The density over a part, in x."""
-    inside = (x > 0) & (x < 1) & (a > 0) & (b > 0)
-    p, q, y = fnp.where(inside, a, 1), fnp.where(inside, b, 1), fnp.where(inside, x, 0.5)
-    exponent, factor = powers_over_beta(p, q, y)
-    slope = factor * fnp.exp(exponent - fnp.where(inside, log_part, 0)) / y / (1 - y)
-    return fnp.where(inside, slope, _density(a, b, x) / fnp.exp(log_part))
+def _log_slopes(
+    log_part: Callable[..., Any], sign: int
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The slopes in ``x`` and in the scale: those of the part, over it."""
+
+    def ratio(power: int, at_edge: Callable[..., Any], *xs: Any) -> Any:
+        a, b, x, scale = xs
+        z, log = x / scale, log_part(*xs)
+        inside = (z > 0) & (z < 1) & (a > 0) & (b > 0)
+        p, q, y = fnp.where(inside, a, 1), fnp.where(inside, b, 1), fnp.where(inside, z, 0.5)
+        exponent, factor = powers_over_beta(p, q, y)
+        slope = factor * fnp.exp(exponent - fnp.where(inside, log, 0)) / y**power / (1 - y)
+        return fnp.where(inside, slope / scale, at_edge(*xs) / fnp.exp(log))
+
+    def in_x(*xs: Any) -> Any:
+        return sign * ratio(1, _density, *xs)
+
+    def in_scale(*xs: Any) -> Any:
+        return -sign * ratio(0, _scale_slope, *xs)
+
+    return in_x, in_scale
 
 
-_log_betainc: Any = with_partials(
-    None, None, lambda a, b, x: _log_slope(a, b, x, _log_betainc(a, b, x))
-)(lambda a, b, x: _tail(a, b, x, upper=False, log=True))
-_log_betaincc: Any = with_partials(
-    None, None, lambda a, b, x: -_log_slope(a, b, x, _log_betaincc(a, b, x))
-)(lambda a, b, x: _tail(a, b, x, upper=True, log=True))
+log_betainc_of_quotient: Any = with_partials(
+    None, None, *_log_slopes(lambda *xs: log_betainc_of_quotient(*xs), 1)
+)(partial(_value, upper=False, log=True))
+log_betaincc_of_quotient: Any = with_partials(
+    None, None, *_log_slopes(lambda *xs: log_betaincc_of_quotient(*xs), -1)
+)(partial(_value, upper=True, log=True))

@@ -10,6 +10,7 @@ function ratios" (SIAM J. Sci. Comput. 34, 2012).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import fnad.numpy as fnp
 from fnad.primitives import special as primitives
 from fnad.primitives.control_flow import fori_loop
 from fnad.scipy.operands import log_of_part, polynomial, special_function, with_partials
+from fnad.scipy.special.edge_powers import gamma_kernel
 from fnad.scipy.special.error_functions import erfcx
 from fnad.scipy.special.gamma_coefficients import LOG_GAMMA
 from fnad.scipy.special.saddle_points import excess_over_log1p, power_over_gamma
@@ -69,7 +71,7 @@ def gammainc(a: Any, x: Any) -> Any:
     >>> gammainc(np.array([1.0, 1000.0]), np.array([1.0, 1000.0]))
     array([0.63212056, 0.50420524])
     """
-    return _lower(a, x)
+    return lower_of_quotient(a, x, x.dtype.type(1))
 
 
 @special_function
@@ -83,7 +85,7 @@ def gammaincc(a: Any, x: Any) -> Any:
     >>> gammaincc(np.array([1.0, 2.0]), np.array([1.0, 100.0]))
     array([3.67879441e-01, 3.75727674e-42])
     """
-    return _upper(a, x)
+    return upper_of_quotient(a, x, x.dtype.type(1))
 
 
 def _power_over_gamma(a: Any, x: Any) -> Any:
@@ -181,18 +183,63 @@ def _at_edges(a: Any, x: Any, value: Any, at_zero: float) -> Any:
     return fnp.where(outside, np.nan, fnp.where(edge, known, value))
 
 
-def _density(a: Any, x: Any) -> Any:
-    """The derivative of the lower function in x."""
-    inside = (x > 0) & (x < np.inf) & (a > 0)
-    b, y = fnp.where(inside, a, 1), fnp.where(inside, x, 1)
-    at_zero = fnp.where(a == 1, 1, fnp.where(a < 1, a.dtype.type(np.inf), 0))
-    return fnp.where(inside, _power_over_gamma(b, y) * (b / y), fnp.where(x == 0, at_zero, 0))
+def _density(a: Any, x: Any, scale: Any) -> Any:
+    """The derivative of the lower function of ``x / scale`` in x."""
+    return _power(a, a - 1, x, scale, lambda b, y: _power_over_gamma(b, y) * (b / y))
 
 
-_lower = with_partials(None, _density)(lambda a, x: _at_edges(a, x, _both(a, x)[0], 0.0))
-_upper = with_partials(None, lambda a, x: -_density(a, x))(
-    lambda a, x: _at_edges(a, x, _both(a, x)[1], 1.0)
+def _scale_slope(a: Any, x: Any, scale: Any) -> Any:
+    """The derivative of the lower function of ``x / scale`` in the scale."""
+    return -_power(a, a, x, scale, lambda b, y: b * _power_over_gamma(b, y))
+
+
+def _power(a: Any, p: Any, x: Any, scale: Any, formula: Callable[..., Any]) -> Any:
+    """``z**p exp(-z) / gamma(a) / scale``, by the formula without the scale for positive a and z.
+
+    ``z`` is ``x / scale``.
+    """
+    z = x / scale
+    inside, edge = (z > 0) & (z < np.inf) & (a > 0), (z == 0) & (a > 0)
+    value = formula(fnp.where(inside, a, 1), fnp.where(inside, z, 1)) / scale
+    p, y, log_norm = [fnp.where(edge, v, 0) for v in (p, x, primitives.lgamma(a))]
+    at_zero = gamma_kernel(1)(p, y, fnp.where(edge, scale, 1), log_norm)
+    return fnp.where(inside, value, fnp.where(edge, at_zero, 0))
+
+
+def _slope_in_a(function: Callable[..., Any], sign: int) -> Callable[..., Any]:
+    """Of a function of ``(a, x, scale)``, with the others' slopes in ``a`` as its own."""
+
+    def of_slope(slope: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *xs: sign * _in_a(slope)(*xs)
+
+    return with_partials(None, of_slope(_density), of_slope(_scale_slope))(_in_a(function))
+
+
+def _in_a(function: Callable[..., Any]) -> Callable[..., Any]:
+    def slope(a: Any, x: Any, scale: Any) -> Any:
+        return jvp(lambda a: function(a, x, scale), (a,), (fnp.ones_like(a),))[1]
+
+    return slope
+
+
+def _lower_value(a: Any, x: Any, scale: Any) -> Any:
+    z = x / scale
+    return _at_edges(a, z, _both(a, z)[0], 0.0)
+
+
+def _upper_value(a: Any, x: Any, scale: Any) -> Any:
+    z = x / scale
+    return _at_edges(a, z, _both(a, z)[1], 1.0)
+
+
+lower_of_quotient = with_partials(_slope_in_a(_lower_value, 1), _density, _scale_slope)(
+    _lower_value
 )
+upper_of_quotient = with_partials(
+    _slope_in_a(_upper_value, -1),
+    lambda a, x, scale: -_density(a, x, scale),
+    lambda a, x, scale: -_scale_slope(a, x, scale),
+)(_upper_value)
 
 
 def _log_far(a: Any, x: Any) -> Any:
@@ -217,33 +264,56 @@ def _log(a: Any, x: Any, part: Any, rest: Any, upper: bool) -> Any:
     return fnp.where(far, value, log_of_part(fnp.where(far, tiny, part), rest))
 
 
-def _log_slope(a: Any, x: Any, log_part: Any) -> Any:
-    """The density over a part, in x."""
-    inside = (x > 0) & (x < np.inf) & (a > 0)
-    b, y = fnp.where(inside, a, 1), fnp.where(inside, x, 1)
-    exponent, divisor = power_over_gamma(b, y)
-    slope = fnp.exp(exponent - fnp.where(inside, log_part, 0)) * (b / y / divisor)
-    return fnp.where(inside, slope, _density(a, x) / fnp.exp(log_part))
+def _log_slopes(
+    log_part: Callable[..., Any], sign: int
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The slopes in ``x`` and in the scale: those of the part, over it."""
+
+    def ratio(a: Any, x: Any, scale: Any, power: Any, at_edge: Any) -> Any:
+        z, log = x / scale, log_part(a, x, scale)
+        inside = (z > 0) & (z < np.inf) & (a > 0)
+        b, y = fnp.where(inside, a, 1), fnp.where(inside, z, 1)
+        exponent, divisor = power_over_gamma(b, y)
+        slope = fnp.exp(exponent - fnp.where(inside, log, 0)) * (b / y**power / divisor)
+        return fnp.where(inside, slope / scale, at_edge(a, x, scale) / fnp.exp(log))
+
+    def in_x(a: Any, x: Any, scale: Any) -> Any:
+        return sign * ratio(a, x, scale, 1, _density)
+
+    def in_scale(a: Any, x: Any, scale: Any) -> Any:
+        return -sign * ratio(a, x, scale, 0, lambda *xs: -_scale_slope(*xs))
+
+    return in_x, in_scale
 
 
-_log_lower: Any = with_partials(None, lambda a, x: _log_slope(a, x, _log_lower(a, x)))(
-    lambda a, x: _log(a, x, _lower(a, x), _upper(a, x), upper=False)
-)
-_log_upper: Any = with_partials(None, lambda a, x: -_log_slope(a, x, _log_upper(a, x)))(
-    lambda a, x: _log(a, x, _upper(a, x), _lower(a, x), upper=True)
-)
+def _log_lower_value(a: Any, x: Any, scale: Any) -> Any:
+    z = x / scale
+    return _log(
+        a,
+        z,
+        lower_of_quotient(a, z, z.dtype.type(1)),
+        upper_of_quotient(a, z, z.dtype.type(1)),
+        upper=False,
+    )
 
 
-@special_function
-def log_gammainc(a: Any, x: Any) -> Any:
-    """The logarithm of `gammainc`, elementwise, also where that underflows."""
-    return _log_lower(a, x)
+def _log_upper_value(a: Any, x: Any, scale: Any) -> Any:
+    z = x / scale
+    return _log(
+        a,
+        z,
+        upper_of_quotient(a, z, z.dtype.type(1)),
+        lower_of_quotient(a, z, z.dtype.type(1)),
+        upper=True,
+    )
 
 
-@special_function
-def log_gammaincc(a: Any, x: Any) -> Any:
-    """The logarithm of `gammaincc`, elementwise, also where that underflows."""
-    return _log_upper(a, x)
+log_lower_of_quotient: Any = with_partials(
+    None, *_log_slopes(lambda *xs: log_lower_of_quotient(*xs), 1)
+)(_log_lower_value)
+log_upper_of_quotient: Any = with_partials(
+    None, *_log_slopes(lambda *xs: log_upper_of_quotient(*xs), -1)
+)(_log_upper_value)
 
 
 @special_function
@@ -255,7 +325,7 @@ def igamma_grad_a(a: Any, x: Any) -> Any:
     >>> igamma_grad_a(np.array([1.0]), np.array([1.0]))
     array([-0.43172971])
     """
-    return jvp(lambda a: _lower(a, x), (a,), (fnp.ones_like(a),))[1]
+    return jvp(lambda a: lower_of_quotient(a, x, x.dtype.type(1)), (a,), (fnp.ones_like(a),))[1]
 
 
 @special_function
@@ -270,4 +340,4 @@ def random_gamma_grad(a: Any, x: Any) -> Any:
     >>> random_gamma_grad(np.array([1.0]), np.array([1.0]))
     array([1.17356303])
     """
-    return -igamma_grad_a(a, x) / _density(a, x)
+    return -igamma_grad_a(a, x) / _density(a, x, x.dtype.type(1))

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import fnad.numpy as fnp
-from fnad.scipy.special import betainc, betaincc, betaln, xlog1py, xlogy
-from fnad.scipy.special.incomplete_beta import log_betainc, log_betaincc
+from fnad.scipy.special import betaln, xlog1py, xlogy
+from fnad.scipy.special.edge_powers import beta_kernel
+from fnad.scipy.special.incomplete_beta import (
+    betainc_of_quotient,
+    betaincc_of_quotient,
+    log_betainc_of_quotient,
+    log_betaincc_of_quotient,
+)
 from fnad.scipy.special.saddle_points import log_binomial_term
-from fnad.scipy.stats.edges import beta_kernel, probability
+from fnad.scipy.stats.edges import probability
 from fnad.scipy.stats.laws import law
 
 _law = law(lambda a, b: (a > 0) & (b > 0))
@@ -45,34 +52,43 @@ def pdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The density, elementwise. At the ends of [0, 1], slopes are those within."""
     z = (x - loc) / scale
     outside = (z < 0) | (z > 1)
-    y, norm = fnp.where(outside, 0.5, z), betaln(a, b) + fnp.log(scale)
+    y = fnp.where(outside, 0.5, z)
     large, smooth = _of_large_shapes(y, a, b)
     p, q = fnp.where(large, 2, a), fnp.where(large, 2, b)
-    value = beta_kernel(p - 1, q - 1, y, fnp.where(large, 0, norm))
+    distance, unit = fnp.where(outside, 0.5, x - loc), fnp.where(outside, 1, scale)
+    log_norm = fnp.where(large, 0, betaln(a, b))
+    value = beta_kernel(1)(p - 1, q - 1, distance, unit, log_norm)
     return fnp.where(outside, 0, fnp.where(large, fnp.exp(smooth) / scale, value))
+
+
+def _of_quotient(
+    function: Callable[..., Any], x: Any, a: Any, b: Any, scale: Any, ends: tuple[float, float]
+) -> Any:
+    def of_parts(x: Any, scale: Any) -> Any:
+        return function(a, b, x, scale)
+
+    return probability(of_parts, x / scale, 0, 1, ends, (x, scale))
 
 
 @_law
 def cdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The distribution function, elementwise."""
-    return probability(lambda z: betainc(a, b, z), (x - loc) / scale, 0, 1, (0, 1))
+    return _of_quotient(betainc_of_quotient, x - loc, a, b, scale, (0, 1))
 
 
 @_law
 def logcdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the distribution function, elementwise."""
-    z = (x - loc) / scale
-    return probability(lambda z: log_betainc(a, b, z), z, 0, 1, (-np.inf, 0))
+    return _of_quotient(log_betainc_of_quotient, x - loc, a, b, scale, (-np.inf, 0))
 
 
 @_law
 def sf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The survival function, ``1 - cdf``, elementwise."""
-    return probability(lambda z: betaincc(a, b, z), (x - loc) / scale, 0, 1, (1, 0))
+    return _of_quotient(betaincc_of_quotient, x - loc, a, b, scale, (1, 0))
 
 
 @_law
 def logsf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the survival function, elementwise."""
-    z = (x - loc) / scale
-    return probability(lambda z: log_betaincc(a, b, z), z, 0, 1, (0, -np.inf))
+    return _of_quotient(log_betaincc_of_quotient, x - loc, a, b, scale, (0, -np.inf))

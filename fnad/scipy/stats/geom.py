@@ -7,7 +7,7 @@ from typing import Any
 import fnad.numpy as fnp
 from fnad.scipy.operands import impossible
 from fnad.scipy.special import xlog1py
-from fnad.scipy.stats.edges import beta_kernel
+from fnad.scipy.special.edge_powers import beta_kernel
 from fnad.scipy.stats.laws import law
 
 _law = law(lambda p: (p > 0) & (p <= 1))
@@ -35,5 +35,5 @@ def pmf(k: Any, p: Any, loc: Any = 0) -> Any:
     y = k - loc
     outside = (y < 1) | (y != fnp.floor(y))
     z = fnp.where(outside, 1, y)
-    value = beta_kernel(fnp.ones_like(z), z - 1, p, fnp.zeros_like(z))
+    value = beta_kernel(0)(fnp.ones_like(z), z - 1, p, p.dtype.type(1), fnp.zeros_like(z))
     return fnp.where(outside, fnp.exp(impossible(y)), value)
