@@ -138,7 +138,7 @@ def searchsorted(
     known = all(isinstance(each, (np.ndarray, np.generic)) for each in (x, values))
     if known and dtype.kind in "biuf":
         # What follows would be dozens of calls of NumPy.
-        return np.searchsorted(x, values, side)
+        return np.searchsorted(x, values, side)  # type: ignore[call-overload]
     count = x.shape[0]
     if type(count) is Size:
         return _found_in_a_loop(x, values, side)

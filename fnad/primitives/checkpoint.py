@@ -322,6 +322,11 @@ def checkpoint(
     callable
         Computes what ``fun`` does.
 
+    Notes
+    -----
+    Called where nothing is traced, it is ``fun`` itself that runs: what ``fun`` returns of its
+    arguments is the caller's own array, not a copy.
+
     Examples
     --------
     >>> import numpy as np, fnad

@@ -171,6 +171,11 @@ class custom_jvp:  # noqa: N801 - JAX's name; used as a decorator
         Positional arguments that are not differentiated (functions, options); the rule gets
         them first.
 
+    Notes
+    -----
+    Called where nothing is traced, it is ``fun`` itself that runs: what ``fun`` returns of its
+    arguments is the caller's own array, not a copy.
+
     Examples
     --------
     >>> import numpy as np, fnad
