@@ -136,6 +136,18 @@ def test_zetac_is_mpmaths():
         np.testing.assert_allclose(fnad.vmap(slope)(points), wanted, rtol=3e-14)
 
 
+def test_zeta_of_one_argument_is_riemanns():
+    points = np.array([-345.5, -170.3, -20.3, -3.5, -1, -0.3, 0, 0.5, 0.999, 1.001, 2, 30, 1000])
+    with mpmath.workdps(60):
+        wanted = np.array([float(mpmath.zeta(mpmath.mpf(float(x)))) for x in points])
+    for f in (special.zeta, fnad.jit(special.zeta), fnad.vmap(special.zeta)):
+        np.testing.assert_allclose(f(points), wanted, rtol=1e-14)
+    np.testing.assert_array_equal(special.zeta(np.array([-2.0, -4.0, INF])), [0, 0, 1])
+    slope = exact(lambda s: mpmath.zeta(s), np.array([-20.3, -1.0, 0.0, 0.5, 3.0]), 1)
+    ours = fnad.vmap(fnad.grad(special.zeta))(np.array([-20.3, -1.0, 0.0, 0.5, 3.0]))
+    np.testing.assert_allclose(ours, slope, rtol=3e-14)
+
+
 def test_zetac_at_edges():
     edges = np.array([1.0, INF, -INF, NAN, -344.0, -345.0, -343.0])
     with np.errstate(all="ignore"):

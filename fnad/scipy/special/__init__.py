@@ -35,7 +35,6 @@ from fnad.scipy.special.gamma_functions import (
     poch,
     polygamma,
     spence,
-    zeta,
 )
 from fnad.scipy.special.hypergeometric import hyp1f1, hyp2f1
 from fnad.scipy.special.incomplete_beta import betainc, betaincc
@@ -57,7 +56,7 @@ from fnad.scipy.special.logistic import (
 )
 from fnad.scipy.special.numbers import bernoulli, binom, comb
 from fnad.scipy.special.owens_function import owens_t
-from fnad.scipy.special.riemann_zeta import zetac
+from fnad.scipy.special.riemann_zeta import zeta, zetac
 from fnad.scipy.special.spherical_harmonics import sph_harm_y
 from fnad.scipy.special.trigonometric_integrals import shichi, sici
 

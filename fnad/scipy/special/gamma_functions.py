@@ -373,27 +373,9 @@ def multigammaln(a: Any, d: int) -> Any:
     return total
 
 
-def zeta(x: Any, q: Any = None) -> Any:
-    """Hurwitz' zeta function, the sum of ``(k + q)**-x`` over k >= 0, elementwise.
-
-    Parameters
-    ----------
-    x : array
-        The exponent. Infinite at 1; NaN below, where the sum diverges.
-    q : array, optional
-        By default 1: Riemann's zeta function. Infinite at 0 and the negative integers, and NaN
-        at other negative numbers.
-
-    Examples
-    --------
-    >>> zeta(np.array([2.0, 4.0]))
-    array([1.64493407, 1.08232323])
-    """
-    return _hurwitz(x, 1.0 if q is None else q)
-
-
 @special_function
-def _hurwitz(x: Any, q: Any) -> Any:
+def hurwitz(x: Any, q: Any) -> Any:
+    """Hurwitz' zeta function."""
     return _zeta(x, q)
 
 

@@ -1,4 +1,4 @@
-"""Riemann's zeta function of all real numbers, less 1."""
+"""Riemann's zeta function of all real numbers, also less 1, and Hurwitz'."""
 
 from __future__ import annotations
 
@@ -7,12 +7,38 @@ from typing import Any
 
 import fnad.numpy as fnp
 from fnad.scipy.operands import special_function, with_partials
-from fnad.scipy.special.gamma_functions import BERNOULLI, gamma
+from fnad.scipy.special.gamma_functions import BERNOULLI, gamma, hurwitz
 
 _END = 10  # the terms below are added up before the Euler-Maclaurin formula
 # In 4 and 8 bytes: pi, what rounding took off it over it, and where gamma(x/2) overflows, as has
 # zeta(1 - x) by then.
 _PI = {4: (3.1415927410125732, -2.7827534e-08, 69.0), 8: (math.pi, 3.8981718325193755e-17, 342.0)}
+
+
+def zeta(x: Any, q: Any = None) -> Any:
+    """Riemann's zeta function, or Hurwitz', the sum of ``(k + q)**-x`` over k >= 0, elementwise.
+
+    Parameters
+    ----------
+    x : array
+        The exponent. Infinite at 1. Below, where the sum diverges, Riemann's function is continued;
+        Hurwitz' is NaN.
+    q : array, optional
+        By default Riemann's function, that of 1. Infinite at 0 and the negative integers, and NaN
+        at other negative numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> zeta(np.array([-1.0, 2.0, 4.0]))
+    array([-0.08333333,  1.64493407,  1.08232323])
+    """
+    return _riemann(x) if q is None else hurwitz(x, q)
+
+
+@special_function
+def _riemann(x: Any) -> Any:
+    return _zeta(x)
 
 
 @special_function
@@ -64,14 +90,24 @@ def _reflected(s: Any, zeta: Any) -> Any:
     return sine * fnp.where(turn == 0, fnp.minimum(size, fnp.finfo(s.dtype).max), size)
 
 
-def _zetac_value(x: Any) -> Any:
+def _value(x: Any, less: float) -> Any:
+    """The function less 0 or 1."""
     negative = (x < -0.5) & (x > -math.inf)
     finite = fnp.where(fnp.abs(x) < math.inf, x, 2)
     value = _of_positive(fnp.where(negative, 1 - finite, finite))
-    left = _reflected(fnp.where(negative, x, -1), 1 + value) - 1
-    value = fnp.where(negative, left, value)
-    value = fnp.where(x == math.inf, 0, value)
+    left = _reflected(fnp.where(negative, x, -1), 1 + value) - less
+    value = fnp.where(negative, left, value + (1 - less))
+    value = fnp.where(x == math.inf, 1 - less, value)
     return fnp.where((x == -math.inf) | fnp.isnan(x), x * math.nan, value)
 
 
+def _zeta_value(x: Any) -> Any:
+    return _value(x, 0.0)
+
+
+def _zetac_value(x: Any) -> Any:
+    return _value(x, 1.0)
+
+
+_zeta = with_partials(None)(_zeta_value)
 _zetac = with_partials(None)(_zetac_value)
