@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
@@ -28,7 +27,7 @@ from fnad.lowering.access import (
     with_bodies,
 )
 from fnad.lowering.expr import Expr, affine_parts, axis
-from fnad.lowering.lines import by_lines
+from fnad.lowering.lines import by_lines, lines_written
 from fnad.lowering.panels import (
     PRODUCT_ROWS,
     NewBuffer,
@@ -53,8 +52,8 @@ from fnad.lowering.walk import below
 # what is read on the way), and one of products: a part of the second.
 _BLOCK_BYTES = 20 << 10
 _PRODUCT_BLOCK_BYTES = 384 << 10
-# What is written in shorter pieces is written row by row.
-_LINE_BYTES = 128
+# What a row of a group writes stays in the second cache up to so many bytes.
+_ROW_BYTES = 1 << 20
 # Rows at a time that matrix products are fast for.
 _TILE_ROWS = 8
 # Fewer rows than this are not worth grouping: the threads divide them.
@@ -190,7 +189,7 @@ class _Candidate:
         self.touched = touched
         self.nbytes = sum([buffers[n].nbytes for n in touched])
         # What only this writes, in pieces as long as lines of a cache: of that, rows need no slabs.
-        self.apart = _in_lines(node) if isinstance(node, Kernel) else set()
+        self.apart = lines_written(node)
         # Bytes of buffers that a group has to share to be worth running this by blocks of rows.
         self.price = price(node) if isinstance(node, Contraction) else 0
         self._touches: dict[int, list[_Touch]] | None = None
@@ -217,19 +216,6 @@ class _Candidate:
         self.nbytes += new.nbytes
         self.price = 0  # it is paid
         self.lays_out = False
-
-
-def _in_lines(kernel: Kernel) -> set[int]:
-    """The buffers of which a kernel writes whole lines along its innermost axis."""
-    variable, extent = axis(*kernel.axes[-1]), kernel.axes[-1][1]
-    neighbours = Counter(s.buffer for s in kernel.stores)
-    found = set()
-    for s in kernel.stores:
-        stride = affine_parts(s.offset)[0].get(variable, 0)
-        piece = stride * extent * s.value.dtype.itemsize
-        if stride <= neighbours[s.buffer] and piece >= _LINE_BYTES:
-            found.add(s.buffer)
-    return found
 
 
 def _candidate(node: Node, buffers: Mapping[int, Buffer]) -> _Candidate | None:
@@ -359,13 +345,22 @@ class _Grouping:
             if n not in ours or n in group.apart or any(t.base for t in touches.get(n, ())):
                 touches[n] = group.touches[n] + touches.get(n, [])
         extent = self._extent(math.gcd(group.extent, new.extent), touches)
-        if extent is None or not self.target.runs_together([*group.nodes, *new.nodes], extent):
+        if extent is None or self._outgrows(group, extent):
+            return False
+        if not self.target.runs_together([*group.nodes, *new.nodes], extent):
             return False
         shared = {n: list(dict.fromkeys(group.touches[n] + new.touches[n])) for n in both}
         if not self._worthwhile(_by_rows(shared, extent, self.buffers), least):
             return False
         group.take(new, group.touches | new.touches | shared, extent)
         return True
+
+    def _outgrows(self, group: _Candidate, extent: int) -> bool:
+        """Whether what is near in each row of a group no longer were in larger rows."""
+        if extent == group.extent or len(group.nodes) == 1:
+            return False
+        nbytes = sum([self.buffers[n].nbytes for n in group.access.writes])
+        return nbytes // group.extent <= _ROW_BYTES < nbytes // extent
 
     def _worthwhile(self, buffers: Iterable[int], least: int) -> bool:
         """Whether working through buffers row by row spares enough traffic."""

@@ -19,16 +19,20 @@ After::
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 
 from fnad.lowering.expr import affine_parts, axis, divided
 from fnad.lowering.kernels import mapped, remade
-from fnad.lowering.plan import Kernel
+from fnad.lowering.plan import Contraction, Kernel
 from fnad.lowering.walk import rebuild
 
 # Fewer tasks than this are too few; of more bytes than this, they are too large.
 _FEW_TASKS = 8
-_LARGE_BYTES = 4 << 20
+_LARGE_BYTES = 1 << 19
+
+# What is written in shorter pieces is written row by row.
+_LINE_BYTES = 128
 
 
 def by_lines(kernel: Kernel) -> Kernel:
@@ -62,3 +66,19 @@ def _joined(kernel: Kernel) -> Kernel:
     mapping = {axis(first, count): image, axis(second, lines): rest}
     loops = replace(kernel, axes=((first, count * lines), *inner))
     return remade(mapped(loops, lambda exprs: rebuild(exprs, mapping.get)))
+
+
+def lines_written(node: Kernel | Contraction) -> set[int]:
+    """The buffers of which a node writes whole lines: of a kernel, along its innermost axis."""
+    if isinstance(node, Contraction):  # a product an entry of its batch
+        whole = node.out.strides[-1] == 1 and node.n * node.dtype.itemsize >= _LINE_BYTES
+        return {node.out.buffer} if node.batch and whole and not node.accumulate else set()
+    variable, extent = axis(*node.axes[-1]), node.axes[-1][1]
+    neighbours = Counter(s.buffer for s in node.stores)
+    found = set()
+    for s in node.stores:
+        stride = affine_parts(s.offset)[0].get(variable, 0)
+        piece = stride * extent * s.value.dtype.itemsize
+        if stride <= neighbours[s.buffer] and piece >= _LINE_BYTES:
+            found.add(s.buffer)
+    return found

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -111,16 +111,26 @@ def _permuted(product: Contraction, copy: Kernel, buffers: dict[int, Buffer]) ->
         return None
     by_stride = {source[a]: (extent, target[a]) for a, extent in axes.items()}
     extents = (*product.batch, product.m, product.n)
-    strides = []
-    for extent, stride in zip(extents, product.out.strides, strict=True):
-        step = _joined_stride(by_stride, stride, extent)
-        if step is None:
-            return None
-        strides.append(step)
-    moved = replace(product, out=Matrix(store.buffer, integer(0), tuple(strides)))
+    runs = [_runs(by_stride, *a) for a in zip(product.out.strides, extents, strict=True)]
+    if not all(runs) or len(runs[-2]) > 1 or len(runs[-1]) > 1:
+        return None
+    moved = _with_batch_axes(product, runs[:-2])
+    strides = [run.target for axis_runs in runs for run in axis_runs]
+    moved = replace(moved, out=Matrix(store.buffer, integer(0), tuple(strides)))
     if strides[-1] != 1:
         moved = _transposed(moved)
     return moved if moved.out.strides[-1] == 1 else None  # rows of results are written whole
+
+
+def _with_batch_axes(c: Contraction, batch: Sequence[Sequence[_Run]]) -> Contraction:
+    """A product each of whose batch axes is several, the outermost first."""
+
+    def divided(m: Matrix) -> Matrix:
+        each = [stride * run.step for stride, runs in zip(m.strides, batch) for run in runs]
+        return replace(m, strides=(*each, *m.strides[-2:]))
+
+    extents = tuple(run.extent for runs in batch for run in runs)
+    return replace(c, batch=extents, left=divided(c.left), right=divided(c.right))
 
 
 def _transposed(c: Contraction) -> Contraction:
@@ -135,18 +145,42 @@ def _transposed(c: Contraction) -> Contraction:
     )
 
 
-def _joined_stride(by_stride: dict[int, tuple[int, int]], stride: int, extent: int) -> int | None:
-    """The target's stride of an axis, which may be several axes of the copy that lie dense."""
-    first = following = 0
-    while extent > 1:
-        length, target = by_stride.get(stride, (0, 0))
-        if length == 0 or extent % length or (following and target != following):
-            return None
-        first = first or target
-        following = target * length
-        stride *= length
-        extent //= length
-    return first
+class _Run(NamedTuple):
+    """Part of an axis of a product: its extent, its step along the axis and the target's stride."""
+
+    extent: int
+    step: int
+    target: int
+
+
+def _runs(by_stride: Mapping[int, tuple[int, int]], stride: int, extent: int) -> list[_Run]:
+    """An axis of a product as axes of the copy, or parts of them, the outermost first.
+
+    Those that lie dense in the target are one. There are none if the axis is not made of such.
+    """
+    found: list[_Run] = []
+    step = 1
+    while step < extent:
+        length, target = _from(by_stride, stride * step)
+        length = min(length, extent // step)
+        if length <= 1 or (extent // step) % length:
+            return []
+        inner = found[-1] if found else _Run(1, 1, 0)
+        if target == inner.extent * inner.target:
+            found[-1] = inner._replace(extent=inner.extent * length)
+        else:
+            found.append(_Run(length, step, target))
+        step *= length
+    return found[::-1] or [_Run(1, 1, 0)]
+
+
+def _from(by_stride: Mapping[int, tuple[int, int]], stride: int) -> tuple[int, int]:
+    """What is left of an axis from where a step of it is ``stride``: its extent, the target's."""
+    for own, (extent, target) in by_stride.items():
+        steps, rest = divmod(stride, own)
+        if 0 < steps < extent and not rest and extent % steps == 0:
+            return extent // steps, target * steps
+    return 0, 0
 
 
 # -- transposes out of loops -------------------------------------------------------------------

@@ -14,13 +14,18 @@ from fnad.primitives.batch_axes import BatchPlace, join_axis, joined, split, spl
 from fnad.primitives.complex_parts import product_of_parts
 from fnad.primitives.contraction import dot_general
 from fnad.primitives.conv_dependencies import conv_pattern
-from fnad.primitives.conv_patches import patches, positions_last, window_axes
+from fnad.primitives.conv_patches import (
+    patches,
+    positions_last,
+    products_of_rows,
+    window_axes,
+)
+from fnad.primitives.conv_phases import Axis, axes_by_phase, interleaved, phased_filters
 from fnad.primitives.depthwise import depthwise, depthwise_wrt_filters, is_depthwise
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.reductions import reduce_sum
 from fnad.primitives.reversal import rev
 from fnad.primitives.shape import (
-    broadcast_in_dim,
     int_tuple,
     moveaxis,
     transpose,
@@ -213,13 +218,15 @@ def _transpose_rhs(ct: Any, lhs: Any, shapes: Any, params: dict[str, Any]) -> An
     if grouped:
         ct = split_axis(ct, num + 1, groups)
     if apart:
-        positions = tuple(range(1, num + 1))
+        positions = tuple(range(grouped + 1, grouped + num + 1))
         after = tuple(i + num + 1 for i in positions)
-        each = dot_general(read, ct, ((after, positions), ((0,), (0,))))
-        return moveaxis(reduce_sum(each, (0,)), -1, rhs_spec[0])
-    summed = tuple(range(grouped, grouped + num + 1))
-    batch = ((0,), (0,)) if grouped else ((), ())
-    out = moveaxis(dot_general(read, ct, ((summed, summed), batch)), -1, rhs_spec[0] + grouped)
+        both: Any = ((0, 1), (1, 0)) if grouped else ((0,), (0,))
+        out = reduce_sum(dot_general(read, ct, ((after, positions), both)), (0,))
+    else:
+        summed = tuple(range(grouped, grouped + num + 1))
+        batch = ((0,), (0,)) if grouped else ((), ())
+        out = dot_general(read, ct, ((summed, summed), batch))
+    out = moveaxis(out, -1, rhs_spec[0] + grouped)
     return join_axis(out, rhs_spec[0]) if grouped else out
 
 
@@ -251,30 +258,47 @@ def _as_products(lhs: Any, rhs: Any, **params: Any) -> Any:
     counts = _sizes(*shapes, params).out
     if is_depthwise(*shapes, counts, params):
         return depthwise(lhs, rhs, counts, params)
-    return _as_matrix_product(lhs, rhs, **params)
+    axes = axes_by_phase(*_sizes(*shapes, params), params)
+    if axes is not None:
+        return _by_phases(lhs, rhs, axes, params)
+    return _as_matrix_products(lhs, rhs, counts, params)
 
 
-def _as_matrix_product(lhs: Any, rhs: Any, **params: Any) -> Any:
-    """Convolution as one large matrix product a group: (batch, positions) x (window) x (out)."""
+def _by_phases(lhs: Any, rhs: Any, axes: Sequence[Axis], params: dict[str, Any]) -> Any:
+    """Convolution of an operand with gaps by means of one without."""
+    lhs_spec, rhs_spec, out_spec = params["dimension_numbers"]
+    gaps = zip(params["lhs_dilation"], axes, strict=True)
+    in_order = tuple(range(len(out_spec)))
+    without = {
+        **params,
+        "padding": tuple(a.padding for a in axes),
+        "lhs_dilation": tuple(1 if a.gap > 1 else d for d, a in gaps),
+        "dimension_numbers": ConvDimensionNumbers(lhs_spec, in_order, in_order),
+    }
+    filters = phased_filters(rhs, rhs_spec, axes)
+    out = interleaved(conv_general_dilated_p.bind(lhs, filters, **without), axes)
+    return transpose(out, tuple(out_spec.index(i) for i in in_order))
+
+
+def _as_matrix_products(lhs: Any, rhs: Any, counts: Sequence[int], params: dict[str, Any]) -> Any:
+    """Convolution as matrix products over windows: one a group, or small ones.
+
+    ``counts`` are the spatial lengths of the result.
+    """
     _, rhs_spec, out_spec = params["dimension_numbers"]
     groups, grouped = params["feature_group_count"], params["feature_group_count"] > 1
     apart = positions_last(aval_of(lhs).shape, aval_of(rhs).shape, params)
     read = patches(lhs, aval_of(rhs).shape, params, apart)
-    num = len(rhs_spec) - 2
-    window = window_axes(rhs_spec)
+    if grouped:
+        rhs = split_axis(rhs, rhs_spec[0], groups)
     if apart:
-        # A product for each example: the filters are the same for all.
-        examples = aval_of(read).shape[0]
-        shape = (examples, *aval_of(rhs).shape)
-        rhs = broadcast_in_dim(rhs, shape, tuple(range(1, num + 3)))
-        contract = tuple(range(1, num + 2)), tuple(i + 1 for i in window)
-        batch: Any = ((0,), (0,))
-    else:
-        if grouped:
-            rhs = split_axis(rhs, rhs_spec[0], groups)
-        first = grouped + num + 1
-        contract = tuple(range(first, first + num + 1)), tuple(i + grouped for i in window)
-        batch = ((0,), (0,)) if grouped else ((), ())
+        out = products_of_rows(read, rhs, counts, params["dimension_numbers"])
+        return transpose(out, tuple(out_spec.index(i) for i in range(len(out_spec))))
+    window = tuple(i + grouped for i in window_axes(rhs_spec))
+    num = len(window) - 1
+    first = grouped + num + 1
+    contract = tuple(range(first, first + num + 1)), window
+    batch = ((0,), (0,)) if grouped else ((), ())
     out = dot_general(read, rhs, (contract, batch))  # (group,) batch, positions, feature
     if grouped:
         out = join_axis(out, num + 1)
