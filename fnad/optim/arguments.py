@@ -15,7 +15,6 @@ def check_number(
     most: float = math.inf,
     *,
     below: float = math.inf,
-    hint: str = "",
 ) -> None:
     """A number of ``[least, most]`` below ``below``; one that is traced has no value yet."""
     if value is None or isinstance(value, (str, bytes, list, tuple, dict)):
@@ -28,4 +27,4 @@ def check_number(
         bounds += [f"at most {most:g}"] if most < math.inf else []
         bounds += [f"below {below:g}"] if below < math.inf else []
         what = " and ".join(bounds) or "a number"
-        raise ValueError(f"{rule}: {name} must be {what}, got {value!r}{hint}")
+        raise ValueError(f"{rule}: {name} must be {what}, got {value!r}")

@@ -110,8 +110,7 @@ def scale_by_learning_rate(
     array([-0.5,  1. ])
     """
     if not callable(learning_rate):
-        hint = "; to climb, minimise the negative" if flip_sign else ""
-        check_number("scale_by_learning_rate", "learning_rate", learning_rate, 0, hint=hint)
+        check_number("scale_by_learning_rate", "learning_rate", learning_rate)
     sign = -1 if flip_sign else 1
     if callable(learning_rate):
         schedule = learning_rate
