@@ -9,7 +9,7 @@ phase of the result, its position modulo ``d``. So it is made by filters for eac
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,24 +18,42 @@ import numpy as np
 from fnad.core.types import aval_of
 from fnad.primitives.reversal import rev
 from fnad.primitives.shape import reshape, transpose
-from fnad.primitives.slicing import pad, slice
+from fnad.primitives.slicing import concatenate, pad, slice
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Phases whose filters have as many ``taps``: ``phases`` of them, from number ``start`` on."""
+
+    start: int
+    phases: int
+    taps: int
+    padding: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
     """How one spatial axis falls into phases.
 
-    Of ``gap`` phases, the last ``phases`` have filters, of ``taps`` elements; the first result is
-    number ``first`` of the ``results`` wanted, of which each phase has ``each``.
+    Of ``gap`` phases, those of the ``parts`` have filters, backwards; the first result is number
+    ``first`` of the ``results`` wanted, of which each phase has ``each``.
     """
 
     gap: int
-    phases: int
-    taps: int
+    parts: tuple[Part, ...]
     first: int
     results: int
     each: int
-    padding: tuple[int, int]
+
+    @property
+    def phases(self) -> int:
+        """Phases that have filters."""
+        return sum(part.phases for part in self.parts)
+
+    @property
+    def rows(self) -> int:
+        """The most taps of a phase."""
+        return max(part.taps for part in self.parts)
 
 
 def axes_by_phase(
@@ -59,32 +77,68 @@ def axes_by_phase(
 
 def _axis(gap: int, length: int, taps: int, count: int, padding: tuple[int, int]) -> Axis:
     if gap == 1:
-        return Axis(1, 1, taps, 0, count, count, padding)
-    # With results from there on, those of all phases meet the same elements.
+        return Axis(1, (Part(0, 1, taps, padding),), 0, count, count)
+    # With results from there on, those of all phases meet the same elements first.
     before, first = divmod(-padding[0] - 1, gap)
-    before, most = -before - 1, -(-taps // gap)
+    before = -before - 1
     each = -(-(count + first) // gap)
-    after = each + most - 1 - length - before
-    return Axis(gap, min(gap, taps), most, first, count, each, (before, after))
+    # No filter is filled up with zeros: an infinity that they met would give NaN.
+    fewest, longer = divmod(taps, gap)
+    shares = [(0, longer, fewest + 1), (longer, gap - longer, fewest)]
+    parts = tuple(
+        Part(start, phases, n, (before, each + n - 1 - length - before))
+        for start, phases, n in shares
+        if phases and n
+    )
+    return Axis(gap, parts, first, count, each)
 
 
-def phased_filters(rhs: Any, spec: Sequence[int], axes: Sequence[Axis]) -> Any:
-    """Filters (out features * phases, in features, spatial) from such with axes as in ``spec``."""
-    rhs, num = transpose(rhs, spec), len(axes)
+def by_phases(
+    rhs: Any,
+    spec: Sequence[int],
+    axes: Sequence[Axis],
+    convolve: Callable[[Any, Sequence[tuple[int, int]]], Any],
+) -> Any:
+    """The result (batch, features, spatial) for filters with axes as in ``spec``.
+
+    ``convolve(filters, padding)`` convolves the operand without its gaps with filters (out
+    features, in features, spatial).
+    """
+    rhs = transpose(rhs, spec)
     made, taken, *lengths = aval_of(rhs).shape
-    behind = [(0, a.taps * a.phases - n, 0) for a, n in zip(axes, lengths, strict=True)]
+    behind = [(0, a.rows * a.gap - n, 0) for a, n in zip(axes, lengths, strict=True)]
     rhs = pad(rhs, np.zeros((), aval_of(rhs).dtype)[()], [(0, 0, 0), (0, 0, 0), *behind])
-    rhs = reshape(rhs, (made, taken, *(n for a in axes for n in (a.taps, a.phases))))
+    rhs = reshape(rhs, (made, taken, *(n for a in axes for n in (a.rows, a.gap))))
+
+    def joined(*chosen: Part) -> Any:
+        if len(chosen) < len(axes):
+            parts = axes[len(chosen)].parts[::-1]
+            return concatenate([joined(*chosen, part) for part in parts], 2 + len(chosen))
+        out = convolve(_filters(rhs, chosen), [part.padding for part in chosen])
+        shape = aval_of(out).shape
+        return reshape(out, (shape[0], made, *(part.phases for part in chosen), *shape[2:]))
+
+    return _interleaved(joined(), axes)
+
+
+def _filters(rhs: Any, parts: Sequence[Part]) -> Any:
+    """Those of some phases, the last first: (out features * phases, in features, spatial)."""
+    made, taken, *_ = aval_of(rhs).shape
+    num = len(parts)
+    starts = [0, 0, *(n for part in parts for n in (0, part.start))]
+    ends = [made, taken, *(n for p in parts for n in (p.taps, p.start + p.phases))]
     phases = range(3, 2 * num + 3, 2)
-    rhs = transpose(rev(rhs, phases), (0, *phases, 1, *range(2, 2 * num + 2, 2)))
-    return reshape(rhs, (made * math.prod(a.phases for a in axes), taken, *(a.taps for a in axes)))
+    own = rev(slice(rhs, starts, ends), phases)
+    own = transpose(own, (0, *phases, 1, *range(2, 2 * num + 2, 2)))
+    return reshape(
+        own, (made * math.prod(p.phases for p in parts), taken, *(p.taps for p in parts))
+    )
 
 
-def interleaved(out: Any, axes: Sequence[Axis]) -> Any:
-    """(batch, features, spatial) from (batch, features * phases, spatial)."""
-    batch, features, *_ = aval_of(out).shape
-    num, made = len(axes), features // math.prod(a.phases for a in axes)
-    out = reshape(out, (batch, made, *(a.phases for a in axes), *(a.each for a in axes)))
+def _interleaved(out: Any, axes: Sequence[Axis]) -> Any:
+    """(batch, features, spatial) from (batch, features, phases, spatial)."""
+    batch, made, *_ = aval_of(out).shape
+    num = len(axes)
     empty = [(a.gap - a.phases, 0, 0) for a in axes]
     config = [(0, 0, 0), (0, 0, 0), *empty, *[(0, 0, 0)] * num]
     out = pad(out, np.zeros((), aval_of(out).dtype)[()], config)

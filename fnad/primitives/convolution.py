@@ -20,7 +20,7 @@ from fnad.primitives.conv_patches import (
     products_of_rows,
     window_axes,
 )
-from fnad.primitives.conv_phases import Axis, axes_by_phase, interleaved, phased_filters
+from fnad.primitives.conv_phases import Axis, axes_by_phase, by_phases
 from fnad.primitives.depthwise import depthwise, depthwise_wrt_filters, is_depthwise
 from fnad.primitives.logic import convert_element_type
 from fnad.primitives.reductions import reduce_sum
@@ -271,12 +271,15 @@ def _by_phases(lhs: Any, rhs: Any, axes: Sequence[Axis], params: dict[str, Any])
     in_order = tuple(range(len(out_spec)))
     without = {
         **params,
-        "padding": tuple(a.padding for a in axes),
         "lhs_dilation": tuple(1 if a.gap > 1 else d for d, a in gaps),
         "dimension_numbers": ConvDimensionNumbers(lhs_spec, in_order, in_order),
     }
-    filters = phased_filters(rhs, rhs_spec, axes)
-    out = interleaved(conv_general_dilated_p.bind(lhs, filters, **without), axes)
+
+    def convolve(filters: Any, padding: Sequence[tuple[int, int]]) -> Any:
+        own = {**without, "padding": tuple(padding)}
+        return conv_general_dilated_p.bind(lhs, filters, **own)
+
+    out = by_phases(rhs, rhs_spec, axes, convolve)
     return transpose(out, tuple(out_spec.index(i) for i in in_order))
 
 

@@ -61,6 +61,18 @@ def test_values_and_gradients(name):
     )
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_an_infinity_reaches_what_its_filters_reach(name):
+    lengths, taps, gaps, padding, groups = CASES[name]
+    x, w = np.ones((1, 2 * groups, *lengths)), np.ones((groups, 2, *taps))
+    x[(0, 0, *(n // 2 for n in lengths))] = np.inf
+    ones = (1,) * len(gaps)
+    convolve = fnad.jit(
+        lambda x, w: conv_general_dilated(x, w, ones, padding, gaps, feature_group_count=groups)
+    )
+    np.testing.assert_array_equal(convolve(x, w), reference(x, w, gaps, padding, groups))
+
+
 def test_gaps_are_not_multiplied():
     x, w = np.ones((1, 8, 6, 6), np.float32), np.ones((5, 8, 4, 4), np.float32)
     convolve = fnad.jit(lambda x, w: conv_general_dilated(x, w, (1, 1), [(2, 2)] * 2, (2, 2)))
