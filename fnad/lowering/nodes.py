@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fnad.core.sizes import typical
 from fnad.core.types import computing_dtype, kind_of
 from fnad.lowering.expr import B, Expr, affine, affine_parts, integer
 from fnad.lowering.host_calls import STATE_WORDS, HostFunction
@@ -168,7 +169,7 @@ def repeats(p: Planner, t: Tensor) -> bool:
     if t.stored:
         return False
     read = {e.attr for e in postorder([t.at(generic_index(t.shape))]) if e.op == "load"}
-    return len(read) == 1 and t.size > 2 * p.buffers[read.pop()].size
+    return len(read) == 1 and typical(t.size) > 2 * typical(p.buffers[read.pop()].size)
 
 
 def in_place(t: Tensor) -> Matrix | None:
