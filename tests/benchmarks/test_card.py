@@ -21,6 +21,7 @@ from benchmarks.suites import cuda
 from benchmarks.training import adam_step
 from benchmarks.workload import LeftOutError, Program, Workload, fnad_vocabulary
 from tests.cuda_emulator.cards import card_of
+from tests.tiers import tiered
 
 HOST = Place("cpu", np)
 SHORT = Effort(0.0001, 0.001, 2)
@@ -60,7 +61,7 @@ def run_row(name):
     return result
 
 
-@pytest.mark.parametrize("name", RUN_ON_EMULATOR)
+@tiered("name", RUN_ON_EMULATOR, lambda name: "gradient" not in name)
 def test_rows_run_and_agree(name):
     run_row(name)
 

@@ -12,6 +12,7 @@ from fnad.lowering.planning import plan_jaxpr
 from fnad.lowering.simplify import simplify
 from fnad.lowering.tapes import with_releases
 from tests.lowering.plan_interpreter import run_plan
+from tests.tiers import tiered
 
 X = np.linspace(0.1, 1.0, 6)
 
@@ -71,7 +72,7 @@ def test_the_plan_and_the_profile_say_what_a_step_takes():
     assert all(t.num_bytes < 2**20 for t in times)
 
 
-@pytest.mark.parametrize("way", [{}, {"max_steps": 9}])
+@tiered("way", [{}, {"max_steps": 9}], lambda way: not way)
 def test_two_turns_in_one(way):
     x = np.linspace(0.1, 1.0, 1200)
 

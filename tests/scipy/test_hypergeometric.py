@@ -8,6 +8,7 @@ import scipy.special
 import fnad
 from fnad.scipy import special
 from tests.scipy.derivatives import check_compiled_derivatives
+from tests.tiers import tiered
 
 RNG = np.random.default_rng(0)
 
@@ -195,7 +196,7 @@ def test_what_cannot_be_had_is_nan():
     assert np.isnan(COMPILED["hyp2f1"](-6.254, -6.421, -40.23, 0.9934))
 
 
-@pytest.mark.parametrize(
+@tiered(
     "arguments",
     [
         # Polynomials above a parameter below the line that is an integer, too.
@@ -216,6 +217,7 @@ def test_what_cannot_be_had_is_nan():
         (14.25, 2.0, 2.0, -90.0),
         (-3.0, -14.4, -1.1, -97.9),
     ],
+    lambda arguments: len(arguments) == 3 or arguments[-1] > -20,  # others sum many terms
 )
 def test_sums_that_end(arguments):
     # Of the arguments as they are, term by term.

@@ -68,7 +68,9 @@ NAMES = pytest.mark.parametrize("name", FUNCTIONS)
 MOST_NAMES = pytest.mark.parametrize(
     "name",
     [
-        pytest.param(n, marks=pytest.mark.slow) if n in ("Si", "Shi", "S", "erfi", "ndtr") else n
+        pytest.param(n, marks=pytest.mark.slow)
+        if n in ("Si", "Shi", "S", "erfi", "ndtr", "Chi", "spence")
+        else n
         for n in FUNCTIONS
     ],
 )

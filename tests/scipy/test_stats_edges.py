@@ -7,6 +7,7 @@ import scipy.stats
 import fnad
 from fnad.scipy import stats
 from fnad.testing import check_grads
+from tests.tiers import tiered
 
 INF = np.inf
 # Distribution, edge, shapes, slope of the density.
@@ -51,6 +52,7 @@ def test_slopes_of_distribution_functions_are_densities(name, edge, shapes, dens
                 np.testing.assert_allclose(run(edge, *shapes), sign * density, rtol=1e-13)
 
 
+@pytest.mark.slow
 def test_slopes_in_shapes():
     with np.errstate(all="ignore"):
         assert fnad.grad(stats.gamma.pdf, 1)(0.0, 2.0) == 0.0
@@ -81,7 +83,9 @@ LEADING_POWERS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "shapes", "power", "factor"), LEADING_POWERS)
+@tiered(
+    "name,shapes,power,factor", LEADING_POWERS, lambda row: row[1][0] == 0.5 and row[0] != "chi2"
+)
 def test_slopes_in_the_scale_at_an_edge(name, shapes, power, factor):
     """Next to 0 the cdf is a power of x / scale, so its slope in the scale is -x pdf / scale: 0."""
     *shapes, scale = shapes

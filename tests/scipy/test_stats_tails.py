@@ -9,6 +9,7 @@ import scipy.stats
 import fnad
 from fnad.scipy import stats
 from fnad.testing import check_grads
+from tests.tiers import tiered
 
 NAN, INF = np.nan, np.inf
 F32 = np.float32
@@ -59,8 +60,8 @@ def test_logarithms_of_float64_probabilities_that_underflow():
         np.testing.assert_allclose(got, near, rtol=1e-14)
 
 
-@pytest.mark.parametrize(
-    ("function", "args"),
+@tiered(
+    "function,args",
     [
         (stats.gamma.logcdf, (np.array([0.01, 0.5, 40.0]), np.array([200.5, 700.0, 900.0]))),
         (stats.gamma.logsf, (np.array([900.0, 2000.0, 2.0]), np.array([2.5, 900.0, 3.0]))),
@@ -72,6 +73,7 @@ def test_logarithms_of_float64_probabilities_that_underflow():
         (stats.gumbel_l.logcdf, (np.array([-800.0, -1.0, 0.0, 1.0]),)),
         (stats.truncnorm.logsf, (np.array([5.1, -1.0]), np.array([5.0, -2]), np.array([5.3, 9.0]))),
     ],
+    lambda row: len(row[1]) != 2,
 )
 def test_slopes_of_logarithms_of_tails(function, args):
     # The slopes in small points are large, those in shapes are small.

@@ -14,6 +14,7 @@ from tests.cuda_emulator.card import EmulatedCard
 from tests.cuda_emulator.cards import CARDS
 from tests.cuda_emulator.toolchain import check, needs_toolchain, supported
 from tests.nn.test_attention import reference
+from tests.tiers import tiered
 
 pytestmark = needs_emulator
 
@@ -81,7 +82,7 @@ SIZES = [  # batch, queries, keys, heads, shared heads, features
 
 
 @pytest.mark.parametrize("kind", CARDS)
-@pytest.mark.parametrize("sizes", SIZES)
+@tiered("sizes", SIZES, lambda sizes: sizes in (SIZES[1], SIZES[4]))
 @pytest.mark.parametrize("dtype", TOLERANCES)
 def test_sizes(kind, dtype, sizes):
     features_fit = sizes[-1] * np.dtype(dtype).itemsize <= 512
@@ -89,14 +90,14 @@ def test_sizes(kind, dtype, sizes):
 
 
 @pytest.mark.parametrize("kind", CARDS)
-@pytest.mark.parametrize("queries, keys", [(80, 80), (33, 100), (100, 33)])
+@tiered("queries,keys", [(80, 80), (33, 100), (100, 33)], lambda sizes: sizes[0] < sizes[1])
 @pytest.mark.parametrize("dtype", [BFLOAT16, "float32"])
 def test_causal(kind, dtype, queries, keys):
     args = operands(dtype, 1, queries, keys, 2, 1, 32)
     compare(args, kind=kind, is_causal=True)
 
 
-@pytest.mark.parametrize("window", [5, (3, 0), (0, 40), (200, 7)])
+@tiered("window", [5, (3, 0), (0, 40), (200, 7)], lambda window: window == (0, 40))
 def test_windows(window):
     compare(operands("float32", 1, 90, 40, 2, 1, 16), local_window_size=window)
     compare(operands("float16", 1, 90, 40, 2, 1, 16), local_window_size=window, is_causal=True)
@@ -108,7 +109,7 @@ def test_large_heads(features):
 
 
 @pytest.mark.parametrize("kind", CARDS)
-@pytest.mark.parametrize("dtype", [BFLOAT16, "float32"])
+@tiered("dtype", [BFLOAT16, "float32"], lambda dtype: dtype == "float32")
 def test_masks_and_lengths(kind, dtype):
     args = operands(dtype, 2, 40, 70, 4, 2, 32)
     mask = np.random.default_rng(1).random((2, 1, 40, 70)) < 0.3
@@ -120,7 +121,9 @@ def test_masks_and_lengths(kind, dtype):
         compare(args, given, kind=kind, names=["query_seq_lengths"])
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 40, 70), (2, 4, 1, 70), (4, 40, 1), (40, 70)])
+@tiered(
+    "shape", [(1, 1, 40, 70), (2, 4, 1, 70), (4, 40, 1), (40, 70)], lambda shape: len(shape) == 3
+)
 @pytest.mark.parametrize("dtype", ["float16", "float64"])
 def test_bias(dtype, shape):
     args = operands(dtype, 2, 40, 70, 4, 2, 16)
@@ -142,7 +145,7 @@ def test_cards_without_such_cores(dtype):
         compare(args, card={"limits": limits}, is_causal=True)
 
 
-@pytest.mark.parametrize("shared_bytes", [48 << 10, 64 << 10, 99 << 10, 227 << 10])
+@tiered("shared_bytes", [48 << 10, 64 << 10, 99 << 10, 227 << 10], lambda n: n == 64 << 10)
 def test_tiles_fit_into_shared_memory(shared_bytes):
     for features in (64, 128, 256):
         args = operands("float16", 1, 20, 40, 1, 1, features)

@@ -14,6 +14,7 @@ from tests.lowering.cuda.running import (
     plan_of,
     run_plan,
 )
+from tests.tiers import tiered
 
 DTYPES = ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"]
 # Blocks of several lanes and of one; lengths that are powers of two, and not.
@@ -157,7 +158,7 @@ def test_empty_and_too_long():
 
 
 @needs_toolchain
-@pytest.mark.parametrize("dtype", DTYPES)
+@tiered("dtype", DTYPES, lambda dtype: np.dtype(dtype).kind == "f")
 def test_compiles_for_the_device(dtype):
     compile_for_device(plan_for([np.zeros((3, 100, 4), dtype)]))
     compile_for_device(plan_for([np.zeros((3, 5000, 4), dtype)]))

@@ -12,6 +12,7 @@ from fnad.scipy.linalg.divided_differences import _divided_differences
 from fnad.testing import check_grads
 from tests.samples.values import normal, normal_complex
 from tests.scipy.linalg.test_solving import MAKES, agree
+from tests.tiers import tiered
 
 pytestmark = pytest.mark.filterwarnings("ignore::fnad.errors.RecompilationWarning")
 
@@ -94,7 +95,7 @@ DIAGONALISABLE = {
 }
 
 
-@pytest.mark.parametrize("name", DIAGONALISABLE)
+@tiered("name", DIAGONALISABLE, lambda name: name in ("identity", "two", "complex", "normal"))
 def test_derivatives_of_every_order(name):
     a, symmetric = DIAGONALISABLE[name]
     random = normal_complex if a.dtype.kind == "c" else normal
@@ -109,7 +110,11 @@ def test_derivatives_of_every_order(name):
             np.testing.assert_allclose(f(0.0), expected, rtol=0, atol=1e-11 * abs(expected).max())
 
 
-@pytest.mark.parametrize("name", [name for name in DIAGONALISABLE if name != "complex"])
+@tiered(
+    "name",
+    [name for name in DIAGONALISABLE if name != "complex"],
+    lambda name: name in ("two", "apart"),
+)
 def test_gradients_and_hessians(name):
     a, symmetric = DIAGONALISABLE[name]
     weights = normal(*a.shape)
