@@ -112,17 +112,16 @@ class _Planner(Planner):
         times: dict[Tensor, int] = {}
         for (q, _), n in expansion.reads().items():
             times[q] = times.get(q, 0) + typical(n)
-        found = [
+        return [
             q
             for q, n in times.items()
             if typical(t.size) * n > typical(q.size)
             and q.buffer is None
             and costs_more(q.at(generic_index(q.shape)), CHEAP)
         ]
-        # The planner stores the first of the smallest.
-        return sorted(
-            found, key=lambda q: (typical(q.size), -typical(cost(q.at(generic_index(q.shape)))))
-        )[:1]
+
+    def _order(self, q: Tensor) -> tuple[int, int]:
+        return typical(q.size), -typical(cost(q.at(generic_index(q.shape))))
 
 
 def plan_dynamic(jaxpr: Jaxpr, scope: Scope, types: Sequence[ShapedArray]) -> DynamicPlan:

@@ -457,16 +457,13 @@ class Planner:
         if t.buffer is not None or t.size == 0:
             return False
         index = generic_index(t.shape)
-        for _ in range(8):  # each buffer given may change what is read how often
+        while True:  # each buffer given may change what is read how often
             expansion = t.expanded(index)
             repeated = () if expansion.plain else self._repeated(t, expansion)
             if not repeated:
                 break
-            # The smallest first: what reads it may be cheap afterwards. Of equals (a tensor and
-            # its transpose) the innermost, which lies in the order in which it was made.
-            self.materialize(
-                min(repeated, key=lambda q: (q.size, -cost(q.at(generic_index(q.shape)))))
-            )
+            for q in self._apart(repeated):
+                self.materialize(q)
         value = t.expanded(index).expr
         large = value.weight > MAX_EXPRESSIONS and operations(value) > MAX_EXPRESSIONS
         if large or (shared and costs_more(value, CHEAP)):
@@ -481,6 +478,24 @@ class Planner:
             near = t.size * t.dtype.itemsize <= FAR_BYTES
             if costs_more(t.at(generic_index(t.shape)), CHEAP if near else CHEAP_FAR):
                 self.materialize(t)
+
+    def _apart(self, repeated: Sequence[Tensor]) -> list[Tensor]:
+        """Those to be stored first, none of which reads another: what reads them may be cheap then.
+
+        The smallest go before others; of equals (a tensor and its transpose) the innermost, which
+        lies in the order in which it was made.
+        """
+        chosen: set[Tensor] = set()
+        read: set[Tensor] = set()  # by those that are chosen
+        for q in sorted(repeated, key=self._order):
+            below = {r for r, _ in q.reads(generic_index(q.shape))}
+            if q not in read and chosen.isdisjoint(below):
+                chosen.add(q)
+                read |= below
+        return [q for q in repeated if q in chosen]
+
+    def _order(self, q: Tensor) -> tuple[int, int]:
+        return q.size, -cost(q.at(generic_index(q.shape)))
 
     def _repeated(self, t: Tensor, expansion: Expansion) -> list[Tensor]:
         """The lazy tensors that ``t`` would compute more often than they have elements.

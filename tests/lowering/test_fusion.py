@@ -213,3 +213,15 @@ def test_sums_are_read_at_places_that_other_reductions_give(function):
     else:
         want = np.tanh(3 * x.min(-1, keepdims=True))
     np.testing.assert_allclose(fnad.jit(function)(x), want, rtol=1e-14)
+
+
+@pytest.mark.parametrize("count", [3, 12, 100])
+def test_sums_that_are_put_together_are_computed_once_each(count):
+    x = RNG.standard_normal(200)
+    together = fnad.jit(lambda x: fnp.stack([fnp.sum(fnp.cos(k * x)) for k in range(count)]))
+    expected = [np.cos(k * x).sum() for k in range(count)]
+    np.testing.assert_allclose(together(x), expected, rtol=1e-12, atol=1e-12)
+    nodes = together.lower(x).compile().profile(x, repeats=1)
+    one = fnad.jit(lambda x: fnp.sum(fnp.cos(count * x))).lower(x).compile().profile(x, repeats=1)
+    most = 2 * count * (sum(n.operations for n in one) + count)  # the last: to choose among them
+    assert sum(n.operations for n in nodes) <= most
