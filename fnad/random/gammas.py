@@ -10,6 +10,7 @@ with the distribution function F and the density f, ``F(x; a)`` stays what it is
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from fnad.random.counts import rademacher
 from fnad.random.distributions import exponential, normal
 from fnad.random.keys import count_of, shape_tuple, split, split_in
 from fnad.random.uniform import Shape, floating_dtype, parameters, uniform
+from fnad.transforms.blocks import compiled_by_rows
 from fnad.transforms.vmap import vmap
 
 
@@ -63,11 +65,17 @@ def _draw_one(key: Any, a: Any, log_space: bool) -> Any:
     return (d * v) * fnp.where(large, one, boost ** (one / a))
 
 
+_DRAWERS = {
+    log_space: compiled_by_rows(vmap(partial(_draw_one, log_space=log_space)))
+    for log_space in (False, True)
+}
+
+
 def _draw(key: Any, a: Any, log_space: bool) -> Any:
     size = math.prod(aval_of(a).shape)
     if size == 0:
         return a
-    drawn = vmap(lambda key, a: _draw_one(key, a, log_space))(split(key, size), a.reshape(size))
+    drawn = _DRAWERS[log_space](split(key, size), a.reshape(size))
     return drawn.reshape(aval_of(a).shape)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from operator import index
 from typing import Any
 
 import fnad.numpy as fnp
 from fnad.primitives.control_flow import fori_loop
 from fnad.scipy.operands import polynomial, special_function, with_partials
+from fnad.transforms.blocks import compiled_elementwise
 
 _SMALL = 0.5  # up to here the power series
 _LEAST_EDGE = 25.0  # from here on Hankel's expansion is exact to the last bits for orders 0 and 1
@@ -54,9 +56,14 @@ def bessel_jn(z: Any, *, v: int, n_iter: int = 50) -> Any:
         raise ValueError(f"bessel_jn: v must not be negative, got {v}")
 
     def bessel_jn(z: Any) -> Any:
-        return _orders(order, least)(z)
+        return _compiled_orders(order, least)(z)
 
     return special_function(bessel_jn)(z)
+
+
+@cache
+def _compiled_orders(order: int, least: int) -> Any:
+    return compiled_elementwise(_orders(order, least))
 
 
 def _orders(order: int, least: int) -> Any:

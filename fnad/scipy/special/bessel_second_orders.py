@@ -10,17 +10,21 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 import fnad.numpy as fnp
-from fnad.primitives.control_flow import fori_loop
+from fnad.primitives.control_flow import while_loop
 from fnad.scipy.operands import special_function, with_partials
 from fnad.scipy.special.bessel_first_second import y0, y1
 from fnad.scipy.special.bessel_modified_second import k0e, k1e
+from fnad.transforms.blocks import compiled_elementwise
 
 # In 4 and 8 bytes: what is large, and the part of a pending power of e that then is multiplied in.
 _LARGE = {4: (1e10, 20.0), 8: (1e100, 100.0)}
 
 
 @special_function
+@compiled_elementwise
 def yn(n: Any, x: Any) -> Any:
     """The Bessel function of the second kind of integer order ``n``, elementwise.
 
@@ -37,6 +41,7 @@ def yn(n: Any, x: Any) -> Any:
 
 
 @special_function
+@compiled_elementwise
 def kn(n: Any, x: Any) -> Any:
     """The modified Bessel function of the second kind of integer order ``n``, elementwise.
 
@@ -68,20 +73,22 @@ def _upwards(
     large, part = _LARGE[x.dtype.itemsize]
     factor = math.exp(-part)
 
-    def body(i: Any, carry: Any) -> Any:
-        value, below, pending = carry
-        k = i.astype(x.dtype)
-        # Once infinite, infinite: not less something infinite.
-        going = (k < n) & (fnp.abs(value) < math.inf)
-        shrinks = going & (fnp.abs(value) > large) & (pending > 0)
+    # Once infinite, infinite: not less something infinite.
+    def going(i: Any, value: Any) -> Any:
+        return (i.astype(x.dtype) < n) & (fnp.abs(value) < math.inf)
+
+    def turn(carry: Any) -> Any:
+        i, value, below, pending = carry
+        goes = going(i, value)
+        shrinks = goes & (fnp.abs(value) > large) & (pending > 0)
         value = fnp.where(shrinks, value * factor, value)
         below = fnp.where(shrinks, below * factor, below)
-        above = step(2 * k / fnp.where(going, x, 1), value, below)
+        above = step(2 * i.astype(x.dtype) / fnp.where(goes, x, 1), value, below)
         pending = fnp.where(shrinks, pending - part, pending)
-        return fnp.where(going, above, value), fnp.where(going, value, below), pending
+        return i + 1, fnp.where(goes, above, value), fnp.where(goes, value, below), pending
 
-    last = fnp.max(n, initial=0).astype(int)
-    value, _, left = fori_loop(1, last, body, (second, first, pending))
+    start = (np.int64(1), second, first, pending)
+    _, value, _, left = while_loop(lambda carry: fnp.any(going(*carry[:2])), turn, start)
     return fnp.exp(-fnp.where(n == 0, pending, left)) * fnp.where(n == 0, first, value)
 
 

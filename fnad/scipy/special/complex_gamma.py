@@ -12,6 +12,7 @@ from fnad.primitives import special as primitives
 from fnad.primitives.complex_numbers import complex
 from fnad.scipy.operands import holomorphic, polynomial, with_partials
 from fnad.scipy.special.gamma_coefficients import LOG_GAMMA, STIRLING
+from fnad.transforms.blocks import compiled_elementwise
 
 _LARGE = 9.0  # Stirling's series is exact to the last bits from here on
 _PAIRS = 5  # and after that many steps, of 2 each, an argument from 1/2 on is that large
@@ -31,6 +32,7 @@ _DIGAMMA = tuple((2 * k + 1) * c for k, c in enumerate(STIRLING))  # B_2k / 2k
 
 
 @holomorphic
+@compiled_elementwise
 def loggamma(z: Any) -> Any:
     """The principal branch of the logarithm of the gamma function, elementwise.
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import fnad.numpy as fnp
 from fnad.scipy.operands import special_function, with_partials
+from fnad.transforms.blocks import compiled_elementwise
 
 _MEANS = 15  # enough for the least denormal number, whose logarithm they halve
 _NEAR = 0.5  # parameters up to here are near 0
@@ -19,6 +20,7 @@ _NEAR_MEANS = 4
 
 
 @special_function
+@compiled_elementwise
 def ellipk(m: Any) -> Any:
     """The complete elliptic integral of the first kind, elementwise.
 
@@ -35,6 +37,7 @@ def ellipk(m: Any) -> Any:
 
 
 @special_function
+@compiled_elementwise
 def ellipkm1(p: Any) -> Any:
     """``ellipk(1 - p)``, accurate also where ``p`` is small, elementwise.
 
@@ -48,6 +51,7 @@ def ellipkm1(p: Any) -> Any:
 
 
 @special_function
+@compiled_elementwise
 def ellipe(m: Any) -> Any:
     """The complete elliptic integral of the second kind, elementwise.
 

@@ -19,6 +19,7 @@ from fnad.scipy.special.complex_error_functions import (
     ndtr_of_complex,
 )
 from fnad.scipy.special.faddeeva import dawsn, gaussian_parts
+from fnad.transforms.blocks import compiled_elementwise
 
 _ROOT_2PI = math.sqrt(2 * math.pi)
 # erfcx(x) = sum (-1)**k (2k - 1)!! / (2 x*x)**k / (x sqrt(pi)), DLMF 7.12.1.
@@ -116,6 +117,7 @@ _erfcx = with_partials(_erfcx_slope)(_erfcx_value)
 
 
 @holomorphic
+@compiled_elementwise
 def erfi(x: Any) -> Any:
     """The imaginary error function ``-i erf(i x)``, elementwise, of real or complex numbers.
 

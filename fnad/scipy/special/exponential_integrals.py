@@ -11,12 +11,14 @@ from fnad.primitives import special as primitives
 from fnad.primitives.control_flow import fori_loop
 from fnad.scipy.operands import holomorphic, polynomial, special_function, with_partials
 from fnad.scipy.special.complex_integrals import exp1_of_complex, expi_of_complex
+from fnad.transforms.blocks import compiled_elementwise
 
 _FRACTION_TERMS, _SERIES_TERMS, _GROWING_TERMS = 120, 20, 160
 _ASYMPTOTIC = 40.0  # from here on the divergent series of expi is exact to the last bit
 
 
 @holomorphic
+@compiled_elementwise
 def exp1(x: Any) -> Any:
     """The exponential integral E1, of ``exp(-t) / t`` from ``x`` to infinity, elementwise.
 
@@ -34,6 +36,7 @@ def exp1(x: Any) -> Any:
 
 
 @special_function
+@compiled_elementwise
 def expn(n: Any, x: Any) -> Any:
     """The generalised exponential integral, of ``exp(-x t) / t**n`` from 1 to infinity.
 
@@ -94,6 +97,7 @@ _expn = with_partials(lambda n, x: fnp.zeros_like(x), _expn_slope)(_expn_value)
 
 
 @holomorphic
+@compiled_elementwise
 def expi(x: Any) -> Any:
     """The exponential integral Ei, of ``exp(t) / t`` from -infinity to ``x``, elementwise.
 

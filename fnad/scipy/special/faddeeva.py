@@ -16,6 +16,7 @@ import fnad.numpy as fnp
 from fnad.primitives.bits import reduce_precision
 from fnad.primitives.complex_numbers import complex
 from fnad.scipy.operands import holomorphic, polynomial, with_partials
+from fnad.transforms.blocks import compiled_elementwise
 
 _NODES = 12
 _STEP = math.sqrt(math.pi / _NODES)
@@ -142,6 +143,7 @@ def product(a: tuple[Any, Any], b: tuple[Any, Any]) -> tuple[Any, Any]:
 
 
 @holomorphic
+@compiled_elementwise
 def wofz(z: Any) -> Any:
     """The Faddeeva function ``exp(-z**2) erfc(-i z)``, elementwise; always complex.
 
@@ -197,6 +199,7 @@ _wofz = with_partials(_wofz_slope)(_wofz_value)
 
 
 @holomorphic
+@compiled_elementwise
 def dawsn(x: Any) -> Any:
     """Dawson's integral, ``exp(-x**2)`` times that of ``exp(t**2)`` from 0 to ``x``, elementwise.
 

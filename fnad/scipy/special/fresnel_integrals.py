@@ -10,12 +10,14 @@ from fnad.primitives.bits import reduce_precision
 from fnad.scipy.operands import holomorphic, polynomial, with_partials
 from fnad.scipy.special.complex_integrals import fresnel_cosine, fresnel_sine
 from fnad.scipy.special.faddeeva import product, residue_of_w, split_of
+from fnad.transforms.blocks import compiled_elementwise
 
 _ROOT_PI = math.sqrt(math.pi)
 _TURNING = 1.6  # up to here the power series, which loses one digit
 
 
 @holomorphic
+@compiled_elementwise
 def fresnel(x: Any) -> tuple[Any, Any]:
     """Fresnel's integrals ``S`` and ``C``, elementwise.
 

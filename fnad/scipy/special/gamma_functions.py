@@ -19,6 +19,7 @@ from fnad.scipy.operands import (
 )
 from fnad.scipy.special.complex_gamma import digamma_of_complex, gamma_of_complex
 from fnad.scipy.special.gamma_coefficients import STIRLING
+from fnad.transforms.blocks import compiled_elementwise
 
 # (gamma(2 + t) - 1) / t for |t| <= 1/2 to 17 digits, lowest power first: a Chebyshev fit.
 _GAMMA = (
@@ -125,6 +126,7 @@ def gammasgn(x: Any) -> Any:
 
 
 @holomorphic
+@compiled_elementwise
 def gamma(x: Any) -> Any:
     """The gamma function, elementwise: NaN at the negative integers, infinite at 0.
 
@@ -209,6 +211,7 @@ def factorial(n: Any, exact: bool = False) -> Any:
 
 
 @special_function
+@compiled_elementwise
 def betaln(a: Any, b: Any) -> Any:
     """The logarithm of ``|beta(a, b)|``, elementwise.
 
@@ -286,6 +289,7 @@ _betaln = with_partials(
 
 
 @special_function
+@compiled_elementwise
 def beta(a: Any, b: Any) -> Any:
     """``gamma(a) gamma(b) / gamma(a + b)``, elementwise.
 
@@ -316,6 +320,7 @@ _beta: Any = with_partials(
 
 
 @special_function
+@compiled_elementwise
 def poch(z: Any, m: Any) -> Any:
     """Pochhammer's symbol ``gamma(z + m) / gamma(z)``, elementwise.
 
@@ -374,6 +379,7 @@ def multigammaln(a: Any, d: int) -> Any:
 
 
 @special_function
+@compiled_elementwise
 def hurwitz(x: Any, q: Any) -> Any:
     """Hurwitz' zeta function."""
     return _zeta(x, q)

@@ -37,6 +37,7 @@ from fnad.scipy.special.hypergeometric_series import (
     no_slope,
     summed,
 )
+from fnad.transforms.blocks import compiled_elementwise
 
 _ASYMPTOTIC_TERMS = 50
 # The end of hyp2f1's power series where its terms are of one sign, and where c is large, too.
@@ -45,6 +46,7 @@ _LARGEST_EXPONENT = 600.0
 
 
 @special_function
+@compiled_elementwise
 def hyp1f1(a: Any, b: Any, x: Any) -> Any:
     """Kummer's confluent hypergeometric function M(a, b, x), elementwise.
 
@@ -62,6 +64,7 @@ def hyp1f1(a: Any, b: Any, x: Any) -> Any:
 
 
 @special_function
+@compiled_elementwise
 def hyp2f1(a: Any, b: Any, c: Any, x: Any) -> Any:
     """Gauss' hypergeometric function F(a, b; c; x), elementwise.
 

@@ -14,11 +14,13 @@ from fnad.scipy.operands import special_function, with_partials
 from fnad.scipy.special.edge_powers import beta_kernel
 from fnad.scipy.special.gamma_functions import betaln
 from fnad.scipy.special.saddle_points import powers_over_beta
+from fnad.transforms.blocks import compiled_elementwise
 
 _MOST_TERMS = 20000
 
 
 @special_function
+@compiled_elementwise
 def betainc(a: Any, b: Any, x: Any) -> Any:
     """The regularised incomplete beta function, elementwise.
 
@@ -34,6 +36,7 @@ def betainc(a: Any, b: Any, x: Any) -> Any:
 
 
 @special_function
+@compiled_elementwise
 def betaincc(a: Any, b: Any, x: Any) -> Any:
     """``1 - betainc(a, b, x)``, accurate where that is small, elementwise.
 

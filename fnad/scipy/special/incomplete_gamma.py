@@ -24,6 +24,7 @@ from fnad.scipy.special.error_functions import erfcx
 from fnad.scipy.special.gamma_coefficients import LOG_GAMMA
 from fnad.scipy.special.saddle_points import excess_over_log1p, power_over_gamma
 from fnad.transforms.autodiff import jvp
+from fnad.transforms.blocks import compiled_elementwise
 
 # eta / (lambda - 1) in powers of eta, where eta**2 / 2 = lambda - 1 - log(lambda).
 _TEMME = (
@@ -60,6 +61,7 @@ _SERIES_TERMS, _FRACTION_TERMS = 50, 80
 
 
 @special_function
+@compiled_elementwise
 def gammainc(a: Any, x: Any) -> Any:
     """The regularised lower incomplete gamma function, elementwise.
 
@@ -75,6 +77,7 @@ def gammainc(a: Any, x: Any) -> Any:
 
 
 @special_function
+@compiled_elementwise
 def gammaincc(a: Any, x: Any) -> Any:
     """The regularised upper incomplete gamma function ``1 - gammainc(a, x)``, elementwise.
 
@@ -317,6 +320,7 @@ log_upper_of_quotient: Any = with_partials(
 
 
 @special_function
+@compiled_elementwise
 def igamma_grad_a(a: Any, x: Any) -> Any:
     """The derivative of `gammainc` in ``a``, elementwise; accurate in both tails.
 
@@ -329,6 +333,7 @@ def igamma_grad_a(a: Any, x: Any) -> Any:
 
 
 @special_function
+@compiled_elementwise
 def random_gamma_grad(a: Any, x: Any) -> Any:
     """The derivative in ``a`` of a gamma-distributed number at a fixed value of its cdf.
 

@@ -12,6 +12,7 @@ import fnad.numpy as fnp
 from fnad.primitives.control_flow import fori_loop
 from fnad.scipy.operands import floating, special_function, with_partials
 from fnad.scipy.special.gamma_functions import betaln, digamma, gammasgn
+from fnad.transforms.blocks import compiled_elementwise
 
 
 def bernoulli(n: int) -> np.ndarray[Any, Any]:
@@ -50,6 +51,7 @@ def _rounded(value: Fraction) -> float:
 
 
 @special_function
+@compiled_elementwise
 def binom(n: Any, k: Any) -> Any:
     """The binomial coefficient ``gamma(n+1) / (gamma(k+1) gamma(n-k+1))``, elementwise.
 

@@ -11,12 +11,14 @@ import numpy as np
 import fnad.numpy as fnp
 from fnad.primitives import special as primitives
 from fnad.scipy.operands import special_function, with_partials
+from fnad.transforms.blocks import compiled_elementwise
 
 _POINTS = 30
 _TAIL = 9.0  # exp(-t**2/2) is below 3e-18 from here on
 
 
 @special_function
+@compiled_elementwise
 def owens_t(h: Any, a: Any) -> Any:
     """Owen's T function, elementwise.
 

@@ -8,6 +8,7 @@ from typing import Any
 import fnad.numpy as fnp
 from fnad.scipy.operands import special_function, with_partials
 from fnad.scipy.special.gamma_functions import BERNOULLI, gamma, hurwitz
+from fnad.transforms.blocks import compiled_elementwise
 
 _END = 10  # the terms below are added up before the Euler-Maclaurin formula
 # In 4 and 8 bytes: pi, what rounding took off it over it, and where gamma(x/2) overflows, as has
@@ -37,11 +38,13 @@ def zeta(x: Any, q: Any = None) -> Any:
 
 
 @special_function
+@compiled_elementwise
 def _riemann(x: Any) -> Any:
     return _zeta(x)
 
 
 @special_function
+@compiled_elementwise
 def zetac(x: Any) -> Any:
     """Riemann's zeta function less 1, elementwise, of all real numbers.
 

@@ -16,6 +16,7 @@ from fnad.primitives import special as primitives
 from fnad.scipy.operands import polynomial, special_function, with_partials
 from fnad.scipy.special.gamma_functions import betaln, stirling_correction
 from fnad.scipy.special.logistic import xlog1py, xlogy
+from fnad.transforms.blocks import compiled_elementwise
 
 _ATANH_TAIL = tuple(1 / (2 * k + 3) for k in range(30))
 _LARGE = 12.0  # of shapes of gamma functions
@@ -68,6 +69,7 @@ def _over(a: Any, x: Any) -> Any:
 
 
 @special_function
+@compiled_elementwise
 def log_poisson_term(k: Any, x: Any) -> Any:
     """``log(x**k exp(-x) / gamma(k + 1))`` for k > -1 and x >= 0, elementwise."""
     return _log_poisson_term(k, x)
@@ -85,6 +87,7 @@ def _log_poisson_term(k: Any, x: Any) -> Any:
 
 
 @special_function
+@compiled_elementwise
 def log_binomial_term(k: Any, m: Any, x: Any) -> Any:
     """``log(x**k (1 - x)**m)`` and of the ways to choose ``k`` of ``k + m``, elementwise.
 

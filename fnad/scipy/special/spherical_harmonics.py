@@ -13,6 +13,7 @@ from fnad.numpy.operands import as_operand, broadcast_shapes, convert, dtype_of,
 from fnad.primitives.complex_numbers import complex
 from fnad.primitives.control_flow import fori_loop
 from fnad.scipy.operands import floating, with_partials
+from fnad.transforms.blocks import compiled_elementwise
 
 
 def sph_harm_y(
@@ -56,7 +57,7 @@ def sph_harm_y(
         theta, phi = (convert(x, np.dtype(np.float32)) for x in (theta, phi))
     operands = (degree, azimuthal, theta, phi)
     shape = broadcast_shapes([shape_of(x) for x in operands], "sph_harm_y")
-    return _harmonic(*[expand(x, shape) for x in operands])
+    return _harmonic_compiled(*[expand(x, shape) for x in operands])
 
 
 def _harmonic_value(n: Any, m: Any, theta: Any, phi: Any) -> Any:
@@ -109,3 +110,4 @@ def _zero(n: Any, m: Any, theta: Any, phi: Any) -> Any:
 
 
 _harmonic: Any = with_partials(_zero, _zero, _in_theta, _in_phi)(_harmonic_value)
+_harmonic_compiled = compiled_elementwise(_harmonic)

@@ -16,6 +16,7 @@ from fnad.scipy.special.complex_integrals import (
     sine_integral,
 )
 from fnad.scipy.special.exponential_integrals import exp1, expi
+from fnad.transforms.blocks import compiled_elementwise
 
 _EDGE = 4.0
 # Chebyshev coefficients in 8/x - 1, found by interpolation with 40 digits, of x f(x) and
@@ -98,6 +99,7 @@ _CIN = tuple((-1) ** k / math.factorial(2 * k + 2) / (2 * k + 2) for k in range(
 
 
 @holomorphic
+@compiled_elementwise
 def sici(x: Any) -> tuple[Any, Any]:
     """The sine integral ``Si`` and the cosine integral ``Ci``, elementwise.
 
@@ -116,6 +118,7 @@ def sici(x: Any) -> tuple[Any, Any]:
 
 
 @holomorphic
+@compiled_elementwise
 def shichi(x: Any) -> tuple[Any, Any]:
     """The hyperbolic sine and cosine integrals ``Shi`` and ``Chi``, elementwise.
 
