@@ -239,7 +239,13 @@ class _Direct:
         self.first_users = {number: tuple(users) for number, users in self.users.items()}
 
     def nodes(self) -> list[Node]:
+        copies: dict[int, list[int]] = {}
         for position, node in enumerate(self.body):
+            if isinstance(node, Copy):
+                copies.setdefault(node.source, []).append(position)
+        # The last source first: of values that are made of each other, each node changes once.
+        for position in (k for positions in reversed(copies.values()) for k in positions):
+            node = self.body[position]
             if isinstance(node, Copy) and self._goes_straight(node, position):
                 self._redirect(node, position)
         changed = [k for k, node in enumerate(self.original) if self.body[k] is not node]

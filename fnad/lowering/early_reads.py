@@ -13,8 +13,10 @@ after, when nothing keeps `fnad.lowering.carries` from writing into ``%1`` at on
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeGuard
 
 from fnad.lowering.access import access, kernel_exprs, loads
 from fnad.lowering.expr import B, Expr, axis, integer, load
@@ -25,6 +27,8 @@ from fnad.lowering.walk import postorder, rebuild
 
 # A kernel that reads of a buffer is small if it has fewer points than one in so many elements.
 _FRACTION = 8
+# Where numbers of neighbours come closer, a schedule is numbered anew.
+_LEAST_STEP = 1e-6
 
 
 def copies_whole(node: Node | None, source: int, out: int) -> bool:
@@ -58,35 +62,90 @@ def read_early(body: Sequence[Node], buffers: list[Buffer]) -> list[Node]:
     source behind it, where the target has begun to change. Kernels that read only a few
     elements are cut in two where they cannot move whole; buffers may be added.
     """
-    nodes = list(body)
-    users: dict[int, list[int]] | None = None
-    for copy in [n for n in body if isinstance(n, Copy) and copies_whole(n, n.source, n.out)]:
-        if buffers[copy.source].role != "temp":
-            continue
-        if users is None:
-            users = _users(nodes)
-        position = next(k for k in users[copy.source] if nodes[k] is copy)
-        both = [(k, nodes[k]) for k in sorted({*users[copy.source], *users[copy.out]})]
-        first = [n for k, n in both if k < position]
-        last = [n for k, n in both if k > position]
+    if not any(_is_of_whole_temporary(n, buffers) for n in body):
+        return list(body)
+    schedule = _Schedule(body)
+    copies = [n for n in schedule.nodes if _is_of_whole_temporary(n, buffers)]
+    for copy in copies:
+        first, last = schedule.around(copy)
         if _begins_as(first, copy.out, copy.source) and _reads_late(first, copy):
-            before = _moved(nodes[:position], copy, buffers)
-            nodes, users = [*before, *nodes[position:]], None
-            position = len(before)
+            span = schedule.span(first[0], copy)
+            schedule.replace(first[0], _moved(span, copy, buffers), len(span))
         back = replace(copy, source=copy.out, out=copy.source)
         if _reads_late(last, back):
-            behind = _moved(nodes[position + 1 :], back, buffers)
-            nodes, users = [*nodes[: position + 1], *behind], None
-    return nodes
+            span = [*schedule.span(last[0], last[-1]), last[-1]]
+            schedule.replace(last[0], _moved(span, back, buffers), len(span))
+    return schedule.nodes
 
 
-def _users(nodes: Sequence[Node]) -> dict[int, list[int]]:
-    """The positions of the nodes that touch each buffer."""
-    users: dict[int, list[int]] = {}
-    for k, node in enumerate(nodes):
-        for number in access(node).touched:
-            users.setdefault(number, []).append(k)
-    return users
+def _is_of_whole_temporary(node: Node, buffers: Sequence[Buffer]) -> TypeGuard[Copy]:
+    return (
+        isinstance(node, Copy)
+        and copies_whole(node, node.source, node.out)
+        and buffers[node.source].role == "temp"
+    )
+
+
+class _Schedule:
+    """A schedule that knows who touches a buffer, while a few neighbours after others change.
+
+    Nodes are found by numbers that grow along the schedule; new ones get some in between.
+    """
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        # What stands there twice is found at its first place; behind it stands an equal.
+        firsts: dict[int, int] = {}
+        self.nodes = [
+            node if firsts.setdefault(id(node), k) == k else replace(node)
+            for k, node in enumerate(nodes)
+        ]
+        self._number()
+
+    def _number(self) -> None:
+        self._keys = [float(k) for k in range(len(self.nodes))]
+        self._key_of = {id(node): key for node, key in zip(self.nodes, self._keys)}
+        self._users: dict[int, list[float]] = {}
+        for node, key in zip(self.nodes, self._keys):
+            for number in access(node).touched:
+                self._users.setdefault(number, []).append(key)
+
+    def _at(self, node: Node) -> int:
+        return bisect_left(self._keys, self._key_of[id(node)])
+
+    def around(self, copy: Copy) -> tuple[list[Node], list[Node]]:
+        """What touches the source or the target of a copy, before it and behind it."""
+        own = self._key_of[id(copy)]
+        keys = sorted({*self._users[copy.source], *self._users[copy.out]})
+        nodes = [self.nodes[bisect_left(self._keys, key)] for key in keys]
+        at = bisect_left(keys, own)
+        return nodes[:at], nodes[at + 1 :]
+
+    def span(self, start: Node, end: Node) -> list[Node]:
+        """The nodes from one to what stands before another."""
+        return self.nodes[self._at(start) : self._at(end)]
+
+    def replace(self, start: Node, new: Sequence[Node], count: int) -> None:
+        """Put other nodes in the place of ``count`` from one on."""
+        at = self._at(start)
+        end = at + count
+        low = self._keys[at - 1] if at else self._keys[0] - 1.0
+        high = self._keys[end] if end < len(self._keys) else self._keys[-1] + 1.0
+        step = (high - low) / (len(new) + 1)
+        keys = [low + step * (k + 1) for k in range(len(new))]
+        old = list(zip(self.nodes[at:end], self._keys[at:end]))
+        self.nodes[at:end], self._keys[at:end] = new, keys
+        if step < _LEAST_STEP:
+            self._number()
+            return
+        for node, key in old:
+            del self._key_of[id(node)]
+            for number in access(node).touched:
+                keys_of = self._users[number]
+                del keys_of[bisect_left(keys_of, key)]
+        for node, key in zip(new, keys):
+            self._key_of[id(node)] = key
+            for number in access(node).touched:
+                insort(self._users.setdefault(number, []), key)
 
 
 def _reads_late(nodes: Sequence[Node], copy: Copy) -> bool:

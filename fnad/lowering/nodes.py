@@ -68,6 +68,28 @@ def copied(p: Planner, t: Tensor) -> Tensor:
     return out
 
 
+# More operands than these are put into the result one by one; of fewer, a kernel chooses for each
+# element, and may compute them and what reads the result, too.
+_FEW_JOINED = 16
+
+
+def join(p: Planner, ts: Sequence[Tensor], dimension: int) -> Tensor | None:
+    """See `Planner.join`."""
+    if len(ts) <= _FEW_JOINED or p.platform != "cpu":  # a card would start a kernel for each
+        return None
+    shape = list(ts[0].shape)
+    shape[dimension] = sum(t.shape[dimension] for t in ts)
+    out = p.stored(tuple(shape), ts[0].dtype)
+    assert out.buffer is not None
+    start = 0
+    for t in ts:
+        index = list(generic_index(t.shape))
+        index[dimension] = index[dimension] + start
+        p.store_at(t, out.buffer, linear(tuple(index), out.shape))
+        start += t.shape[dimension]
+    return out
+
+
 # -- matrix products ---------------------------------------------------------------------------
 
 # So many products of matrices with at most so many rows and columns are sums; of two matrices, of

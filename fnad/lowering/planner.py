@@ -241,6 +241,10 @@ class Planner:
         self.emit(build_kernel(generic_axes(ts[0].shape), stores, self.origin))
         return out
 
+    def join(self, ts: Sequence[Tensor], dimension: int) -> Tensor | None:
+        """Many tensors beside each other along an axis, stored; None of few, to be lazy."""
+        return nodes.join(self, ts, dimension)
+
     def store(self, t: Tensor, buffer: int, base: Expr) -> None:
         """Emit the kernel that writes a tensor to a buffer, from element ``base`` on."""
         if t.size == 0:
@@ -248,12 +252,14 @@ class Planner:
         if t.stored:
             self.emit(nodes.copy(t, buffer, base, t.origin))
             return
-        index = generic_index(t.shape)
+        offset = linear(generic_index(t.shape), t.shape)
+        self.store_at(t, buffer, offset if base is integer(0) else base + offset)
+
+    def store_at(self, t: Tensor, buffer: int, place: Expr) -> None:
+        """Emit the kernel that writes a tensor to a buffer, to ``place`` by its generic index."""
         with self._outside_reductions():
-            value = t.at(index)
-        offset = linear(index, t.shape)
-        target = Store(buffer, offset if base is integer(0) else base + offset, value)
-        self.emit(build_kernel(generic_axes(t.shape), (target,), t.origin))
+            value = t.at(generic_index(t.shape))
+        self.emit(build_kernel(generic_axes(t.shape), (Store(buffer, place, value),), t.origin))
 
     def place(self, t: Tensor, buffer: int, base: Expr) -> None:
         """Store a tensor in a given place, from where it is read from now on."""

@@ -336,6 +336,9 @@ def _(p, *xs, dimension):
     xs = [x for x in xs if x.shape[dimension]] or list(xs[:1])
     if len(xs) == 1:
         return xs[0]
+    joined = p.join(xs, dimension)
+    if joined is not None:
+        return joined
     ends = list(itertools.accumulate([x.shape[dimension] for x in xs]))
     shape = list(xs[0].shape)
     shape[dimension] = ends[-1]

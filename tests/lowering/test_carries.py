@@ -8,6 +8,7 @@ import pytest
 import fnad
 import fnad.lax as lax
 import fnad.numpy as fnp
+from fnad.lowering import carries
 from fnad.lowering.access import node_bodies
 from fnad.lowering.carries import settle_carries
 from fnad.lowering.expr import B, axis, counter, integer, load
@@ -325,3 +326,23 @@ def test_the_work_of_planning_grows_with_the_nodes(nested, depths):
     work_of_planning(nested(depths[-1]))  # fills caches
     works = [work_of_planning(nested(depth)) for depth in depths]
     assert works[2] < 1.5 * works[0]
+
+
+def test_each_node_of_a_chain_of_updates_is_changed_once(monkeypatch):
+    changed = []
+    original = carries.redirected
+    monkeypatch.setattr(
+        carries, "redirected", lambda node, places: changed.append(node) or original(node, places)
+    )
+
+    def chain(x):
+        for k in range(40):
+            x = fnp.at(x)[k].set(x[k + 1] * 2)
+        return x
+
+    x = np.arange(50.0)
+    closed = fnad.make_jaxpr(chain)(x)
+    plan = plan_jaxpr(simplify(closed.jaxpr))
+    assert len(changed) < 3 * 40
+    assert sum(isinstance(n, Copy) for n in plan.body) <= 1
+    np.testing.assert_array_equal(fnad.jit(chain)(x), chain(x))

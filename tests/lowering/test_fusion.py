@@ -225,3 +225,21 @@ def test_sums_that_are_put_together_are_computed_once_each(count):
     one = fnad.jit(lambda x: fnp.sum(fnp.cos(count * x))).lower(x).compile().profile(x, repeats=1)
     most = 2 * count * (sum(n.operations for n in one) + count)  # the last: to choose among them
     assert sum(n.operations for n in nodes) <= most
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("dynamic", [None, "m _ n"])
+def test_many_operands_are_put_into_the_result_one_by_one(axis, dynamic):
+    x = RNG.standard_normal((3, 4, 5))
+
+    def many(np, x):
+        parts = [np.sin(k * x) if k % 3 else x[:, ::-1] for k in range(20)]
+        joined = np.concatenate(parts, axis)
+        return joined, np.stack([p.sum(1) for p in parts], axis) + 1, parts[3] * joined.max()
+
+    run = fnad.jit(partial(many, fnp), **({} if dynamic is None else {"dynamic": dynamic}))
+    for found, wanted in zip(run(x), many(np, x), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-13, atol=1e-14)
+    if dynamic is None:
+        text = run.lower(x).as_text("plan")
+        assert text.count("where") <= 2  # in the maximum, perhaps, but in no choice of operands
