@@ -28,11 +28,11 @@ _FEW, _SOME, _MANY = 16, 512, 131072
 
 
 def compiled_elementwise(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile an elementwise function of arrays of one shape where nothing is being traced.
+    """Compile an elementwise function of arrays where nothing is being traced.
 
     Within traces, for other arrays than NumPy's own, and where `jit` is disabled, it is the
-    function itself. It returns an array or a tuple of them, of the shape of the operands, before
-    which there may be more axes, and must close over no array that changes.
+    function itself. It returns an array or a tuple of them, of the shape that the operands
+    broadcast to, before which there may be more axes, and must close over no array that changes.
     """
 
     def of_rows(*operands: Any) -> list[Any]:
@@ -46,6 +46,8 @@ def compiled_elementwise(function: Callable[..., Any]) -> Callable[..., Any]:
     def called(*operands: Any) -> Any:
         if not _are_compiled(operands):
             return function(*operands)
+        if any(x.shape != operands[0].shape for x in operands):
+            operands = np.broadcast_arrays(*operands)
         shape = operands[0].shape
         outs = [
             np.moveaxis(out, 0, -1).reshape((*out.shape[1:], *shape))[()]
@@ -75,7 +77,7 @@ def _are_compiled(operands: Sequence[Any]) -> bool:
         current_trace() is None
         and not jit_is_disabled()
         and all(type(x) is np.ndarray or isinstance(x, np.generic) for x in operands)
-        and operands[0].size > 0
+        and all(x.size for x in operands)
     )
 
 

@@ -5,11 +5,12 @@ from functools import partial
 import mpmath
 import numpy as np
 import pytest
+import scipy.stats
 from scipy import special as reference
 
 import fnad
 from fnad import random
-from fnad.scipy import special
+from fnad.scipy import special, stats
 
 X = np.linspace(0.1, 0.9, 9)
 ORDERS = np.arange(9) % 4
@@ -44,6 +45,16 @@ def test_bessel_jn_and_sph_harm_y(no_loop_is_evaluated):
     np.testing.assert_allclose(special.bessel_jn(X, v=3), expected, rtol=1e-13)
     found = special.sph_harm_y(ORDERS, ORDERS // 2, X, X + 1)
     np.testing.assert_allclose(found, reference.sph_harm_y(ORDERS, ORDERS // 2, X, X + 1), 1e-13)
+
+
+@pytest.mark.parametrize("name", ["cdf", "logcdf", "sf", "logsf"])
+@pytest.mark.parametrize(
+    "law, shapes", [("gamma", (2.5,)), ("beta", (2.5, 3)), ("truncnorm", (-1, 2))]
+)
+def test_distribution_functions(law, shapes, name, no_loop_is_evaluated):
+    found = getattr(getattr(stats, law), name)(X, *shapes, loc=0.05, scale=[[1.5], [2.0]])
+    frozen = getattr(scipy.stats, law)(*shapes, loc=0.05, scale=[[1.5], [2.0]])
+    np.testing.assert_allclose(found, getattr(frozen, name)(X), rtol=1e-12)
 
 
 def test_scalars_and_dtypes(no_loop_is_evaluated):

@@ -65,6 +65,14 @@ def test_no_elements():
     assert halvings(np.zeros((0, 3), np.float32)).shape == (0, 3)
 
 
+def test_operands_are_broadcast(rng, no_loop_is_evaluated):
+    of_product = compiled_elementwise(lambda x, y: _halvings(fnp.multiply(x, y)))
+    x, y = rng.uniform(0, 40, (30, 1)), rng.uniform(0, 40, 20)
+    np.testing.assert_array_equal(of_product(x, y), by_frexp(x * y))
+    np.testing.assert_array_equal(of_product(x, np.float64(3)), by_frexp(x * 3))
+    np.testing.assert_array_equal(of_product(np.float64(3), y), by_frexp(y * 3))
+
+
 def test_several_results_with_axes_before_those_of_the_operands(rng, no_loop_is_evaluated):
     @compiled_elementwise
     def powers(x, n):

@@ -19,6 +19,7 @@ from fnad.scipy.special.incomplete_beta import (
 from fnad.scipy.special.saddle_points import log_binomial_term
 from fnad.scipy.stats.edges import probability
 from fnad.scipy.stats.laws import law
+from fnad.transforms.blocks import compiled_elementwise
 
 _law = law(lambda a, b: (a > 0) & (b > 0))
 
@@ -71,24 +72,28 @@ def _of_quotient(
 
 
 @_law
+@compiled_elementwise
 def cdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The distribution function, elementwise."""
     return _of_quotient(betainc_of_quotient, x - loc, a, b, scale, (0, 1))
 
 
 @_law
+@compiled_elementwise
 def logcdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the distribution function, elementwise."""
     return _of_quotient(log_betainc_of_quotient, x - loc, a, b, scale, (-np.inf, 0))
 
 
 @_law
+@compiled_elementwise
 def sf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The survival function, ``1 - cdf``, elementwise."""
     return _of_quotient(betaincc_of_quotient, x - loc, a, b, scale, (1, 0))
 
 
 @_law
+@compiled_elementwise
 def logsf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the survival function, elementwise."""
     return _of_quotient(log_betaincc_of_quotient, x - loc, a, b, scale, (0, -np.inf))

@@ -11,6 +11,7 @@ import fnad.numpy as fnp
 from fnad.scipy.special import log_ndtr
 from fnad.scipy.stats.edges import within
 from fnad.scipy.stats.laws import law
+from fnad.transforms.blocks import compiled_elementwise
 
 _NODES = np.transpose(np.polynomial.legendre.leggauss(8)).tolist()
 _law = law(lambda a, b: a < b)
@@ -48,6 +49,7 @@ def _log_of_long(a: Any, b: Any) -> Any:
 
 
 @_law
+@compiled_elementwise
 def logpdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the density, elementwise.
 
@@ -80,12 +82,14 @@ def _most_accurate(part: Any, rest: Any) -> Any:
 
 
 @_law
+@compiled_elementwise
 def pdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The density, elementwise."""
     return fnp.exp(logpdf(x, a, b, loc, scale))
 
 
 @_law
+@compiled_elementwise
 def logcdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the distribution function, elementwise."""
     below, above = _of_part(x, a, b, loc, scale)
@@ -93,12 +97,14 @@ def logcdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 
 @_law
+@compiled_elementwise
 def cdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The distribution function, elementwise."""
     return fnp.exp(logcdf(x, a, b, loc, scale))
 
 
 @_law
+@compiled_elementwise
 def logsf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The logarithm of the survival function, elementwise."""
     below, above = _of_part(x, a, b, loc, scale)
@@ -106,6 +112,7 @@ def logsf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
 
 
 @_law
+@compiled_elementwise
 def sf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     """The survival function, ``1 - cdf``, elementwise."""
     return fnp.exp(logsf(x, a, b, loc, scale))
