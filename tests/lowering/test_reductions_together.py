@@ -114,3 +114,9 @@ def test_more_than_fit_registers_do_not(monkeypatch):
     assert loops_of(total(1, 50, "argmax"), total(2, 50, "argmin")) == [["argmax"], ["argmin"]]
     monkeypatch.setattr(host, "has_masks", lambda: True)
     assert list(map(len, loops_of(*some))) == [6, 1]
+
+
+def test_more_reductions_of_one_kernel_than_a_program_usually_has():
+    x = np.random.default_rng(0).standard_normal(300)
+    run = fnad.jit(lambda x: [fnp.sum(part) for part in fnp.split(fnp.sin(x), 150)])
+    np.testing.assert_allclose(run(x), np.sin(x).reshape(150, 2).sum(1), rtol=1e-13, atol=1e-15)

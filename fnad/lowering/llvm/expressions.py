@@ -9,20 +9,23 @@ from typing import Any
 from fnad.core.errors import InternalError
 from fnad.lowering.expr import Expr, affine, affine_parts
 from fnad.lowering.llvm import host, places
-from fnad.lowering.llvm.places import Vector
+from fnad.lowering.llvm.places import Vector, axis_bit
 from fnad.lowering.llvm.writer import INT32, INT64, DType, Function, Value
 from fnad.lowering.walk import postorder
 
 _INT32_MAX, _INT64_MAX = 2**31 - 1, 2**63 - 1
 
-# Bits of `ExpressionPrinter.dependences`: axes from 0 on, reductions from here on.
-_REDUCED = 128
-_EVERYTHING = -1
+_EVERYTHING = -1  # all bits of `ExpressionPrinter.dependences`
 
 # With a load, the key under which `keep_later` keeps how to read it.
 _LATER = "later"
 
 _COMPARISONS = {"less", "less_equal", "greater", "greater_equal", "equal", "not_equal"}
+
+
+def _reduced_bit(number: int) -> int:
+    """The bit of a reduction beside those of axes."""
+    return 2 << 2 * number
 
 
 class ExpressionPrinter:
@@ -79,12 +82,12 @@ class ExpressionPrinter:
         """From here to the end of the scope, ``vector.number`` is the axis of vectors."""
         self.bind_axis(vector.number, vector.base)
         self.vector = vector
-        self.varying |= 1 << vector.number
+        self.varying |= axis_bit(vector.number)
 
     def bind_reduced(self, number: int, value: Value) -> None:
         self._reduced[number] = value
         if value.lanes > 1:
-            self.varying |= 1 << (_REDUCED + number)
+            self.varying |= _reduced_bit(number)
 
     def axis(self, number: int) -> Value:
         """The value of an axis, of the vector's axis that of the first lane."""
@@ -141,9 +144,9 @@ class ExpressionPrinter:
         memo = self._dependences
         for expr in exprs:
             if expr.op == "axis":
-                bits = 1 << expr.attr[0]
+                bits = axis_bit(expr.attr[0])
             elif expr.op == "reduced":
-                bits = 1 << (_REDUCED + expr.attr)
+                bits = _reduced_bit(expr.attr)
             elif expr.op == "load" and expr.attr in self._written:
                 bits = _EVERYTHING
             else:
@@ -151,6 +154,10 @@ class ExpressionPrinter:
                 for arg in expr.args:
                     bits |= memo[arg]
             memo[expr] = bits
+
+    def depends(self, expr: Expr, number: int) -> bool:
+        """Whether an expression depends on an axis."""
+        return self.dependences(expr) & axis_bit(number) != 0
 
     def varies(self, expr: Expr) -> bool:
         """Whether an expression differs from lane to lane."""
@@ -186,8 +193,8 @@ class ExpressionPrinter:
 
     def _bound(self) -> int:
         """The dependences that have values."""
-        bits = sum(1 << number for number in self._axes)
-        return bits + sum(1 << (_REDUCED + number) for number in self._reduced)
+        bits = sum(map(axis_bit, self._axes))
+        return bits + sum(map(_reduced_bit, self._reduced))
 
     # -- values -----------------------------------------------------------------------------
 
@@ -405,7 +412,7 @@ class ExpressionPrinter:
 
     def _depth(self, expr: Expr) -> int:
         bits = self.dependences(expr)
-        return max((d for n, d in self._depths.items() if bits >> n & 1), default=0)
+        return max((d for n, d in self._depths.items() if bits & axis_bit(n)), default=0)
 
 
 def _fusable(expr: Expr) -> bool:

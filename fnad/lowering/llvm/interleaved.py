@@ -58,7 +58,7 @@ def columns(f: Function, p: ExpressionPrinter, r: Reduction) -> dict[Expr, list[
         terms = dict(affine_parts(place.rest)[0])
         if terms.pop(axis(number, extent), 0) != 1:
             continue
-        if any(p.dependences(term) >> number & 1 for term in terms):
+        if any(p.depends(term, number) for term in terms):
             continue
         known = [p.known(term) for term in _at_each(e, number, extent)]
         if None not in known:

@@ -57,9 +57,14 @@ class Ahead:
     buffers: frozenset[int]
 
 
+def axis_bit(number: int) -> int:
+    """The bit of an axis among those of `ExpressionPrinter.dependences`; odd ones are others'."""
+    return 1 << 2 * number
+
+
 def strided(p: ExpressionPrinter, offset: Expr, vector: int | None) -> Strided | None:
     """An offset that depends on the axis ``vector`` as part that does not and a stride."""
-    if vector is None or not p.dependences(offset) >> vector & 1:
+    if vector is None or not p.depends(offset, vector):
         return None
     key = (offset, vector, p.varying)
     if key not in p.strides:
@@ -68,7 +73,7 @@ def strided(p: ExpressionPrinter, offset: Expr, vector: int | None) -> Strided |
 
 
 def _strided(p: ExpressionPrinter, offset: Expr, vector: int) -> Strided | None:
-    bit = 1 << vector
+    bit = axis_bit(vector)
     terms, constant = affine_parts(offset)
     stride, rest = 0, {}
     for term, coefficient in terms.items():

@@ -12,6 +12,7 @@ from fnad.core.types import is_half
 from fnad.lowering.expr import TRANSCENDENTAL, Expr
 from fnad.lowering.llvm import host
 from fnad.lowering.llvm.expressions import ExpressionPrinter
+from fnad.lowering.llvm.places import axis_bit
 from fnad.lowering.llvm.writer import INT32, INT64, DType, Function, Loop, Value
 from fnad.lowering.walk import postorder
 
@@ -48,7 +49,7 @@ def unrolling(p: ExpressionPrinter, roots: Iterable[Expr], outer: Iterable[int])
 
     What depends on the axes ``outer`` alone is computed before the turns.
     """
-    outside = sum(1 << number for number in outer)
+    outside = sum(map(axis_bit, outer))
     repeated = [e for e in postorder(roots) if e.args and p.dependences(e) & ~outside]
     cost = sum(20 if e.op in TRANSCENDENTAL else 1 for e in repeated if e.bounds is None)
     return 2 if cost <= _SHORT else 1
