@@ -1,5 +1,8 @@
 """Factorisations in blocks against SciPy's, and by what they multiply to."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -193,3 +196,14 @@ def test_plan():
     assert "tasks of dlower" in text
     assert "potrf" not in text
     assert "getrf" not in fnad.jit(fnp.linalg.inv).lower(np.eye(200)).as_text("plan")
+
+
+def test_systems_of_any_size_are_solved_without_a_library():
+    code = (
+        "import sys, numpy as np, fnad, fnad.numpy as fnp;"
+        "a = np.eye(200) + np.arange(200.0);"
+        "solve = lambda a: (fnp.linalg.solve(a, a[0]), fnp.linalg.inv(a), fnp.linalg.slogdet(a));"
+        "fnad.jit(solve)(a);"
+        "assert 'scipy.linalg' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

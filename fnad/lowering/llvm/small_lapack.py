@@ -216,6 +216,6 @@ class _System:
 # Of each function: its parameters, which of them are sizes, and what it does.
 _FUNCTIONS: dict[str, tuple[str, tuple[int, ...], Callable[[Function, DType], None]]] = {
     "getrf": ("m n a lda pivots info", (0, 1), _getrf),
-    "laswp": ("n a lda first last pivots step", (0, 4), _laswp),
+    "laswp": ("n a lda first last pivots step", (0,), _laswp),  # any number of rows
     "trsm": ("side triangle transposed diagonal m n factor a lda b ldb", (4, 5), _trsm),
 }
