@@ -193,7 +193,7 @@ def test_numbers_that_are_hard(name, args):
 
 def test_what_cannot_be_had_is_nan():
     assert np.isnan(COMPILED["hyp1f1"](57.77, -116.19, -59.16))
-    assert np.isnan(COMPILED["hyp2f1"](-6.254, -6.421, -40.23, 0.9934))
+    assert np.isnan(COMPILED["hyp2f1"](-6.25, -6.5, -40.75, 0.9934))
 
 
 @tiered(
@@ -234,3 +234,21 @@ def test_sums_that_end(arguments):
     function = special.hyp1f1 if len(arguments) == 3 else special.hyp2f1
     for run in (function, fnad.jit(function)):
         np.testing.assert_allclose(run(*arguments), float(expected), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "c", "x"),
+    [
+        (-5.9366431684958965, -2.4722433279574663, -5.313457692432926, 0.9900734938866793),
+        (2.465422298234799, -7.476872833972433, -7.557501790923695, 0.9988275887975795),
+        (-10.74225863703295, -18.461542650913376, -47.58565179068684, -142.36885151096024),
+        (8.300308154417916, -5.147399446539679, -6.292446850317111, -106.87753511683206),
+    ],
+)
+def test_next_to_one_with_a_negative_parameter_below(a, b, c, x):
+    with mpmath.workdps(60):
+        wanted = float(mpmath.hyp2f1(a, b, c, x))
+        slope = float(mpmath.diff(lambda b: mpmath.hyp2f1(a, b, c, x), b))
+    np.testing.assert_allclose(special.hyp2f1(a, b, c, x), wanted, rtol=1e-12)
+    derivative = fnad.jit(fnad.value_and_grad(special.hyp2f1, 1))
+    np.testing.assert_allclose(derivative(a, b, c, x), (wanted, slope), rtol=1e-10)

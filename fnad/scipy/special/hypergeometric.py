@@ -35,6 +35,7 @@ from fnad.scipy.special.hypergeometric_series import (
     continued,
     ends,
     no_slope,
+    series,
     summed,
 )
 from fnad.transforms.blocks import compiled_elementwise
@@ -72,7 +73,7 @@ def hyp2f1(a: Any, b: Any, c: Any, x: Any) -> Any:
     where ``c`` is 0 or a negative integer, it may be infinite. Above 1 it is NaN, unless ``a`` or
     ``b`` is 0 or a negative integer. Differentiable in all arguments; NaN above 1 in ``a``, ``b``
     and ``c``, and at 1. NaN also where no method here is accurate: for some large parameters, and
-    next to 1 for some negative ``c``.
+    next to 1 for some negative ``c`` where ``c - a - b`` is next to an integer.
 
     Examples
     --------
@@ -91,19 +92,19 @@ def _hyp1f1_value(a: Any, b: Any, x: Any) -> Any:
         size = fnp.abs(b - 1) + fnp.abs(x)
         return (b - 1 + x) / (b - 1), -x * ((b - a) / b) / (b - 1), size / fnp.abs(b - 1)
 
-    def forms(low: Any) -> list[Form]:
+    def found(low: Any) -> list[tuple[Any, Any]]:
         near = low & (fnp.abs(x) < _LARGEST_EXPONENT)
         one = fnp.ones_like(x)
         endless = fnp.full_like(x, math.inf)
         return [
-            Form((a,), b, x, one, near, endless),
-            Form((b - a,), b, -x, fnp.exp(x), near, endless),
+            series(Form((a,), b, x, one, near, endless)),
+            series(Form((b - a,), b, -x, fnp.exp(x), near, endless)),
         ]
 
     turned = (x < 0) & ~ends(a)
     p, z = fnp.where(turned, b - a, a), fnp.abs(x)
     oscillates = ~((x < 0) & ends(a)) & (z > _first_wave(p, b))
-    value = below_0(lambda b: _hyp1f1_regular(a, b, x), b, lower, forms, but=oscillates)
+    value = below_0(lambda b: _hyp1f1_regular(a, b, x), b, lower, found, but=oscillates)
     return fnp.where(known, value, fnp.where(infinite, x.dtype.type(math.inf), math.nan))
 
 
@@ -220,8 +221,8 @@ def _hyp2f1_value(a: Any, b: Any, c: Any, x: Any) -> Any:
         above = (c - a) * ((c - b) / c) * x / down
         return (c - 1 - shift) / down, above, size / fnp.abs(down)
 
-    def forms(low: Any) -> list[Form]:
-        found = []
+    def found(low: Any) -> list[tuple[Any, Any]]:
+        values = [_connected(_gauss(a, b, c, x), c, low)]
         rest = 1 - x
         for above, z, power in (
             ((a, b), x, 0),
@@ -235,8 +236,8 @@ def _hyp2f1_value(a: Any, b: Any, c: Any, x: Any) -> Any:
             # Where a sum is cut off, its slopes in the parameters are not those of the function.
             cut = valid & (last < math.inf)
             factor = rest**power + no_slope(a, cut) + no_slope(b, cut) + no_slope(c, cut)
-            found.append(Form(above, c, z, factor, valid, last))
-        return found
+            values.append(series(Form(above, c, z, factor, valid, last)))
+        return values
 
     # Next to 1, or its image, sums that end may be small against what rounding leaves of others;
     # polynomials are where steps follow another solution, too.
@@ -244,7 +245,7 @@ def _hyp2f1_value(a: Any, b: Any, c: Any, x: Any) -> Any:
     ending = ~ends(c) & (polynomial | (ends(c - a) | ends(c - b)) & edge)
     form = _gauss(a, b, c, x)
     oscillates = form.z > _first_gauss_wave(form.p, form.q, c)
-    value = below_0(lambda c: _hyp2f1_regular(a, b, c, x), c, lower, forms, ending, oscillates)
+    value = below_0(lambda c: _hyp2f1_regular(a, b, c, x), c, lower, found, ending, oscillates)
     value = fnp.where(infinite, x.dtype.type(math.inf), fnp.where(beyond, outer, value))
     return fnp.where(nan, math.nan, fnp.where(at_one & ~infinite, gauss, value))
 
@@ -324,6 +325,33 @@ def _gauss(a: Any, b: Any, c: Any, x: Any) -> _Gauss:
     z = fnp.where(negative, -x / fnp.where(negative, rest, 1), x)
     left = fnp.where(negative, 1 / fnp.where(negative, rest, 1), rest)
     return _Gauss(p, q, z, left, factor)
+
+
+def _connected(form: _Gauss, c: Any, where: Any) -> tuple[Any, Any]:
+    """The function by series in 1 - z (DLMF 15.8.4), next to 1, and what they lose."""
+    p, q, _, left, factor = form
+    d = c - p - q
+    # The two series have poles in integers d, and nothing to derive at poles of the gammas.
+    valid = where & (left < 0.5) & (d != fnp.floor(d)) & ~(ends(p) | ends(q))
+    valid = valid & ~(ends(c) | ends(c - p) | ends(c - q))
+    p, q, c = [fnp.where(valid, v, i) for v, i in ((p, 0.25), (q, 0.25), (c, 1))]
+    d, left = fnp.where(valid, d, 0.5), fnp.where(valid, left, 0.25)
+    value: Any = 0
+    lost: Any = 0
+    for above, excess, gammas in (
+        ((p, q), d, (c - p, c - q)),
+        ((c - p, c - q), -d, (p, q)),
+    ):
+        logs = [primitives.lgamma(v) for v in (c, excess, *gammas)]
+        signs = [gammasgn(v) for v in (c, excess, *gammas)]
+        exponent = logs[0] + logs[1] - logs[2] - logs[3]
+        power = fnp.where(excess == d, 0, d)
+        scale = signs[0] * signs[1] * signs[2] * signs[3] * factor * fnp.exp(exponent)
+        endless = fnp.full_like(left, math.inf)
+        term, sizes = series(Form(above, 1 - excess, left, scale * left**power, valid, endless))
+        size = 1 + sum((fnp.abs(v) for v in logs), start=fnp.abs(power * fnp.log(left)))
+        value, lost = value + term, lost + fnp.abs(term) * sizes * size
+    return value, fnp.where(valid, stop_gradient(lost / fnp.abs(value)), math.nan)
 
 
 def _first_gauss_wave(p: Any, q: Any, c: Any) -> Any:

@@ -141,8 +141,8 @@ class Form(NamedTuple):
     last: Any  # the index where it ends, or infinity
 
 
-def _series(form: Form) -> tuple[Any, Any]:
-    """Its value, and by how much its terms are larger."""
+def series(form: Form) -> tuple[Any, Any]:
+    """Its value, and by how much its terms are larger; NaN where the form is not valid."""
     x = fnp.where(form.valid, form.x, 0)
 
     def ratio(k: Any) -> Any:
@@ -158,20 +158,22 @@ def _series(form: Form) -> tuple[Any, Any]:
         return value
 
     total, _, sizes = summed(fnp.ones_like(x), ratio, bound, form.last, form.below)
-    return total * form.factor, sizes / fnp.abs(total)
+    return total * form.factor, fnp.where(form.valid, sizes / fnp.abs(total), math.nan)
 
 
 def below_0(
     function: Callable[[Any], Any],
     b: Any,
     lower: Callable[[Any], tuple[Any, Any, Any]],
-    forms: Callable[[Any], list[Form]],
+    found: Callable[[Any], list[tuple[Any, Any]]],
     more: Any = False,
     but: Any = False,
 ) -> Any:
     """``function(b)``, where ``b`` is negative by a series or by recursion, what loses least.
 
-    The series are tried where ``more`` says so, too, and nothing is changed where ``but`` does.
+    ``found(where)`` has values by series, and by how much their terms are larger, NaN for those
+    that do not count. They are tried where ``more`` says so, too, and nothing is changed where
+    ``but`` does.
     ``lower(b)`` has the factors of the values at ``b`` and ``b + 1`` in that at ``b - 1``, and the
     size of what the first is a sum of: both functions are minimal solutions of this recursion for
     large ``b``, so that it is stable downwards, but not for all negative ones. A bound of the
@@ -203,10 +205,9 @@ def below_0(
         start = here, above, fnp.abs(here), fnp.abs(above)
         value, _, lost, _ = fori_loop(0, count, body, start)
         least = fnp.where(low, lost / fnp.abs(value), _MOST_CANCELLED)
-        for form in forms(low | more):
-            found, cancelled = _series(form)
-            better = form.valid & ~(fnp.isnan(cancelled) | (cancelled >= least))
-            value, least = fnp.where(better, found, value), fnp.where(better, cancelled, least)
+        for other, cancelled in found(low | more):
+            better = cancelled < least
+            value, least = fnp.where(better, other, value), fnp.where(better, cancelled, least)
         return fnp.where(low & ~(least <= MOST_GROWN), math.nan, value)
 
     return cond(fnp.any(low | more), recursion, lambda here: here, function(top))
