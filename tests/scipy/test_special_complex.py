@@ -10,6 +10,7 @@ import fnad.numpy as fnp
 from fnad.scipy import special
 from fnad.testing import check_grads
 from tests.scipy.derivatives import check_compiled_derivatives
+from tests.tiers import tiered
 
 RNG = np.random.default_rng(0)
 PLANE = np.concatenate(
@@ -65,14 +66,10 @@ FUNCTIONS = {
 }
 NAMES = pytest.mark.parametrize("name", FUNCTIONS)
 # Those that share their code with others run in the long tier.
-MOST_NAMES = pytest.mark.parametrize(
+MOST_NAMES = tiered(
     "name",
-    [
-        pytest.param(n, marks=pytest.mark.slow)
-        if n in ("Si", "Shi", "S", "erfi", "ndtr", "Chi", "spence")
-        else n
-        for n in FUNCTIONS
-    ],
+    FUNCTIONS,
+    lambda name: name not in ("Si", "Shi", "S", "erfi", "ndtr", "Chi", "spence"),
 )
 
 
